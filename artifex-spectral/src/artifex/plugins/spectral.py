@@ -1,0 +1,26 @@
+"""What artifex-spectral plugs in: the kinds it owns."""
+
+from __future__ import annotations
+
+from artifex.generative_models.core import Kind, hookimpl
+
+
+@hookimpl
+def artifex_kinds() -> list[Kind]:
+    """Return the kinds that spectral owns."""
+    return [
+        Kind(
+            name="window",
+            group="artifex.windows",
+            summary="A window: f(length, *, periodic=True, **options) -> (length,).",
+            form="function",
+            positional=1,
+            call=("periodic",),
+        ),
+        Kind(
+            name="preset",
+            group="artifex.presets",
+            summary="A spectral configuration that fixes every convention of another tool.",
+            form="value",
+        ),
+    ]
