@@ -1,0 +1,637 @@
+"""Random draws, sines, oscillator phases and safe roots: the arithmetic on which everything that touches an array rests."""
+
+import math
+import operator
+from collections.abc import Sequence
+from functools import partial
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax import Array, lax
+from jax.typing import ArrayLike, DTypeLike
+
+Shape = int | Sequence[int]
+
+
+# jax.random lowers threefry2x32 to rolled loops on the CPU, which XLA can neither vectorise nor fuse. The same rounds
+# written out become one fused loop, and the bits are the same.
+
+
+def _as_shape(shape: Shape) -> tuple[int, ...]:
+    dims = shape if isinstance(shape, Sequence) else (shape,)
+    return tuple(operator.index(dim) for dim in dims)
+
+
+def _is_written_out(key: ArrayLike, shape: tuple[int, ...]) -> bool:
+    """Whether the rounds below give this draw; whatever they do not give is left to jax.random, its errors included."""
+    if not jax.config.jax_threefry_partitionable or jax.config.jax_debug_key_reuse:
+        return False
+    if min(shape, default=0) < 0 or math.prod(shape) >= 2**32 or not isinstance(key, Array | np.ndarray):
+        return False
+    if jnp.issubdtype(key.dtype, jax.dtypes.prng_key):
+        return key.ndim == 0 and jax.random.key_impl(key) == "threefry2x32"
+    return (
+        key.shape == (2,)
+        and key.dtype == np.uint32
+        and jax.config.jax_default_prng_impl == "threefry2x32"
+        and jax.config.jax_legacy_prng_key == "allow"
+    )
+
+
+def _is_float32(dtype: DTypeLike | None) -> bool:
+    return bool(jnp.result_type(float) == np.float32 if dtype in (None, float) else jnp.dtype(dtype) == np.float32)
+
+
+def _key_words(key: Array) -> tuple[Array, Array]:
+    words = jax.random.key_data(key) if jnp.issubdtype(key.dtype, jax.dtypes.prng_key) else key
+    return words[0], words[1]
+
+
+def _threefry2x32(key: tuple[Array, Array], low: Array) -> tuple[Array, Array]:
+    """The hash of the counts (0, low)."""
+    schedule = (*key, key[0] ^ key[1] ^ np.uint32(0x1BD11BDA))
+    x0, x1 = schedule[0], low + schedule[1]
+    for block in range(5):
+        for rotation in (13, 15, 26, 6) if block % 2 == 0 else (17, 29, 16, 24):
+            x0 = x0 + x1
+            x1 = ((x1 << np.uint32(rotation)) | (x1 >> np.uint32(32 - rotation))) ^ x0
+        x0 = x0 + schedule[(block + 1) % 3]
+        x1 = x1 + (schedule[(block + 2) % 3] + np.uint32(block + 1))
+    return x0, x1
+
+
+def _draw(key: tuple[Array, Array], shape: tuple[int, ...]) -> Array:
+    # One iota per axis, not a reshaped flat one: the draw can then be sharded along any axis without communication.
+    count = jnp.zeros(shape, np.uint32)
+    for axis in range(len(shape)):
+        count = count + lax.broadcasted_iota(np.uint32, shape, axis) * np.uint32(math.prod(shape[axis + 1 :]))
+    x0, x1 = _threefry2x32(key, count)
+    return x0 ^ x1
+
+
+def _to_range(words: Array, minval: Array, maxval: Array) -> Array:
+    minval = jnp.broadcast_to(lax.convert_element_type(minval, np.float32), words.shape)
+    maxval = jnp.broadcast_to(lax.convert_element_type(maxval, np.float32), words.shape)
+    # The bits are the mantissa of a number in [1, 2).
+    mantissa = (words >> np.uint32(9)) | np.uint32(0x3F800000)
+    floats = lax.bitcast_convert_type(mantissa, np.float32) - np.float32(1)
+    return lax.max(minval, floats * (maxval - minval) + minval)
+
+
+@partial(jax.jit, static_argnames="shape")
+def _bits(key: Array, shape: tuple[int, ...]) -> Array:
+    return _draw(_key_words(key), shape)
+
+
+@partial(jax.jit, static_argnames="shape")
+def _uniform(key: Array, minval: Array, maxval: Array, shape: tuple[int, ...]) -> Array:
+    return _to_range(_draw(_key_words(key), shape), minval, maxval)
+
+
+@partial(jax.jit, static_argnames="shape")
+def _normal(key: Array, shape: tuple[int, ...]) -> Array:
+    low = np.nextafter(np.float32(-1), np.float32(0))
+    u = _to_range(_draw(_key_words(key), shape), jnp.asarray(low), jnp.ones((), np.float32))
+    return np.float32(np.sqrt(2)) * lax.erf_inv(u)
+
+
+@partial(jax.jit, static_argnames="shape")
+def _bernoulli(key: Array, p: Array, shape: tuple[int, ...]) -> Array:
+    u = _to_range(_draw(_key_words(key), shape), jnp.zeros((), np.float32), jnp.ones((), np.float32))
+    return u < jnp.broadcast_to(p, shape)
+
+
+def _clip_to(value: Array, dtype: np.dtype) -> Array:
+    info, own = jnp.iinfo(dtype), jnp.iinfo(value.dtype)
+    low, high = (value.dtype.type(bound) for bound in (max(info.min, own.min), min(info.max, own.max)))
+    return jnp.clip(value, low, high).astype(dtype)
+
+
+@partial(jax.jit, static_argnames=("shape", "dtype"))
+def _randint(key: Array, minval: Array, maxval: Array, shape: tuple[int, ...], dtype: np.dtype) -> Array:
+    """64 random bits modulo the span, in 32-bit words, as jax.random has it."""
+    first, second = _threefry2x32(_key_words(key), lax.iota(np.uint32, 2))
+    high, low = (_draw((first[i], second[i]), shape) for i in range(2))
+
+    minval, maxval = (
+        value if jnp.issubdtype(value.dtype, np.integer) else value.astype(int)
+        for value in (jnp.asarray(minval), jnp.asarray(maxval))
+    )
+    beyond = maxval > _clip_to(jnp.asarray(jnp.iinfo(dtype).max, dtype), maxval.dtype)
+    minval, maxval, beyond = (
+        jnp.broadcast_to(value, shape) for value in (_clip_to(minval, dtype), _clip_to(maxval, dtype), beyond)
+    )
+    span = jnp.where(maxval <= minval, np.uint32(1), (maxval - minval).astype(np.uint32))
+    # A span of 2**32 wraps to 0, and XLA's remainder by 0 gives back the dividend, which is then the right answer.
+    span = jnp.where(beyond & (maxval > minval), span + np.uint32(1), span)
+    half = lax.rem(jnp.full(shape, 2**16, np.uint32), span)
+    offset = lax.rem(high, span) * lax.rem(half * half, span) + lax.rem(low, span)
+    return minval + lax.rem(offset, span).astype(dtype)
+
+
+def bits(key: ArrayLike, shape: Shape = ()) -> Array:
+    """Draw random words: ``jax.random.bits(key, shape, "uint32")`` bit for bit, about ten times as fast on a CPU.
+
+    Like the other draws of this module it takes one key (typed or raw) and is batched by ``jax.vmap`` over keys.
+    Keys of another kind than threefry2x32, and threefry's non-partitionable mode, are handed to ``jax.random``.
+
+    Args:
+        key: a random key.
+        shape: shape of the result; static.
+
+    Returns:
+        Words of ``shape``, uint32, also where 64-bit types are enabled.
+
+    Example:
+        >>> key = jax.random.key(0)
+        >>> bool((bits(key, (3,)) == jax.random.bits(key, (3,))).all())
+        True
+
+    Reference:
+        Salmon, Moraes, Dror and Shaw, "Parallel random numbers: as easy as 1, 2, 3" (2011).
+    """
+    shape = _as_shape(shape)
+    if not _is_written_out(key, shape):
+        return jax.random.bits(key, shape, np.uint32)
+    return _bits(key, shape)
+
+
+def uniform(
+    key: ArrayLike,
+    shape: Shape = (),
+    dtype: DTypeLike | None = None,
+    minval: ArrayLike = 0.0,
+    maxval: ArrayLike = 1.0,
+) -> Array:
+    """Draw from a uniform distribution: ``jax.random.uniform`` bit for bit, several times as fast on a CPU.
+
+    Args:
+        key: a random key.
+        shape: shape of the result; static.
+        dtype: floating dtype, by default the default float of JAX. All but float32 are handed to ``jax.random``.
+        minval: smallest value, broadcast against ``shape``; may be traced.
+        maxval: bound that no value reaches, broadcast against ``shape``; may be traced.
+
+    Returns:
+        Values of ``shape`` in [minval, maxval).
+
+    Example:
+        >>> key = jax.random.key(0)
+        >>> bool(uniform(key, minval=-3.0, maxval=3.0) == jax.random.uniform(key, minval=-3.0, maxval=3.0))
+        True
+
+    Reference:
+        ``jax.random.uniform``.
+    """
+    shape = _as_shape(shape)
+    if not (_is_written_out(key, shape) and _is_float32(dtype)):
+        return jax.random.uniform(key, shape, float if dtype is None else dtype, minval, maxval)
+    return _uniform(key, minval, maxval, shape)
+
+
+def normal(key: ArrayLike, shape: Shape = (), dtype: DTypeLike | None = None) -> Array:
+    """Draw from the standard normal distribution: ``jax.random.normal`` bit for bit, about five times as fast on a CPU.
+
+    Args:
+        key: a random key.
+        shape: shape of the result; static.
+        dtype: floating or complex dtype, by default the default float of JAX. All but float32 are handed to
+            ``jax.random``.
+
+    Returns:
+        Values of ``shape`` with mean 0 and standard deviation 1.
+
+    Example:
+        >>> key = jax.random.key(0)
+        >>> bool((normal(key, (3,)) == jax.random.normal(key, (3,))).all())
+        True
+
+    Reference:
+        ``jax.random.normal``.
+    """
+    shape = _as_shape(shape)
+    if not (_is_written_out(key, shape) and _is_float32(dtype)):
+        return jax.random.normal(key, shape, float if dtype is None else dtype)
+    return _normal(key, shape)
+
+
+def randint(
+    key: ArrayLike, shape: Shape, minval: ArrayLike, maxval: ArrayLike, dtype: DTypeLike | None = None
+) -> Array:
+    """Draw integers: ``jax.random.randint`` bit for bit.
+
+    Args:
+        key: a random key.
+        shape: shape of the result; static.
+        minval: smallest value, broadcast against ``shape``; may be traced.
+        maxval: bound that no value reaches, broadcast against ``shape``; may be traced.
+        dtype: integer dtype, by default the default int of JAX. All but int32 and uint32 are handed to ``jax.random``.
+
+    Returns:
+        Integers of ``shape`` in [minval, maxval); ``minval`` where the range is empty.
+
+    Example:
+        >>> key = jax.random.key(0)
+        >>> int(randint(key, (), -5, 6)) == int(jax.random.randint(key, (), -5, 6))
+        True
+
+    Reference:
+        ``jax.random.randint``.
+    """
+    shape = _as_shape(shape)
+    integer = jnp.result_type(int) if dtype in (None, int) else jnp.dtype(dtype)
+    if not (_is_written_out(key, shape) and integer in (np.int32, np.uint32)):
+        return jax.random.randint(key, shape, minval, maxval, int if dtype is None else dtype)
+    return _randint(key, minval, maxval, shape, integer)
+
+
+def bernoulli(key: ArrayLike, p: ArrayLike = 0.5, shape: Shape | None = None) -> Array:
+    """Draw booleans: ``jax.random.bernoulli`` bit for bit, several times as fast on a CPU.
+
+    Args:
+        key: a random key.
+        p: probability of True, a float broadcast against ``shape``; may be traced. All but float32 are handed to
+            ``jax.random``.
+        shape: shape of the result, by default that of ``p``; static.
+
+    Returns:
+        Booleans of ``shape``.
+
+    Example:
+        >>> key = jax.random.key(0)
+        >>> bool(bernoulli(key, 0.3)) == bool(jax.random.bernoulli(key, 0.3))
+        True
+
+    Reference:
+        ``jax.random.bernoulli``.
+    """
+    shape = np.shape(p) if shape is None else _as_shape(shape)
+    if not (_is_written_out(key, shape) and jnp.result_type(p) == np.float32):
+        return jax.random.bernoulli(key, p, shape)
+    return _bernoulli(key, p, shape)
+
+
+_FLOAT32 = np.dtype(np.float32)
+_WORKING_DTYPES = {
+    np.dtype(jnp.bfloat16): _FLOAT32,
+    np.dtype(np.float16): _FLOAT32,
+    _FLOAT32: _FLOAT32,
+    np.dtype(np.float64): np.dtype(np.float64),
+    np.dtype(np.complex64): np.dtype(np.complex64),
+    np.dtype(np.complex128): np.dtype(np.complex128),
+}
+
+
+def working_dtype(dtype: DTypeLike) -> np.dtype:
+    """Give the dtype in which a function computes on input of ``dtype``; its result goes back to ``dtype``.
+
+    Args:
+        dtype: dtype of the input.
+
+    Returns:
+        float32 for float16, bfloat16 and float32; float64, complex64 and complex128 for themselves (for their 32-bit
+        counterparts where JAX's 64-bit types are not enabled).
+
+    Raises:
+        TypeError: any other dtype.
+
+    Example:
+        >>> working_dtype(jnp.bfloat16)
+        dtype('float32')
+    """
+    found = _WORKING_DTYPES.get(jnp.dtype(dtype))
+    if found is None:
+        known = ", ".join(str(name) for name in _WORKING_DTYPES)
+        raise TypeError(f"expected an array of one of {known}, got {jnp.dtype(dtype)}: convert to a floating dtype first")
+    return np.dtype(jax.dtypes.canonicalize_dtype(found))
+
+
+def _real_working_dtype(name: str, dtype: DTypeLike) -> np.dtype:
+    working = working_dtype(dtype)
+    if not jnp.issubdtype(working, np.floating):
+        raise TypeError(f"{name} expects a real array, got {jnp.dtype(dtype)}")
+    return working
+
+
+# Minimax in the absolute error: 3.3e-9 over a quarter of a cycle, well below what float32 can tell. It never leaves
+# [-1, 1]; with two more terms rounding does.
+_SINE = (6.28318516008972, -41.3416550314794, 81.6010040773565, -76.5497823876135, 39.5367067620148)
+
+
+def _sine_of_quarter(cycles: Array) -> Array:
+    if cycles.dtype == np.float64:
+        return jnp.sin(2 * np.pi * cycles)
+    square = cycles * cycles
+    value = jnp.full_like(cycles, _SINE[-1])
+    for coefficient in _SINE[-2::-1]:
+        value = value * square + np.float32(coefficient)
+    return cycles * value
+
+
+@jax.custom_jvp
+def _sin2pi(cycles: Array) -> Array:
+    x = cycles.astype(_real_working_dtype("sin2pi", cycles.dtype))
+    x = x - jnp.round(x)
+    x = jnp.where(jnp.abs(x) > 0.25, jnp.copysign(x.dtype.type(0.5), x) - x, x)
+    return _sine_of_quarter(x).astype(cycles.dtype)
+
+
+@jax.custom_jvp
+def _cos2pi(cycles: Array) -> Array:
+    x = cycles.astype(_real_working_dtype("cos2pi", cycles.dtype))
+    return _sine_of_quarter(x.dtype.type(0.25) - jnp.abs(x - jnp.round(x))).astype(cycles.dtype)
+
+
+_sin2pi.defjvps(lambda tangent, _, cycles: cycles.dtype.type(2 * np.pi) * _cos2pi(cycles) * tangent)
+_cos2pi.defjvps(lambda tangent, _, cycles: -cycles.dtype.type(2 * np.pi) * _sin2pi(cycles) * tangent)
+_sin2pi_compiled = jax.jit(_sin2pi)
+_cos2pi_compiled = jax.jit(_cos2pi)
+
+
+def sin2pi(cycles: ArrayLike) -> Array:
+    """Sine of an angle counted in cycles: ``sin(2 * pi * cycles)``, faster and more precise than ``jnp.sin``.
+
+    Off by less than 2.1e-7 (float32), never outside [-1, 1], and exactly 0 at every multiple of one half.
+
+    Args:
+        cycles: angle in cycles, any shape, a floating dtype. Half precision is computed in float32.
+
+    Returns:
+        The sine, in the shape and dtype of ``cycles``; NaN where ``cycles`` is NaN or infinite.
+
+    Raises:
+        TypeError: ``cycles`` is not of a real floating dtype.
+
+    Example:
+        >>> sin2pi(jnp.array([0.0, 0.25, 0.5, 1.75]))
+        Array([ 0.,  1.,  0., -1.], dtype=float32)
+
+    Reference:
+        C23 ``sinpi``, for its exact zeros and reduction.
+    """
+    return _sin2pi_compiled(jnp.asarray(cycles))
+
+
+def cos2pi(cycles: ArrayLike) -> Array:
+    """Cosine of an angle counted in cycles: ``cos(2 * pi * cycles)``, faster and more precise than ``jnp.cos``.
+
+    Off by less than 2.1e-7 (float32), never outside [-1, 1], and exactly 0 at every odd multiple of one quarter.
+
+    Args:
+        cycles: angle in cycles, any shape, a floating dtype. Half precision is computed in float32.
+
+    Returns:
+        The cosine, in the shape and dtype of ``cycles``; NaN where ``cycles`` is NaN or infinite.
+
+    Raises:
+        TypeError: ``cycles`` is not of a real floating dtype.
+
+    Example:
+        >>> cos2pi(jnp.array([0.0, 0.25, 0.5, 1.75]))
+        Array([ 1.,  0., -1.,  0.], dtype=float32)
+
+    Reference:
+        C23 ``cospi``, for its exact zeros and reduction.
+    """
+    return _cos2pi_compiled(jnp.asarray(cycles))
+
+
+# A phase after n samples needs far more bits than a float32 has, and XLA may contract or reorder error-free float
+# transforms. So phases are integers: fractions of a cycle in units of 2**-32, where wrapping around is what is wanted.
+# Frequencies come in as limbs of 13 bits, few enough that sums of products of limbs stay within an int32.
+_LIMB = 13
+_FREQUENCY_LIMBS = 5
+_PRODUCT_LIMBS = 9
+_FREQUENCY_BOUND = 2.0 ** (2 * _LIMB)
+
+
+def _frequency_limbs(frequency: Array) -> Array:
+    """Split a float32 below 2**26 Hz into signed limbs, the first in units of 2**13 Hz, the last of 2**-39 Hz."""
+    rest, limbs = frequency * np.float32(2.0**-_LIMB), []
+    for _ in range(_FREQUENCY_LIMBS):
+        limb = jnp.trunc(rest)
+        limbs.append(limb.astype(np.int32))
+        rest = (rest - limb) * np.float32(2.0**_LIMB)
+    return jnp.stack(limbs, axis=-1)
+
+
+def _words_of_quotient(limbs: Array, divisor: int, n_words: int) -> list[Array]:
+    """Give the first words of the fraction of frequency / divisor, that is of the frequency times 1 / divisor."""
+    reciprocal = (1 << _LIMB * (_PRODUCT_LIMBS + 1)) // divisor
+    digits = [(reciprocal >> _LIMB * (_PRODUCT_LIMBS + 1 - j)) % 2**_LIMB for j in range(_PRODUCT_LIMBS + 2)]
+    table = np.array(
+        [[digits[k + 2 - i] if k + 2 >= i else 0 for k in range(_PRODUCT_LIMBS)] for i in range(_FREQUENCY_LIMBS)]
+    )
+    sums = jnp.sum(limbs[..., :, None] * table.astype(np.int32), axis=-2, dtype=np.int32)
+    carry = jnp.zeros_like(sums[..., 0])
+    words = [jnp.zeros(carry.shape, np.uint32) for _ in range(n_words)]
+    for k in reversed(range(_PRODUCT_LIMBS)):
+        total = sums[..., k] + carry
+        carry = total >> np.int32(_LIMB)
+        digit = (total & np.int32(2**_LIMB - 1)).astype(np.uint32)
+        for i in range(n_words):
+            shift = 32 * (i + 1) - _LIMB * (k + 1)
+            if 0 <= shift < 32:
+                words[i] = words[i] | (digit << np.uint32(shift))
+            elif -_LIMB < shift < 0:
+                words[i] = words[i] | (digit >> np.uint32(-shift))
+    return words
+
+
+def _high_word(a: Array, b: Array) -> Array:
+    """The upper 32 of the 64 bits of a product."""
+    half = np.uint32(0xFFFF)
+    a_low, a_high, b_low, b_high = a & half, a >> np.uint32(16), b & half, b >> np.uint32(16)
+    middle = a_high * b_low + (a_low * b_low >> np.uint32(16))
+    return a_high * b_high + (middle >> np.uint32(16)) + (a_low * b_high + (middle & half) >> np.uint32(16))
+
+
+def _fixed_point_phase(f_start: Array, f_end: Array, start: Array, n_time_steps: int, sample_rate: int) -> Array:
+    limbs = _frequency_limbs(f_start)
+    bend = _words_of_quotient(_frequency_limbs(f_end) - limbs, 2 * n_time_steps * sample_rate, 3)
+    step = _words_of_quotient(limbs, sample_rate, 2)
+    turn = jnp.minimum((start - jnp.round(start)) * np.float32(2.0**32), np.float32(2.0**31 - 2**7))
+
+    n = lax.iota(np.uint32, n_time_steps)
+    step_high, step_low, bend_high, bend_middle, bend_low, offset = (
+        word[..., None] for word in (*step, *bend, turn.astype(np.int32).astype(np.uint32))
+    )
+    # The mean frequency since the start is step + bend * n, to 64 bits; the phase is n times that.
+    low = bend_middle * n
+    mean_low = low + _high_word(bend_low, n)
+    carry = (mean_low < low).astype(np.uint32)
+    mean_low = mean_low + step_low
+    carry = carry + (mean_low < step_low).astype(np.uint32)
+    mean_high = bend_high * n + _high_word(bend_middle, n) + step_high + carry
+    phase = mean_high * n + _high_word(mean_low, n) + offset
+
+    known = (jnp.abs(f_start) < _FREQUENCY_BOUND) & (jnp.abs(f_end) < _FREQUENCY_BOUND) & jnp.isfinite(start)
+    unit = jnp.where(known, np.float32(2.0**-32), np.float32(np.nan))[..., None]
+    cycles = lax.bitcast_convert_type(phase, np.int32).astype(np.float32) * unit
+    # Phases just below one half round to it.
+    return jnp.minimum(cycles, np.float32(0.5 - 2.0**-25))
+
+
+@partial(jax.custom_jvp, nondiff_argnums=(3, 4))
+def _phase(f_start: Array, f_end: Array, start: Array, n_time_steps: int, sample_rate: int) -> Array:
+    if f_start.dtype == np.float32:
+        return _fixed_point_phase(f_start, f_end, start, n_time_steps, sample_rate)
+    n = lax.iota(f_start.dtype, n_time_steps)
+    f_start, f_end, start = f_start[..., None], f_end[..., None], start[..., None]
+    cycles = start + (f_start + (f_end - f_start) * (n / (2 * n_time_steps))) * n / sample_rate
+    return cycles - jnp.floor(cycles + 0.5)
+
+
+@_phase.defjvp
+def _phase_jvp(
+    n_time_steps: int, sample_rate: int, primals: tuple[Array, ...], tangents: tuple[Array, ...]
+) -> tuple[Array, Array]:
+    d_start_frequency, d_end_frequency, d_start = (tangent[..., None] for tangent in tangents)
+    n = lax.iota(d_start.dtype, n_time_steps)
+    time, share = n / sample_rate, n / (2 * n_time_steps)
+    tangent = d_start + time * (d_start_frequency * (1 - share) + d_end_frequency * share)
+    return _phase(*primals, n_time_steps, sample_rate), tangent
+
+
+_phase_compiled = jax.jit(_phase, static_argnums=(3, 4))
+
+
+def _positive_int(name: str, value: int, unit: str) -> int:
+    try:
+        number = operator.index(value)
+    except TypeError as error:
+        raise TypeError(f"{name} must be a Python int ({unit}) known before tracing, got {value!r}") from error
+    if not 0 < number < 2**32:
+        raise ValueError(f"{name} must be between 1 and 2**32 - 1 ({unit}), got {number}")
+    return number
+
+
+def chirp_ramp(
+    f_start: ArrayLike, f_end: ArrayLike, *, n_time_steps: int, sample_rate: int, start: ArrayLike = 0.0
+) -> Array:
+    """Phase of a linear sweep, in cycles, as exact after ten minutes as after one sample.
+
+    The phase of sample ``n`` at ``t = n / sample_rate`` is the integral of the frequency,
+    ``start + f_start * t + (f_end - f_start) * t**2 / (2 * duration)``, wrapped; ``duration`` is
+    ``n_time_steps / sample_rate``, so ``f_end`` is reached one sample after the last. Its derivatives with respect to
+    both frequencies and ``start`` are those of this formula.
+
+    Args:
+        f_start: frequency at sample 0 in Hz, any batch shape; may be traced and negative.
+        f_end: frequency at sample ``n_time_steps`` in Hz, broadcast against ``f_start``.
+        n_time_steps: number of samples; static.
+        sample_rate: samples per second, an integer; static.
+        start: phase of sample 0 in cycles, broadcast against ``f_start``.
+
+    Returns:
+        Phases in [-0.5, 0.5) of shape (..., n_time_steps); float64 where an argument is, else float32, half precision
+        included, which could not hold a phase. NaN where an argument is NaN or infinite, or, in float32, where a
+        frequency is 2**26 Hz or more.
+
+    Raises:
+        TypeError: ``n_time_steps`` or ``sample_rate`` is not an int, or an argument is complex.
+        ValueError: ``n_time_steps`` or ``sample_rate`` is not positive.
+
+    Example:
+        >>> chirp_ramp(0.0, 4.0, n_time_steps=4, sample_rate=8)
+        Array([ 0.    ,  0.0625,  0.25  , -0.4375], dtype=float32)
+
+    Reference:
+        ``scipy.signal.chirp(t, f_start, n_time_steps / sample_rate, f_end)`` is ``cos2pi`` of this phase.
+    """
+    n_time_steps = _positive_int("n_time_steps", n_time_steps, "samples")
+    sample_rate = _positive_int("sample_rate", sample_rate, "Hz")
+    arguments = (f_start, f_end, start)
+    dtype = _real_working_dtype("a phase", jnp.result_type(float, *arguments))
+    dtype = np.float64 if dtype == np.float64 else np.float32
+    shape = np.broadcast_shapes(*(np.shape(value) for value in arguments))
+    values = (jnp.broadcast_to(jnp.asarray(value, dtype), shape) for value in arguments)
+    return _phase_compiled(*values, n_time_steps, sample_rate)
+
+
+def phase_ramp(frequency: ArrayLike, *, n_time_steps: int, sample_rate: int, start: ArrayLike = 0.0) -> Array:
+    """Phase of a constant frequency, in cycles, as exact after ten minutes as after one sample.
+
+    ``sin2pi(phase_ramp(f, ...))`` is the sine of ``2 * pi * (f * n / sample_rate + start)`` to 1e-6 at any ``n``.
+    The derivative with respect to the frequency is ``n / sample_rate``.
+
+    Args:
+        frequency: in Hz, any batch shape; may be traced and negative.
+        n_time_steps: number of samples; static.
+        sample_rate: samples per second, an integer; static.
+        start: phase of sample 0 in cycles, broadcast against ``frequency``.
+
+    Returns:
+        Phases in [-0.5, 0.5) of shape (..., n_time_steps), with the dtypes and limits of ``chirp_ramp``.
+
+    Raises:
+        TypeError: ``n_time_steps`` or ``sample_rate`` is not an int, or an argument is complex.
+        ValueError: ``n_time_steps`` or ``sample_rate`` is not positive.
+
+    Example:
+        >>> phase_ramp(1000.0, n_time_steps=5, sample_rate=8000)
+        Array([ 0.   ,  0.125,  0.25 ,  0.375, -0.5  ], dtype=float32)
+
+    Reference:
+        The phase accumulator of a numerically controlled oscillator.
+    """
+    return chirp_ramp(frequency, frequency, n_time_steps=n_time_steps, sample_rate=sample_rate, start=start)
+
+
+def safe_sqrt(x: ArrayLike) -> Array:
+    """Square root whose derivative at 0 is 0 where that of ``jnp.sqrt`` is infinite.
+
+    Args:
+        x: any shape, a floating dtype. Half precision is computed in float32.
+
+    Returns:
+        The root in the shape and dtype of ``x``; NaN where ``x`` is NaN or negative.
+
+    Raises:
+        TypeError: ``x`` is not of a real floating dtype.
+
+    Example:
+        >>> float(jax.grad(safe_sqrt)(0.0)), float(jax.grad(safe_sqrt)(4.0))
+        (0.0, 0.25)
+    """
+    x = jnp.asarray(x)
+    values = x.astype(_real_working_dtype("safe_sqrt", x.dtype))
+    zero = values == 0
+    # The inner where keeps the infinite derivative at 0 from being multiplied by the outer one's zero, which is NaN.
+    return jnp.where(zero, 0, jnp.sqrt(jnp.where(zero, 1, values))).astype(x.dtype)
+
+
+@jax.custom_jvp
+def _safe_abs(z: Array) -> Array:
+    return jnp.abs(z)
+
+
+@_safe_abs.defjvp
+def _safe_abs_jvp(primals: tuple[Array], tangents: tuple[Array]) -> tuple[Array, Array]:
+    (z,), (dz,) = primals, tangents
+    magnitude = _safe_abs(z)
+    divisor = jnp.where(magnitude == 0, 1, magnitude)
+    return magnitude, (z.real / divisor) * dz.real + (z.imag / divisor) * dz.imag
+
+
+def safe_abs(z: ArrayLike) -> Array:
+    """Magnitude of complex numbers, with a derivative of 0 at 0 and about half the cost of ``jnp.abs`` for others.
+
+    Args:
+        z: any shape, complex64 or complex128.
+
+    Returns:
+        The magnitude, in the shape of ``z``, float32 or float64.
+
+    Raises:
+        TypeError: ``z`` is not complex.
+
+    Example:
+        >>> float(safe_abs(3.0 - 4.0j))
+        5.0
+    """
+    z = jnp.asarray(z)
+    if not jnp.issubdtype(z.dtype, np.complexfloating):
+        raise TypeError(f"safe_abs expects a complex array, got {z.dtype}: use jnp.abs for real ones")
+    return _safe_abs(z)

@@ -1,0 +1,338 @@
+"""Components by kind and name: read-only mappings that load a component when it is first asked for."""
+
+from __future__ import annotations
+
+import inspect
+import threading
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import attrs
+
+from artifex.generative_models.core import plugins
+from artifex.generative_models.core.errors import (
+    BrokenComponentError,
+    ConflictingComponentError,
+    UnknownComponentError,
+    suggest,
+)
+from artifex.generative_models.core.plugins import IN_PROCESS, Claim, Kind
+
+
+class Registry(Mapping[str, Any]):
+    """The components of one kind, by name.
+
+    Listing, ``in`` and ``claims`` read metadata alone. A name may carry the distribution that is meant,
+    ``"sine@artifex-audio"``. Use ``registry(kind)`` to get one.
+
+    Args:
+        kind: The kind's name.
+
+    Example:
+        >>> names = registry("modality")
+        >>> def grayscale(config=None, *, rngs): ...
+        >>> "grayscale" in names
+        False
+    """
+
+    __eq__ = object.__eq__
+    __hash__ = object.__hash__
+
+    def __init__(self, kind: str) -> None:
+        self._name = kind
+        self._lock = threading.RLock()
+        self._own: dict[str, Any] = {}
+        self._loaded: dict[Claim, Any] = {}
+        self._failed: dict[Claim, BaseException] = {}
+
+    @property
+    def kind(self) -> Kind:
+        """The kind of these components."""
+        return kinds()[self._name]
+
+    def claims(self, name: str) -> tuple[Claim, ...]:
+        """Say who provides a name, and import nothing.
+
+        Args:
+            name: A component's name, with or without ``@distribution``.
+
+        Returns:
+            One claim, several when distributions clash, or none. What was registered in this process comes alone, since
+            it was put in place knowingly.
+
+        Example:
+            >>> registry("modality").claims("no_such_modality")
+            ()
+        """
+        plain, _, distribution = name.partition("@")
+        if plain in self._own and not distribution:
+            return (_own_claim(self._name, plain),)
+        installed = plugins.scan().groups.get(self.kind.group, {}).get(plain, [])
+        wanted = plugins.normalized(distribution)
+        found = [attrs.evolve(c, kind=self._name) for c in installed if not wanted or c.distribution == wanted]
+        return tuple(sorted(found, key=lambda c: (c.distribution, c.value)))
+
+    def register(self, name: str, component: Any, *, replace: bool = False) -> None:
+        """Add a component in this process.
+
+        Args:
+            name: The name to find it by.
+            component: A function, class or value, as the kind asks.
+            replace: Whether it may take the place of one that is there.
+
+        Raises:
+            ConflictingComponentError: When the name is taken and ``replace`` is False.
+            TypeError: When it is not what the kind asks for.
+            ValueError: For a name that is no plain word.
+
+        Example:
+            >>> class Grayscale:
+            ...     def __init__(self, config=None, *, rngs): ...
+            >>> registry("modality").register("grayscale", Grayscale)
+            >>> registry("modality")["grayscale"] is Grayscale
+            True
+            >>> registry("modality").unregister("grayscale")
+        """
+        if not isinstance(name, str) or not name or "@" in name or name != name.strip():
+            raise ValueError(f"a component's name is a plain word without '@', got {name!r}")
+        fault = fault_of(self.kind, component)
+        if fault:
+            raise TypeError(f"{self._name} {name!r}: {fault}")
+        with self._lock:
+            taken = self.claims(name)
+            if taken and not replace:
+                raise ConflictingComponentError(
+                    f"{self._name} {name!r} is already provided by {_who(taken)}; pass replace=True to put yours first"
+                )
+            self._own[name] = component
+
+    def unregister(self, name: str) -> None:
+        """Take back what ``register`` added.
+
+        Args:
+            name: The name it was registered under.
+
+        Raises:
+            UnknownComponentError: When nothing was registered under it in this process.
+        """
+        with self._lock:
+            if name not in self._own:
+                raise UnknownComponentError(f"no {self._name} {name!r} was registered in this process")
+            del self._own[name]
+
+    def __getitem__(self, name: str) -> Any:
+        if not isinstance(name, str):
+            raise TypeError(f"a {self._name} is asked for by its name, a string, got {name!r}")
+        with self._lock:
+            if name in self._own:
+                return self._own[name]
+            claims = self.claims(name)
+            if not claims:
+                raise UnknownComponentError(self._unknown(name))
+            if len(claims) > 1:
+                ways = " or ".join(repr(f"{c.name}@{c.distribution}") for c in claims)
+                raise ConflictingComponentError(
+                    f"{self._name} {name!r} is claimed by {_who(claims)}; say which is meant: {ways}"
+                )
+            return self._load(claims[0])
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(sorted({*self._own, *plugins.scan().groups.get(self.kind.group, {})}))
+
+    def __len__(self) -> int:
+        return sum(1 for _ in self)
+
+    def __contains__(self, name: object) -> bool:
+        return isinstance(name, str) and bool(self.claims(name))
+
+    def get(self, name: str, default: Any = None) -> Any:
+        """Return a component, or a default when nobody provides it.
+
+        Args:
+            name: The component's name.
+            default: What to return instead.
+
+        Returns:
+            The component or the default.
+
+        Raises:
+            ConflictingComponentError: When several distributions provide it.
+            BrokenComponentError: When it cannot be loaded.
+        """
+        return self[name] if name in self else default
+
+    def __repr__(self) -> str:
+        return f"<registry of {self._name}: {', '.join(self) or 'empty'}>"
+
+    def forget(self) -> None:
+        """Drop what was loaded from distributions; ``refresh`` calls this."""
+        with self._lock:
+            self._loaded.clear()
+            self._failed.clear()
+
+    def _load(self, claim: Claim) -> Any:
+        if claim in self._loaded:
+            return self._loaded[claim]
+        error = self._failed.get(claim)
+        if error is None:
+            component, error = plugins.load_guarded(lambda: plugins.load_value(claim.value))
+            if error is None:
+                fault = fault_of(self.kind, component)
+                if not fault:
+                    return self._loaded.setdefault(claim, component)
+                error = TypeError(fault)
+            self._failed[claim] = error
+        raise BrokenComponentError(
+            f"{self._name} {claim.name!r} of {claim.distribution} {claim.version} ({claim.value}) cannot be used: "
+            f"{type(error).__name__}: {error}"
+        ) from error
+
+    def _unknown(self, name: str) -> str:
+        plain, _, distribution = name.partition("@")
+        others = self.claims(plain) if distribution else ()
+        if others:
+            return f"{distribution} provides no {self._name} {plain!r}; {_who(others)} does"
+        known = list(self)
+        listed = ", ".join(known) if known else "none; install a distribution that provides one"
+        return f"no {self._name} {plain!r} is installed.{suggest(plain, known)} Available: {listed}"
+
+
+def kinds() -> dict[str, Kind]:
+    """Return the kinds of component that are installed, by name.
+
+    Returns:
+        A new dict, sorted by name. A kind that two distributions declare differently is left out; ``registry`` of it
+        says who they are.
+
+    Example:
+        >>> kinds()["modality"].group
+        'artifex.modalities'
+    """
+    return {name: owners[0][1] for name, owners in sorted(plugins.scan().kinds.items()) if len(owners) == 1}
+
+
+def registry(kind: str) -> Registry:
+    """Return the registry of a kind: one object for all who ask.
+
+    Args:
+        kind: The kind's name, such as ``"audio_type"``.
+
+    Returns:
+        A read-only mapping from name to component.
+
+    Raises:
+        UnknownComponentError: When no installed distribution declares that kind.
+        ConflictingComponentError: When two declare it differently.
+
+    Example:
+        >>> registry("modality") is registry("modality")
+        True
+    """
+    known = plugins.scan().kinds
+    owners = known.get(kind, [])
+    if not owners:
+        raise UnknownComponentError(
+            f"no kind of component {kind!r} is installed.{suggest(str(kind), known)} "
+            f"Available: {', '.join(sorted(known)) or 'none'}"
+        )
+    if len(owners) > 1:
+        raise ConflictingComponentError(
+            f"kind {kind!r} is declared differently by {' and '.join(d for d, _ in owners)}; "
+            f"leave one out with ARTIFEX_DISABLE_PLUGINS"
+        )
+    with _lock:
+        return _registries.setdefault(kind, Registry(kind))
+
+
+def refresh() -> None:
+    """Look again at what is installed, after an install or uninstall in a running process.
+
+    What was registered in this process stays. A module that was imported stays imported, as Python has it: an upgrade
+    of a plugin that was already used takes a new process.
+
+    Example:
+        >>> refresh()
+    """
+    plugins.forget()
+    with _lock:
+        for each in _registries.values():
+            each.forget()
+
+
+def fault_of(kind: Kind, component: Any) -> str:
+    """Say what keeps an object from being a component of a kind.
+
+    Args:
+        kind: The kind.
+        component: The object.
+
+    Returns:
+        What is wrong, or an empty string.
+
+    Example:
+        >>> fault_of(kinds()["modality"], 3)
+        'a modality is a class, got 3 (int)'
+    """
+    article = "an" if kind.name[0] in "aeiou" else "a"
+    given = f"got {component!r} ({type(component).__name__})"
+    if kind.form == "class":
+        if not isinstance(component, type):
+            return f"{article} {kind.name} is a class, {given}"
+        lacking = [a for a in kind.attributes if not hasattr(component, a)]
+        return f"{article} {kind.name} has {', '.join(kind.attributes)}; {component.__name__} lacks {', '.join(lacking)}" if lacking else ""
+    if kind.form == "value":
+        return "" if attrs.has(type(component)) else f"{article} {kind.name} is an attrs instance, {given}"
+    if not callable(component) or isinstance(component, type):
+        return f"{article} {kind.name} is a function, {given}"
+    return _signature_fault(kind, component, article)
+
+
+def options_of(kind: Kind, component: Any) -> dict[str, inspect.Parameter] | None:
+    """Return the options that a component takes.
+
+    Args:
+        kind: Its kind.
+        component: The component.
+
+    Returns:
+        Parameters by name: those of a function that are not given at the call, those of a class's constructor, the
+        fields of a value. None when it takes any (``**kwargs``).
+    """
+    if kind.form == "value":
+        return {
+            (f.alias or f.name): inspect.Parameter(f.alias or f.name, inspect.Parameter.KEYWORD_ONLY)
+            for f in attrs.fields(type(component))
+        }
+    parameters = list(inspect.signature(component).parameters.values())
+    if any(p.kind is p.VAR_KEYWORD for p in parameters):
+        return None
+    own = parameters[kind.positional :] if kind.form == "function" else parameters
+    at_call = {p.name for p in own if p.name in kind.call and p.default is p.empty}
+    return {p.name: p for p in own if p.name not in at_call and p.kind is not p.VAR_POSITIONAL}
+
+
+_registries: dict[str, Registry] = {}
+_lock = threading.Lock()
+
+
+def _signature_fault(kind: Kind, function: Any, article: str) -> str:
+    try:
+        parameters = list(inspect.signature(function).parameters.values())
+    except (TypeError, ValueError):
+        return ""
+    names = {p.name for p in parameters}
+    by_place = [p for p in parameters if p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD)]
+    if len(by_place) < kind.positional and not any(p.kind is p.VAR_POSITIONAL for p in parameters):
+        return f"{article} {kind.name} takes {kind.positional} positional arguments, this one {len(by_place)}: {inspect.signature(function)}"
+    lacking = [c for c in kind.call if c not in names]
+    if lacking and not any(p.kind is p.VAR_KEYWORD for p in parameters):
+        return f"{article} {kind.name} takes the keyword arguments {', '.join(kind.call)}; this one lacks {', '.join(lacking)}"
+    return ""
+
+
+def _own_claim(kind: str, name: str) -> Claim:
+    return Claim(kind=kind, name=name, distribution=IN_PROCESS, value=name)
+
+
+def _who(claims: tuple[Claim, ...]) -> str:
+    return " and ".join(f"{c.distribution} {c.version}".strip() for c in claims)
