@@ -1,0 +1,1 @@
+"""The audio types, by family: each a pure function of a key."""
