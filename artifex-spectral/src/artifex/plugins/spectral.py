@@ -24,3 +24,10 @@ def artifex_kinds() -> list[Kind]:
             form="value",
         ),
     ]
+
+
+@hookimpl
+def artifex_contracts() -> dict[str, str]:
+    """Return how the conformance kit runs components of those kinds."""
+    where = "artifex.generative_models.extensions.audio_processing.spectral.contracts"
+    return {kind: f"{where}:{kind}" for kind in ("window", "preset")}

@@ -1,0 +1,165 @@
+"""What a spectral configuration takes, refuses and derives."""
+
+from __future__ import annotations
+
+import warnings
+
+import librosa
+import numpy as np
+import pytest
+import scipy.signal
+
+from artifex.generative_models.core.configuration import ExtensionConfig
+from artifex.generative_models.extensions.audio_processing.spectral import (
+    SpectralConfig,
+    magnitude_spectrogram,
+)
+
+
+def test_defaults_are_librosas():
+    config = SpectralConfig()
+    assert (config.sample_rate, config.n_fft, config.hop, config.win) == (22050, 2048, 512, 2048)
+    assert (config.window_type, config.n_mels, config.f_min, config.f_top) == ("hann", 128, 0.0, 11025.0)
+    assert (config.center, config.pad_mode, config.mel_scale, config.mel_norm) == (
+        True,
+        "constant",
+        "slaney",
+        "slaney",
+    )
+    assert (config.amin, config.ref, config.top_db, config.rolloff_share) == (1e-10, 1.0, 80.0, 0.85)
+
+
+def test_what_follows_from_n_fft_follows_it_through_evolve():
+    assert SpectralConfig().evolve(n_fft=1024).hop == 256
+
+
+@pytest.mark.parametrize("length", [1, 511, 512, 4000])
+def test_centred_frames_are_one_more_than_the_hops(length):
+    assert SpectralConfig().n_frames(length) == 1 + length // 512
+
+
+def test_extension_options_are_read_and_the_rest_has_its_default():
+    extension = ExtensionConfig(
+        extensions={"spectral": {"n_fft": 1024, "window_type": "hamming"}, "other": {"x": 1}}
+    )
+    assert SpectralConfig.from_extension(extension) == SpectralConfig(n_fft=1024, window_type="hamming")
+    assert SpectralConfig.from_extension(ExtensionConfig()) == SpectralConfig()
+
+
+@pytest.mark.parametrize(
+    "spec",
+    ["hamming", ("hamming", {}), ["hamming", {}], {"name": "hamming"}],
+    ids=["name", "pair", "list", "mapping"],
+)
+def test_window_may_be_written_in_any_form_and_is_hashable(spec):
+    config = SpectralConfig(window_type=spec)
+    assert config == SpectralConfig(window_type="hamming")
+    assert hash(config) == hash(SpectralConfig(window_type="hamming"))
+
+
+def test_window_may_be_a_function(signals):
+    def bartlett(length, *, periodic=True):
+        return scipy.signal.get_window("bartlett", length, fftbins=periodic)
+
+    options = {"n_fft": 256, "n_mels": 20, "sample_rate": 8000}
+    ours = magnitude_spectrogram(signals["noise"], SpectralConfig(window_type=bartlett, **options))
+    hann = magnitude_spectrogram(signals["noise"], SpectralConfig(**options))
+    assert not np.allclose(ours, hann, rtol=0.01)
+
+
+def test_window_options_reach_the_window_and_survive_plain_data():
+    from artifex.generative_models.core import registry
+
+    def tilted(length, *, periodic=True, tilt=0.0):
+        return 1 + tilt * np.arange(length) / length
+
+    registry("window").register("tilted", tilted)
+    try:
+        config = SpectralConfig(window_type=("tilted", {"tilt": 0.5}))
+        again = SpectralConfig.from_dict(config.to_dict())
+        assert again == config == SpectralConfig(window_type={"name": "tilted", "tilt": 0.5})
+        assert config != SpectralConfig(window_type=("tilted", {"tilt": 0.25}))
+        with pytest.raises(TypeError, match="takes no option 'tlit'. Did you mean 'tilt'"):
+            SpectralConfig(window_type=("tilted", {"tlit": 0.5}))
+    finally:
+        registry("window").unregister("tilted")
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"hop_length": 3000}, "hop_length 3000 is above the window's length of 2048"),
+        ({"hop_length": 600, "win_length": 512}, "hop_length 600 is above the window's length of 512"),
+        ({"hop_length": 0}, "hop_length must be an integer of at least 1"),
+        ({"win_length": 4096}, "win_length 4096 is above n_fft 2048"),
+        ({"n_fft": 1}, "n_fft must be an integer of at least 2"),
+        ({"sample_rate": -1}, "sample_rate must be an integer of at least 1 Hz"),
+        ({"window_type": "hanning"}, "no window 'hanning' is installed.*blackman, hamming, hann"),
+        ({"pad_mode": "edge"}, "pad_mode must be one of 'constant', 'reflect'"),
+        ({"mel_scale": "bark"}, "mel_scale must be one of 'slaney', 'htk'"),
+        ({"mel_norm": "area"}, "mel_norm must be one of 'slaney', None"),
+        ({"f_max": 12000.0}, "f_max 12000.0 Hz is above 11025.0 Hz, half the sample rate"),
+        ({"f_min": 5000.0, "f_max": 5000.0}, "f_min 5000.0 Hz has to be below f_max 5000.0 Hz"),
+        ({"f_min": -1.0}, "f_min must be a finite number of at least 0.0 Hz"),
+        ({"n_mels": 1026}, "n_mels 1026 is more than the 1025 frequencies of n_fft 2048.*at least 2050"),
+        ({"n_mels": 0}, "n_mels must be an integer of at least 1"),
+        ({"top_db": -1.0}, "top_db must be a finite number of at least 0.0 dB"),
+        ({"amin": 0.0}, "amin must be a finite number above 0.0"),
+        ({"ref": 0.0}, "ref must be a finite number above 0.0"),
+        ({"rolloff_share": 1.5}, "rolloff_share must be a finite number above 0.0 and at most 1.0"),
+        ({"hop_lenght": 256}, "unknown key 'hop_lenght'. Did you mean 'hop_length'"),
+    ],
+)
+def test_wrong_option_says_what_was_given_and_what_is_allowed(options, message):
+    with pytest.raises(ValueError, match=message):
+        SpectralConfig.from_extension(ExtensionConfig(extensions={"spectral": options}))
+    with pytest.raises((ValueError, TypeError), match=message):
+        SpectralConfig(**options)
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"n_fft": 1024.0},
+        {"n_fft": True},
+        {"center": 1},
+        {"window_type": 3},
+        {"f_max": "8k"},
+        {"window_type": None},
+    ],
+)
+def test_option_of_the_wrong_type_is_a_type_error(options):
+    with pytest.raises(TypeError, match=f"SpectralConfig.{next(iter(options))}"):
+        SpectralConfig(**options)
+
+
+def test_window_that_returns_another_length_is_an_error():
+    with pytest.raises(
+        ValueError, match="has to return 2048 finite numbers for length 2048, got shape \\(5,\\)"
+    ):
+        SpectralConfig(window_type=lambda length, *, periodic=True: np.ones(5))
+
+
+def test_empty_mel_filters_are_named_once_with_an_n_fft_that_fills_them():
+    options = {"sample_rate": 16000, "n_mels": 120}
+
+    def empty_at(n_fft):
+        bank = librosa_mel(sr=16000, n_fft=n_fft, n_mels=120, dtype=np.float64)
+        return [str(i) for i in np.flatnonzero(~bank.any(axis=1))]
+
+    lacking, enough = empty_at(256), next(n_fft for n_fft in (256, 512, 1024, 2048) if not empty_at(n_fft))
+    message = (
+        f"{len(lacking)} of 120 mel filters are empty.*filters {', '.join(lacking)}.*n_fft {enough} fills"
+    )
+    with pytest.warns(UserWarning, match=message):
+        SpectralConfig(n_fft=256, **options)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        SpectralConfig(n_fft=256, **options)
+        SpectralConfig(n_fft=enough, **options)
+
+
+def librosa_mel(**options):
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        return librosa.filters.mel(**options)

@@ -1,0 +1,197 @@
+"""The transform, its powers and levels against librosa and jax.scipy, and its inverse."""
+
+from __future__ import annotations
+
+import jax
+import jax.numpy as jnp
+import librosa
+import numpy as np
+import pytest
+import scipy.signal
+
+from artifex.generative_models.extensions.audio_processing.spectral import (
+    SpectralConfig,
+    amplitude_to_db,
+    istft,
+    magnitude_spectrogram,
+    power_spectrogram,
+    power_to_db,
+    stft,
+)
+
+CONVENTIONS = [
+    {},
+    {"hop_length": 100},
+    {"hop_length": 64, "win_length": 300},
+    {"hop_length": 128, "pad_mode": "reflect"},
+    {"hop_length": 128, "center": False},
+    {"hop_length": 128, "window_type": "blackman", "n_fft": 511},
+    {"hop_length": 10, "window_type": "hamming"},
+]
+
+
+def config_of(**options):
+    return SpectralConfig(**{"sample_rate": 8000, "n_fft": 512, "n_mels": 40, **options})
+
+
+def librosas(config):
+    return {
+        "n_fft": config.n_fft,
+        "hop_length": config.hop,
+        "win_length": config.win,
+        "window": config.window_type,
+        "center": config.center,
+        "pad_mode": config.pad_mode,
+    }
+
+
+def assert_close(ours, reference, share):
+    """Within a share of the reference's peak, of the same shape."""
+    ours, reference = np.asarray(ours), np.asarray(reference)
+    assert ours.shape == reference.shape
+    assert np.abs(ours - reference).max() <= share * np.abs(reference).max()
+
+
+@pytest.mark.parametrize("options", CONVENTIONS, ids=str)
+def test_spectrum_equals_librosas_under_every_convention(batch, options):
+    config = config_of(**options)
+    reference = librosa.stft(batch, **librosas(config))
+    ours = stft(batch, config)
+    for row, expected in zip(ours, reference, strict=True):
+        assert_close(row, expected, 1e-6)
+
+
+@pytest.mark.parametrize("row", range(4), ids=["noise", "tone", "click", "silence"])
+def test_magnitude_and_power_equal_librosas_alone_and_in_a_batch(batch, row, config):
+    audio = batch[row]
+    expected = np.abs(librosa.stft(audio, **librosas(config)))
+    assert_close(magnitude_spectrogram(audio, config), expected, 1e-6)
+    assert_close(power_spectrogram(audio, config), expected**2, 1e-6)
+    assert_close(magnitude_spectrogram(batch, config)[row], expected, 1e-6)
+    assert_close(power_spectrogram(batch, config)[row], expected**2, 1e-6)
+
+
+def test_spectrum_equals_jax_scipys_times_the_sum_of_the_window(signals):
+    config = config_of(hop_length=100, window_type="hamming")
+    # A whole number of hops, since scipy pads to one.
+    audio = signals["noise"][: 39 * config.hop]
+    window = scipy.signal.get_window(config.window_type, config.n_fft)
+    overlap = config.n_fft - config.hop
+    *_, theirs = jax.scipy.signal.stft(
+        audio, window=config.window_type, nperseg=config.n_fft, noverlap=overlap, padded=False
+    )
+    assert_close(stft(audio, config), theirs * window.sum(), 1e-5)
+
+
+@pytest.mark.parametrize("length", [1, 2, 500])
+@pytest.mark.parametrize("pad_mode", ["constant", "reflect"])
+def test_clip_shorter_than_a_frame_is_what_numpys_padding_gives(signals, length, pad_mode):
+    config = config_of(hop_length=128, pad_mode=pad_mode)
+    audio = signals["noise"][:length].astype(np.float64)
+    padded = np.pad(audio, config.n_fft // 2, mode=pad_mode)
+    frames = np.lib.stride_tricks.sliding_window_view(padded, config.n_fft)[:: config.hop]
+    expected = np.fft.rfft(frames * scipy.signal.get_window("hann", config.n_fft)).T
+    assert_close(stft(audio.astype(np.float32), config), expected, 1e-6)
+
+
+ROUND_TRIPS = [
+    *[(n_fft, hop, length, "hann") for n_fft in (256, 255) for hop in (64, 50) for length in (1, 1023)],
+    (256, 128, 1024, "hann"),
+    (255, 127, 700, "hamming"),
+    (256, 256, 1000, "boxcar"),
+    (250, 125, 1000, "boxcar"),
+    (256, 4, 600, "blackman"),
+]
+
+
+def boxcar(length, *, periodic=True):
+    return np.ones(length)
+
+
+@pytest.mark.parametrize(("n_fft", "hop", "length", "window"), ROUND_TRIPS)
+def test_inverse_gives_the_audio_back_at_its_exact_length(signals, n_fft, hop, length, window):
+    config = config_of(
+        n_fft=n_fft, hop_length=hop, n_mels=10, window_type=boxcar if window == "boxcar" else window
+    )
+    audio = signals["noise"][:length]
+    # With as many zeros behind as half a frame, the last samples are covered by the frames too.
+    again = istft(stft(np.pad(audio, (0, n_fft // 2)), config), config, length=length)
+    assert again.shape == (length,)
+    np.testing.assert_allclose(again, audio, atol=2e-6)
+
+
+def test_inverse_equals_librosas_on_a_spectrum_that_no_audio_has(config):
+    rng = np.random.default_rng(1)
+    spectrum = (rng.standard_normal((3, 257, 20)) + 1j * rng.standard_normal((3, 257, 20))).astype(
+        np.complex64
+    )
+    length = 128 * 19
+    expected = librosa.istft(
+        spectrum, **{k: v for k, v in librosas(config).items() if k != "pad_mode"}, length=length
+    )
+    assert_close(istft(spectrum, config, length=length), expected, 1e-5)
+
+
+def test_inverse_is_zero_where_no_frame_reaches(config):
+    audio = istft(jnp.ones((257, 3), complex), config, length=4000)
+    assert audio.shape == (4000,)
+    assert not np.any(audio[512:])
+
+
+def test_inverse_of_a_short_batch_is_that_of_each_example(signals, config):
+    spectra = stft(np.stack([signals["noise"], signals["tone"]]), config)[..., :1]
+    both = istft(spectra, config, length=200)
+    np.testing.assert_allclose(both[1], istft(spectra[1], config, length=200), atol=1e-7)
+
+
+def test_window_and_hop_that_lose_samples_cannot_be_inverted():
+    config = config_of(hop_length=512)
+    with pytest.raises(
+        ValueError, match="'hann' of 512 samples with hop_length 512 cannot be inverted.*NOLA"
+    ):
+        istft(jnp.ones((257, 4), complex), config, length=1000)
+
+
+@pytest.mark.parametrize(
+    ("spectrum", "error", "message"),
+    [
+        (np.ones((257, 4)), TypeError, "complex spectrum, got float"),
+        (
+            np.ones((256, 4), complex),
+            ValueError,
+            r"n_fft // 2 \+ 1 = 257, time\), not empty, got shape \(256, 4\)",
+        ),
+        (np.ones(257, complex), ValueError, r"got shape \(257,\)"),
+    ],
+)
+def test_inverse_says_what_is_wrong_with_a_spectrum(config, spectrum, error, message):
+    with pytest.raises(error, match=message):
+        istft(spectrum, config, length=100)
+
+
+@pytest.mark.parametrize("top_db", [80.0, 20.0, None])
+def test_levels_equal_librosas(signals, config, top_db):
+    power = np.abs(librosa.stft(signals["noise"], **librosas(config))) ** 2
+    np.testing.assert_allclose(
+        power_to_db(power, ref=2.0, top_db=top_db),
+        librosa.power_to_db(power, ref=2.0, top_db=top_db),
+        atol=1e-4,
+    )
+    amplitude = np.sqrt(power)
+    np.testing.assert_allclose(
+        amplitude_to_db(amplitude, top_db=top_db),
+        librosa.amplitude_to_db(amplitude, top_db=top_db),
+        atol=1e-4,
+    )
+
+
+def test_top_db_counts_from_the_loudest_value_of_each_example():
+    quiet, loud = np.full((4, 5), 1e-6, np.float32), np.full((4, 5), 1e6, np.float32)
+    levels = power_to_db(np.stack([quiet, loud]))
+    np.testing.assert_allclose(levels[0], -60.0, atol=1e-4)
+
+
+@pytest.mark.parametrize(("options", "message"), [({"amin": 0.0}, "amin"), ({"top_db": -3.0}, "top_db")])
+def test_levels_refuse_bounds_that_make_no_sense(options, message):
+    with pytest.raises(ValueError, match=message):
+        power_to_db(np.ones(3, np.float32), **options)
