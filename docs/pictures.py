@@ -1,0 +1,49 @@
+"""Draws the pictures of the README and the docs: ``python docs/pictures.py``."""
+
+from pathlib import Path
+
+import jax
+import numpy as np
+from flax import nnx
+from matplotlib.figure import Figure
+
+from artifex.generative_models.modalities.audio import (
+    AudioModality,
+    AudioModalityConfig,
+    AudioRepresentation,
+    SyntheticAudioDataset,
+    plot,
+    spec_augment,
+    time_stretch,
+)
+
+FOLDER = Path(__file__).parent / "images"
+
+
+def overview() -> None:
+    """Draw what happens to a chirp: waveform, mel spectrogram, augmented, and decoded back to audio."""
+    config = AudioModalityConfig(representation=AudioRepresentation.MEL_SPECTROGRAM, duration=2.0)
+    modality = AudioModality(config=config, rngs=nnx.Rngs(0))
+    data = SyntheticAudioDataset(
+        config=config, n_samples=1, audio_types=[{"name": "chirp", "f_min": 200.0, "f_max": 6000.0}]
+    )
+    audio, mel = data[0]["audio"], data[0]["mel_spectrogram"]
+    stretch_key, mask_key = jax.random.split(jax.random.key(3))
+    stretched = modality.encode(time_stretch(audio, stretch_key, rate_range=(0.7, 0.7), tail="zeros"))
+    masked = spec_augment(stretched, mask_key, fill_value="min")
+
+    figure = Figure(figsize=(11, 6), layout="constrained")
+    axes = figure.subplots(2, 2)
+    plot.waveform(audio[:1600], config.sample_rate, ax=axes[0, 0], title="dataset[0]: a chirp, its first 0.1 s")
+    for ax, values, title in (
+        (axes[0, 1], mel, "encode: its mel spectrogram"),
+        (axes[1, 0], masked, "time_stretch and spec_augment"),
+        (axes[1, 1], modality.encode(modality.decode(mel)), "decode: audio again, seen through encode"),
+    ):
+        plot.mel(np.asarray(values), config.sample_rate, config.hop_length, ax=ax, title=title)
+    figure.savefig(FOLDER / "overview.png", dpi=110)
+
+
+if __name__ == "__main__":
+    FOLDER.mkdir(exist_ok=True)
+    overview()
