@@ -38,9 +38,16 @@ def artifex_kinds() -> list[Kind]:
             group="artifex.representations",
             summary="What a waveform becomes for a model, and its inverse: shape, encode, decode.",
             form="class",
-            attributes=("shape", "encode", "decode"),
+            attributes=("encode", "decode"),
         ),
     ]
+
+
+@hookimpl
+def artifex_contracts() -> dict[str, str]:
+    """Return how the conformance kit runs components of those kinds."""
+    where = "artifex.generative_models.modalities.audio.contracts"
+    return {kind: f"{where}:{kind}" for kind in ("audio_type", "augmentation", "metric", "representation")}
 
 
 @hookimpl

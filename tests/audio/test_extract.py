@@ -1,0 +1,479 @@
+import json
+import os
+import re
+import subprocess
+import sys
+import tomllib
+from pathlib import Path
+
+import librosa
+import numpy as np
+import pytest
+import typer
+
+from artifex.generative_models.core import cli, registry
+from artifex.generative_models.modalities.audio import extraction
+from artifex.generative_models.modalities.audio.base import AudioModalityConfig
+from artifex.generative_models.modalities.audio.extraction import (
+    FeatureFolder,
+    bucket_length,
+    extract,
+    read_features,
+)
+from artifex.generative_models.modalities.audio.io import AudioReadError, read_audio, write_audio
+
+RATE = 8000
+MEL = AudioModalityConfig(
+    representation="mel_spectrogram",
+    sample_rate=RATE,
+    n_fft=512,
+    hop_length=128,
+    n_mel_channels=40,
+    normalize=False,
+)
+WAVES = AudioModalityConfig(representation="raw_waveform", sample_rate=RATE, normalize=False)
+
+
+def noise(n_samples: int, seed: int = 0) -> np.ndarray:
+    return np.random.default_rng(seed).uniform(-0.5, 0.5, n_samples)
+
+
+@pytest.fixture
+def folder(tmp_path):
+    """Three recordings that can be read, and three files that cannot."""
+    audio = tmp_path / "audio"
+    (audio / "dog").mkdir(parents=True)
+    write_audio(audio / "a.wav", noise(3000), RATE)
+    write_audio(audio / "dog" / "a.wav", noise(20000, 1), RATE)
+    write_audio(audio / "dog" / "b.ogg", np.stack([noise(44100, 2), noise(44100, 3)]), 44100)
+    (audio / "empty.wav").touch()
+    (audio / "text.wav").write_text("no audio")
+    (audio / "cut.wav").write_bytes((audio / "dog" / "a.wav").read_bytes()[:9000])
+    return audio
+
+
+@pytest.fixture
+def artifex(monkeypatch, capsys, tmp_path):
+    """Return a function that runs the command line: its exit code, standard output and standard error."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("COLUMNS", "300")
+
+    def run(*words: object) -> tuple[int, str, str]:
+        monkeypatch.setattr(sys, "argv", ["artifex", *map(str, words)])
+        with pytest.raises(SystemExit) as left:
+            cli.main()
+        written = capsys.readouterr()
+        return left.value.code, written.out, written.err
+
+    return run
+
+
+def names(folder: Path) -> list[str]:
+    return sorted(os.listdir(folder))
+
+
+def lines(path: Path) -> list[dict]:
+    return [json.loads(line) for line in path.read_text().splitlines()]
+
+
+def test_the_good_ones_are_extracted_and_the_bad_ones_named(artifex, folder, tmp_path):
+    code, out, _ = artifex("extract", folder, "--out", "made", "--sample-rate", RATE)
+    assert code == 1
+    assert names(tmp_path / "made") == [
+        "config.toml", "failures.jsonl", "features", "manifest.jsonl", "report.html",
+    ]  # fmt: skip
+    for name, reason in (
+        ("empty.wav", "the file is empty"),
+        ("text.wav", "is no audio"),
+        ("cut.wav", "is cut off"),
+    ):
+        assert re.search(f"{re.escape(str(folder / name))}.*{reason}", out)
+    assert "3 recordings" in out
+    failures = lines(tmp_path / "made" / "failures.jsonl")
+    assert [Path(failure["source"]).name for failure in failures] == ["cut.wav", "empty.wav", "text.wav"]
+    report = (tmp_path / "made" / "report.html").read_text()
+    assert report.count("data:audio/wav") == 3
+    assert "the file is empty" in report
+
+
+def test_features_equal_librosas_at_every_length_whatever_the_padding(folder, tmp_path):
+    extract([folder], tmp_path / "made", config=MEL, report=False)
+    read = list(read_features(tmp_path / "made"))
+    assert len(read) == 3
+    for record, features in read:
+        audio, _ = read_audio(record["source"], sample_rate=RATE)
+        reference = librosa.feature.melspectrogram(
+            y=audio, sr=RATE, n_fft=512, hop_length=128, n_mels=40, pad_mode="constant"
+        )[:, : len(audio) // 128]
+        assert features.shape == reference.shape
+        np.testing.assert_allclose(features, reference, atol=1e-4 * reference.max())
+
+
+def test_normalising_is_per_recording(tmp_path):
+    for name, level in (("loud", 1.0), ("quiet", 0.01), ("silent", 0.0)):
+        write_audio(tmp_path / f"{name}.wav", level * noise(3000), RATE, subtype="FLOAT")
+    extract([tmp_path], tmp_path / "made", config=WAVES.evolve(normalize=True), report=False)
+    loud, quiet, silent = (features for _, features in read_features(tmp_path / "made"))
+    assert np.abs(loud).max() == pytest.approx(1.0)
+    np.testing.assert_allclose(quiet, loud, atol=1e-5)
+    np.testing.assert_array_equal(silent, 0.0)
+
+
+def test_the_manifest_says_what_each_example_is(folder, tmp_path):
+    result = extract([folder], tmp_path / "made", config=MEL, report=False)
+    records = lines(tmp_path / "made" / "manifest.jsonl")
+    assert records == result.records
+    assert [record["id"] for record in records] == ["a.wav", "dog__a.wav", "dog__b.ogg"]
+    assert [record["label"] for record in records] == [None, "dog", "dog"]
+    assert [record["n_samples"] for record in records] == [3000, 20000, 8000]
+    assert [record["shape"] for record in records] == [[40, 23], [40, 156], [40, 62]]
+    assert [record["source_sample_rate"] for record in records] == [RATE, RATE, 44100]
+    assert [record["source_channels"] for record in records] == [1, 1, 2]
+    for record in records:
+        assert record["duration"] == record["n_samples"] / RATE
+        assert (record["dtype"], record["sample_rate"]) == ("float32", RATE)
+        assert (tmp_path / "made" / record["file"]).is_file()
+
+
+def test_levels_are_those_of_the_recording(tmp_path):
+    write_audio(tmp_path / "square.wav", np.tile([0.5, -0.5], 2000), RATE, subtype="FLOAT")
+    write_audio(tmp_path / "silent.wav", np.zeros(4000), RATE)
+    silent, square = extract([tmp_path], tmp_path / "made", config=MEL, report=False).records
+    assert (square["peak_dbfs"], square["rms_dbfs"]) == (-6.02, -6.02)
+    assert (silent["peak_dbfs"], silent["rms_dbfs"]) == (None, None)
+
+
+def test_a_duration_crops_and_pads_everything_to_one_shape(folder, tmp_path):
+    config = WAVES.evolve(duration=1.0)
+    records = extract([folder], tmp_path / "made", config=config, whole=False, report=False).records
+    assert [record["shape"] for record in records] == [[RATE]] * 3
+    assert [record["n_samples"] for record in records] == [3000, RATE, RATE]
+    for record, features in read_features(tmp_path / "made"):
+        audio = read_audio(record["source"], sample_rate=RATE)[0][:RATE]
+        np.testing.assert_allclose(features[: len(audio)], audio, atol=2e-3)
+        np.testing.assert_array_equal(features[len(audio) :], 0.0)
+
+
+def test_with_nothing_at_hand_the_synthetic_sounds_are_extracted(artifex, tmp_path):
+    code, out, _ = artifex(
+        "extract", "--samples", 4, "--duration", 0.5, "--representation", "stft", "--examples", 1
+    )
+    assert code == 0
+    assert "4 recordings" in out
+    read = list(read_features(tmp_path / "features"))
+    assert [record["label"] for record, _ in read] == ["sine", "noise", "chirp", "sine"]
+    assert [(features.shape, features.dtype) for _, features in read] == [((513, 31), np.complex64)] * 4
+    assert (tmp_path / "features" / "report.html").read_text().count("data:audio/wav") == 1
+
+
+class Traced:
+    """The waveform, counting how often its encoding is traced."""
+
+    lengths: tuple[int, ...] = ()
+
+    def __init__(self, config):
+        self.shape = (config.n_time_steps,)
+
+    def encode(self, audio):
+        Traced.lengths = (*Traced.lengths, audio.shape)
+        return audio
+
+    def decode(self, encoded, *, key=None):
+        return encoded
+
+
+def test_two_hundred_lengths_compile_a_few_programs(fresh_registry, tmp_path):
+    registry("representation").register("traced", Traced)
+    lengths = np.random.default_rng(0).integers(1, 60_000, 200)
+    for index, length in enumerate(lengths):
+        write_audio(tmp_path / f"{index:03d}.wav", np.full(length, 0.25), RATE)
+    config = WAVES.evolve(representation="traced")
+    extract([tmp_path], tmp_path / "made", config=config, batch_size=8, report=False)
+    assert [features.shape for _, features in read_features(tmp_path / "made")] == [(n,) for n in lengths]
+    assert len(Traced.lengths) == len({bucket_length(int(n), config.hop_length) for n in lengths}) <= 5
+
+
+@pytest.mark.parametrize("hop", [1, 160, 256])
+def test_buckets_fit_and_waste_less_than_a_third(hop):
+    for n_samples in (1, 16_384, 16_385, 24_577, 40_000, 1_000_000, 57_600_000):
+        length = bucket_length(n_samples, hop)
+        assert length >= n_samples
+        assert length % hop == 0
+        assert n_samples < 16_384 or length < 1.5 * n_samples + hop
+
+
+def test_a_long_recording_is_not_computed_batch_size_times(tmp_path, monkeypatch):
+    write_audio(tmp_path / "long.wav", np.zeros(100_000), RATE)
+    for index in range(3):
+        write_audio(tmp_path / f"{index}.wav", np.zeros(1000), RATE)
+    shapes = []
+
+    def spy(config):
+        return lambda audio: shapes.append(audio.shape) or audio
+
+    monkeypatch.setattr(extraction, "encoder", spy)
+    extract([tmp_path], tmp_path / "made", config=WAVES, batch_size=32, report=False)
+    assert sorted(shapes) == [(1, bucket_length(100_000, 256)), (3, bucket_length(1000, 256))]
+
+
+def test_a_recording_shorter_than_a_hop_is_named(tmp_path):
+    write_audio(tmp_path / "click.wav", np.ones(100) / 2, RATE)
+    write_audio(tmp_path / "tone.wav", noise(1000), RATE)
+    result = extract([tmp_path], tmp_path / "made", config=MEL, report=False)
+    assert [record["id"] for record in result.records] == ["tone.wav"]
+    assert [Path(failure.source).name for failure in result.failures] == ["click.wav"]
+    assert "is too short" in result.failures[0].reason
+
+
+def test_a_file_that_breaks_after_its_header_was_read_is_named(folder, tmp_path, monkeypatch):
+    def unreadable(path, span, **options):
+        if path.name == "b.ogg":
+            raise AudioReadError(path, "vanished")
+        return decode(path, span, **options)
+
+    decode = extraction.decode
+    monkeypatch.setattr(extraction, "decode", unreadable)
+    result = extract([folder], tmp_path / "made", config=MEL, report=False)
+    assert len(result.records) == 2
+    assert "vanished" in [failure.reason for failure in result.failures]
+
+
+def test_where_nothing_can_be_read_nothing_is_written(artifex, tmp_path):
+    (tmp_path / "empty.wav").touch()
+    code, out, _ = artifex("extract", "empty.wav", "--out", "made")
+    assert code == 1
+    assert "the file is empty" in out
+    assert "nothing was written" in out
+    assert names(tmp_path) == ["empty.wav"]
+
+
+def test_files_of_one_name_get_features_of_their_own(tmp_path):
+    for index, name in enumerate(
+        ("x/a.wav", "y/a.wav", "x/b/c.wav", "x/b__c.wav", "x/A.wav", "x/naïve tone.wav")
+    ):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        write_audio(tmp_path / name, np.full(1000, 0.1 * index), RATE)
+    extract([tmp_path / "x", tmp_path / "y"], tmp_path / "made", config=WAVES, report=False)
+    read = list(read_features(tmp_path / "made"))
+    ids = [record["id"] for record, _ in read]
+    assert len({name.casefold() for name in ids}) == 6
+    assert "naïve_tone.wav" in ids
+    for record, features in read:
+        np.testing.assert_allclose(features, read_audio(record["source"])[0], atol=1e-6)
+
+
+def test_the_configuration_written_gives_the_same_features_again(artifex, folder, tmp_path):
+    first = (
+        "--n-mels",
+        30,
+        "--n-fft",
+        400,
+        "--hop-length",
+        100,
+        "--sample-rate",
+        RATE,
+        "--no-normalize",
+        "--no-report",
+    )
+    artifex("extract", folder, "--out", "first", *first)
+    artifex("extract", folder, "--out", "again", "--config", "first/config.toml", "--no-report")
+    stated = tomllib.loads((tmp_path / "first" / "config.toml").read_text())["audio"]
+    assert stated == {
+        "representation": "mel_spectrogram", "sample_rate": RATE, "n_mel_channels": 30,
+        "hop_length": 100, "n_fft": 400, "normalize": False,
+    }  # fmt: skip
+    for name in (
+        "manifest.jsonl",
+        "config.toml",
+        *(f"features/{n}" for n in names(tmp_path / "first" / "features")),
+    ):
+        assert (tmp_path / "first" / name).read_bytes() == (tmp_path / "again" / name).read_bytes()
+
+
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        ("c.toml", 'representation = "raw_waveform"\nduration = 0.25\nsample_rate = 4000'),
+        (
+            "c.yaml",
+            "audio:\n  representation: raw_waveform\n  duration: 0.25\n  sample_rate: 4000\ntraining: {}\n",
+        ),
+    ],
+)
+def test_the_command_line_counts_more_than_the_file(artifex, tmp_path, name, text):
+    (tmp_path / name).write_text(text)
+    options = ("--config", name, "--sample-rate", RATE, "--samples", 1, "--no-report")
+    assert artifex("extract", *options)[0] == 0
+    assert [features.shape for _, features in read_features(tmp_path / "features")] == [(2000,)]
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (("gone.wav",), "gone.wav: no such file or folder"),
+        (("nothing",), "nothing: no audio files in this folder"),
+        (("--hop-length", "2048"), "hop_length must be at most n_fft"),
+        (("--n-mels", "1000"), "n_mel_channels must be at most"),
+        (("--sample-rate", "-1"), "sample_rate must be an integer"),
+        (("--duration", "0"), "duration must be a finite number above 0"),
+        (("--duration", "0.001"), "lengthen duration"),
+        (("--representation", "mel_spectogram"), "mel_spectrogram"),
+        (("--batch-size", "0"), "batch_size must be an integer of at least 1"),
+        (("--examples", "-1"), "n_examples must be an integer of at least 0"),
+        (("--samples", "0"), "n_samples must be an integer from 1"),
+        (("a.wav", "--samples", "3"), "--samples is for the synthetic sounds"),
+        (("--config", "gone.toml"), "gone.toml"),
+        (("--config", "misspelt.toml"), "Did you mean 'sample_rate'"),
+        (("--config", "broken.toml"), "cannot be parsed"),
+        (("--config", "broken.yaml"), "cannot be parsed"),
+        (("--config", "list.yaml"), "not a table of settings"),
+        (("--config", "config.json"), "ends in .toml, .yaml or .yml"),
+        (("--n-fft", "many"), "Invalid value for '--n-fft'"),
+        (("--out", "file.txt"), "is a file"),
+    ],
+    ids=lambda value: " ".join(value) if isinstance(value, tuple) else "",
+)
+def test_bad_usage_is_one_message_and_exit_code_2_and_writes_nothing(artifex, tmp_path, words, message):
+    write_audio(tmp_path / "a.wav", noise(1000), RATE)
+    (tmp_path / "nothing").mkdir()
+    (tmp_path / "file.txt").touch()
+    (tmp_path / "misspelt.toml").write_text("sampel_rate = 8000")
+    (tmp_path / "broken.toml").write_text("sample_rate = = 8000")
+    (tmp_path / "broken.yaml").write_text("sample_rate: [8000")
+    (tmp_path / "list.yaml").write_text("- 8000")
+    (tmp_path / "config.json").write_text("{}")
+    before = names(tmp_path)
+    code, out, err = artifex("extract", *words)
+    assert code == 2
+    assert message in err
+    assert "Traceback" not in out + err
+    assert names(tmp_path) == before
+
+
+def test_a_folder_with_something_in_it_is_refused_unless_told(artifex, tmp_path):
+    made = ("extract", "--samples", 2, "--duration", 0.25, "--out", "made", "--no-report", "--representation")
+    assert artifex(*made, "raw_waveform")[0] == 0
+    code, _, err = artifex(*made, "mel_spectrogram")
+    assert code == 2
+    assert "made is not empty" in err
+    assert "--overwrite" in err
+    assert [features.ndim for _, features in read_features(tmp_path / "made")] == [1, 1]
+    assert artifex(*made, "mel_spectrogram", "--overwrite")[0] == 0
+    assert [features.ndim for _, features in read_features(tmp_path / "made")] == [2, 2]
+    assert names(tmp_path) == ["made"]
+
+
+def test_an_empty_folder_is_filled(tmp_path):
+    (tmp_path / "made").mkdir()
+    extract([], tmp_path / "made", config=WAVES, n_synthetic=1, report=False)
+    assert names(tmp_path) == ["made"]
+    assert len(list(read_features(tmp_path / "made"))) == 1
+
+
+def test_only_an_earlier_extraction_is_overwritten(tmp_path):
+    (tmp_path / "thesis").mkdir()
+    (tmp_path / "thesis" / "chapter.txt").write_text("years of work")
+    with pytest.raises(FileExistsError, match="holds no earlier extraction"):
+        extract([], tmp_path / "thesis", config=WAVES, overwrite=True, report=False)
+    assert (tmp_path / "thesis" / "chapter.txt").read_text() == "years of work"
+
+
+def test_recordings_in_the_folder_to_overwrite_are_not_lost(tmp_path):
+    made = tmp_path / "made"
+    extract([], made, config=WAVES, n_synthetic=1, report=False)
+    write_audio(made / "a.wav", noise(1000), RATE)
+    with pytest.raises(ValueError, match="which would be overwritten"):
+        extract([made / "a.wav"], made, config=WAVES, overwrite=True, report=False)
+    assert (made / "a.wav").exists()
+
+
+@pytest.mark.parametrize("error", [KeyboardInterrupt, OSError, ValueError])
+@pytest.mark.parametrize("where", ["_encode", "_config_text"])
+def test_an_interruption_leaves_what_was_there_and_nothing_else(folder, tmp_path, monkeypatch, error, where):
+    extract([], tmp_path / "made", config=WAVES, n_synthetic=1, report=False)
+    before = (tmp_path / "made" / "manifest.jsonl").read_bytes()
+
+    def fail(*args, **options):
+        raise error("stopped")
+
+    monkeypatch.setattr(extraction, where, fail)
+    with pytest.raises(error):
+        extract([folder], tmp_path / "made", config=MEL, overwrite=True, report=False)
+    with pytest.raises(error):
+        extract([folder], tmp_path / "new" / "deeper" / "made", config=MEL, report=False)
+    assert names(tmp_path) == ["audio", "made"]
+    assert (tmp_path / "made" / "manifest.jsonl").read_bytes() == before
+
+
+def test_an_earlier_extraction_comes_back_when_the_new_one_cannot_take_its_place(tmp_path, monkeypatch):
+    extract([], tmp_path / "made", config=WAVES, n_synthetic=1, report=False)
+    rename = Path.rename
+
+    def failing(self, target):
+        if ".partial-" in self.name:
+            raise OSError("no")
+        return rename(self, target)
+
+    monkeypatch.setattr(Path, "rename", failing)
+    with pytest.raises(OSError, match="no"):
+        extract([], tmp_path / "made", config=WAVES, n_synthetic=2, overwrite=True, report=False)
+    assert names(tmp_path) == ["made"]
+    assert len(list(read_features(tmp_path / "made"))) == 1
+
+
+def test_nothing_shows_at_the_folder_before_the_end(tmp_path):
+    with FeatureFolder(tmp_path / "made", overwrite=False) as made:
+        made.add({"index": 0, "id": "a"}, np.zeros(3, np.float32))
+        made.write_tables([])
+        assert not (tmp_path / "made").exists()
+        made.commit()
+        assert names(tmp_path / "made") == ["failures.jsonl", "features", "manifest.jsonl"]
+
+
+def test_without_matplotlib_it_says_so_before_it_begins(artifex, tmp_path, monkeypatch):
+    monkeypatch.setitem(sys.modules, "matplotlib", None)
+    code, _, err = artifex("extract", "--samples", 1)
+    assert code == 2
+    assert "pip install 'artifex-audio[plot]'" in err
+    assert "--no-report" in err
+    assert names(tmp_path) == []
+    assert artifex("extract", "--samples", 1, "--no-report")[0] == 0
+
+
+def test_progress_counts_good_and_bad_to_the_last(folder, tmp_path):
+    seen = []
+    extract(
+        [folder], tmp_path / "made", config=MEL, report=False, progress=lambda *counts: seen.append(counts)
+    )
+    assert seen[-1] == (6, 6)
+
+
+def test_a_folder_without_an_extraction_cannot_be_read(tmp_path):
+    with pytest.raises(FileNotFoundError, match="no extraction here"):
+        next(read_features(tmp_path))
+
+
+def test_everything_that_extract_takes_has_a_help_text():
+    parameters = {each.name: each for each in typer.main.get_command(cli.build()).commands["extract"].params}
+    assert {"audio", "out", "representation", "config", "overwrite", "n_mels"} <= set(parameters)
+    assert [name for name, each in parameters.items() if name != "help" and not each.help] == []
+
+
+def test_the_installed_command_names_what_it_could_not_read(folder, tmp_path):
+    script = "from artifex.generative_models.core.cli import main; main()"
+    command = [
+        sys.executable,
+        "-c",
+        script,
+        "extract",
+        str(folder),
+        "--out",
+        str(tmp_path / "made"),
+        "--no-report",
+    ]
+    done = subprocess.run(
+        command, capture_output=True, text=True, check=False, env={**os.environ, "COLUMNS": "200"}
+    )
+    assert done.returncode == 1, done.stderr
+    assert "3 could not be extracted" in done.stdout
+    assert len(list(read_features(tmp_path / "made"))) == 3

@@ -1,0 +1,387 @@
+import os
+import pickle
+import re
+import struct
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import soundfile
+
+from artifex.generative_models.core import MissingDependencyError
+from artifex.generative_models.modalities.audio.io import (
+    AudioReadError,
+    find_audio,
+    probe,
+    read_audio,
+    write_audio,
+)
+
+RATE = 16000
+LOSSLESS = ("wav", "flac", "aiff")
+LOSSY = ("ogg", "opus", "mp3")
+
+
+def tone(frequency: float, seconds: float, rate: int = RATE, amplitude: float = 0.5) -> np.ndarray:
+    return amplitude * np.sin(2 * np.pi * frequency * np.arange(round(seconds * rate)) / rate)
+
+
+@pytest.fixture
+def noise() -> np.ndarray:
+    return np.random.default_rng(0).uniform(-0.8, 0.8, RATE)
+
+
+def damaged(path: Path, position: int, layout: str, value: int) -> Path:
+    content = bytearray(path.read_bytes())
+    struct.pack_into(layout, content, position, value)
+    path.write_bytes(content)
+    return path
+
+
+@pytest.mark.parametrize("ending", LOSSLESS)
+def test_what_was_written_lossless_is_read_back_to_the_last_bit_of_16(tmp_path, noise, ending):
+    path = tmp_path / f"noise.{ending}"
+    write_audio(path, noise, RATE)
+    audio, rate = read_audio(path)
+    assert rate == RATE
+    assert audio.dtype == np.float32
+    np.testing.assert_allclose(audio, noise, atol=1 / 32768)
+
+
+@pytest.mark.parametrize("ending", LOSSY)
+def test_lossy_formats_keep_the_length_and_the_sound(tmp_path, ending):
+    path = tmp_path / f"tone.{ending}"
+    sound = tone(440, 1.0)
+    write_audio(path, sound, RATE)
+    audio, rate = read_audio(path, sample_rate=RATE)
+    assert (rate, audio.shape) == (RATE, (RATE,))
+    middle = slice(2000, 14000)
+    assert np.corrcoef(audio[middle], sound[middle])[0, 1] > 0.99
+
+
+@pytest.mark.parametrize(("subtype", "step"), [("PCM_U8", 1 / 128), ("PCM_24", 2**-23), ("FLOAT", 1e-7)])
+def test_integer_formats_are_scaled_by_their_range(tmp_path, subtype, step):
+    path = tmp_path / "levels.wav"
+    levels = np.array([-1.0, -0.5, 0.0, 0.25, 0.75])
+    soundfile.write(path, levels, RATE, subtype=subtype)
+    np.testing.assert_allclose(read_audio(path)[0], levels, atol=step)
+
+
+@pytest.mark.parametrize("ending", [*LOSSLESS, *LOSSY])
+def test_a_span_equals_that_part_of_the_whole(tmp_path, noise, ending):
+    path = tmp_path / f"noise.{ending}"
+    write_audio(path, noise, RATE)
+    whole, rate = read_audio(path)
+    part, _ = read_audio(path, offset=0.25, duration=0.5)
+    start = rate // 4
+    np.testing.assert_allclose(part, whole[start : start + rate // 2], atol=1e-4)
+
+
+def test_a_span_beyond_the_end_gives_what_there_is(tmp_path):
+    path = tmp_path / "tone.wav"
+    write_audio(path, tone(440, 0.5), RATE)
+    assert read_audio(path, offset=0.4, duration=9.0)[0].shape == (1600,)
+    with pytest.raises(AudioReadError, match=re.escape("no audio at offset 0.5 s: it is 0.5 s long")):
+        read_audio(path, offset=0.5)
+
+
+def test_channels_are_averaged_or_kept(tmp_path):
+    path = tmp_path / "stereo.wav"
+    left, right = np.full(100, 0.5), np.full(100, -0.25)
+    write_audio(path, np.stack([left, right]), RATE)
+    np.testing.assert_allclose(read_audio(path)[0], 0.125, atol=1e-4)
+    kept = read_audio(path, mono=False)[0]
+    assert kept.flags.c_contiguous
+    np.testing.assert_allclose(kept, [left, right], atol=1e-4)
+    assert probe(path).n_channels == 2
+
+
+def test_mono_files_have_one_channel_when_channels_are_kept(tmp_path):
+    write_audio(tmp_path / "mono.wav", np.zeros(10), RATE)
+    assert read_audio(tmp_path / "mono.wav", mono=False)[0].shape == (1, 10)
+
+
+@pytest.mark.parametrize("rate", [8000, 11025, 22050, 44100, 48000])
+def test_resampling_gives_the_tone_sampled_at_the_other_rate(tmp_path, rate):
+    path = tmp_path / "tone.wav"
+    write_audio(path, tone(1000, 0.5, rate), rate, subtype="FLOAT")
+    audio, given = read_audio(path, sample_rate=RATE)
+    n_samples = round(0.5 * rate)
+    assert (given, len(audio)) == (RATE, -(-n_samples * RATE // rate))
+    inner = slice(1000, 7000)
+    np.testing.assert_allclose(audio[inner], tone(1000, 0.5)[inner], atol=2e-5)
+
+
+@pytest.mark.parametrize("n_samples", [1, 2, 3, 441, 8003])
+def test_resampling_gives_the_length_rounded_up(tmp_path, n_samples):
+    path = tmp_path / "short.wav"
+    write_audio(path, np.full(n_samples, 0.5), 44100)
+    assert read_audio(path, sample_rate=16000)[0].shape == (-(-n_samples * 16000 // 44100),)
+
+
+def test_resampling_lets_no_alias_through(tmp_path):
+    path = tmp_path / "high.wav"
+    write_audio(path, tone(7000, 1.0), RATE, subtype="FLOAT")
+    audio, _ = read_audio(path, sample_rate=8000)
+    assert 20 * np.log10(np.abs(audio[1000:-1000]).max() / 0.5) < -90
+
+
+def test_probe_says_what_the_header_says(tmp_path):
+    path = tmp_path / "tone.flac"
+    write_audio(path, tone(440, 0.25, 44100), 44100)
+    info = probe(str(path))
+    assert (info.path, info.sample_rate, info.n_channels, info.n_frames) == (path, 44100, 1, 11025)
+    assert (info.duration, info.format, info.subtype) == (0.25, "FLAC", "PCM_16")
+
+
+def missing(folder: Path) -> Path:
+    return folder / "missing.wav"
+
+
+def a_folder(folder: Path) -> Path:
+    return folder
+
+
+def empty(folder: Path) -> Path:
+    (folder / "empty.wav").touch()
+    return folder / "empty.wav"
+
+
+def text(folder: Path) -> Path:
+    (folder / "text.wav").write_text("not audio at all\n" * 20)
+    return folder / "text.wav"
+
+
+def no_samples(folder: Path) -> Path:
+    soundfile.write(folder / "header.wav", np.zeros(0), RATE)
+    return folder / "header.wav"
+
+
+def not_finite(folder: Path) -> Path:
+    soundfile.write(folder / "nan.wav", np.array([0.0, np.nan, np.inf]), RATE, subtype="FLOAT")
+    return folder / "nan.wav"
+
+
+def loud_vorbis(folder: Path) -> Path:
+    soundfile.write(folder / "loud.ogg", tone(440, 0.5, amplitude=17.0), RATE)
+    return folder / "loud.ogg"
+
+
+def no_channels(folder: Path) -> Path:
+    soundfile.write(folder / "channels.wav", np.zeros(10), RATE)
+    return damaged(folder / "channels.wav", 22, "<H", 0)
+
+
+def streamed_flac(folder: Path) -> Path:
+    soundfile.write(folder / "stream.flac", np.zeros(10_000), RATE)
+    return damaged(folder / "stream.flac", 22, ">I", 0)
+
+
+def flac_that_says_more(folder: Path) -> Path:
+    soundfile.write(folder / "more.flac", np.zeros(10_000), RATE)
+    return damaged(folder / "more.flac", 22, ">I", 2_000_000_000)
+
+
+@pytest.mark.parametrize(
+    ("make", "reason"),
+    [
+        (missing, "no such file"),
+        (a_folder, "is a folder"),
+        (empty, "the file is empty (0 bytes)"),
+        (text, "is no audio that can be decoded (format not recognised)"),
+        (no_samples, "holds no samples"),
+        (not_finite, "holds 2 samples that are NaN or infinite"),
+        (loud_vorbis, "where full scale is 1: it is damaged"),
+        (no_channels, "channel count is zero"),
+        (streamed_flac, "does not say how long it is"),
+        (flac_that_says_more, "damaged or cut off after 0 of 2000000000 samples"),
+    ],
+    ids=lambda value: value.__name__ if callable(value) else None,
+)
+def test_what_cannot_be_read_is_named_with_the_reason(tmp_path, make, reason):
+    path = make(tmp_path)
+    with pytest.raises(AudioReadError, match=re.escape(reason)) as raised:
+        read_audio(path)
+    assert str(raised.value).startswith(f"{path}: ")
+    assert raised.value.path == str(path)
+
+
+@pytest.mark.parametrize("kept", [0.3, 0.7, 0.97])
+@pytest.mark.parametrize(
+    "form",
+    [
+        ("WAV", "PCM_16"),
+        ("WAV", "FLOAT"),
+        ("RF64", "PCM_16"),
+        ("W64", "PCM_16"),
+        ("AIFF", "PCM_16"),
+        ("AU", "PCM_16"),
+        ("FLAC", "PCM_16"),
+        ("OGG", "VORBIS"),
+        ("OGG", "OPUS"),
+        ("MP3", "MPEG_LAYER_III"),
+    ],
+    ids="-".join,
+)
+def test_a_file_that_was_cut_off_is_never_read_as_a_shorter_one(tmp_path, noise, form, kept):
+    path = tmp_path / "whole"
+    soundfile.write(path, np.tile(noise, 2), RATE, format=form[0], subtype=form[1])
+    assert len(read_audio(path)[0]) == 2 * RATE * probe(path).sample_rate // RATE
+    content = path.read_bytes()
+    cut = tmp_path / "cut"
+    cut.write_bytes(content[: int(len(content) * kept)])
+    with pytest.raises(AudioReadError, match=r"cut off|no audio that can be decoded"):
+        read_audio(cut)
+
+
+def test_a_cut_wav_is_refused_though_the_span_asked_for_is_there(tmp_path, noise):
+    path = tmp_path / "cut.wav"
+    write_audio(path, noise, RATE)
+    path.write_bytes(path.read_bytes()[:-2])
+    with pytest.raises(AudioReadError, match="its header says 32000 bytes of audio, the file holds 31998"):
+        read_audio(path, duration=0.1)
+
+
+def test_a_wav_written_to_a_pipe_says_no_length_and_is_read(tmp_path, noise):
+    path = tmp_path / "piped.wav"
+    write_audio(path, noise, RATE)
+    damaged(path, 40, "<I", 0xFFFFFFFF)
+    assert len(read_audio(path)[0]) == RATE
+
+
+def test_a_rate_that_cannot_be_true_does_not_fill_the_memory(tmp_path, noise):
+    path = tmp_path / "slow.wav"
+    write_audio(path, noise, RATE)
+    damaged(path, 24, "<I", 1)
+    with pytest.raises(AudioReadError, match="its header says 1 Hz"):
+        read_audio(path, sample_rate=RATE)
+
+
+def test_floating_point_files_may_exceed_full_scale(tmp_path):
+    path = tmp_path / "pressure.wav"
+    write_audio(path, np.array([0.0, 17.0]), RATE, subtype="FLOAT")
+    assert read_audio(path)[0].max() == 17.0
+
+
+def test_mp3_with_tags_in_front_is_read(tmp_path):
+    path = tmp_path / "tagged.mp3"
+    write_audio(path, tone(440, 0.5), RATE)
+    size = 3000
+    tag = b"ID3\x04\x00\x00" + bytes([0, 0, size >> 7, size & 0x7F]) + bytes(size)
+    path.write_bytes(tag + path.read_bytes())
+    assert len(read_audio(path)[0]) == 8000
+
+
+@pytest.mark.parametrize(
+    ("options", "error"),
+    [
+        ({"sample_rate": 0}, ValueError),
+        ({"sample_rate": 16000.0}, TypeError),
+        ({"offset": -1.0}, ValueError),
+        ({"duration": 0.0}, ValueError),
+        ({"mono": 1}, TypeError),
+    ],
+)
+def test_options_out_of_range_are_errors(tmp_path, options, error):
+    path = tmp_path / "tone.wav"
+    write_audio(path, tone(440, 0.1), RATE)
+    with pytest.raises(error, match=next(iter(options))):
+        read_audio(path, **options)
+
+
+@pytest.mark.parametrize(("module", "options"), [("soundfile", {}), ("soxr", {"sample_rate": 8000})])
+def test_without_the_extra_the_error_names_it(tmp_path, monkeypatch, module, options):
+    path = tmp_path / "tone.wav"
+    write_audio(path, tone(440, 0.1), RATE)
+    monkeypatch.setitem(sys.modules, module, None)
+    with pytest.raises(MissingDependencyError, match=re.escape("pip install 'artifex-audio[files]'")):
+        read_audio(path, **options)
+
+
+def test_the_error_travels_between_processes():
+    error = pickle.loads(pickle.dumps(AudioReadError("a.wav", "the file is empty")))
+    assert (str(error), error.path, error.reason) == (
+        "a.wav: the file is empty",
+        "a.wav",
+        "the file is empty",
+    )
+
+
+@pytest.mark.parametrize(
+    ("audio", "error", "message"),
+    [
+        (np.array([0.0, np.nan]), ValueError, "1 samples that are NaN or infinite"),
+        (np.array([0.0, np.inf]), ValueError, "1 samples that are NaN or infinite"),
+        (np.array([0.0, -1.5]), ValueError, "peak of 1.5"),
+        (np.zeros(0), ValueError, "not empty"),
+        (np.zeros((1, 2, 3)), ValueError, r"\(1, 2, 3\)"),
+        (np.zeros(4, np.int16), TypeError, "int16"),
+    ],
+)
+def test_what_should_not_be_written_is_refused_and_the_earlier_file_stays(tmp_path, audio, error, message):
+    path = tmp_path / "kept.wav"
+    write_audio(path, np.full(8, 0.5), RATE)
+    before = path.read_bytes()
+    with pytest.raises(error, match=message):
+        write_audio(path, audio, RATE)
+    assert path.read_bytes() == before
+    assert os.listdir(tmp_path) == ["kept.wav"]
+
+
+@pytest.mark.parametrize(
+    ("name", "rate", "options"),
+    [("a.txt", RATE, {}), ("a.wav", RATE, {"subtype": "VORBIS"}), ("a.opus", 44100, {}), ("a.wav", 0, {})],
+)
+def test_a_format_that_does_not_hold_the_audio_is_an_error_and_leaves_nothing(tmp_path, name, rate, options):
+    with pytest.raises(ValueError, match=r"ends in|subtype|Hz"):
+        write_audio(tmp_path / name, np.zeros(8), rate, **options)
+    assert os.listdir(tmp_path) == []
+
+
+def test_clipping_happens_when_told(tmp_path):
+    path = tmp_path / "clipped.wav"
+    write_audio(path, np.array([-3.0, 0.5, 2.0]), RATE, clip=True)
+    np.testing.assert_allclose(read_audio(path)[0], [-1.0, 0.5, 1.0], atol=1 / 32767)
+
+
+def test_an_interrupted_write_leaves_the_earlier_file_alone(tmp_path, monkeypatch):
+    path = tmp_path / "kept.wav"
+    write_audio(path, np.full(8, 0.5), RATE)
+    before = path.read_bytes()
+
+    def interrupted(file, *args, **kwargs):
+        Path(file).write_bytes(b"half")
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(soundfile, "write", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        write_audio(path, np.zeros(8), RATE)
+    assert path.read_bytes() == before
+    assert os.listdir(tmp_path) == ["kept.wav"]
+
+
+def test_folders_are_searched_with_everything_beneath_them(tmp_path):
+    for name in ("b/2.WAV", "b/1.flac", "a.mp3", ".hidden.wav", ".git/x.wav", "notes.txt", "b/._1.wav"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).touch()
+    found = [path.relative_to(tmp_path).as_posix() for path in find_audio(tmp_path)]
+    assert found == ["a.mp3", "b/1.flac", "b/2.WAV"]
+
+
+def test_a_file_named_twice_is_found_once_and_whatever_its_ending(tmp_path):
+    for name in ("a.wav", "take.dat"):
+        (tmp_path / name).touch()
+    assert find_audio([tmp_path / "take.dat", tmp_path, tmp_path / "a.wav"]) == [
+        tmp_path / "take.dat",
+        tmp_path / "a.wav",
+    ]
+
+
+def test_paths_without_audio_are_errors(tmp_path):
+    with pytest.raises(ValueError, match=f"{tmp_path}: no audio files in this folder"):
+        find_audio(tmp_path)
+    with pytest.raises(FileNotFoundError, match="gone: no such file or folder"):
+        find_audio([tmp_path / "gone"])
+    with pytest.raises(ValueError, match="give a file, a folder"):
+        find_audio([])
