@@ -35,6 +35,13 @@ def artifex_kinds() -> list[Kind]:
 
 
 @hookimpl
+def artifex_contracts() -> dict[str, str]:
+    """Return how the conformance kit runs components of those kinds."""
+    where = "artifex.generative_models.core.contracts"
+    return {kind: f"{where}:{kind}" for kind in ("modality", "extension", "dataset")}
+
+
+@hookimpl
 def artifex_commands(app: Any) -> None:
     """Add ``list``, ``show`` and ``doctor``."""
     from artifex.generative_models.core import commands

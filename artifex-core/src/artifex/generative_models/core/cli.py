@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 import warnings
+from typing import Any
 
 import typer
 
@@ -25,6 +26,8 @@ EXPECTED = (
     TypeError,
     ValueError,
 )
+# Newer typer brings its own copy of click, older typer depends on it: either way this is its base of usage errors.
+_USAGE: Any = next(base for base in typer.BadParameter.__mro__ if base.__name__ == "UsageError")
 
 
 def build() -> typer.Typer:
@@ -41,14 +44,12 @@ def build() -> typer.Typer:
         pretty_exceptions_enable=False,
         rich_markup_mode="rich",
     )
-    manager = plugins.scan().manager
-    for name, plugin in manager.list_name_plugin():
-        add = getattr(plugin, "artifex_commands", None)
-        if add is None:
-            continue
+    for name, add in plugins.hooks_of(plugins.scan().manager, "artifex_commands"):
         _, error = plugins.load_guarded(lambda add=add: add(app))
         if error is not None:
-            warnings.warn(f"commands of {name} left out: {type(error).__name__}: {error}", PluginWarning, stacklevel=2)
+            warnings.warn(
+                f"commands of {name} left out: {type(error).__name__}: {error}", PluginWarning, stacklevel=2
+            )
     return app
 
 
@@ -56,10 +57,20 @@ def main() -> None:
     """Run the command line; an expected error is one message on standard error and exit code 2."""
     warnings.showwarning = _one_line
     try:
-        build()()
+        code = build()(prog_name="artifex", standalone_mode=False)
+    except _USAGE as error:
+        if type(error).__name__ == "NoArgsIsHelpError":
+            error.show()
+        else:
+            command = error.ctx.command_path if error.ctx is not None else "artifex"
+            print(f"artifex: {error.format_message().rstrip('.')}; see {command} --help", file=sys.stderr)
+        sys.exit(2)
+    except typer.Abort:
+        sys.exit("artifex: interrupted")
     except EXPECTED as error:
         print(f"artifex: {error}", file=sys.stderr)
         sys.exit(2)
+    sys.exit(code if isinstance(code, int) else 0)
 
 
 def _one_line(message: Warning | str, category: type[Warning], *place: object, **more: object) -> None:

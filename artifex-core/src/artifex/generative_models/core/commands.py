@@ -1,8 +1,27 @@
-"""Commands about the registry."""
+"""Commands about the registry: what there is, what one thing takes, and what is wrong."""
 
 from __future__ import annotations
 
+import contextlib
+import importlib.metadata
+import inspect
+import json
+import os
+import platform
+import re
+import sys
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Annotated, Any
+
+import attrs
 import typer
+
+import artifex_cli
+from artifex.generative_models.core import plugins
+from artifex.generative_models.core.errors import suggest
+from artifex.generative_models.core.plugins import IN_PROCESS, Claim, Kind
+from artifex.generative_models.core.registry import Registry, kinds, options_of, registry, signature_of
 
 
 def add_to(app: typer.Typer) -> None:
@@ -11,3 +30,424 @@ def add_to(app: typer.Typer) -> None:
     Args:
         app: The command line.
     """
+    app.command("list")(list_components)
+    app.command("show")(show)
+    app.command("doctor")(doctor)
+
+
+def list_components(
+    kind: Annotated[str | None, typer.Argument(help="One kind of component; all when left out.")] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Write JSON.")] = False,
+) -> None:
+    """List the components that are installed, by kind, with the distribution each comes from."""
+    found = {name: registry(name) for name in ([kind] if kind is not None else kinds())}
+    if as_json:
+        print(json.dumps({name: _as_json(each) for name, each in found.items()}, indent=2))
+        return
+    rows = {name: _rows_of(each) for name, each in found.items()}
+    widths = [
+        max((len(row[column]) for each in rows.values() for row in each), default=0) for column in range(3)
+    ]
+    for number, (name, each) in enumerate(found.items()):
+        _say("", skip=number == 0)
+        _say(name, "bold")
+        _say(each.kind.summary, "dim", indent=2)
+        _table(rows[name] or [("(none installed)", "", "", "")], widths=widths)
+    if kind is None:
+        for name, owners in plugins.scan().kinds.items():
+            if len(owners) > 1:
+                told = f"kind {name!r} is left out: {' and '.join(owner for owner, _ in owners)} declare it differently"
+                print(f"artifex: {told}", file=sys.stderr)
+
+
+def show(
+    kind: Annotated[str, typer.Argument(help="A kind of component; `artifex list` names them.")],
+    name: Annotated[str, typer.Argument(help="A component's name, or name@distribution.")],
+) -> None:
+    """Show one component: where it comes from, what it takes, and its documentation."""
+    found = registry(kind)
+    component = found[name]
+    claim = found.claims(name)[0]
+    # A value's own documentation is that of its class.
+    documented = type(component) if found.kind.form == "value" else component
+    sections = _sections_of(inspect.getdoc(documented) or "")
+    _say(f"{claim.name}", "bold", after=f"  {kind}, {_from(claim)}")
+    _say(sections.pop("", "(no documentation)"))
+    _say("")
+    _say(_written(claim.name, documented, found.kind))
+    arguments = _arguments_of(sections.pop("Args", ""))
+    options = options_of(found.kind, component)
+    at_call = [p for p in _names(documented) if options is not None and p not in options]
+    _listing("Given when it is called", [(p, arguments.get(p, "")) for p in at_call])
+    if options is None:
+        _listing("Options", [("any", "it takes whatever it is given")])
+    else:
+        rows = [(p.name, _type(p), _default(p), arguments.get(p.name, "")) for p in options.values()]
+        _listing("Options", rows or [("none",)])
+    for title, body in sections.items():
+        _say("")
+        _say(title, "bold")
+        _say(body, indent=2)
+    places = [claim.value] if claim.distribution != IN_PROCESS else []
+    _listing("Where", [(place,) for place in (*places, *_source(documented))])
+
+
+def doctor() -> None:
+    """Check what is installed, and say what is wrong and what to do about it; exit code 1 when anything is."""
+    problems: list[tuple[str, str]] = [(fault, "") for fault in artifex_cli.namespace_faults()]
+    _heading("Versions")
+    _table(list(_versions(problems)))
+    _heading("Devices")
+    _table(list(_devices(problems)))
+    _heading("Components")
+    _table(list(_components(problems)))
+    _say("")
+    problems += _discovery()
+    for note in _notes():
+        _say(f"Note: {note}")
+    if not problems:
+        _say("All is well.", "green")
+        return
+    _say(f"{len(problems)} {'problem' if len(problems) == 1 else 'problems'}:", "bold red")
+    for number, (what, remedy) in enumerate(problems, 1):
+        _say(f"{number}. {what}", indent=2)
+        _say(f"-> {remedy}", indent=5, skip=not remedy)
+    raise typer.Exit(1)
+
+
+def _rows_of(found: Registry) -> list[tuple[str, str, str, str]]:
+    rows = []
+    for name in found:
+        claims = found.claims(name)
+        for claim in claims:
+            note = f"clash: write {name}@{claim.distribution}" if len(claims) > 1 else ""
+            rows.append((name, claim.distribution, claim.version, note))
+    return rows
+
+
+def _as_json(found: Registry) -> dict[str, Any]:
+    fields = ("distribution", "version", "value")
+    return {
+        "summary": found.kind.summary,
+        "group": found.kind.group,
+        "components": {
+            name: [{f: getattr(c, f) for f in fields} for c in found.claims(name)] for name in found
+        },
+    }
+
+
+def _from(claim: Claim) -> str:
+    return (
+        "registered in this process"
+        if claim.distribution == IN_PROCESS
+        else f"{claim.distribution} {claim.version}"
+    )
+
+
+_TITLES = (
+    "Args",
+    "Attributes",
+    "Example",
+    "Examples",
+    "Note",
+    "Raises",
+    "Reference",
+    "References",
+    "Returns",
+    "Yields",
+)
+_EMPTY = inspect.Parameter.empty
+
+
+def _sections_of(text: str) -> dict[str, str]:
+    """Split a docstring of Google's style by its titles; what comes first has the title ""."""
+    parts = re.split(rf"^({'|'.join(_TITLES)}):[ ]*$", text, flags=re.MULTILINE)
+    titles = ["", *parts[1::2]]
+    bodies = [inspect.cleandoc("\n" + body).strip() for body in parts[::2]]
+    found = {title: body for title, body in zip(titles, bodies, strict=True) if body}
+    return {
+        title: body if title in ("Args", "Example", "Examples") else _flowing(body)
+        for title, body in found.items()
+    }
+
+
+def _flowing(text: str) -> str:
+    """Join the lines of each paragraph, so that it can be wrapped to another width."""
+    lines: list[str] = []
+    for line in text.splitlines():
+        goes_on = (
+            lines
+            and lines[-1]
+            and line
+            and not re.match(r">>>|[-*•]|\d+\.|\w+(Error|Warning|Exception): ", line)
+        )
+        if goes_on:
+            lines[-1] += f" {line.strip()}"
+        else:
+            lines.append(line.strip())
+    return "\n".join(lines)
+
+
+def _arguments_of(text: str) -> dict[str, str]:
+    """Return what a section "Args" says, by argument."""
+    entries = re.split(r"^\*{0,2}(\w+)(?: \([^)]*\))?:[ ]*", text, flags=re.MULTILINE)
+    return {name: " ".join(words.split()) for name, words in zip(entries[1::2], entries[2::2], strict=True)}
+
+
+def _names(component: Any) -> list[str]:
+    found, _ = plugins.load_guarded(lambda: list(signature_of(component).parameters))
+    return found or []
+
+
+def _written(name: str, component: Any, kind: Kind) -> str:
+    found, error = plugins.load_guarded(lambda: signature_of(component))
+    if error is not None:
+        return f"{name}(…)"
+    bare = [parameter.replace(annotation=_EMPTY) for parameter in found.parameters.values()]
+    called = component.__name__ if kind.form != "function" else name
+    return f"{called}{found.replace(parameters=bare, return_annotation=_EMPTY)}"
+
+
+def _type(parameter: inspect.Parameter) -> str:
+    hint = parameter.annotation
+    return "" if hint is _EMPTY else hint.__name__ if isinstance(hint, type) else str(hint)
+
+
+def _default(parameter: inspect.Parameter) -> str:
+    return "(to be given)" if parameter.default is _EMPTY else f"= {parameter.default!r}"
+
+
+def _source(component: Any) -> Iterator[str]:
+    plain = inspect.unwrap(component)
+    place, error = plugins.load_guarded(
+        lambda: f"{inspect.getsourcefile(plain)}:{inspect.getsourcelines(plain)[1]}"
+    )
+    if error is None:
+        yield place
+
+
+@attrs.frozen
+class _Requirement:
+    by: str
+    name: str
+    extra: str
+    marker: str
+    bounds: tuple[tuple[str, str], ...]
+
+
+def _requirements(distribution: str) -> Iterator[_Requirement]:
+    for line in importlib.metadata.requires(distribution) or ():
+        head, _, marker = line.partition(";")
+        name = re.match(r"[\w.-]+", head.strip())
+        if name is None or plugins.normalized(name[0]) == distribution:
+            continue
+        extra = re.search(r"extra\s*==\s*['\"]([\w.-]+)['\"]", marker)
+        bounds = tuple(re.findall(r"(==|>=)\s*([\w.]+)", head))
+        rest = "" if extra is not None else marker.strip()
+        yield _Requirement(distribution, plugins.normalized(name[0]), extra[1] if extra else "", rest, bounds)
+
+
+def _versions(problems: list[tuple[str, str]]) -> Iterator[tuple[str, ...]]:
+    yield ("Python", platform.python_version(), sys.executable)
+    claims = [c for names in plugins.scan().groups.values() for claims in names.values() for c in claims]
+    ours = {*plugins.FIRST_PARTY, *(c.distribution for c in claims), *plugins.scan().switched_off}
+    needs: dict[str, list[_Requirement]] = {}
+    for name in sorted(ours, key=lambda name: (name not in plugins.FIRST_PARTY, name)):
+        version = _version_of(name)
+        yield (
+            name,
+            version or "not installed",
+            "" if version or name not in plugins.FIRST_PARTY else f"pip install {name}",
+        )
+        for need in _requirements(name) if version else ():
+            needs.setdefault(need.name, []).append(need)
+    listed = ("jax", "jaxlib", "flax", "numpy")
+    for name in (*listed, *sorted(set(needs) - {*listed, *ours})):
+        version = _version_of(name)
+        wanting = needs.get(name, [])
+        extras = [f"{need.by}[{need.extra}]" for need in wanting if need.extra and need.extra != "all"]
+        firm = [need for need in wanting if not need.extra and not need.marker]
+        brought = f"pip install '{extras[0]}'" if extras and not firm else f"pip install {name}"
+        yield (name, version or "not installed", "" if version else brought)
+        if version is None and firm:
+            problems.append((f"{firm[0].by} needs {name}, which is not installed", brought))
+    for need in (each for name in needs for each in needs[name]):
+        version = _version_of(need.name)
+        for relation, bound in need.bounds if version and not need.marker else ():
+            if not _holds(version, relation, bound):
+                what = f"{need.by} {_version_of(need.by)} needs {need.name}{relation}{bound}, installed is {version}"
+                problems.append((what, f"pip install --upgrade {need.by} '{need.name}{relation}{bound}'"))
+
+
+def _version_of(name: str) -> str | None:
+    try:
+        return importlib.metadata.version(name)
+    except importlib.metadata.PackageNotFoundError:
+        return None
+
+
+def _holds(version: str, relation: str, bound: str) -> bool:
+    if relation == "==":
+        return version == bound
+    ours, theirs = (
+        [int(part) for part in re.findall(r"\d+", text.partition("+")[0])] for text in (version, bound)
+    )
+    return ours >= theirs
+
+
+def _devices(problems: list[tuple[str, str]]) -> Iterator[tuple[str, ...]]:
+    def look() -> list[tuple[str, ...]]:
+        import jax
+
+        counts = Counter((device.platform, device.device_kind) for device in jax.devices())
+        return [(platform_, f"{count} x {kind}") for (platform_, kind), count in counts.items()]
+
+    rows, error = _quietly(look)
+    if error is not None:
+        yield ("none", "jax cannot start")
+        remedy = "JAX_PLATFORMS=cpu runs it on the CPU; otherwise install the jax that fits your accelerator"
+        problems.append((f"jax cannot start: {_reason(error)}", remedy))
+    yield from rows or ()
+
+
+def _components(problems: list[tuple[str, str]]) -> Iterator[tuple[str, ...]]:
+    """Load every component there is, and count."""
+    reasons: dict[tuple[str, str], list[Claim]] = {}
+    for kind in kinds():
+        found = registry(kind)
+        claims = [claim for name in found for claim in found.claims(name)]
+        n_broken = 0
+        for claim in claims:
+            asked = claim.name if claim.distribution == IN_PROCESS else f"{claim.name}@{claim.distribution}"
+            _, error = _quietly(lambda asked=asked, found=found: found[asked])
+            if error is not None:
+                n_broken += 1
+                reasons.setdefault((claim.distribution, _reason(error.__cause__ or error)), []).append(claim)
+        yield (kind, f"{len(claims) - n_broken} of {len(claims)} load" if n_broken else f"{len(claims)}")
+    for (distribution, reason), claims in reasons.items():
+        names = ", ".join(f"{claim.kind} {claim.name!r}" for claim in claims)
+        if len(claims) == 1:
+            names += f" ({claims[0].value})"
+        problems.append(
+            (f"{_from(claims[0])}: {names} cannot be used: {reason}", _remedy(distribution, reason))
+        )
+
+
+def _reason(error: BaseException) -> str:
+    return f"{type(error).__name__}: {' '.join(str(error).split())}"
+
+
+def _remedy(distribution: str, reason: str) -> str:
+    if reason.startswith("ModuleNotFoundError"):
+        return f"pip install what it lacks, or {_without(distribution)}"
+    return f"pip install --upgrade {distribution}, tell its authors, or {_without(distribution)}"
+
+
+def _without(distribution: str) -> str:
+    return f"switch it off with ARTIFEX_DISABLE_PLUGINS={distribution}"
+
+
+def _discovery() -> Iterator[tuple[str, str]]:
+    """Yield what discovery could not use, each with what to do."""
+    scan = plugins.scan()
+    for problem in scan.problems:
+        yield f"plugin left out: {problem}", _remedy(problem.distribution, _reason(problem.error))
+    for owner, add in plugins.hooks_of(scan.manager, "artifex_commands"):
+        _, error = _quietly(lambda add=add: add(typer.Typer()))
+        if error is not None:
+            distribution = owner.partition(":")[0]
+            yield (
+                f"commands of {distribution} left out: {_reason(error)}",
+                _remedy(distribution, _reason(error)),
+            )
+    for name, owners in scan.kinds.items():
+        if len(owners) > 1:
+            names = [owner for owner, _ in owners]
+            yield f"kind {name!r} is declared differently by {' and '.join(names)}", f"{_without(names[-1])}"
+    for kind in kinds():
+        found = registry(kind)
+        for name in found:
+            claims = found.claims(name)
+            if len(claims) > 1:
+                ways = " or ".join(f"{name}@{claim.distribution}" for claim in claims)
+                owners_ = " and ".join(f"{claim.distribution} {claim.version}".strip() for claim in claims)
+                yield f"{kind} {name!r} is claimed by {owners_}", f"write {ways}"
+    declared = {kind.group for owners in scan.kinds.values() for _, kind in owners}
+    for group in sorted(set(scan.groups) - declared):
+        claims_ = [claim for claims in scan.groups[group].values() for claim in claims]
+        who = ", ".join(sorted({claim.distribution for claim in claims_}))
+        what = f"{', '.join(sorted(claim.name for claim in claims_))} of {who} cannot be used: no installed distribution"
+        remedy = f"install the distribution that owns {group}, or {_without(who)}"
+        yield (
+            f"{what} declares a kind with the entry-point group {group!r}.{suggest(group, declared)}",
+            remedy,
+        )
+
+
+def _notes() -> Iterator[str]:
+    setting = os.environ.get("ARTIFEX_DISABLE_PLUGINS", "")
+    if setting:
+        off = plugins.scan().switched_off
+        yield f"ARTIFEX_DISABLE_PLUGINS={setting} switches off {', '.join(off) or 'nothing that is installed'}."
+
+
+def _quietly(load: Any) -> tuple[Any, BaseException | None]:
+    with contextlib.redirect_stdout(sys.stderr):
+        return plugins.load_guarded(load)
+
+
+def _heading(text: str) -> None:
+    _say("", skip=text == "Versions")
+    _say(text, "bold")
+
+
+def _listing(title: str, rows: Sequence[tuple[str, ...]]) -> None:
+    if rows:
+        _say("")
+        _say(title, "bold")
+        _table(rows)
+
+
+def _say(text: str, style: str = "", *, after: str = "", indent: int = 0, skip: bool = False) -> None:
+    """Print text, on a terminal wrapped to its width."""
+    if skip:
+        return
+    if not sys.stdout.isatty():
+        print("\n".join((" " * indent + line).rstrip() for line in f"{text}{after}".splitlines() or [""]))
+        return
+    from rich.padding import Padding
+    from rich.text import Text
+
+    body = Text.assemble((text, style), after)
+    _console().print(Padding(body, (0, 0, 0, indent)) if indent else body)
+
+
+def _table(rows: Sequence[tuple[str, ...]], *, widths: Iterable[int] = ()) -> None:
+    """Print rows of cells; piped, each row is one line and columns are two spaces apart."""
+    columns = max((len(row) for row in rows), default=0)
+    full = [(*row, *[""] * (columns - len(row))) for row in rows]
+    least = [*widths, *[0] * columns][:columns]
+    needed = [max(least[i], *(len(row[i]) for row in full)) for i in range(columns)] if full else []
+    if not sys.stdout.isatty():
+        for row in full:
+            print(
+                f"  {'  '.join(cell.ljust(width) for cell, width in zip(row, needed, strict=True))}".rstrip()
+            )
+        return
+    from rich.padding import Padding
+    from rich.table import Table
+    from rich.text import Text
+
+    grid = Table.grid(padding=(0, 2, 0, 0))
+    for i in range(columns):
+        # Words that help are wrapped, names are not.
+        grid.add_column(no_wrap=i < columns - 1, min_width=least[i] or None, overflow="fold")
+    for row in full:
+        grid.add_row(*(Text(cell) for cell in row))
+    _console().print(Padding(grid, (0, 0, 0, 2)))
+
+
+def _console() -> Any:
+    from rich.console import Console
+
+    return Console(highlight=False)

@@ -6,15 +6,15 @@ import copy
 import os
 import tomllib
 import types
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from enum import Enum
 from functools import cache
-from pathlib import Path
-from typing import TYPE_CHECKING, Any, Self, Union, get_origin
+from pathlib import Path, PurePath
+from typing import TYPE_CHECKING, Any, Literal, Self, Union, get_args, get_origin
 
 import attrs
 
-from artifex.generative_models.core.checks import check_flag, check_number, field_check
+from artifex.generative_models.core.checks import check_choice, check_flag, check_number, field_check
 from artifex.generative_models.core.errors import suggest
 
 if TYPE_CHECKING:
@@ -66,24 +66,22 @@ class Configuration:
         """
         import cattrs
 
-        if not isinstance(data, Mapping):
-            raise ValueError(f"{cls.__name__} is built from a mapping of its fields, got {type(data).__name__}")
         try:
-            return _converter().structure(dict(data), cls)
+            return _converter().structure(data, cls)
         except (cattrs.BaseValidationError, TypeError, ValueError) as error:
-            raise ValueError("\n".join(_explain(error, cls.__name__))) from None
+            raise ValueError("\n".join(_explain(error, cls.__name__, cls.__name__))) from None
 
     def to_dict(self) -> dict[str, Any]:
         """Return plain values that ``from_dict`` takes back.
 
         Returns:
-            A new dict; enums are their values, paths are strings.
+            A new dict; enums are their values, paths are strings, tuples are lists, NumPy numbers are Python's.
 
         Example:
             >>> ExtensionConfig(weight=0.5).to_dict()
             {'weight': 0.5, 'enabled': True, 'extensions': {}}
         """
-        plain: dict[str, Any] = _converter().unstructure(self)
+        plain: dict[str, Any] = _plain(self)
         return plain
 
     @classmethod
@@ -101,7 +99,10 @@ class Configuration:
             FileNotFoundError: When there is no such file.
             ValueError: For another ending, a missing section, or what ``from_dict`` refuses.
         """
-        data: Any = _read(Path(path))
+        try:
+            data: Any = _READERS[_format(Path(path))](Path(path).read_text(encoding="utf-8"))
+        except (ValueError, RecursionError) as error:
+            raise ValueError(f"{path} cannot be read: {error}") from None
         for part in section.split(".") if section else ():
             if not isinstance(data, Mapping) or part not in data:
                 known = ", ".join(map(str, data)) if isinstance(data, Mapping) else "none"
@@ -110,7 +111,8 @@ class Configuration:
         try:
             return cls.from_dict(data if data is not None else {})
         except ValueError as error:
-            raise ValueError(f"{path}: {error}") from None
+            place = f"{path}, section {section}" if section else str(path)
+            raise ValueError(f"{place}: {error}") from None
 
     def to_file(self, path: str | os.PathLike[str]) -> None:
         """Write as TOML or YAML, whole or not at all.
@@ -119,10 +121,18 @@ class Configuration:
             path: A file that ends in .toml, .yaml or .yml; one that is there is replaced.
 
         Raises:
-            ValueError: For another ending.
+            ValueError: For another ending, or a value that the format cannot hold: TOML has no None, so a field that is
+                None can be left out of it only where that is its default.
         """
         target = Path(path)
-        text = _WRITERS[_format(target)](_without_none(self.to_dict()))
+        plain = self.to_dict()
+        text = _WRITERS[_format(target)](plain)
+        again = type(self).from_dict(_READERS[_format(target)](text)).to_dict()
+        if repr(again) != repr(plain):  # equality would call nan a loss
+            lost = [name for name in plain if repr(again.get(name)) != repr(plain[name])]
+            raise ValueError(
+                f"{target} cannot hold {type(self).__name__}.{lost[0]} = {plain[lost[0]]!r}; write YAML instead"
+            )
         partial = target.with_name(f".{target.name}.{os.getpid()}.tmp")
         try:
             partial.write_text(text, encoding="utf-8")
@@ -151,11 +161,15 @@ class Configuration:
 
 
 def _plain_copy(value: Any) -> Any:
-    return {k: _plain_copy(v) for k, v in value.items()} if isinstance(value, Mapping) else copy.deepcopy(value)
+    return (
+        {k: _plain_copy(v) for k, v in value.items()} if isinstance(value, Mapping) else copy.deepcopy(value)
+    )
 
 
 def _check_sections(instance: Any, attribute: attrs.Attribute[Any], value: Any) -> None:
-    if not isinstance(value, dict) or not all(isinstance(k, str) and isinstance(v, dict) for k, v in value.items()):
+    if not isinstance(value, dict) or not all(
+        isinstance(k, str) and isinstance(v, dict) for k, v in value.items()
+    ):
         raise TypeError(
             f"ExtensionConfig.extensions maps the name of an extension to a mapping of its options, "
             f'such as {{"spectral": {{"n_fft": 1024}}}}, got {value!r}'
@@ -188,40 +202,156 @@ class ExtensionConfig(Configuration):
 
 
 def _field_names(cls: type) -> list[str]:
-    return sorted(field.alias or field.name for field in attrs.fields(cls))
+    return sorted(field.alias or field.name for field in attrs.fields(cls) if field.init)
 
 
 def _unknown_field(cls: type, name: str, known: list[str]) -> str:
     return f"{cls.__name__}: unknown key {name!r}.{suggest(name, known)} It takes: {', '.join(known)}"
 
 
+def _plain(value: Any) -> Any:
+    if attrs.has(type(value)):
+        return {f.name: _plain(getattr(value, f.name)) for f in attrs.fields(type(value)) if f.init}
+    if isinstance(value, Mapping):
+        return {_plain(k): _plain(v) for k, v in value.items()}
+    if isinstance(value, list | tuple):
+        return [_plain(v) for v in value]
+    if isinstance(value, set | frozenset):
+        return sorted((_plain(v) for v in value), key=repr)
+    if isinstance(value, Enum):
+        return _plain(value.value)
+    if isinstance(value, PurePath):
+        return str(value)
+    return value.item() if type(value).__module__ == "numpy" and getattr(value, "ndim", None) == 0 else value
+
+
 @cache
 def _converter() -> cattrs.Converter:
+    """Return what structures plain values by a field's type; plain types pass as they are, for validators to judge."""
     import cattrs
+    from cattrs.gen import make_dict_structure_fn
 
     converter = cattrs.Converter(forbid_extra_keys=True)
-    for plain in (int, float, str, bool):  # the class's own validators judge, nothing is coerced
+
+    def nested(cls: Any) -> Callable[[Any, Any], Any]:
+        from_mapping = make_dict_structure_fn(cls, converter, _cattrs_forbid_extra_keys=True)
+
+        def structure(value: Any, _: Any) -> Any:
+            return (
+                value if isinstance(value, cls) else from_mapping(_expect(value, Mapping, "a mapping"), cls)
+            )
+
+        return structure
+
+    def choice(value: Any, hint: Any) -> Any:
+        known = get_args(hint) if get_origin(hint) is Literal else [member.value for member in hint]
+        if not (isinstance(hint, type) and isinstance(value, hint)):
+            check_choice("the value", value, choices=known)
+        return value if get_origin(hint) is Literal else hint(value)
+
+    def mapping(value: Any, hint: Any) -> Any:
+        _, inner = get_args(hint) or (Any, Any)
+        items = _expect(value, Mapping, "a mapping").items()
+        return dict(zip(value, _each(converter, ((k, v, inner) for k, v in items), hint), strict=True))
+
+    def sequence(value: Any, hint: Any) -> Any:
+        origin = get_origin(hint) or hint
+        values = list(_expect(value, list | tuple | set | frozenset, "a list"))
+        inner = get_args(hint) or (Any, ...)
+        if origin is tuple and inner[-1:] != (...,):
+            if len(values) != len(inner):
+                raise ValueError(f"expected {len(inner)} values, got {len(values)}: {value!r}")
+        else:
+            inner = inner[:1] * len(values)
+        made = _each(converter, zip(range(len(values)), values, inner, strict=True), hint)
+        return _SEQUENCES[origin](made)
+
+    def union(value: Any, hint: Any) -> Any:
+        members = [member for member in get_args(hint) if member is not types.NoneType]
+        if value is None or any(isinstance(m, type) and isinstance(value, m) for m in members):
+            return value
+        tables = [m for m in members if attrs.has(m) or get_origin(m) in (dict, Mapping)]
+        lists = [m for m in members if (get_origin(m) or m) in _SEQUENCES]
+        fitting = tables if isinstance(value, Mapping) else lists if isinstance(value, list | tuple) else []
+        only = members if len(members) == 1 else fitting
+        return converter.structure(value, only[0]) if len(only) == 1 else value
+
+    for plain in (int, float, str, bool):
         converter.register_structure_hook(plain, lambda value, _: value)
+    converter.register_structure_hook(Path, lambda value, _: Path(_expect(value, str | PurePath, "a path")))
+    converter.register_structure_hook_func(lambda hint: get_origin(hint) in (Union, types.UnionType), union)
     converter.register_structure_hook_func(
-        lambda hint: get_origin(hint) in (Union, types.UnionType, dict), lambda value, _: value
+        lambda hint: (get_origin(hint) or hint) in (dict, Mapping), mapping
     )
-    converter.register_unstructure_hook(Path, str)
-    converter.register_unstructure_hook_func(
-        lambda hint: get_origin(hint) in (Union, types.UnionType),
-        lambda value: value.value if isinstance(value, Enum) else converter.unstructure(value),
+    converter.register_structure_hook_func(lambda hint: (get_origin(hint) or hint) in _SEQUENCES, sequence)
+    converter.register_structure_hook_func(
+        lambda hint: get_origin(hint) is Literal or (isinstance(hint, type) and issubclass(hint, Enum)),
+        choice,
     )
+    converter.register_structure_hook_factory(attrs.has, nested)
     return converter
 
 
-def _explain(error: BaseException, place: str) -> list[str]:
+_SEQUENCES: dict[Any, Callable[[Iterable[Any]], Any]] = {
+    tuple: tuple,
+    list: list,
+    set: set,
+    frozenset: frozenset,
+    Sequence: tuple,
+}
+
+
+def _expect(value: Any, wanted: Any, words: str) -> Any:
+    if not isinstance(value, wanted):
+        raise TypeError(f"expected {words}, got {value!r} ({type(value).__name__})")
+    return value
+
+
+def _each(converter: cattrs.Converter, items: Iterable[tuple[Any, Any, Any]], hint: Any) -> list[Any]:
+    """Structure every value of a list or mapping, and report all that do not fit, each with its place."""
+    from cattrs import BaseValidationError, IterableValidationError, IterableValidationNote
+
+    made, errors = [], []
+    for place, value, inner in items:
+        try:
+            made.append(converter.structure(value, inner))
+        except (TypeError, ValueError, LookupError, BaseValidationError) as error:
+            error.add_note(IterableValidationNote(f"at {place!r}", place, hint))
+            errors.append(error)
+    if errors:
+        raise IterableValidationError("values that do not fit", errors, hint)
+    return made
+
+
+def _explain(error: BaseException, cls: str, place: str) -> list[str]:
+    """Return one line for each thing that is wrong, with its place from the top down."""
     import cattrs
 
+    lead = "" if place == cls else f"{place}: "
     if isinstance(error, cattrs.ForbiddenExtraKeysError):
         known = _field_names(error.cl)
-        return [_unknown_field(error.cl, name, known) for name in sorted(error.extra_fields)]
+        return [lead + _unknown_field(error.cl, name, known) for name in sorted(error.extra_fields, key=str)]
     if isinstance(error, cattrs.BaseValidationError):
-        return [line for part in error.exceptions for line in _explain(part, place)]
-    return [str(error) if place in str(error) else f"{place}: {error}"]
+        return [line for part in error.exceptions for line in _explain(part, cls, _place_of(part, place))]
+    if isinstance(error, KeyError):
+        return [f"{place} is missing and has no default"]
+    message = str(error)
+    return [
+        message
+        if message.startswith(f"{place}.") or message.startswith(f"{place}:")
+        else f"{place}: {message}"
+    ]
+
+
+def _place_of(error: BaseException, place: str) -> str:
+    import cattrs
+
+    for note in getattr(error, "__notes__", ()):
+        if isinstance(note, cattrs.AttributeValidationNote):
+            return f"{place}.{note.name}"
+        if isinstance(note, cattrs.IterableValidationNote):
+            return f"{place}[{note.index!r}]"
+    return place
 
 
 def _format(path: Path) -> str:
@@ -231,18 +361,19 @@ def _format(path: Path) -> str:
     return ending
 
 
-def _read(path: Path) -> Any:
-    if _format(path) == "toml":
-        return tomllib.loads(path.read_text(encoding="utf-8"))
+def _load_yaml(text: str) -> Any:
     import yaml
 
-    return yaml.safe_load(path.read_text(encoding="utf-8"))
+    try:
+        return yaml.safe_load(text)
+    except yaml.YAMLError as error:
+        raise ValueError(str(error)) from None
 
 
 def _dump_toml(data: dict[str, Any]) -> str:
     import tomli_w
 
-    return tomli_w.dumps(data)
+    return tomli_w.dumps(_without_none(data))
 
 
 def _dump_yaml(data: dict[str, Any]) -> str:
@@ -252,6 +383,7 @@ def _dump_yaml(data: dict[str, Any]) -> str:
     return text
 
 
+_READERS: dict[str, Callable[[str], Any]] = {"toml": tomllib.loads, "yaml": _load_yaml}
 _WRITERS = {"toml": _dump_toml, "yaml": _dump_yaml}
 
 

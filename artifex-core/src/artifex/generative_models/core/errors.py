@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Iterable
 
 
@@ -42,5 +41,7 @@ def suggest(given: str, known: Iterable[str]) -> str:
         >>> suggest("zzz", ["sample_rate", "n_fft"])
         ''
     """
-    near = difflib.get_close_matches(given, list(known), n=3, cutoff=0.6)
+    import difflib  # costs 5 ms, and most commands find what they were asked for
+
+    near = difflib.get_close_matches(str(given), list(known), n=3, cutoff=0.6)
     return f" Did you mean {' or '.join(map(repr, near))}?" if near else ""

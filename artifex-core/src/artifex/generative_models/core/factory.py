@@ -16,7 +16,8 @@ class Bound(functools.partial):  # type: ignore[type-arg]
     """A function with options bound; equal and of equal hash when function and options are.
 
     ``jax.jit`` and ``functools.cache`` then know two of them for one, so that asking the factory twice does not compile
-    twice.
+    twice. Options are equal when their types are too: 1, 1.0 and True give different programs. One that cannot be
+    hashed, such as an array, equals itself alone.
 
     Example:
         >>> Bound(int, base=2) == Bound(int, base=2)
@@ -79,14 +80,26 @@ def resolve(kind: str, spec: Any) -> Any:
         LookupError: As ``create`` does.
 
     Example:
-        >>> resolve("window", ("tukey", {"alpha": 0.1}))  # doctest: +SKIP
-        >>> resolve("window", {"name": "tukey", "alpha": 0.1})  # doctest: +SKIP
+        >>> from artifex.generative_models.core import registry
+        >>> class Grayscale:
+        ...     def __init__(self, config=None, *, rngs=None): self.config = config
+        >>> registry("modality").register("grayscale", Grayscale)
+        >>> resolve("modality", ("grayscale", {"config": 3})).config
+        3
+        >>> resolve("modality", {"name": "grayscale", "config": 3}).config
+        3
+        >>> registry("modality").unregister("grayscale")
     """
     if isinstance(spec, str):
         return create(kind, spec)
     if isinstance(spec, Mapping) and isinstance(spec.get("name"), str):
         return create(kind, spec["name"], **{k: v for k, v in spec.items() if k != "name"})
-    if isinstance(spec, tuple | list) and len(spec) == 2 and isinstance(spec[0], str) and isinstance(spec[1], Mapping):
+    if (
+        isinstance(spec, tuple | list)
+        and len(spec) == 2
+        and isinstance(spec[0], str)
+        and isinstance(spec[1], Mapping)
+    ):
         return create(kind, spec[0], **spec[1])
     own = registry(kind).kind
     fault = fault_of(own, spec)
@@ -112,10 +125,19 @@ def _with_options(kind: str, name: str, component: Any, options: dict[str, Any])
 
 
 def _parts(bound: Bound) -> tuple[Any, ...]:
-    return (bound.func, bound.args, tuple(sorted((k, _hashable(v)) for k, v in bound.keywords.items())))
+    options = tuple((name, _hashable(bound.keywords[name])) for name in sorted(bound.keywords))
+    return (bound.func, tuple(map(_hashable, bound.args)), options)
 
 
 def _hashable(value: Any) -> Any:
-    if isinstance(value, Mapping):
-        return tuple(sorted((k, _hashable(v)) for k, v in value.items()))
-    return tuple(map(_hashable, value)) if isinstance(value, list | tuple) else value
+    if isinstance(value, float):
+        return (type(value), float(value).hex())  # tells 0.0 from -0.0, and knows one nan for another
+    if isinstance(value, dict):
+        return (type(value), tuple((_hashable(k), _hashable(v)) for k, v in value.items()))
+    if isinstance(value, list | tuple):
+        return (type(value), tuple(map(_hashable, value)))
+    try:
+        hash(value)
+    except TypeError:
+        return (type(value), id(value))
+    return (type(value), value)

@@ -19,6 +19,7 @@ from typing import Any
 import attrs
 import pluggy
 
+from artifex.generative_models.core.checks import check_choice, check_integer, field_check
 from artifex.generative_models.core.errors import PluginWarning
 
 PROJECT = "artifex"
@@ -27,6 +28,19 @@ IN_PROCESS = "(this process)"
 
 hookspec = pluggy.HookspecMarker(PROJECT)
 hookimpl = pluggy.HookimplMarker(PROJECT)
+
+
+def _spelt(pattern: str, words: str) -> Callable[[Any, attrs.Attribute[Any], Any], None]:
+    def validate(instance: Any, attribute: attrs.Attribute[Any], value: Any) -> None:
+        if not isinstance(value, str) or not re.fullmatch(pattern, value):
+            raise ValueError(f"Kind.{attribute.name} is {words}, got {value!r}")
+
+    return validate
+
+
+def _check_names(instance: Any, attribute: attrs.Attribute[Any], value: Any) -> None:
+    if not isinstance(value, tuple) or not all(isinstance(name, str) for name in value):
+        raise TypeError(f"Kind.{attribute.name} is a tuple of names, got {value!r}")
 
 
 @attrs.frozen(kw_only=True)
@@ -48,13 +62,17 @@ class Kind:
         'metric'
     """
 
-    name: str
-    group: str
-    summary: str
-    form: str = attrs.field(validator=attrs.validators.in_(("function", "class", "value")))
-    positional: int = 0
-    call: tuple[str, ...] = ()
-    attributes: tuple[str, ...] = ()
+    name: str = attrs.field(
+        validator=_spelt(r"[a-z][a-z0-9_]*", "a word in lower case, such as 'audio_type'")
+    )
+    group: str = attrs.field(
+        validator=_spelt(r"artifex\.[a-z0-9_.]+", "a group such as 'artifex.audio_types'")
+    )
+    summary: str = attrs.field(validator=_spelt(r".+", "one sentence"))
+    form: str = attrs.field(validator=field_check(check_choice, choices=("function", "class", "value")))
+    positional: int = attrs.field(default=0, validator=field_check(check_integer, minimum=0))
+    call: tuple[str, ...] = attrs.field(default=(), validator=_check_names)
+    attributes: tuple[str, ...] = attrs.field(default=(), validator=_check_names)
 
 
 @attrs.frozen(kw_only=True)
@@ -91,7 +109,8 @@ class Problem:
     error: BaseException
 
     def __str__(self) -> str:
-        return f"{self.distribution}: {self.what}: {type(self.error).__name__}: {self.error}"
+        reason = " ".join(str(self.error).split())
+        return f"{self.distribution}: {self.what}: {type(self.error).__name__}: {reason}"
 
 
 class HookSpecs:
@@ -101,6 +120,11 @@ class HookSpecs:
     def artifex_kinds(self) -> list[Kind]:
         """Return the kinds of component that this distribution owns."""
         return []
+
+    @hookspec
+    def artifex_contracts(self) -> dict[str, str]:
+        """Return, by kind that this distribution owns, the ``"module:function"`` that tells the kit how to run it."""
+        return {}
 
     @hookspec
     def artifex_commands(self, app: Any) -> None:
@@ -116,16 +140,19 @@ class Scan:
         kinds: Kinds by name, with the distribution that declared each; more than one is a clash.
         manager: The pluggy manager that holds the hook modules.
         problems: What was left out.
+        switched_off: Distributions that ``ARTIFEX_DISABLE_PLUGINS`` leaves out.
     """
 
     groups: dict[str, dict[str, list[Claim]]]
     kinds: dict[str, list[tuple[str, Kind]]]
     manager: pluggy.PluginManager
     problems: tuple[Problem, ...]
+    switched_off: tuple[str, ...]
 
 
 _lock = threading.RLock()
 _scan: Scan | None = None
+_looking = False
 
 
 def scan() -> Scan:
@@ -133,11 +160,22 @@ def scan() -> Scan:
 
     Returns:
         The claims, the kinds, the hooks and the problems.
+
+    Raises:
+        RuntimeError: When a hook module asks while it is being read.
     """
-    global _scan
+    global _scan, _looking
     with _lock:
         if _scan is None:
-            _scan = _look()
+            if _looking:
+                raise RuntimeError(
+                    "a module of hooks asks for components while it is read; ask inside a function instead"
+                )
+            _looking = True
+            try:
+                _scan = _look()
+            finally:
+                _looking = False
             for problem in _scan.problems:
                 warnings.warn(f"plugin left out: {problem}", PluginWarning, stacklevel=3)
         return _scan
@@ -201,7 +239,8 @@ def load_value(value: str) -> Any:
 def _look() -> Scan:
     groups: dict[str, dict[str, list[Claim]]] = {}
     problems: list[Problem] = []
-    for claim in _claims(problems):
+    switched_off: list[str] = []
+    for claim in _claims(problems, switched_off):
         same_name = groups.setdefault(claim.kind, {}).setdefault(claim.name, [])
         if claim not in same_name:
             same_name.append(claim)
@@ -212,23 +251,55 @@ def _look() -> Scan:
     for claim in sorted(hooks, key=lambda c: (c.distribution not in FIRST_PARTY, c.distribution, c.name)):
         declared, error = load_guarded(lambda claim=claim: _declare(manager, claim))
         if error is not None:
-            problems.append(Problem(distribution=claim.distribution, what=f"{claim.name} = {claim.value}", error=error))
+            problems.append(
+                Problem(distribution=claim.distribution, what=f"{claim.name} = {claim.value}", error=error)
+            )
             continue
         for kind in declared:
             owners = kinds.setdefault(kind.name, [])
             if all(kind != known for _, known in owners):
                 owners.append((claim.distribution, kind))
-    return Scan(groups=groups, kinds=kinds, manager=manager, problems=tuple(problems))
+    return Scan(
+        groups=groups,
+        kinds=kinds,
+        manager=manager,
+        problems=tuple(problems),
+        switched_off=tuple(sorted(switched_off)),
+    )
+
+
+def hooks_of(manager: pluggy.PluginManager, hook: str) -> list[tuple[str, Callable[..., Any]]]:
+    """Return who answers a hook, so that each can be called in its own try.
+
+    Args:
+        manager: The manager that holds the hook modules.
+        hook: The hook's name.
+
+    Returns:
+        Pairs of ``"distribution:entry point"`` and function, in the order in which they were registered.
+    """
+    answers = getattr(manager.hook, hook).get_hookimpls()
+    return [(answer.plugin_name, answer.function) for answer in answers]
 
 
 def _declare(manager: pluggy.PluginManager, claim: Claim) -> list[Kind]:
     module = load_value(claim.value)
     name = f"{claim.distribution}:{claim.name}"
-    manager.register(module, name=name)
+    already = manager.get_name(module)
+    if already is not None:
+        raise ValueError(f"{claim.value} is already plugged in by {already}")
     try:
+        manager.register(module, name=name)
         manager.check_pending()
-        declare = getattr(module, "artifex_kinds", None)
-        declared = list(declare()) if declare is not None else []
+        for hook in _HOOKS:
+            if hasattr(module, hook) and all(owner != name for owner, _ in hooks_of(manager, hook)):
+                raise TypeError(f"{hook} is not marked with @hookimpl")
+        declared = [
+            kind
+            for owner, declare in hooks_of(manager, "artifex_kinds")
+            if owner == name
+            for kind in declare()
+        ]
         for kind in declared:
             if not isinstance(kind, Kind):
                 raise TypeError(f"artifex_kinds() returns a list of Kind, got {kind!r} in it")
@@ -238,38 +309,63 @@ def _declare(manager: pluggy.PluginManager, claim: Claim) -> list[Kind]:
     return declared
 
 
-def _claims(problems: list[Problem]) -> Iterator[Claim]:
-    disabled = {normalized(d) if d != "*" else d for d in os.environ.get("ARTIFEX_DISABLE_PLUGINS", "").replace(",", " ").split()}
+_HOOKS = tuple(name for name in vars(HookSpecs) if name.startswith(f"{PROJECT}_"))
+
+
+def _claims(problems: list[Problem], switched_off: list[str]) -> Iterator[Claim]:
+    disabled = os.environ.get("ARTIFEX_DISABLE_PLUGINS", "").replace(",", " ").split()
+    named = {normalized(name) for name in disabled}
     seen: set[str] = set()
     for distribution in importlib.metadata.distributions():
-        entries, error = load_guarded(lambda distribution=distribution: _entries(distribution))
-        if not entries and error is None:
+        found, error = load_guarded(lambda distribution=distribution: _read(distribution))
+        if error is not None:
+            problems.append(Problem(distribution=_called(distribution), what="metadata", error=error))
+        if found is None or found[0] in seen:  # the first on sys.path hides the others, as for import
             continue
-        name, unnamed = load_guarded(lambda distribution=distribution: normalized(distribution.metadata["Name"]))
-        if error is not None or unnamed is not None:
-            where = name or str(getattr(distribution, "_path", distribution))
-            problem = error or unnamed
-            assert problem is not None
-            problems.append(Problem(distribution=where, what="metadata", error=problem))
-            continue
-        off = name in disabled or ("*" in disabled and name not in FIRST_PARTY)
-        if off or name in seen:  # the first on sys.path hides the others, as for import
-            continue
+        name, version, entries = found
         seen.add(name)
+        if name in named or ("*" in disabled and name not in FIRST_PARTY):
+            switched_off.append(name)
+            continue
         for group, key, value in entries:
-            yield Claim(kind=group, name=key, distribution=name, value=value, version=distribution.version)
+            yield Claim(kind=group, name=key, distribution=name, value=value, version=version)
 
 
-def _entries(distribution: importlib.metadata.Distribution) -> list[tuple[str, str, str]]:
+def _read(
+    distribution: importlib.metadata.Distribution,
+) -> tuple[str, str, list[tuple[str, str, str]]] | None:
+    """Return name, version and entry points, or None for a distribution that has nothing for artifex."""
     text = distribution.read_text("entry_points.txt")
     if text is None or PROJECT not in text:
-        return []
-    parser = configparser.ConfigParser(delimiters=("=",), interpolation=None, strict=False)
+        return None
+    parser = configparser.ConfigParser(delimiters=("=",), interpolation=None, default_section="")
     parser.optionxform = str  # type: ignore[assignment,method-assign]
-    parser.read_string(text)
-    return [
-        (section, name, value)
-        for section in parser.sections()
-        if section == PROJECT or section.startswith(f"{PROJECT}.")
-        for name, value in parser.items(section)
+    parser.read_string("\n".join(map(str.strip, text.splitlines())))
+    ours = [
+        section for section in parser.sections() if section == PROJECT or section.startswith(f"{PROJECT}.")
     ]
+    entries = [(section, name, value) for section in ours for name, value in parser.items(section)]
+    for section, name, value in entries:
+        if "@" in name or not re.fullmatch(r"[\w.]+\s*(:\s*[\w.]+\s*)?(\[.*\]\s*)?", value):
+            raise ValueError(
+                f"entry point {name} = {value!r} of {section} is not name = package.module:object"
+            )
+    return (*_identity(distribution), entries) if entries else None
+
+
+def _identity(distribution: importlib.metadata.Distribution) -> tuple[str, str]:
+    """Return name and version from the head of the metadata: parsing the whole costs ten times as much."""
+    fields: dict[str, str] = {}
+    for line in (distribution.read_text("METADATA") or distribution.read_text("PKG-INFO") or "").splitlines():
+        field, colon, value = line.partition(":")
+        if not colon:
+            break
+        fields.setdefault(field.lower(), value.strip())
+    if not fields.get("name"):
+        raise ValueError("the metadata has no name")
+    return normalized(fields["name"]), fields.get("version", "")
+
+
+def _called(distribution: importlib.metadata.Distribution) -> str:
+    identity, _ = load_guarded(lambda: _identity(distribution))
+    return identity[0] if identity is not None else str(getattr(distribution, "_path", distribution))

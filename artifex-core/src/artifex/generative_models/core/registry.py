@@ -48,7 +48,7 @@ class Registry(Mapping[str, Any]):
     @property
     def kind(self) -> Kind:
         """The kind of these components."""
-        return kinds()[self._name]
+        return _kind(self._name)
 
     def claims(self, name: str) -> tuple[Claim, ...]:
         """Say who provides a name, and import nothing.
@@ -64,12 +64,12 @@ class Registry(Mapping[str, Any]):
             >>> registry("modality").claims("no_such_modality")
             ()
         """
-        plain, _, distribution = name.partition("@")
-        if plain in self._own and not distribution:
-            return (_own_claim(self._name, plain),)
+        plain, at, distribution = name.partition("@")
+        if plain in self._own and not at:
+            return (Claim(kind=self._name, name=plain, distribution=IN_PROCESS, value=plain),)
         installed = plugins.scan().groups.get(self.kind.group, {}).get(plain, [])
         wanted = plugins.normalized(distribution)
-        found = [attrs.evolve(c, kind=self._name) for c in installed if not wanted or c.distribution == wanted]
+        found = [attrs.evolve(c, kind=self._name) for c in installed if not at or c.distribution == wanted]
         return tuple(sorted(found, key=lambda c: (c.distribution, c.value)))
 
     def register(self, name: str, component: Any, *, replace: bool = False) -> None:
@@ -126,15 +126,15 @@ class Registry(Mapping[str, Any]):
         with self._lock:
             if name in self._own:
                 return self._own[name]
-            claims = self.claims(name)
-            if not claims:
-                raise UnknownComponentError(self._unknown(name))
-            if len(claims) > 1:
-                ways = " or ".join(repr(f"{c.name}@{c.distribution}") for c in claims)
-                raise ConflictingComponentError(
-                    f"{self._name} {name!r} is claimed by {_who(claims)}; say which is meant: {ways}"
-                )
-            return self._load(claims[0])
+        claims = self.claims(name)
+        if not claims:
+            raise UnknownComponentError(self._unknown(name))
+        if len(claims) > 1:
+            ways = " or ".join(repr(f"{c.name}@{c.distribution}") for c in claims)
+            raise ConflictingComponentError(
+                f"{self._name} {name!r} is claimed by {_who(claims)}; say which is meant: {ways}"
+            )
+        return self._load(claims[0])
 
     def __iter__(self) -> Iterator[str]:
         return iter(sorted({*self._own, *plugins.scan().groups.get(self.kind.group, {})}))
@@ -171,30 +171,43 @@ class Registry(Mapping[str, Any]):
             self._failed.clear()
 
     def _load(self, claim: Claim) -> Any:
-        if claim in self._loaded:
-            return self._loaded[claim]
-        error = self._failed.get(claim)
+        with self._lock:
+            if claim in self._loaded:
+                return self._loaded[claim]
+            error = self._failed.get(claim)
         if error is None:
-            component, error = plugins.load_guarded(lambda: plugins.load_value(claim.value))
-            if error is None:
-                fault = fault_of(self.kind, component)
-                if not fault:
+            # No lock is held here: an import may take long, and may ask other registries from other threads.
+            component, error = plugins.load_guarded(lambda: self._sound(claim))
+            with self._lock:
+                if error is None:
                     return self._loaded.setdefault(claim, component)
-                error = TypeError(fault)
-            self._failed[claim] = error
+                error = self._failed.setdefault(claim, error)
         raise BrokenComponentError(
             f"{self._name} {claim.name!r} of {claim.distribution} {claim.version} ({claim.value}) cannot be used: "
             f"{type(error).__name__}: {error}"
         ) from error
 
+    def _sound(self, claim: Claim) -> Any:
+        component = plugins.load_value(claim.value)
+        fault = fault_of(self.kind, component)
+        if fault:
+            raise TypeError(fault)
+        return component
+
     def _unknown(self, name: str) -> str:
-        plain, _, distribution = name.partition("@")
-        others = self.claims(plain) if distribution else ()
+        plain, at, distribution = name.partition("@")
+        others = self.claims(plain) if at else ()
         if others:
-            return f"{distribution} provides no {self._name} {plain!r}; {_who(others)} does"
+            known_at = [f"{plain}@{c.distribution}" for c in others if c.distribution != IN_PROCESS]
+            return (
+                f"no {self._name} {name!r} is installed.{suggest(name, known_at)} {plain!r} is provided by "
+                f"{_who(others)}{_left_out()}"
+            )
         known = list(self)
         listed = ", ".join(known) if known else "none; install a distribution that provides one"
-        return f"no {self._name} {plain!r} is installed.{suggest(plain, known)} Available: {listed}"
+        return (
+            f"no {self._name} {plain!r} is installed.{suggest(plain, known)} Available: {listed}{_left_out()}"
+        )
 
 
 def kinds() -> dict[str, Kind]:
@@ -228,18 +241,7 @@ def registry(kind: str) -> Registry:
         >>> registry("modality") is registry("modality")
         True
     """
-    known = plugins.scan().kinds
-    owners = known.get(kind, [])
-    if not owners:
-        raise UnknownComponentError(
-            f"no kind of component {kind!r} is installed.{suggest(str(kind), known)} "
-            f"Available: {', '.join(sorted(known)) or 'none'}"
-        )
-    if len(owners) > 1:
-        raise ConflictingComponentError(
-            f"kind {kind!r} is declared differently by {' and '.join(d for d, _ in owners)}; "
-            f"leave one out with ARTIFEX_DISABLE_PLUGINS"
-        )
+    _kind(kind)
     with _lock:
         return _registries.setdefault(kind, Registry(kind))
 
@@ -278,8 +280,9 @@ def fault_of(kind: Kind, component: Any) -> str:
     if kind.form == "class":
         if not isinstance(component, type):
             return f"{article} {kind.name} is a class, {given}"
-        lacking = [a for a in kind.attributes if not hasattr(component, a)]
-        return f"{article} {kind.name} has {', '.join(kind.attributes)}; {component.__name__} lacks {', '.join(lacking)}" if lacking else ""
+        lacking = [a for a in kind.attributes if not _declares(component, a)]
+        has = f"{article} {kind.name} has {', '.join(kind.attributes)}"
+        return f"{has}; {component.__name__} lacks {', '.join(lacking)}" if lacking else ""
     if kind.form == "value":
         return "" if attrs.has(type(component)) else f"{article} {kind.name} is an attrs instance, {given}"
     if not callable(component) or isinstance(component, type):
@@ -300,10 +303,19 @@ def options_of(kind: Kind, component: Any) -> dict[str, inspect.Parameter] | Non
     """
     if kind.form == "value":
         return {
-            (f.alias or f.name): inspect.Parameter(f.alias or f.name, inspect.Parameter.KEYWORD_ONLY)
+            (f.alias or f.name): inspect.Parameter(
+                f.alias or f.name,
+                inspect.Parameter.KEYWORD_ONLY,
+                default=getattr(component, f.name),
+                annotation=f.type if f.type is not None else inspect.Parameter.empty,
+            )
             for f in attrs.fields(type(component))
+            if f.init
         }
-    parameters = list(inspect.signature(component).parameters.values())
+    try:
+        parameters = list(signature_of(component).parameters.values())
+    except (TypeError, ValueError):  # a function written in C may have none to show
+        return None
     if any(p.kind is p.VAR_KEYWORD for p in parameters):
         return None
     own = parameters[kind.positional :] if kind.form == "function" else parameters
@@ -311,27 +323,89 @@ def options_of(kind: Kind, component: Any) -> dict[str, inspect.Parameter] | Non
     return {p.name: p for p in own if p.name not in at_call and p.kind is not p.VAR_POSITIONAL}
 
 
+def signature_of(component: Any) -> inspect.Signature:
+    """Return the signature of a function, or of a class's constructor.
+
+    Args:
+        component: A function or class.
+
+    Returns:
+        The signature, ``self`` left out.
+
+    Raises:
+        ValueError: When there is none to be found.
+
+    Example:
+        >>> class Grayscale:
+        ...     def __init__(self, config=None, *, rngs): ...
+        >>> str(signature_of(Grayscale))
+        '(config=None, *, rngs)'
+    """
+    if isinstance(component, type) and component.__init__ is not object.__init__:  # type: ignore[misc]
+        # Not that of the class itself: a metaclass with a __call__, such as nnx's, hides the constructor behind it.
+        whole = inspect.signature(component.__init__)  # type: ignore[misc]
+        return whole.replace(
+            parameters=list(whole.parameters.values())[1:], return_annotation=inspect.Signature.empty
+        )
+    return inspect.signature(component)
+
+
 _registries: dict[str, Registry] = {}
 _lock = threading.Lock()
 
 
+def _kind(name: str) -> Kind:
+    scan = plugins.scan()
+    owners = scan.kinds.get(name, []) if isinstance(name, str) else []
+    if not owners:
+        raise UnknownComponentError(
+            f"no kind of component {name!r} is installed.{suggest(str(name), scan.kinds)} "
+            f"Available: {', '.join(sorted(scan.kinds)) or 'none'}{_left_out()}"
+        )
+    if len(owners) > 1:
+        raise ConflictingComponentError(
+            f"kind {name!r} is declared differently by {' and '.join(d for d, _ in owners)}; "
+            f"leave one out with ARTIFEX_DISABLE_PLUGINS"
+        )
+    return owners[0][1]
+
+
+def _left_out() -> str:
+    scan = plugins.scan()
+    broken = [f"left out as broken: {', '.join(sorted({p.distribution for p in scan.problems}))}"] * bool(
+        scan.problems
+    )
+    off = [f"switched off by ARTIFEX_DISABLE_PLUGINS: {', '.join(scan.switched_off)}"] * bool(
+        scan.switched_off
+    )
+    return f" ({'; '.join(broken + off)})" if broken or off else ""
+
+
+def _declares(component: type, attribute: str) -> bool:
+    """Whether a class or a base has the attribute or an annotation of it; the metaclass's own do not count."""
+    bases = inspect.getmro(component)
+    return any(
+        attribute in vars(base) or attribute in vars(base).get("__annotations__", {}) for base in bases
+    )
+
+
 def _signature_fault(kind: Kind, function: Any, article: str) -> str:
     try:
-        parameters = list(inspect.signature(function).parameters.values())
+        signature = inspect.signature(function)
     except (TypeError, ValueError):
         return ""
+    parameters = list(signature.parameters.values())
     names = {p.name for p in parameters}
     by_place = [p for p in parameters if p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD)]
     if len(by_place) < kind.positional and not any(p.kind is p.VAR_POSITIONAL for p in parameters):
-        return f"{article} {kind.name} takes {kind.positional} positional arguments, this one {len(by_place)}: {inspect.signature(function)}"
+        return f"{article} {kind.name} takes {kind.positional} positional arguments, this one {len(by_place)}: {signature}"
     lacking = [c for c in kind.call if c not in names]
     if lacking and not any(p.kind is p.VAR_KEYWORD for p in parameters):
-        return f"{article} {kind.name} takes the keyword arguments {', '.join(kind.call)}; this one lacks {', '.join(lacking)}"
+        return (
+            f"{article} {kind.name} takes the keyword arguments {', '.join(kind.call)}; this one lacks "
+            f"{', '.join(lacking)}: {signature}"
+        )
     return ""
-
-
-def _own_claim(kind: str, name: str) -> Claim:
-    return Claim(kind=kind, name=name, distribution=IN_PROCESS, value=name)
 
 
 def _who(claims: tuple[Claim, ...]) -> str:

@@ -1,0 +1,98 @@
+"""Fixtures for tests that install something: distributions written by hand, and a registry left as it was found."""
+
+import shutil
+import sys
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from textwrap import dedent
+
+import pytest
+
+from artifex.generative_models.core import plugins, refresh
+from artifex.generative_models.core.registry import _registries
+
+
+@dataclass
+class Installed:
+    """A distribution that was written by hand, in a folder of its own on ``sys.path``."""
+
+    folder: Path
+    metadata: Path
+
+    def uninstall(self) -> None:
+        shutil.rmtree(self.metadata)
+        refresh()
+
+
+@pytest.fixture
+def fresh_registry(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[None]:
+    """Look anew at what is installed, before and after; forget what the test registers and imports."""
+    monkeypatch.delenv("ARTIFEX_DISABLE_PLUGINS", raising=False)
+    own = {name: dict(each._own) for name, each in _registries.items()}
+    refresh()
+    yield
+    for name, each in _registries.items():
+        each._own.clear()
+        each._own.update(own.get(name, {}))
+    for name, module in list(sys.modules.items()):
+        if str(getattr(module, "__file__", None) or "").startswith(str(tmp_path)):
+            del sys.modules[name]
+    refresh()
+
+
+@pytest.fixture
+def install(
+    fresh_registry: None, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> Callable[..., Installed]:
+    """Return a function that writes a distribution's metadata and modules and puts it first on ``sys.path``.
+
+    ``entry_points`` maps a group to names and values, or is the text of the file; ``modules`` maps names to source.
+    """
+
+    def installed(
+        name: str,
+        entry_points: Mapping[str, Mapping[str, str]] | str,
+        *,
+        modules: Mapping[str, str] | None = None,
+        version: str = "1.0",
+        metadata: str | None = None,
+    ) -> Installed:
+        folder = tmp_path / f"path{len(list(tmp_path.iterdir()))}"
+        info = folder / f"{name.replace('-', '_')}-{version}.dist-info"
+        info.mkdir(parents=True)
+        if metadata is None:
+            metadata = f"Metadata-Version: 2.1\nName: {name}\nVersion: {version}\n"
+        (info / "METADATA").write_text(metadata)
+        if not isinstance(entry_points, str):
+            entry_points = "\n".join(
+                f"[{group}]\n" + "\n".join(f"{key} = {value}" for key, value in entries.items())
+                for group, entries in entry_points.items()
+            )
+        (info / "entry_points.txt").write_text(entry_points)
+        for module, source in (modules or {}).items():
+            (folder / f"{module}.py").write_text(dedent(source))
+        monkeypatch.syspath_prepend(str(folder))
+        refresh()
+        return Installed(folder, info)
+
+    return installed
+
+
+@pytest.fixture
+def gadgets(install: Callable[..., Installed]) -> str:
+    """Install a distribution that opens the kind ``gadget``, and return that name."""
+    install(
+        "gadget-kinds",
+        {plugins.PROJECT: {"gadgets": "gadget_hooks"}},
+        modules={
+            "gadget_hooks": """
+                from artifex.generative_models.core import Kind, hookimpl
+
+                @hookimpl
+                def artifex_kinds():
+                    return [Kind(name="gadget", group="artifex.gadgets", summary="A thing.", form="function", positional=1)]
+            """
+        },
+    )
+    return "gadget"

@@ -1,0 +1,110 @@
+"""Checks of plain values: what passes, and what the others are told."""
+
+import math
+from fractions import Fraction
+
+import numpy as np
+import pytest
+
+from artifex.generative_models.core import MissingDependencyError
+from artifex.generative_models.core.checks import check_choice, check_flag, check_integer, check_number
+from artifex.generative_models.core.errors import suggest
+from artifex.generative_models.core.extras import require
+
+
+@pytest.mark.parametrize("value", [3, np.int64(3), np.uint8(3), 10**30])
+def test_integers_pass(value):
+    check_integer("n", value)
+
+
+@pytest.mark.parametrize("value", [3.0, True, "3", None, np.bool_(True), np.float32(3), np.array(3), 3j])
+def test_what_is_no_integer_is_a_type_error(value):
+    with pytest.raises(TypeError, match=r"^n must be an integer from 1 to 5 Hz, got .*\(\w+\)$"):
+        check_integer("n", value, minimum=1, maximum=5, unit="Hz")
+
+
+@pytest.mark.parametrize("value", [0, 6, -(10**30)])
+def test_an_integer_out_of_bounds_is_a_value_error(value):
+    with pytest.raises(ValueError, match=rf"^n must be an integer from 1 to 5 Hz, got {value}$"):
+        check_integer("n", value, minimum=1, maximum=5, unit="Hz")
+
+
+def test_bounds_are_inclusive():
+    check_integer("n", 1, minimum=1, maximum=1)
+    check_number("x", 0.5, minimum=0.5, maximum=0.5)
+
+
+@pytest.mark.parametrize("value", [3, 0.5, np.float32(0.5), np.int8(3), Fraction(1, 2)])
+def test_numbers_pass(value):
+    check_number("x", value, above=0)
+
+
+@pytest.mark.parametrize("value", [math.nan, math.inf, -math.inf, np.float32(np.nan)])
+def test_a_number_is_finite(value):
+    with pytest.raises(ValueError, match="x must be a finite number in seconds, got"):
+        check_number("x", value, unit="seconds")
+
+
+@pytest.mark.parametrize("value", [True, "0.5", None, 1j, np.array(0.5), np.bool_(True)])
+def test_what_is_no_number_is_a_type_error(value):
+    with pytest.raises(TypeError, match="x must be a finite number"):
+        check_number("x", value)
+
+
+@pytest.mark.parametrize(
+    ("value", "bounds", "expected"),
+    [
+        (0, {"above": 0}, "above 0"),
+        (2, {"above": 0, "maximum": 1}, "above 0 and at most 1"),
+        (2, {"minimum": 0, "maximum": 1}, "from 0 to 1"),
+        (-1, {"minimum": 0}, "of at least 0"),
+        (2, {"maximum": 1}, "of at most 1"),
+    ],
+)
+def test_bounds_are_told(value, bounds, expected):
+    with pytest.raises(ValueError, match=rf"^x must be a finite number {expected}, got {value}$"):
+        check_number("x", value, **bounds)
+
+
+@pytest.mark.parametrize("value", [0, 1, None, "True", np.bool_(True)])
+def test_a_flag_is_true_or_false(value):
+    with pytest.raises(TypeError, match="flag must be True or False, got"):
+        check_flag("flag", value)
+    check_flag("flag", True)
+
+
+@pytest.mark.parametrize("value", ["hannn", None, 3, ["hann"], np.ones(2)])
+def test_a_choice_names_all(value):
+    with pytest.raises(ValueError, match="window must be one of 'hann', 'hamming', got"):
+        check_choice("window", value, choices=("hann", "hamming"))
+    check_choice("window", "hann", choices=("hann", "hamming"))
+
+
+@pytest.mark.parametrize("value", [True, 1.0])
+def test_a_choice_of_another_type_is_another(value):
+    with pytest.raises(ValueError, match="n must be one of 1, 2, got"):
+        check_choice("n", value, choices=(1, 2))
+
+
+def test_suggestions_are_near():
+    assert suggest("hannn", ["hann", "boxcar"]) == " Did you mean 'hann'?"
+    assert suggest("", ["hann"]) == ""
+    assert suggest("x", []) == ""
+
+
+def test_a_module_that_is_missing_says_what_to_install():
+    with pytest.raises(
+        MissingDependencyError,
+        match=r"^Reading needs no_such_module, which is not installed: pip install 'thing\[x\]'$",
+    ):
+        require("no_such_module", install="thing[x]", purpose="Reading")
+    with pytest.raises(ImportError):
+        require("no_such_module.part", install="thing[x]", purpose="Reading")
+
+
+def test_a_module_that_lacks_another_is_not_called_missing(tmp_path, monkeypatch):
+    (tmp_path / "needy_module.py").write_text("import no_such_module")
+    monkeypatch.syspath_prepend(str(tmp_path))
+    with pytest.raises(ModuleNotFoundError, match="No module named 'no_such_module'") as caught:
+        require("needy_module", install="needy", purpose="Reading")
+    assert not isinstance(caught.value, MissingDependencyError)

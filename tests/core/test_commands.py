@@ -1,0 +1,422 @@
+"""The commands about the registry: what they print, and with which code they end."""
+
+import json
+import os
+import pty
+import re
+import subprocess
+import sys
+import warnings
+
+import pytest
+
+from artifex.generative_models.core import cli, plugins, registry
+
+PARTS = {
+    "gadget_parts": '''
+def double(x, *, by: float = 2.0, offset=0):
+    """Multiply.
+
+    The factor may be
+    anything.
+
+    Args:
+        x: What is multiplied,
+            in full scale.
+        by: The factor.
+        offset: What is added.
+
+    Returns:
+        The product.
+
+    Raises:
+        ValueError: Never.
+        TypeError: For what is
+            no number.
+
+    Example:
+        >>> double(2)
+        4.0
+    """
+    return x * by + offset
+
+
+def anything(x, **options):
+    return x
+'''
+}
+
+
+@pytest.fixture
+def artifex(capsys, monkeypatch):
+    """Return a function that runs the command line here and gives its exit code and output."""
+    monkeypatch.setattr(warnings, "showwarning", warnings.showwarning)
+
+    def run(*arguments: str) -> tuple[int, str, str]:
+        monkeypatch.setattr(sys, "argv", ["artifex", *arguments])
+        with pytest.raises(SystemExit) as ended:
+            cli.main()
+        captured = capsys.readouterr()
+        return ended.value.code, captured.out, captured.err
+
+    return run
+
+
+@pytest.fixture
+def doubles(install, gadgets):
+    return install(
+        "first-dist", {"artifex.gadgets": {"double": "gadget_parts:double"}}, modules=PARTS, version="1.5"
+    )
+
+
+def test_list_names_components_with_distribution_and_version(artifex, doubles):
+    code, out, err = artifex("list")
+    assert (code, err) == (0, "")
+    assert re.search(r"^gadget\n  A thing\.\n  double +first-dist +1\.5$", out, re.MULTILINE)
+    assert re.search(r"^modality\n", out, re.MULTILINE)
+
+
+def test_list_takes_one_kind(artifex, doubles):
+    code, out, _ = artifex("list", "gadget")
+    assert code == 0
+    assert out == "gadget\n  A thing.\n  double  first-dist  1.5\n"
+
+
+def test_list_says_when_a_kind_is_empty(artifex, gadgets):
+    assert "(none installed)" in artifex("list", "gadget")[1]
+
+
+def test_list_shows_a_clash_and_how_to_choose(artifex, doubles, install):
+    install("second-dist", {"artifex.gadgets": {"double": "gadget_parts:double"}})
+    _, out, _ = artifex("list", "gadget")
+    assert "  double  first-dist   1.5  clash: write double@first-dist\n" in out
+    assert "  double  second-dist  1.0  clash: write double@second-dist\n" in out
+
+
+def test_list_shows_what_this_process_registered(artifex, doubles):
+    registry("gadget").register("mine", abs)
+    assert "  mine    (this process)\n" in artifex("list", "gadget")[1]
+
+
+def test_list_writes_json(artifex, doubles):
+    code, out, _ = artifex("list", "gadget", "--json")
+    assert code == 0
+    claim = {"distribution": "first-dist", "version": "1.5", "value": "gadget_parts:double"}
+    assert json.loads(out) == {
+        "gadget": {"summary": "A thing.", "group": "artifex.gadgets", "components": {"double": [claim]}}
+    }
+    everything = json.loads(artifex("list", "--json")[1])
+    assert {"gadget", "modality", "extension", "dataset"} <= set(everything)
+
+
+def test_list_imports_no_component(artifex, install, gadgets):
+    install("broken-dist", {"artifex.gadgets": {"bad": "gadget_nowhere:bad"}})
+    assert artifex("list", "gadget")[0] == 0
+
+
+def test_list_tells_of_a_kind_that_is_declared_twice(artifex, install, gadgets):
+    source = """
+        from artifex.generative_models.core import Kind, hookimpl
+
+        @hookimpl
+        def artifex_kinds():
+            return [Kind(name="gadget", group="artifex.other", summary="Another.", form="class")]
+    """
+    install("other-kinds", {"artifex": {"hooks": "other_hooks"}}, modules={"other_hooks": source})
+    code, out, err = artifex("list")
+    assert code == 0
+    assert not re.search(r"^gadget$", out, re.MULTILINE)
+    assert err == "artifex: kind 'gadget' is left out: gadget-kinds and other-kinds declare it differently\n"
+
+
+def test_show_tells_where_it_is_from_what_it_takes_and_what_it_does(artifex, doubles):
+    code, out, err = artifex("show", "gadget", "double")
+    assert (code, err) == (0, "")
+    assert (
+        out
+        == f"""\
+double  gadget, first-dist 1.5
+Multiply.
+
+The factor may be anything.
+
+double(x, *, by=2.0, offset=0)
+
+Given when it is called
+  x  What is multiplied, in full scale.
+
+Options
+  by      float  = 2.0  The factor.
+  offset         = 0    What is added.
+
+Returns
+  The product.
+
+Raises
+  ValueError: Never.
+  TypeError: For what is no number.
+
+Example
+  >>> double(2)
+  4.0
+
+Where
+  gadget_parts:double
+  {doubles.folder / "gadget_parts.py"}:2
+"""
+    )
+
+
+def test_show_takes_a_name_with_its_distribution(artifex, doubles, install):
+    install("second-dist", {"artifex.gadgets": {"double": "gadget_parts:double"}}, version="3.0")
+    code, out, err = artifex("show", "gadget", "double")
+    assert (code, out) == (2, "")
+    assert err.startswith(
+        "artifex: gadget 'double' is claimed by first-dist 1.5 and second-dist 3.0; say which is meant"
+    )
+    code, out, _ = artifex("show", "gadget", "double@second-dist")
+    assert code == 0
+    assert out.startswith("double  gadget, second-dist 3.0\n")
+
+
+def test_show_tells_of_any_options_and_of_no_documentation(artifex, doubles, install):
+    install("more-dist", {"artifex.gadgets": {"anything": "gadget_parts:anything"}})
+    _, out, _ = artifex("show", "gadget", "anything")
+    assert "(no documentation)" in out
+    assert "any  it takes whatever it is given" in out
+
+
+def test_show_shows_what_this_process_registered(artifex, gadgets):
+    registry("gadget").register("mine", abs)
+    _, out, _ = artifex("show", "gadget", "mine")
+    assert out.startswith("mine  gadget, registered in this process\n")
+
+
+def test_show_shows_a_class(artifex, fresh_registry):
+    from artifex.generative_models.extensions.base import ModelExtension
+
+    registry("extension").register("plain", ModelExtension)
+    _, out, _ = artifex("show", "extension", "plain")
+    assert "ModelExtension(config, *, rngs=None)" in out
+    assert re.search(r"config +ExtensionConfig +\(to be given\)", out)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (("list", "gadgte"), "no kind of component 'gadgte' is installed. Did you mean 'gadget'?"),
+        (
+            ("show", "gadget", "duoble"),
+            "no gadget 'duoble' is installed. Did you mean 'double'? Available: double",
+        ),
+        (("show", "gadget"), "Missing argument 'name'; see artifex show --help"),
+        (("list", "--jsn"), "No such option: --jsn"),
+        (("lsit",), "No such command 'lsit'"),
+    ],
+)
+def test_a_mistake_is_one_line_and_exit_code_two(artifex, doubles, arguments, message):
+    code, out, err = artifex(*arguments)
+    assert (code, out) == (2, "")
+    assert re.sub("(?i)argument 'NAME'", "argument 'name'", err).startswith(f"artifex: {message}")
+    assert err.count("\n") == 1
+
+
+def test_a_broken_component_is_shown_as_broken(artifex, install, gadgets):
+    install("broken-dist", {"artifex.gadgets": {"bad": "gadget_nowhere:bad"}})
+    code, out, err = artifex("show", "gadget", "bad")
+    assert (code, out) == (2, "")
+    assert err.startswith(
+        "artifex: gadget 'bad' of broken-dist 1.0 (gadget_nowhere:bad) cannot be used: ModuleNotFound"
+    )
+
+
+def test_no_command_shows_the_commands(artifex):
+    code, out, err = artifex()
+    assert code == 2
+    for command in ("list", "show", "doctor"):
+        assert command in out + err
+
+
+def problems_of(out: str) -> dict[str, str]:
+    """Return what the doctor found, and what it says to do."""
+    return dict(re.findall(r"^  \d+\. (.*)\n(?:     -> (.*)\n)?", out, re.MULTILINE))
+
+
+def test_doctor_finds_nothing_wrong_with_what_is_right(artifex, doubles):
+    code, out, err = artifex("doctor")
+    assert out.endswith("All is well.\n"), out
+    assert (code, err) == (0, "")
+    assert re.search(rf"Python +{sys.version_info.major}\.{sys.version_info.minor}", out)
+    import jax
+
+    for package in ("artifex-core", "jax", "jaxlib", "flax", "numpy"):
+        assert re.search(rf"^  {package} +\d", out, re.MULTILINE)
+    assert f" {jax.__version__}\n" in out
+    assert re.search(rf"^Devices\n  {jax.default_backend()} +{jax.device_count()} x ", out, re.MULTILINE)
+    assert re.search(r"^  gadget +1$", out, re.MULTILINE)
+    assert re.search(r"^  first-dist +1\.5$", out, re.MULTILINE)
+
+
+SETUPS = {
+    "broken component": (
+        lambda install: install("broken-dist", {"artifex.gadgets": {"bad": "gadget_nowhere:bad"}}),
+        r"broken-dist 1\.0: gadget 'bad' \(gadget_nowhere:bad\) cannot be used: ModuleNotFoundError: No module named .*",
+        r"pip install what it lacks, or switch it off with ARTIFEX_DISABLE_PLUGINS=broken-dist",
+    ),
+    "broken plugin": (
+        lambda install: install(
+            "broken-dist", {"artifex": {"hooks": "bad_hooks"}}, modules={"bad_hooks": "1 / 0"}
+        ),
+        r"plugin left out: broken-dist: hooks = bad_hooks: ZeroDivisionError: division by zero",
+        r"pip install --upgrade broken-dist, tell its authors, or switch it off with ARTIFEX_DISABLE_PLUGINS=broken-dist",
+    ),
+    "broken commands": (
+        lambda install: install(
+            "broken-dist",
+            {"artifex": {"hooks": "bad_hooks"}},
+            modules={
+                "bad_hooks": "from artifex.generative_models.core import hookimpl\n"
+                "@hookimpl\ndef artifex_commands(app): 1 / 0"
+            },
+        ),
+        r"commands of broken-dist left out: ZeroDivisionError: division by zero",
+        r".*ARTIFEX_DISABLE_PLUGINS=broken-dist",
+    ),
+    "clash": (
+        lambda install: install("second-dist", {"artifex.gadgets": {"double": "gadget_parts:double"}}),
+        r"gadget 'double' is claimed by first-dist 1\.5 and second-dist 1\.0",
+        r"write double@first-dist or double@second-dist",
+    ),
+    "group of no kind": (
+        lambda install: install("lost-dist", {"artifex.gadget": {"part": "gadget_parts:double"}}),
+        r"part of lost-dist cannot be used: no installed distribution declares a kind with the entry-point group "
+        r"'artifex\.gadget'\. Did you mean 'artifex\.gadgets'.*",
+        r"install the distribution that owns artifex\.gadget, or switch it off with ARTIFEX_DISABLE_PLUGINS=lost-dist",
+    ),
+    "missing requirement": (
+        lambda install: install(
+            "needy-dist",
+            {"artifex.gadgets": {"part": "gadget_parts:double"}},
+            metadata="Metadata-Version: 2.1\nName: needy-dist\nVersion: 1.0\nRequires-Dist: no-such-package>=1\n",
+        ),
+        r"needy-dist needs no-such-package, which is not installed",
+        r"pip install no-such-package",
+    ),
+    "requirement of another version": (
+        lambda install: install(
+            "needy-dist",
+            {"artifex.gadgets": {"part": "gadget_parts:double"}},
+            metadata="Metadata-Version: 2.1\nName: needy-dist\nVersion: 1.0\nRequires-Dist: attrs>=999.0\n",
+        ),
+        r"needy-dist 1\.0 needs attrs>=999\.0, installed is .*",
+        r"pip install --upgrade needy-dist 'attrs>=999\.0'",
+    ),
+    "malformed metadata": (
+        lambda install: install("malformed-dist", "[artifex.gadgets]\nno equals sign\n"),
+        r"plugin left out: malformed-dist: metadata: ParsingError: .*",
+        r"pip install --upgrade malformed-dist, .*",
+    ),
+}
+
+
+@pytest.mark.parametrize("setup", SETUPS)
+def test_doctor_names_what_is_wrong_and_what_to_do(artifex, doubles, install, setup):
+    make, what, remedy = SETUPS[setup]
+    make(install)
+    with warnings.catch_warnings():
+        warnings.simplefilter("always")
+        code, out, _ = artifex("doctor")
+    found = problems_of(out)
+    assert code == 1
+    assert "1 problem:" in out
+    assert len(found) == 1
+    assert re.fullmatch(what, next(iter(found)))
+    assert re.fullmatch(remedy, next(iter(found.values())))
+
+
+def test_doctor_finds_several_things_at_once(artifex, doubles, install):
+    for setup in ("clash", "group of no kind", "missing requirement"):
+        SETUPS[setup][0](install)
+    code, out, _ = artifex("doctor")
+    assert code == 1
+    assert "3 problems:" in out
+    assert len(problems_of(out)) == 3
+
+
+def test_doctor_names_a_stray_init_file(artifex, doubles):
+    stray = doubles.folder / "artifex" / "generative_models" / "modalities" / "__init__.py"
+    stray.parent.mkdir(parents=True)
+    stray.write_text("")
+    code, out, _ = artifex("doctor")
+    assert code == 1
+    assert f"{stray} makes artifex.generative_models.modalities an ordinary package" in out
+
+
+def test_doctor_says_that_plugins_are_switched_off(artifex, doubles, monkeypatch):
+    monkeypatch.setenv("ARTIFEX_DISABLE_PLUGINS", "first-dist")
+    plugins.forget()
+    code, out, _ = artifex("doctor")
+    assert code == 0
+    assert "Note: ARTIFEX_DISABLE_PLUGINS=first-dist switches off first-dist.\n" in out
+
+
+def test_doctor_survives_a_jax_that_does_not_start(artifex, doubles, monkeypatch):
+    import jax
+
+    def fail():
+        raise RuntimeError("no\ndevice")
+
+    monkeypatch.setattr(jax, "devices", fail)
+    code, out, _ = artifex("doctor")
+    assert code == 1
+    assert list(problems_of(out)) == ["jax cannot start: RuntimeError: no device"]
+
+
+def test_a_missing_optional_package_is_no_problem(artifex, doubles, install):
+    requires = "Requires-Dist: no-such-package>=1; extra == 'fast'\n"
+    install(
+        "rich-dist",
+        {"artifex.gadgets": {"part": "gadget_parts:double"}},
+        metadata=f"Metadata-Version: 2.1\nName: rich-dist\nVersion: 1.0\n{requires}",
+    )
+    code, out, _ = artifex("doctor")
+    assert code == 0
+    assert re.search(r"no-such-package +not installed +pip install 'rich-dist\[fast\]'", out)
+
+
+def on_a_terminal(*arguments: str, columns: int) -> str:
+    """Run the command line on a terminal of that width and return what it shows, without its styles."""
+    leader, follower = pty.openpty()
+    environment = {**os.environ, "COLUMNS": str(columns), "TERM": "xterm"}
+    command = [sys.executable, "-m", "artifex_cli", *arguments]
+    with subprocess.Popen(command, stdout=follower, stderr=follower, env=environment) as running:
+        os.close(follower)
+        shown = b""
+        while True:
+            try:
+                part = os.read(leader, 65536)
+            except OSError:  # Linux's way to say that the other side is closed
+                break
+            if not part:
+                break
+            shown += part
+    os.close(leader)
+    assert running.returncode == 0, shown.decode()
+    return re.sub(r"\x1b\[[0-9;]*m", "", shown.decode()).replace("\r\n", "\n")
+
+
+@pytest.mark.parametrize("columns", [80, 200])
+def test_a_terminal_is_filled_and_not_overflown(columns):
+    shown = on_a_terminal("list", columns=columns)
+    assert max(len(line) for line in shown.splitlines()) <= columns
+    for kind in ("modality", "extension", "dataset"):
+        assert re.search(rf"^{kind}$", shown, re.MULTILINE)
+
+
+def test_a_pipe_gets_plain_text(tmp_path):
+    ran = subprocess.run(
+        [sys.executable, "-m", "artifex_cli", "list"], capture_output=True, text=True, check=True
+    )
+    assert "\x1b" not in ran.stdout
+    assert not re.search("[─│╭]", ran.stdout)
+    assert not any(line.endswith(" ") for line in ran.stdout.splitlines())

@@ -1,0 +1,346 @@
+"""What installed distributions offer: read from metadata, hooks called each in its own try."""
+
+import importlib.metadata
+import inspect
+import os
+import re
+import subprocess
+import sys
+import warnings
+from pathlib import Path
+
+import pytest
+
+from artifex.generative_models.core import (
+    ConflictingComponentError,
+    Kind,
+    PluginWarning,
+    UnknownComponentError,
+    kinds,
+    plugins,
+    refresh,
+    registry,
+)
+
+pytestmark = pytest.mark.usefixtures("fresh_registry")
+
+ROOT = Path(__file__).parents[2]
+
+
+def hooks(body: str, kind: str = "widget", *, summary: str = "A thing.", group: str = "") -> str:
+    return f"""
+from artifex.generative_models.core import Kind, hookimpl
+{body}
+
+@hookimpl
+def artifex_kinds():
+    return [Kind(name={kind!r}, group={group or f"artifex.{kind}s"!r}, summary={summary!r}, form="function")]
+"""
+
+
+def install_hooks(install, distribution: str, source: str, **given):
+    module = f"{distribution.replace('-', '_')}_hooks"
+    return install(distribution, {"artifex": {"hooks": module}}, modules={module: source}, **given)
+
+
+def test_artifex_kinds_opens_kinds(install):
+    install_hooks(install, "widget-kinds", hooks(""))
+    assert kinds()["widget"].group == "artifex.widgets"
+    assert list(registry("widget")) == []
+
+
+def test_artifex_commands_adds_commands_and_one_that_fails_harms_no_other(install):
+    from artifex.generative_models.core.cli import build
+
+    install_hooks(
+        install,
+        "failing-commands",
+        "from artifex.generative_models.core import hookimpl\n"
+        "@hookimpl\ndef artifex_commands(app): raise OSError('no terminal')",
+    )
+    install_hooks(
+        install,
+        "sound-commands",
+        "from artifex.generative_models.core import hookimpl\n"
+        "@hookimpl\ndef artifex_commands(app): app.command('greet')(lambda: print('hello'))",
+    )
+    with pytest.warns(
+        PluginWarning, match="commands of failing-commands:hooks left out: OSError: no terminal"
+    ):
+        app = build()
+    names = {command.name for command in app.registered_commands}
+    assert {"greet", "list", "show", "doctor"} <= names
+
+
+HOOKS = [
+    name for name, _ in inspect.getmembers(plugins.HookSpecs, inspect.isfunction) if not name.startswith("_")
+]
+
+
+@pytest.mark.parametrize("hook", HOOKS)
+def test_every_hook_is_documented_and_tested(hook):
+    assert len((inspect.getdoc(getattr(plugins.HookSpecs, hook)) or "").split()) > 4
+    assert f"`{hook}(" in (ROOT / "docs" / "plugins.md").read_text(encoding="utf-8")
+    assert any(
+        f"def {hook}(" in test.read_text(encoding="utf-8") for test in Path(__file__).parent.glob("test_*.py")
+    )
+
+
+@pytest.mark.parametrize(
+    ("source", "reason"),
+    [
+        ("raise OSError('out of order')", "OSError: out of order"),
+        ("import sys\nsys.exit('leaving')", "SystemExit: leaving"),
+        ("import no_such_module_anywhere", "ModuleNotFoundError: No module named 'no_such_module_anywhere'"),
+        (
+            hooks("").replace("return [", "return [3, "),
+            "TypeError: artifex_kinds() returns a list of Kind, got 3 in it",
+        ),
+        (hooks("").replace("return [", "raise OSError('late')\n    return ["), "OSError: late"),
+        (hooks("").replace("@hookimpl", ""), "TypeError: artifex_kinds is not marked with @hookimpl"),
+        (
+            hooks("").replace("artifex_kinds", "artifex_kindz"),
+            "PluginValidationError: unknown hook 'artifex_kindz'",
+        ),
+        (
+            hooks("", "Wid get"),
+            "ValueError: Kind.name is a word in lower case, such as 'audio_type', got 'Wid get'",
+        ),
+        (
+            hooks("", "widget", group="somebody.widgets"),
+            "ValueError: Kind.group is a group such as 'artifex.audio_types', got 'somebody.widgets'",
+        ),
+        (
+            hooks("from artifex.generative_models.core import registry\nregistry('widget')"),
+            "RuntimeError: a module of hooks",
+        ),
+    ],
+)
+def test_a_broken_module_of_hooks_is_one_warning_that_names_it_and_harms_no_other(install, source, reason):
+    install_hooks(install, "broken-dist", source)
+    install_hooks(install, "sound-dist", hooks("", "gizmo"))
+    with pytest.warns(PluginWarning) as caught:
+        assert "gizmo" in kinds()
+        assert "modality" in kinds()
+        assert "widget" not in kinds()
+    assert len(caught) == 1
+    assert re.match(r"plugin left out: broken-dist: hooks = broken_dist_hooks: ", str(caught[0].message))
+    assert reason in str(caught[0].message)
+    problem = plugins.scan().problems[0]
+    assert problem.distribution == "broken-dist"
+    assert isinstance(problem.error, BaseException)
+
+
+def test_what_a_broken_module_of_hooks_would_have_declared_is_explained(install):
+    install_hooks(install, "broken-dist", "raise OSError('out of order')")
+    with pytest.warns(PluginWarning):
+        kinds()
+    with pytest.raises(UnknownComponentError, match="left out as broken: broken-dist"):
+        registry("widget")
+
+
+def test_a_broken_module_of_hooks_leaves_none_of_its_hooks_behind(install):
+    source = hooks("").replace("return [", "return [3, ") + "\n@hookimpl\ndef artifex_commands(app): ...\n"
+    install_hooks(install, "broken-dist", source)
+    with pytest.warns(PluginWarning):
+        scan = plugins.scan()
+    assert all("broken-dist" not in owner for owner, _ in plugins.hooks_of(scan.manager, "artifex_commands"))
+
+
+def test_a_module_plugged_in_twice_is_told_by_whom(install):
+    install_hooks(install, "first-dist", hooks(""))
+    install("second-dist", {"artifex": {"again": "first_dist_hooks"}})
+    with pytest.warns(PluginWarning, match="second-dist: .*already plugged in by first-dist:hooks"):
+        assert "widget" in kinds()
+
+
+def test_a_kind_declared_alike_by_two_is_one_kind(install):
+    install_hooks(install, "first-dist", hooks(""))
+    install_hooks(install, "second-dist", hooks(""))
+    assert registry("widget").kind.summary == "A thing."
+
+
+def test_a_kind_declared_differently_by_two_is_an_error_that_names_both(install):
+    install_hooks(install, "first-dist", hooks(""))
+    names = registry("widget")
+    install_hooks(install, "second-dist", hooks("", summary="Another thing."))
+    assert "widget" not in kinds()
+    assert "modality" in kinds()
+    for ask in (lambda: registry("widget"), lambda: names["anything"], lambda: list(names)):
+        with pytest.raises(
+            ConflictingComponentError, match="'widget' is declared differently by first-dist and second-dist"
+        ):
+            ask()
+
+
+@pytest.mark.parametrize(
+    "setting", ["widget-dist", "Widget_Dist", "other,widget.dist", " widget-dist other ", "*"]
+)
+def test_a_distribution_can_be_switched_off(install, monkeypatch, setting):
+    install("widget-dist", {"artifex.modalities": {"widget": "no_such_module_anywhere:Widget"}})
+    assert "widget" in registry("modality")
+    monkeypatch.setenv("ARTIFEX_DISABLE_PLUGINS", setting)
+    refresh()
+    assert "widget" not in registry("modality")
+    with pytest.raises(UnknownComponentError, match="switched off by ARTIFEX_DISABLE_PLUGINS: .*widget-dist"):
+        registry("modality")["widget"]
+
+
+def test_a_star_leaves_the_first_party_on(monkeypatch):
+    monkeypatch.setenv("ARTIFEX_DISABLE_PLUGINS", "*")
+    refresh()
+    assert {"modality", "extension", "dataset"} <= set(kinds())
+
+
+def test_a_module_of_hooks_that_is_switched_off_is_not_imported(install, monkeypatch):
+    monkeypatch.setenv("ARTIFEX_DISABLE_PLUGINS", "broken-dist")
+    install_hooks(install, "broken-dist", "raise OSError('out of order')")
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert "modality" in kinds()
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "[artifex.modalities]\nno equals sign here\n",
+        "widget = module:Widget\n[artifex.modalities]\n",
+        "[artifex.modalities]\nwidget =\n",
+        "[artifex.modalities]\nwidget = module:Widget:again\n",
+        "[artifex.modalities]\nwidget = not a module\n",
+        "[artifex.modalities]\nwid@get = module:Widget\n",
+        "[artifex.modalities]\nwidget = one:Widget\nwidget = two:Widget\n",
+    ],
+)
+def test_malformed_entry_points_are_named_and_harm_no_other(install, text):
+    install("malformed-dist", text)
+    install("sound-dist", {"artifex.modalities": {"sound": "no_such_module_anywhere:Sound"}})
+    with pytest.warns(PluginWarning, match="malformed-dist: metadata: ") as caught:
+        assert "sound" in registry("modality")
+    assert len(caught) == 1
+    assert "\n" not in str(caught[0].message)
+    assert "widget" not in registry("modality")
+
+
+@pytest.mark.parametrize("metadata", ["", "Metadata-Version: 2.1\nVersion: 1.0\n", "Name:\nVersion: 1.0\n"])
+def test_metadata_without_a_name_is_reported_with_its_place(install, metadata):
+    install("nameless-dist", {"artifex.modalities": {"widget": "module:Widget"}}, metadata=metadata)
+    with pytest.warns(
+        PluginWarning, match=r"nameless_dist-1\.0\.dist-info: metadata: ValueError: the metadata has no name"
+    ):
+        assert "widget" not in registry("modality")
+
+
+def test_metadata_that_is_no_text_is_reported(install):
+    installed = install("binary-dist", "")
+    (installed.metadata / "entry_points.txt").write_bytes(b"[artifex.modalities]\nw\xff = module:W\n")
+    refresh()
+    with pytest.warns(PluginWarning, match="binary-dist: metadata: UnicodeDecodeError"):
+        kinds()
+
+
+def test_entry_points_of_others_are_none_of_our_business(install):
+    text = "; artifex is mentioned\n[console_scripts]\nartifex-thing = module:main\n[artifexes.modalities]\nw = module:W\n"
+    install("other-dist", text)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert "w" not in registry("modality")
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "[artifex.modalities]\n  widget = module:Widget\n",
+        "[artifex.modalities]\n# why\nwidget=module:Widget [fast]\n\n",
+    ],
+)
+def test_entry_points_are_read_as_the_standard_library_reads_them(install, text):
+    install("widget-dist", text)
+    found = [e for e in importlib.metadata.entry_points(group="artifex.modalities") if e.name == "widget"]
+    assert [claim.value for claim in registry("modality").claims("widget")] == [found[0].value]
+
+
+def test_a_name_and_version_are_those_of_the_standard_library():
+    for distribution in importlib.metadata.distributions():
+        if distribution.read_text("METADATA"):
+            name, version = plugins._identity(distribution)
+            assert name == plugins.normalized(distribution.metadata["Name"])
+            assert version == distribution.version
+
+
+def test_a_kind_is_checked_where_it_is_made():
+    for wrong in (
+        {"form": "thing"},
+        {"positional": -1},
+        {"call": ["rate"]},
+        {"attributes": (3,)},
+        {"name": 3},
+        {"name": "a b"},
+    ):
+        with pytest.raises((TypeError, ValueError)):
+            Kind(
+                **{
+                    "name": "metric",
+                    "group": "artifex.metrics",
+                    "summary": "A score.",
+                    "form": "function",
+                    **wrong,
+                }
+            )
+
+
+LISTING = """
+import sys
+from artifex.generative_models.core import kinds, registry
+from artifex.generative_models.core.cli import build
+build()
+assert "widget" in kinds()
+assert "part" in registry("widget")
+for kind in kinds():
+    for name in registry(kind):
+        registry(kind).claims(name)
+heavy = [name for name in ("jax", "jaxlib", "flax", "matplotlib", "soundfile", "widget_parts") if name in sys.modules]
+sys.exit(f"imported: {heavy}" if heavy else 0)
+"""
+
+
+def listing_with(install, source: str) -> subprocess.CompletedProcess:
+    modules = {"widget_hooks": source, "widget_parts": "def part(): ..."}
+    entries = {"artifex": {"hooks": "widget_hooks"}, "artifex.widgets": {"part": "widget_parts:part"}}
+    folder = install("widget-dist", entries, modules=modules).folder
+    path = os.pathsep.join(filter(None, (str(folder), os.environ.get("PYTHONPATH", ""))))
+    environment = {**os.environ, "PYTHONPATH": path}
+    return subprocess.run(
+        [sys.executable, "-c", LISTING], env=environment, capture_output=True, text=True, check=False
+    )
+
+
+def test_listing_imports_no_jax_and_no_component(install):
+    ran = listing_with(install, hooks(""))
+    assert ran.returncode == 0, ran.stderr
+
+
+@pytest.mark.parametrize("module", ["jax", "widget_parts"])
+def test_the_test_above_notices_an_import(install, module):
+    ran = listing_with(install, hooks(f"import {module}"))
+    assert ran.returncode != 0
+    assert f"'{module}'" in ran.stderr
+
+
+@pytest.mark.parametrize(
+    "module",
+    [
+        "core",
+        "core.cli",
+        "core.commands",
+        "core.configuration",
+        "core.checks",
+        "core.extras",
+        "modalities.base",
+        "modalities.registry",
+        "extensions.registry",
+    ],
+)
+def test_a_light_module_imports_no_jax(module):
+    code = f"import sys, artifex.generative_models.{module}; sys.exit('jax' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

@@ -1,0 +1,275 @@
+"""The conformance kit: each rule catches the component that breaks it, and nothing that is right is blamed."""
+
+import re
+import sys
+import types
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from artifex.generative_models.core import UnknownComponentError, numerics, registry
+from artifex.generative_models.core.testing import Report, check, components, contracts
+
+pytest.importorskip("artifex.generative_models.modalities.audio.contracts")
+
+
+def noisy(audio, key, *, level: float = 0.1):
+    """Add noise.
+
+    Args:
+        audio: Waveform (time,).
+        key: Decides the noise.
+        level: Its standard deviation, full scale 1.
+    """
+    values = jnp.asarray(audio).astype(numerics.working_dtype(audio.dtype))
+    made = values + level * numerics.normal(key, values.shape, values.dtype)
+    return made.astype(audio.dtype)
+
+
+def tone(key, *, n_time_steps: int, sample_rate: int):
+    """Render a tone of 300 to 600 Hz."""
+    frequency = numerics.uniform(key, minval=300.0, maxval=600.0)
+    return numerics.sin2pi(numerics.phase_ramp(frequency, n_time_steps=n_time_steps, sample_rate=sample_rate))
+
+
+class Halved:
+    """Half the waveform.
+
+    Args:
+        config: What the audio is like; durations in seconds.
+    """
+
+    def __init__(self, config):
+        self.shape = (config.n_time_steps,)
+
+    def encode(self, audio):
+        values = jnp.asarray(audio)
+        return self.change(values.astype(numerics.working_dtype(values.dtype)) / 2).astype(values.dtype)
+
+    def decode(self, encoded, *, key=None):
+        return jnp.asarray(encoded) * 2
+
+    def change(self, audio):
+        return audio
+
+
+def is_inside(name: str, value) -> bool:
+    """Whether a value is traced by the transform whose tracer has that name."""
+    return name in type(value).__name__
+
+
+def undocumented(audio, key, *, level: float = 0.1):
+    """Add noise to a waveform in full scale."""
+    return noisy(audio, key, level=level)
+
+
+def with_array_at_import(audio, key):
+    """Add noise, full scale."""
+    return noisy(audio, key)
+
+
+def of_another_shape(audio, key):
+    """Add noise, full scale, and drop every second sample."""
+    return noisy(audio, key)[::2]
+
+
+def of_another_dtype(audio, key):
+    """Add noise, full scale, and give float32 back as float16."""
+    made = noisy(audio, key)
+    return made.astype(jnp.float16) if made.dtype == jnp.float32 else made
+
+
+def changing_its_input(audio, key):
+    """Add noise, full scale, and clear the input."""
+    made = noisy(audio, key)
+    if isinstance(audio, np.ndarray):
+        audio[:] = 7
+    return made
+
+
+def nan_at_one_sample(key, *, n_time_steps: int, sample_rate: int):
+    """Render a tone of unit deviation, full scale."""
+    made = tone(key, n_time_steps=n_time_steps, sample_rate=sample_rate)
+    return made / jnp.std(made)
+
+
+def heedless_of_its_key(audio, key):
+    """Add no noise, full scale."""
+    return jnp.asarray(audio)
+
+
+def with_one_key_twice(audio, key):
+    """Add noise twice, full scale."""
+    return noisy(noisy(audio, key), key)
+
+
+def compiled_for_each_draw(audio, key):
+    """Add noise at a place in samples that is drawn."""
+    place, key = jax.random.split(key)
+    made = noisy(audio, key)
+    if isinstance(made, jax.core.Tracer):
+        return made
+    length = 1 + int(numerics.randint(place, (), 0, 300)) % made.shape[-1]
+    return made.at[:length].set(made[:length] * 1)
+
+
+def other_under_jit(audio, key):
+    """Add noise, full scale, and double it under jit."""
+    return noisy(audio, key) * (2 if is_inside("DynamicJaxprTracer", audio) else 1)
+
+
+def other_under_vmap(audio, key):
+    """Add noise, full scale, and double it under vmap."""
+    return noisy(audio, key) * (2 if is_inside("BatchTracer", audio) else 1)
+
+
+class SilencedByALoudRow(Halved):
+    __doc__ = Halved.__doc__
+
+    def change(self, audio):
+        return jnp.where(jnp.max(jnp.abs(audio)) > 50, 0, audio)
+
+
+def without_slope_at_silence(audio, key):
+    """Add noise, full scale, to the magnitude."""
+    values = jnp.asarray(audio)
+    magnitude = jnp.sqrt(jnp.square(values.astype(numerics.working_dtype(values.dtype))))
+    return noisy(magnitude, key).astype(values.dtype)
+
+
+def in_half_precision(audio, key):
+    """Add noise, full scale, after many roundings."""
+    values = jnp.asarray(audio)
+    for _ in range(60):
+        values = values * 1.01 + values * 0.01
+    return noisy(values, key)
+
+
+def in_single_precision(audio, key):
+    """Add noise, full scale, never in float64."""
+    made = noisy(audio, key)
+    return made.astype(jnp.float32) if made.dtype == jnp.float64 else made
+
+
+class GatheredOnEveryDevice(Halved):
+    __doc__ = Halved.__doc__
+
+    def change(self, audio):
+        mesh = jax.sharding.get_abstract_mesh()
+        return audio if mesh.empty else jax.sharding.reshard(audio, jax.P())
+
+
+PLANTED = {
+    "documented": ("augmentation", undocumented, "level"),
+    "no array at import": ("augmentation", with_array_at_import, "TABLE is an array made at import"),
+    "shape": ("augmentation", of_another_shape, r"gives the shape \(200,\), expected \(400,\)"),
+    "dtype": ("augmentation", of_another_dtype, "gives float16, expected float32"),
+    "pure": ("augmentation", changing_its_input, "changes its input in place"),
+    "finite": ("audio_type", nan_at_one_sample, "on 1 samples"),
+    "depends on its key": ("augmentation", heedless_of_its_key, "the key is not used"),
+    "no key used twice": ("augmentation", with_one_key_twice, r"the same key is used twice; split it, test_kit.py:\d+"),
+    "one compile over many keys": ("augmentation", compiled_for_each_draw, "a drawn value becomes a shape"),
+    "jit equals eager": ("augmentation", other_under_jit, "jit gives another value than eager"),
+    "vmap equals the loop": ("augmentation", other_under_vmap, "another value than its rows one by one"),
+    "encode: rows are independent": ("representation", SilencedByALoudRow, "row 0 changes when row 1 is loud"),
+    "gradient is finite": ("augmentation", without_slope_at_silence, r"on silence \(1,\) float32"),
+    "half precision in and out": ("augmentation", in_half_precision, "computed in half precision"),
+    "float64 where enabled": ("augmentation", in_single_precision, "gives float32 for float64"),
+    "encode: sharded equals unsharded": ("representation", GatheredOnEveryDevice, "gathers the whole batch"),
+}
+
+
+@pytest.fixture(autouse=True)
+def _module_with_an_array():
+    module = types.ModuleType("a_module_with_an_array")
+    module.TABLE = jnp.zeros(3)
+    sys.modules[module.__name__] = module
+    with_array_at_import.__module__ = module.__name__
+    yield
+    del sys.modules[module.__name__]
+
+
+@pytest.mark.parametrize("rule", PLANTED)
+def test_each_rule_catches_the_component_that_breaks_it_and_nothing_else(rule):
+    kind, component, says = PLANTED[rule]
+    if "sharded" in rule and jax.device_count() < 2:
+        pytest.skip("one device")
+    report = check(kind, component)
+    assert [failure.rule for failure in report.failures] == [rule], report
+    assert re.search(says, str(report)), report
+
+
+def test_every_rule_has_a_planted_defect():
+    held = {rule for kind, component in (("augmentation", noisy), ("representation", Halved)) for rule in check(kind, component).held}
+    tried = {rule.split(": ")[-1] for rule in held}
+    assert tried == {rule.split(": ")[-1] for rule in PLANTED}
+
+
+@pytest.mark.parametrize(("kind", "component"), [("augmentation", noisy), ("audio_type", tone), ("representation", Halved)])
+def test_what_is_right_is_not_blamed(kind, component):
+    report = check(kind, component)
+    assert report.passed, report
+    assert not report.skipped or jax.device_count() < 2
+
+
+def test_a_python_if_on_a_traced_value_is_named_with_its_line():
+    def clipped(audio, key):
+        """Add noise, full scale, and clip what is loud."""
+        made = noisy(audio, key)
+        if made.max() > 1:
+            made = made / 2
+        return made
+
+    report = check("augmentation", clipped)
+    failed = {failure.rule: failure for failure in report.failures}
+    line = clipped.__code__.co_firstlineno + 3
+    assert failed["jit equals eager"].cause == f"a Python if, while, and, or, not on a traced value; use jnp.where, test_kit.py:{line}"
+
+
+def test_int_of_a_traced_value_is_named_with_its_line():
+    def rolled(audio, key):
+        """Shift by a number of samples."""
+        return jnp.roll(jnp.asarray(audio), int(numerics.randint(key, (), 0, 9)))
+
+    failed = {failure.rule: failure for failure in check("augmentation", rolled).failures}
+    line = rolled.__code__.co_firstlineno + 2
+    assert failed["jit equals eager"].cause == f"int(), float() or a shape from a traced value, test_kit.py:{line}"
+
+
+def test_a_component_that_cannot_be_made_is_a_finding_not_a_crash():
+    class Refusing(Halved):
+        """Refuse every duration in seconds that config has."""
+
+        def __init__(self, config):
+            raise RuntimeError("never")
+
+    report = check("representation", Refusing)
+    assert [failure.rule for failure in report.failures] == ["made"]
+    assert "RuntimeError: never" in str(report)
+
+
+def test_a_report_reads_as_text():
+    report = check("augmentation", heedless_of_its_key)
+    assert isinstance(report, Report)
+    assert str(report).startswith("augmentation 'heedless_of_its_key' breaks 1 of 16 rules\n  ✗ depends on its key: ")
+
+
+def test_every_kind_that_artifex_declares_has_a_contract():
+    assert {"audio_type", "augmentation", "dataset", "extension", "metric", "modality", "preset", "representation", "window"} <= set(
+        contracts()
+    )
+
+
+def test_an_unknown_kind_or_component_is_an_error():
+    with pytest.raises(UnknownComponentError, match="augmentation"):
+        check("augmentaton", noisy)
+    with pytest.raises(UnknownComponentError, match="no augmentation 'nosy'"):
+        check("augmentation", "nosy")
+
+
+def test_components_are_listed_by_kind_and_distribution():
+    assert ("audio_type", "sine") in components()
+    assert components("audio_type", "artifex-audio") == [("audio_type", name) for name in registry("audio_type") if registry("audio_type").claims(name)[0].distribution == "artifex-audio"]
+    assert components(distribution="artifex-core") == []
