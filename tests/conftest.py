@@ -1,4 +1,4 @@
-"""Fixtures for tests that install something: distributions written by hand, and a registry left as it was found."""
+"""Fixtures for tests that install something: distributions written by hand, a registry left as it was."""
 
 import shutil
 import sys
@@ -7,10 +7,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from textwrap import dedent
 
+import jax
 import pytest
 
 from artifex.generative_models.core import plugins, refresh
 from artifex.generative_models.core.registry import _registries
+
+jax.config.update("jax_num_cpu_devices", 2)  # so that sharding is tried everywhere
 
 
 @dataclass
@@ -47,7 +50,8 @@ def install(
 ) -> Callable[..., Installed]:
     """Return a function that writes a distribution's metadata and modules and puts it first on ``sys.path``.
 
-    ``entry_points`` maps a group to names and values, or is the text of the file; ``modules`` maps names to source.
+    ``entry_points`` maps a group to names and values, or is the text of the file; ``modules`` maps names to
+    source.
     """
 
     def installed(
@@ -91,7 +95,8 @@ def gadgets(install: Callable[..., Installed]) -> str:
 
                 @hookimpl
                 def artifex_kinds():
-                    return [Kind(name="gadget", group="artifex.gadgets", summary="A thing.", form="function", positional=1)]
+                    given = dict(summary="A thing.", form="function", positional=1)
+                    return [Kind(name="gadget", group="artifex.gadgets", **given)]
             """
         },
     )

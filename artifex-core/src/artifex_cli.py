@@ -1,7 +1,7 @@
 """The door to the command line, outside the namespace ``artifex`` and built on the standard library alone.
 
-What hides the namespace hides the command line inside it too. This module stands where nothing hides it, and says what
-is in the way.
+What hides the namespace hides the command line inside it too. This module stands where nothing hides it, and
+says what is in the way.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ import sys
 from collections.abc import Iterator
 from importlib.machinery import all_suffixes
 from pathlib import Path
+from typing import NoReturn
 
 LEVELS = (
     "artifex",
@@ -43,8 +44,8 @@ def main() -> None:
 def namespace_faults() -> list[str]:
     """Say which files on ``sys.path`` turn a part of the namespace into an ordinary package or module.
 
-    Python takes an ordinary package or module before any namespace package, wherever on ``sys.path`` it lies, so that
-    one such file hides what all other distributions installed there.
+    Python takes an ordinary package or module before any namespace package, wherever on ``sys.path`` it lies,
+    so that one such file hides what all other distributions installed there.
 
     Returns:
         One sentence for each file, with what to do; empty when all is well.
@@ -99,7 +100,7 @@ def _core_is_in_reach() -> bool:
     return any(Path(place, "generative_models", "core").is_dir() for place in places or ())
 
 
-def _leave(faults: list[str]) -> None:
+def _leave(faults: list[str]) -> NoReturn:
     for fault in faults:
         print(f"artifex: {fault}", file=sys.stderr)
     sys.exit(1 if sys.argv[1:2] == ["doctor"] else 2)

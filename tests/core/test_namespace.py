@@ -1,12 +1,12 @@
 """Three distributions share one namespace: nothing in any of them may close it."""
 
+import os
 import subprocess
 import sys
 from pathlib import Path
 
-import pytest
-
 import artifex_cli
+import pytest
 
 ROOT = Path(__file__).parents[2]
 SOURCES = [ROOT / name / "src" for name in ("artifex-core", "artifex-audio", "artifex-spectral")]
@@ -46,8 +46,6 @@ def test_types_are_marked_wherever_modules_are_installed():
 
 
 def run(*arguments: str, path: Path) -> subprocess.CompletedProcess:
-    import os
-
     searched = os.pathsep.join(filter(None, (str(path), os.environ.get("PYTHONPATH", ""))))
     environment = {**os.environ, "PYTHONPATH": searched}
     command = [sys.executable, "-m", "artifex_cli", *arguments]
@@ -92,6 +90,14 @@ def test_a_stray_init_file_that_hides_the_core_is_named(tmp_path, level):
         in ran.stderr
     )
     assert "delete that file" in ran.stderr
+
+
+def test_a_command_line_that_cannot_start_says_why(tmp_path):
+    (tmp_path / "typer.py").write_text("raise ImportError('half an install')")
+    ran = run("list", path=tmp_path)
+    assert ran.returncode == 2
+    assert ran.stderr.startswith("artifex: the command line cannot start: half an install; pip install")
+    assert ran.stderr.count("\n") == 1
 
 
 def test_faults_are_found_at_every_level(tmp_path, monkeypatch):

@@ -9,6 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 import scipy.signal
+
 from artifex.generative_models.core import numerics
 
 KEYS = {
@@ -30,6 +31,7 @@ DRAWS = {
     "randint": lambda m, key, shape: m.randint(key, shape, -1600, 1601),
     "randint, wide": lambda m, key, shape: m.randint(key, shape, -(2**31), 2**31 - 1),
     "randint, whole range": lambda m, key, shape: m.randint(key, shape, -(2**31), np.uint32(2**31)),
+    "randint, largest": lambda m, key, shape: m.randint(key, shape, 2**31 - 3, np.uint32(2**31)),
     "randint, empty range": lambda m, key, shape: m.randint(key, shape, 5, 5),
     "randint, uint32": lambda m, key, shape: m.randint(key, shape, 3, np.uint32(4_000_000_001), jnp.uint32),
     "randint, clipped": lambda m, key, shape: m.randint(key, shape, -7, 9, jnp.uint32),

@@ -24,9 +24,7 @@ def test_spectra_equal_librosas(chord, config, rate):
     assert not ours[:, expected.shape[1] :].any()
     # Beyond the last frame librosa 0.11 fades out, as ours does, and 1.0 extrapolates.
     same = int((spectrum.shape[1] - 1) / rate) + 1
-    np.testing.assert_allclose(
-        ours[:, :same], expected[:, :same], rtol=0, atol=1e-4 * np.abs(expected).max()
-    )
+    np.testing.assert_allclose(ours[:, :same], expected[:, :same], rtol=0, atol=1e-4 * np.abs(expected).max())
 
 
 def test_last_frame_fades_out(config):
@@ -46,7 +44,8 @@ def test_phase_does_not_drift_over_a_long_clip():
 
 @pytest.mark.parametrize("rate", [0.8, 1.3])
 def test_stretched_audio_equals_librosas(chord, signals, config, quietly, rate):
-    # Noise gives every bin a phase that float32 can tell; librosa's own phases lose 1e-3 rad a second in float32.
+    # Noise gives every bin a phase that float32 can tell; librosa's own phases lose 1e-3 rad a second in
+    # float32.
     audio = chord + 0.1 * np.resize(signals["noise"], chord.shape)
     stretch = librosa.effects.time_stretch
     expected = quietly(stretch, audio.astype(np.float64), rate=rate, n_fft=512, hop_length=128)

@@ -79,7 +79,7 @@ def test_window_options_reach_the_window_and_survive_plain_data():
         again = SpectralConfig.from_dict(config.to_dict())
         assert again == config == SpectralConfig(window_type={"name": "tilted", "tilt": 0.5})
         assert config != SpectralConfig(window_type=("tilted", {"tilt": 0.25}))
-        with pytest.raises(TypeError, match="takes no option 'tlit'. Did you mean 'tilt'"):
+        with pytest.raises(TypeError, match=r"takes no option 'tlit'\. Did you mean 'tilt'"):
             SpectralConfig(window_type=("tilted", {"tlit": 0.5}))
     finally:
         registry("window").unregister("tilted")
@@ -94,7 +94,7 @@ def test_window_options_reach_the_window_and_survive_plain_data():
         ({"win_length": 4096}, "win_length 4096 is above n_fft 2048"),
         ({"n_fft": 1}, "n_fft must be an integer of at least 2"),
         ({"sample_rate": -1}, "sample_rate must be an integer of at least 1 Hz"),
-        ({"window_type": "hanning"}, "no window 'hanning' is installed.*blackman, hamming, hann"),
+        ({"window_type": "hanning"}, "no window 'hanning' is installed.*blackman.*hamming.*hann"),
         ({"pad_mode": "edge"}, "pad_mode must be one of 'constant', 'reflect'"),
         ({"mel_scale": "bark"}, "mel_scale must be one of 'slaney', 'htk'"),
         ({"mel_norm": "area"}, "mel_norm must be one of 'slaney', None"),
@@ -122,6 +122,8 @@ def test_wrong_option_says_what_was_given_and_what_is_allowed(options, message):
     [
         {"n_fft": 1024.0},
         {"n_fft": True},
+        {"window_type": np.ones(9)},
+        {"window_type": {"alpha": 1}},
         {"center": 1},
         {"window_type": 3},
         {"f_max": "8k"},

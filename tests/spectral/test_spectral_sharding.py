@@ -13,34 +13,32 @@ PROGRAM = textwrap.dedent(
     from jax.sharding import AxisType, NamedSharding, PartitionSpec as P
     from artifex.generative_models.extensions.audio_processing.spectral import *
 
-    config = SpectralConfig(sample_rate=8000, n_fft=256, n_mels=20)
+    config = SpectralConfig(sample_rate=8000, n_fft=64, n_mels=10)
     mesh = jax.make_mesh((2,), ("data",), axis_types=(AxisType.Explicit,))
-    audio = np.random.default_rng(0).standard_normal((4, 1000)).astype(np.float32)
+    audio = np.random.default_rng(0).standard_normal((4, 200)).astype(np.float32)
     placed = jax.device_put(audio, NamedSharding(mesh, P("data")))
 
-    def forward(x):
-        return log_mel_spectrogram(x, config), mfcc(x, config), spectral_rolloff(x, config)
-
-    def backward(x):
-        return jax.grad(lambda x: log_mel_spectrogram(x, config).sum())(x)
+    def forward_and_backward(x):
+        levels, back = jax.vjp(lambda x: log_mel_spectrogram(x, config), x)
+        return levels, *back(jnp.ones_like(levels)), spectral_rolloff(x, config)
 
     def round_trip(x):
-        return istft(stft(x, config), config, length=1000)
+        return istft(stft(x, config), config, length=200)
 
     def stretch(x):
-        return time_stretch(x, 1.2, config, length=900)
+        return time_stretch(x, 1.2, config, length=150)
 
     def invert(x):
-        return mel_to_audio(mel_spectrogram(x, config), config, length=1000, n_iter=2, key=jax.random.key(0))
+        return mel_to_audio(mel_spectrogram(x, config), config, length=200, n_iter=2, key=jax.random.key(0))
 
-    for function in (forward, backward, round_trip, stretch, invert):
-        text = jax.jit(function).lower(placed).compile().as_text()
-        assert "all-gather" not in text, function
-        for ours, plain in zip(jax.tree.leaves(jax.jit(function)(placed)), jax.tree.leaves(jax.jit(function)(audio))):
+    for function in (forward_and_backward, round_trip, stretch, invert):
+        compiled = jax.jit(function).lower(placed).compile()
+        assert "all-gather" not in compiled.as_text(), function
+        for ours, plain in zip(jax.tree.leaves(compiled(placed)), jax.tree.leaves(function(audio))):
             assert ours.sharding.spec[0] == "data", (function, ours.sharding)
-            np.testing.assert_allclose(ours, plain, rtol=0, atol=1e-5 * np.abs(plain).max(), err_msg=str(function))
-    for leaf in jax.tree.leaves(forward(placed)):
-        assert leaf.sharding.spec[0] == "data"
+            peak = np.abs(plain).max()
+            np.testing.assert_allclose(ours, plain, rtol=0, atol=1e-4 * peak, err_msg=str(function))
+    assert log_mel_spectrogram(placed, config).sharding.spec[0] == "data"
     mapped = jax.jit(jax.vmap(lambda x: log_mel_spectrogram(x, config)))(placed)
     np.testing.assert_allclose(mapped, log_mel_spectrogram(audio, config), rtol=0, atol=1e-3)
     print("done")

@@ -147,7 +147,7 @@ def test_inverse_of_a_short_batch_is_that_of_each_example(signals, config):
 def test_window_and_hop_that_lose_samples_cannot_be_inverted():
     config = config_of(hop_length=512)
     with pytest.raises(
-        ValueError, match="'hann' of 512 samples with hop_length 512 cannot be inverted.*NOLA"
+        ValueError, match=r"'hann' of 512 samples with hop_length 512 cannot be inverted.*NOLA"
     ):
         istft(jnp.ones((257, 4), complex), config, length=1000)
 

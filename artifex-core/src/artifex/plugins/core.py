@@ -43,7 +43,8 @@ def artifex_contracts() -> dict[str, str]:
 
 @hookimpl
 def artifex_commands(app: Any) -> None:
-    """Add ``list``, ``show`` and ``doctor``."""
-    from artifex.generative_models.core import commands
+    """Add ``list``, ``show``, ``doctor``, ``check`` and ``new``."""
+    from artifex.generative_models.core import commands, scaffold
 
     commands.add_to(app)
+    scaffold.add_to(app)

@@ -26,7 +26,8 @@ EXPECTED = (
     TypeError,
     ValueError,
 )
-# Newer typer brings its own copy of click, older typer depends on it: either way this is its base of usage errors.
+# Newer typer brings its own copy of click, older typer depends on it: either way this is its base of usage
+# errors.
 _USAGE: Any = next(base for base in typer.BadParameter.__mro__ if base.__name__ == "UsageError")
 
 
@@ -45,7 +46,7 @@ def build() -> typer.Typer:
         rich_markup_mode="rich",
     )
     for name, add in plugins.hooks_of(plugins.scan().manager, "artifex_commands"):
-        _, error = plugins.load_guarded(lambda add=add: add(app))
+        _, error = plugins.load_guarded(add, app)
         if error is not None:
             warnings.warn(
                 f"commands of {name} left out: {type(error).__name__}: {error}", PluginWarning, stacklevel=2

@@ -11,13 +11,13 @@ import platform
 import re
 import sys
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Annotated, Any
 
+import artifex_cli
 import attrs
 import typer
 
-import artifex_cli
 from artifex.generative_models.core import plugins
 from artifex.generative_models.core.errors import suggest
 from artifex.generative_models.core.plugins import IN_PROCESS, Claim, Kind
@@ -33,6 +33,7 @@ def add_to(app: typer.Typer) -> None:
     app.command("list")(list_components)
     app.command("show")(show)
     app.command("doctor")(doctor)
+    app.command("check")(check)
 
 
 def list_components(
@@ -56,8 +57,8 @@ def list_components(
     if kind is None:
         for name, owners in plugins.scan().kinds.items():
             if len(owners) > 1:
-                told = f"kind {name!r} is left out: {' and '.join(owner for owner, _ in owners)} declare it differently"
-                print(f"artifex: {told}", file=sys.stderr)
+                who = " and ".join(owner for owner, _ in owners)
+                print(f"artifex: kind {name!r} is left out: {who} declare it differently", file=sys.stderr)
 
 
 def show(
@@ -93,7 +94,7 @@ def show(
 
 
 def doctor() -> None:
-    """Check what is installed, and say what is wrong and what to do about it; exit code 1 when anything is."""
+    """Check what is installed, and say what is wrong and what to do; exit code 1 when anything is."""
     problems: list[tuple[str, str]] = [(fault, "") for fault in artifex_cli.namespace_faults()]
     _heading("Versions")
     _table(list(_versions(problems)))
@@ -113,6 +114,45 @@ def doctor() -> None:
         _say(f"{number}. {what}", indent=2)
         _say(f"-> {remedy}", indent=5, skip=not remedy)
     raise typer.Exit(1)
+
+
+def check(
+    kind: Annotated[str | None, typer.Argument(help="One kind of component; all when left out.")] = None,
+    name: Annotated[str | None, typer.Argument(help="One component, or name@distribution.")] = None,
+    dist: Annotated[str | None, typer.Option(help="What one distribution provides alone.")] = None,
+) -> None:
+    """Try every rule of its kind on each component; exit code 1 when one is broken."""
+    if kind is not None:
+        registry(kind)
+    if dist is not None and _version_of(dist) is None:
+        raise ValueError(f"--dist {dist}: no such distribution is installed")
+    import jax
+
+    jax.config.update("jax_num_cpu_devices", 2)  # so that sharding can be tried
+    from artifex.generative_models.core import testing
+
+    wanted = [(kind, name)] if kind is not None and name is not None else testing.components(kind, dist)
+    reports = []
+    width = max((len(f"{of_kind} {each}") for of_kind, each in wanted), default=0)
+    for of_kind, each in wanted:
+        report, _ = _quietly(testing.check, of_kind, each)
+        if report is None:
+            report = testing.check(of_kind, each)
+        reports.append(report)
+        note = f"{len(report.held)} rules hold" if report.passed else f"breaks {len(report.failures)}"
+        skipped = f", {len(report.skipped)} not tried" if report.skipped else ""
+        mark, style = ("ok", "green") if report.passed else ("no", "bold red")
+        _say(f"{mark:4}", style, after=f"{f'{of_kind} {each}':{width}}  {note}{skipped}")
+    broken = [report for report in reports if not report.passed]
+    for report in broken:
+        _say("")
+        _say(str(report))
+    for why in sorted({f"{rule}: {why}" for report in reports for rule, why in report.skipped}):
+        _say(f"not tried: {why}", "dim")
+    _say("")
+    _say(f"{len(reports) - len(broken)} of {len(reports)} components hold.", "bold red" if broken else "green")
+    if broken:
+        raise typer.Exit(1)
 
 
 def _rows_of(found: Registry) -> list[tuple[str, str, str, str]]:
@@ -273,10 +313,13 @@ def _versions(problems: list[tuple[str, str]]) -> Iterator[tuple[str, ...]]:
             problems.append((f"{firm[0].by} needs {name}, which is not installed", brought))
     for need in (each for name in needs for each in needs[name]):
         version = _version_of(need.name)
-        for relation, bound in need.bounds if version and not need.marker else ():
+        if version is None or need.marker:
+            continue
+        for relation, bound in need.bounds:
             if not _holds(version, relation, bound):
-                what = f"{need.by} {_version_of(need.by)} needs {need.name}{relation}{bound}, installed is {version}"
-                problems.append((what, f"pip install --upgrade {need.by} '{need.name}{relation}{bound}'"))
+                wanted = f"{need.name}{relation}{bound}"
+                what = f"{need.by} {_version_of(need.by)} needs {wanted}, installed is {version}"
+                problems.append((what, f"pip install --upgrade {need.by} '{wanted}'"))
 
 
 def _version_of(name: str) -> str | None:
@@ -319,7 +362,7 @@ def _components(problems: list[tuple[str, str]]) -> Iterator[tuple[str, ...]]:
         n_broken = 0
         for claim in claims:
             asked = claim.name if claim.distribution == IN_PROCESS else f"{claim.name}@{claim.distribution}"
-            _, error = _quietly(lambda asked=asked, found=found: found[asked])
+            _, error = _quietly(found.__getitem__, asked)
             if error is not None:
                 n_broken += 1
                 reasons.setdefault((claim.distribution, _reason(error.__cause__ or error)), []).append(claim)
@@ -353,7 +396,7 @@ def _discovery() -> Iterator[tuple[str, str]]:
     for problem in scan.problems:
         yield f"plugin left out: {problem}", _remedy(problem.distribution, _reason(problem.error))
     for owner, add in plugins.hooks_of(scan.manager, "artifex_commands"):
-        _, error = _quietly(lambda add=add: add(typer.Typer()))
+        _, error = _quietly(add, typer.Typer())
         if error is not None:
             distribution = owner.partition(":")[0]
             yield (
@@ -375,25 +418,23 @@ def _discovery() -> Iterator[tuple[str, str]]:
     declared = {kind.group for owners in scan.kinds.values() for _, kind in owners}
     for group in sorted(set(scan.groups) - declared):
         claims_ = [claim for claims in scan.groups[group].values() for claim in claims]
-        who = ", ".join(sorted({claim.distribution for claim in claims_}))
-        what = f"{', '.join(sorted(claim.name for claim in claims_))} of {who} cannot be used: no installed distribution"
+        who = ",".join(sorted({claim.distribution for claim in claims_}))
+        names_ = ", ".join(sorted(claim.name for claim in claims_))
+        reason = f"no installed distribution declares a kind with the entry-point group {group!r}"
         remedy = f"install the distribution that owns {group}, or {_without(who)}"
-        yield (
-            f"{what} declares a kind with the entry-point group {group!r}.{suggest(group, declared)}",
-            remedy,
-        )
+        yield f"{names_} of {who} cannot be used: {reason}.{suggest(group, declared)}", remedy
 
 
 def _notes() -> Iterator[str]:
     setting = os.environ.get("ARTIFEX_DISABLE_PLUGINS", "")
     if setting:
-        off = plugins.scan().switched_off
-        yield f"ARTIFEX_DISABLE_PLUGINS={setting} switches off {', '.join(off) or 'nothing that is installed'}."
+        off = ", ".join(plugins.scan().switched_off) or "nothing that is installed"
+        yield f"ARTIFEX_DISABLE_PLUGINS={setting} switches off {off}."
 
 
-def _quietly(load: Any) -> tuple[Any, BaseException | None]:
+def _quietly(load: Callable[..., Any], *given: Any) -> tuple[Any, BaseException | None]:
     with contextlib.redirect_stdout(sys.stderr):
-        return plugins.load_guarded(load)
+        return plugins.load_guarded(load, *given)
 
 
 def _heading(text: str) -> None:

@@ -26,8 +26,8 @@ class Configuration:
     """Base of every configuration: a frozen, keyword-only attrs class that validates itself.
 
     A subclass is written ``@attrs.frozen(kw_only=True)``, with validators from ``core.checks``. Nested
-    configurations, enums (by value) and paths travel to and from plain dicts, so that an experiment fits in one
-    TOML or YAML file.
+    configurations, enums (by value) and paths travel to and from plain dicts, so that an experiment fits in
+    one TOML or YAML file.
 
     Example:
         >>> config = ExtensionConfig(weight=0.5)
@@ -56,13 +56,13 @@ class Configuration:
             The configuration.
 
         Raises:
-            ValueError: For an unknown key (the nearest one is named) or a value that does not fit; every problem
-                found is listed with its place.
+            ValueError: For an unknown key (the nearest one is named) or a value that does not fit; every
+                problem found is listed with its place.
 
         Example:
-            >>> ExtensionConfig.from_dict({"wieght": 2.0})
+            >>> ExtensionConfig.from_dict({"weight": "2"})
             Traceback (most recent call last):
-            ValueError: ExtensionConfig: unknown key 'wieght'. Did you mean 'weight'? It takes: enabled, extensions, weight
+            ValueError: ExtensionConfig.weight must be a finite number, got '2' (str)
         """
         import cattrs
 
@@ -75,7 +75,8 @@ class Configuration:
         """Return plain values that ``from_dict`` takes back.
 
         Returns:
-            A new dict; enums are their values, paths are strings, tuples are lists, NumPy numbers are Python's.
+            A new dict; enums are their values, paths are strings, tuples are lists, NumPy numbers are
+            Python's.
 
         Example:
             >>> ExtensionConfig(weight=0.5).to_dict()
@@ -121,18 +122,17 @@ class Configuration:
             path: A file that ends in .toml, .yaml or .yml; one that is there is replaced.
 
         Raises:
-            ValueError: For another ending, or a value that the format cannot hold: TOML has no None, so a field that is
-                None can be left out of it only where that is its default.
+            ValueError: For another ending, or a value that the format cannot hold: TOML has no None, so a
+                field that is None can be left out of it only where that is its default.
         """
         target = Path(path)
         plain = self.to_dict()
         text = _WRITERS[_format(target)](plain)
         again = type(self).from_dict(_READERS[_format(target)](text)).to_dict()
         if repr(again) != repr(plain):  # equality would call nan a loss
-            lost = [name for name in plain if repr(again.get(name)) != repr(plain[name])]
-            raise ValueError(
-                f"{target} cannot hold {type(self).__name__}.{lost[0]} = {plain[lost[0]]!r}; write YAML instead"
-            )
+            lost = next(name for name in plain if repr(again.get(name)) != repr(plain[name]))
+            what = f"{type(self).__name__}.{lost} = {plain[lost]!r}"
+            raise ValueError(f"{target} cannot hold {what}; write YAML instead")
         partial = target.with_name(f".{target.name}.{os.getpid()}.tmp")
         try:
             partial.write_text(text, encoding="utf-8")
@@ -227,7 +227,7 @@ def _plain(value: Any) -> Any:
 
 @cache
 def _converter() -> cattrs.Converter:
-    """Return what structures plain values by a field's type; plain types pass as they are, for validators to judge."""
+    """Return what structures values by a field's type; numbers and strings pass, for validators to judge."""
     import cattrs
     from cattrs.gen import make_dict_structure_fn
 
@@ -255,7 +255,7 @@ def _converter() -> cattrs.Converter:
         return dict(zip(value, _each(converter, ((k, v, inner) for k, v in items), hint), strict=True))
 
     def sequence(value: Any, hint: Any) -> Any:
-        origin = get_origin(hint) or hint
+        origin = _origin(hint)
         values = list(_expect(value, list | tuple | set | frozenset, "a list"))
         inner = get_args(hint) or (Any, ...)
         if origin is tuple and inner[-1:] != (...,):
@@ -270,8 +270,8 @@ def _converter() -> cattrs.Converter:
         members = [member for member in get_args(hint) if member is not types.NoneType]
         if value is None or any(isinstance(m, type) and isinstance(value, m) for m in members):
             return value
-        tables = [m for m in members if attrs.has(m) or get_origin(m) in (dict, Mapping)]
-        lists = [m for m in members if (get_origin(m) or m) in _SEQUENCES]
+        tables = [m for m in members if attrs.has(m) or _origin(m) in (dict, Mapping)]
+        lists = [m for m in members if _origin(m) in _SEQUENCES]
         fitting = tables if isinstance(value, Mapping) else lists if isinstance(value, list | tuple) else []
         only = members if len(members) == 1 else fitting
         return converter.structure(value, only[0]) if len(only) == 1 else value
@@ -279,17 +279,20 @@ def _converter() -> cattrs.Converter:
     for plain in (int, float, str, bool):
         converter.register_structure_hook(plain, lambda value, _: value)
     converter.register_structure_hook(Path, lambda value, _: Path(_expect(value, str | PurePath, "a path")))
-    converter.register_structure_hook_func(lambda hint: get_origin(hint) in (Union, types.UnionType), union)
-    converter.register_structure_hook_func(
-        lambda hint: (get_origin(hint) or hint) in (dict, Mapping), mapping
-    )
-    converter.register_structure_hook_func(lambda hint: (get_origin(hint) or hint) in _SEQUENCES, sequence)
-    converter.register_structure_hook_func(
-        lambda hint: get_origin(hint) is Literal or (isinstance(hint, type) and issubclass(hint, Enum)),
-        choice,
-    )
+    converter.register_structure_hook_func(lambda hint: _origin(hint) in (Union, types.UnionType), union)
+    converter.register_structure_hook_func(lambda hint: _origin(hint) in (dict, Mapping), mapping)
+    converter.register_structure_hook_func(lambda hint: _origin(hint) in _SEQUENCES, sequence)
+    converter.register_structure_hook_func(_is_choice, choice)
     converter.register_structure_hook_factory(attrs.has, nested)
     return converter
+
+
+def _origin(hint: Any) -> Any:
+    return get_origin(hint) or hint
+
+
+def _is_choice(hint: Any) -> bool:
+    return get_origin(hint) is Literal or (isinstance(hint, type) and issubclass(hint, Enum))
 
 
 _SEQUENCES: dict[Any, Callable[[Iterable[Any]], Any]] = {
@@ -319,7 +322,7 @@ def _each(converter: cattrs.Converter, items: Iterable[tuple[Any, Any, Any]], hi
             error.add_note(IterableValidationNote(f"at {place!r}", place, hint))
             errors.append(error)
     if errors:
-        raise IterableValidationError("values that do not fit", errors, hint)
+        raise IterableValidationError("these do not fit", errors, hint)  # pyright: ignore[reportCallIssue]
     return made
 
 
@@ -336,11 +339,7 @@ def _explain(error: BaseException, cls: str, place: str) -> list[str]:
     if isinstance(error, KeyError):
         return [f"{place} is missing and has no default"]
     message = str(error)
-    return [
-        message
-        if message.startswith(f"{place}.") or message.startswith(f"{place}:")
-        else f"{place}: {message}"
-    ]
+    return [message if message.startswith((f"{place}.", f"{place}:")) else f"{place}: {message}"]
 
 
 def _place_of(error: BaseException, place: str) -> str:

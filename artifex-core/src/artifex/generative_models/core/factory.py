@@ -15,9 +15,9 @@ from artifex.generative_models.core.registry import fault_of, kinds, options_of,
 class Bound(functools.partial):  # type: ignore[type-arg]
     """A function with options bound; equal and of equal hash when function and options are.
 
-    ``jax.jit`` and ``functools.cache`` then know two of them for one, so that asking the factory twice does not compile
-    twice. Options are equal when their types are too: 1, 1.0 and True give different programs. One that cannot be
-    hashed, such as an array, equals itself alone.
+    ``jax.jit`` and ``functools.cache`` then know two of them for one, so that asking the factory twice does
+    not compile twice. Options are equal when their types are too: 1, 1.0 and True give different programs.
+    One that cannot be hashed, such as an array, equals itself alone.
 
     Example:
         >>> Bound(int, base=2) == Bound(int, base=2)
@@ -37,8 +37,8 @@ def create(kind: str, name: str, /, **options: Any) -> Any:
     Args:
         kind: A kind of component; see ``kinds()``.
         name: Its name, or ``"name@distribution"`` where several provide it.
-        **options: Its options. A function comes back with them bound, a class built with them, a value changed by
-            them.
+        **options: Its options. A function comes back with them bound, a class built with them, a value
+            changed by them.
 
     Returns:
         A callable, an instance, or a value, as the kind has it.
@@ -69,8 +69,8 @@ def resolve(kind: str, spec: Any) -> Any:
 
     Args:
         kind: A kind of component.
-        spec: A name; a ``(name, options)`` pair; a mapping with the key ``name`` and options beside it; or the
-            component itself.
+        spec: A name; a ``(name, options)`` pair; a mapping with the key ``name`` and options beside it; or
+            the component itself.
 
     Returns:
         What ``create`` returns; a component that was given itself comes back as it is.
@@ -106,7 +106,8 @@ def resolve(kind: str, spec: Any) -> Any:
     if not fault:
         return spec
     raise TypeError(
-        f"{kind}: expected a name, a (name, options) pair, a mapping with 'name' in it, or the component itself: {fault}"
+        f"{kind}: expected a name, a (name, options) pair, a mapping with 'name' in it, or the component "
+        f"itself: {fault}"
     )
 
 

@@ -1,7 +1,7 @@
 """Discovery: what installed distributions offer, read from their metadata, and the pluggy hooks they answer.
 
-Nothing of a plugin is imported to learn what it offers. The modules in entry-point group ``artifex`` (hooks that
-declare kinds and commands) are imported each in its own try, so that one that fails never harms another.
+Nothing of a plugin is imported to learn what it offers. The modules in entry-point group ``artifex`` (hooks
+that declare kinds and commands) are imported each in its own try, so that one that fails never harms another.
 """
 
 from __future__ import annotations
@@ -51,14 +51,14 @@ class Kind:
         name: What users write, such as ``"audio_type"``.
         group: The entry-point group, such as ``"artifex.audio_types"``.
         summary: One sentence on what a component of this kind is.
-        form: ``"function"`` (``create`` binds its options), ``"class"`` (``create`` builds it) or ``"value"`` (an attrs
-            instance; ``create`` hands out a copy with its options changed).
+        form: ``"function"`` (``create`` binds its options), ``"class"`` (``create`` builds it) or ``"value"``
+            (an attrs instance; ``create`` hands out a copy with its options changed).
         positional: How many leading arguments of a function are given when it is called.
         call: The keyword arguments of a function that are given when it is called; the others are options.
         attributes: What a class has to have.
 
     Example:
-        >>> Kind(name="metric", group="artifex.metrics", summary="A score.", form="function", positional=2).name
+        >>> Kind(name="metric", group="artifex.metrics", summary="A score.", form="function").name
         'metric'
     """
 
@@ -123,7 +123,7 @@ class HookSpecs:
 
     @hookspec
     def artifex_contracts(self) -> dict[str, str]:
-        """Return, by kind that this distribution owns, the ``"module:function"`` that tells the kit how to run it."""
+        """Return, by kind that this distribution owns, the ``"module:function"`` that tells how to run it."""
         return {}
 
     @hookspec
@@ -199,20 +199,21 @@ def normalized(distribution: str) -> str:
     return re.sub(r"[-_.]+", "-", distribution).lower()
 
 
-def load_guarded(load: Callable[[], Any]) -> tuple[Any, BaseException | None]:
+def load_guarded(load: Callable[..., Any], *given: Any) -> tuple[Any, BaseException | None]:
     """Call what loads somebody's code; return its result, or the exception it ended with.
 
     Args:
-        load: The call.
+        load: What to call.
+        *given: What to call it with.
 
     Returns:
         ``(result, None)`` or ``(None, exception)``; only a real interrupt by the user passes through.
     """
     try:
-        return load(), None
+        return load(*given), None
     except KeyboardInterrupt:
         raise
-    except BaseException as error:  # a plugin that calls sys.exit() must not end its host
+    except BaseException as error:  # noqa: BLE001  a plugin that calls sys.exit() must not end its host
         return None, error
 
 
@@ -241,15 +242,13 @@ def _look() -> Scan:
     problems: list[Problem] = []
     switched_off: list[str] = []
     for claim in _claims(problems, switched_off):
-        same_name = groups.setdefault(claim.kind, {}).setdefault(claim.name, [])
-        if claim not in same_name:
-            same_name.append(claim)
+        groups.setdefault(claim.kind, {}).setdefault(claim.name, []).append(claim)
     manager = pluggy.PluginManager(PROJECT)
     manager.add_hookspecs(HookSpecs)
     kinds: dict[str, list[tuple[str, Kind]]] = {}
     hooks = [claim for claims in groups.pop(PROJECT, {}).values() for claim in claims]
     for claim in sorted(hooks, key=lambda c: (c.distribution not in FIRST_PARTY, c.distribution, c.name)):
-        declared, error = load_guarded(lambda claim=claim: _declare(manager, claim))
+        declared, error = load_guarded(_declare, manager, claim)
         if error is not None:
             problems.append(
                 Problem(distribution=claim.distribution, what=f"{claim.name} = {claim.value}", error=error)
@@ -291,21 +290,23 @@ def _declare(manager: pluggy.PluginManager, claim: Claim) -> list[Kind]:
     try:
         manager.register(module, name=name)
         manager.check_pending()
-        for hook in _HOOKS:
-            if hasattr(module, hook) and all(owner != name for owner, _ in hooks_of(manager, hook)):
-                raise TypeError(f"{hook} is not marked with @hookimpl")
-        declared = [
-            kind
-            for owner, declare in hooks_of(manager, "artifex_kinds")
-            if owner == name
-            for kind in declare()
-        ]
-        for kind in declared:
-            if not isinstance(kind, Kind):
-                raise TypeError(f"artifex_kinds() returns a list of Kind, got {kind!r} in it")
+        return _kinds_of(manager, module, name)
     except BaseException:
         manager.unregister(name=name)
         raise
+
+
+def _kinds_of(manager: pluggy.PluginManager, module: Any, name: str) -> list[Kind]:
+    answers = {
+        hook: [answer for owner, answer in hooks_of(manager, hook) if owner == name] for hook in _HOOKS
+    }
+    for hook, given in answers.items():
+        if hasattr(module, hook) and not given:
+            raise TypeError(f"{hook} is not marked with @hookimpl")
+    declared = [kind for declare in answers["artifex_kinds"] for kind in declare()]
+    for kind in declared:
+        if not isinstance(kind, Kind):
+            raise TypeError(f"artifex_kinds() returns a list of Kind, got {kind!r} in it")
     return declared
 
 
@@ -317,7 +318,7 @@ def _claims(problems: list[Problem], switched_off: list[str]) -> Iterator[Claim]
     named = {normalized(name) for name in disabled}
     seen: set[str] = set()
     for distribution in importlib.metadata.distributions():
-        found, error = load_guarded(lambda distribution=distribution: _read(distribution))
+        found, error = load_guarded(_read, distribution)
         if error is not None:
             problems.append(Problem(distribution=_called(distribution), what="metadata", error=error))
         if found is None or found[0] in seen:  # the first on sys.path hides the others, as for import
@@ -367,5 +368,5 @@ def _identity(distribution: importlib.metadata.Distribution) -> tuple[str, str]:
 
 
 def _called(distribution: importlib.metadata.Distribution) -> str:
-    identity, _ = load_guarded(lambda: _identity(distribution))
+    identity, _ = load_guarded(_identity, distribution)
     return identity[0] if identity is not None else str(getattr(distribution, "_path", distribution))

@@ -35,15 +35,18 @@ class Registry(Mapping[str, Any]):
         False
     """
 
-    __eq__ = object.__eq__
-    __hash__ = object.__hash__
-
     def __init__(self, kind: str) -> None:
         self._name = kind
         self._lock = threading.RLock()
         self._own: dict[str, Any] = {}
         self._loaded: dict[Claim, Any] = {}
         self._failed: dict[Claim, BaseException] = {}
+
+    def __eq__(self, other: object) -> bool:
+        return self is other
+
+    def __hash__(self) -> int:
+        return id(self)
 
     @property
     def kind(self) -> Kind:
@@ -57,8 +60,8 @@ class Registry(Mapping[str, Any]):
             name: A component's name, with or without ``@distribution``.
 
         Returns:
-            One claim, several when distributions clash, or none. What was registered in this process comes alone, since
-            it was put in place knowingly.
+            One claim, several when distributions clash, or none. What was registered in this process comes
+            alone, since it was put in place knowingly.
 
         Example:
             >>> registry("modality").claims("no_such_modality")
@@ -102,7 +105,8 @@ class Registry(Mapping[str, Any]):
             taken = self.claims(name)
             if taken and not replace:
                 raise ConflictingComponentError(
-                    f"{self._name} {name!r} is already provided by {_who(taken)}; pass replace=True to put yours first"
+                    f"{self._name} {name!r} is already provided by {_who(taken)}; "
+                    f"pass replace=True to put yours first"
                 )
             self._own[name] = component
 
@@ -129,12 +133,13 @@ class Registry(Mapping[str, Any]):
         claims = self.claims(name)
         if not claims:
             raise UnknownComponentError(self._unknown(name))
-        if len(claims) > 1:
+        first, *others = claims
+        if others:
             ways = " or ".join(repr(f"{c.name}@{c.distribution}") for c in claims)
             raise ConflictingComponentError(
                 f"{self._name} {name!r} is claimed by {_who(claims)}; say which is meant: {ways}"
             )
-        return self._load(claims[0])
+        return self._load(first)
 
     def __iter__(self) -> Iterator[str]:
         return iter(sorted({*self._own, *plugins.scan().groups.get(self.kind.group, {})}))
@@ -159,7 +164,7 @@ class Registry(Mapping[str, Any]):
             ConflictingComponentError: When several distributions provide it.
             BrokenComponentError: When it cannot be loaded.
         """
-        return self[name] if name in self else default
+        return self[name] if name in self else default  # noqa: SIM401  this is that get
 
     def __repr__(self) -> str:
         return f"<registry of {self._name}: {', '.join(self) or 'empty'}>"
@@ -177,14 +182,14 @@ class Registry(Mapping[str, Any]):
             error = self._failed.get(claim)
         if error is None:
             # No lock is held here: an import may take long, and may ask other registries from other threads.
-            component, error = plugins.load_guarded(lambda: self._sound(claim))
+            component, error = plugins.load_guarded(self._sound, claim)
             with self._lock:
                 if error is None:
                     return self._loaded.setdefault(claim, component)
                 error = self._failed.setdefault(claim, error)
         raise BrokenComponentError(
-            f"{self._name} {claim.name!r} of {claim.distribution} {claim.version} ({claim.value}) cannot be used: "
-            f"{type(error).__name__}: {error}"
+            f"{self._name} {claim.name!r} of {claim.distribution} {claim.version} ({claim.value}) "
+            f"cannot be used: {type(error).__name__}: {error}"
         ) from error
 
     def _sound(self, claim: Claim) -> Any:
@@ -195,7 +200,7 @@ class Registry(Mapping[str, Any]):
         return component
 
     def _unknown(self, name: str) -> str:
-        plain, at, distribution = name.partition("@")
+        plain, at, _ = name.partition("@")
         others = self.claims(plain) if at else ()
         if others:
             known_at = [f"{plain}@{c.distribution}" for c in others if c.distribution != IN_PROCESS]
@@ -214,8 +219,8 @@ def kinds() -> dict[str, Kind]:
     """Return the kinds of component that are installed, by name.
 
     Returns:
-        A new dict, sorted by name. A kind that two distributions declare differently is left out; ``registry`` of it
-        says who they are.
+        A new dict, sorted by name. A kind that two distributions declare differently is left out;
+        ``registry`` of it says who they are.
 
     Example:
         >>> kinds()["modality"].group
@@ -249,8 +254,8 @@ def registry(kind: str) -> Registry:
 def refresh() -> None:
     """Look again at what is installed, after an install or uninstall in a running process.
 
-    What was registered in this process stays. A module that was imported stays imported, as Python has it: an upgrade
-    of a plugin that was already used takes a new process.
+    What was registered in this process stays. A module that was imported stays imported, as Python has it: an
+    upgrade of a plugin that was already used takes a new process.
 
     Example:
         >>> refresh()
@@ -298,8 +303,8 @@ def options_of(kind: Kind, component: Any) -> dict[str, inspect.Parameter] | Non
         component: The component.
 
     Returns:
-        Parameters by name: those of a function that are not given at the call, those of a class's constructor, the
-        fields of a value. None when it takes any (``**kwargs``).
+        Parameters by name: those of a function that are not given at the call, those of a class's
+        constructor, the fields of a value. None when it takes any (``**kwargs``).
     """
     if kind.form == "value":
         return {
@@ -342,7 +347,8 @@ def signature_of(component: Any) -> inspect.Signature:
         '(config=None, *, rngs)'
     """
     if isinstance(component, type) and component.__init__ is not object.__init__:  # type: ignore[misc]
-        # Not that of the class itself: a metaclass with a __call__, such as nnx's, hides the constructor behind it.
+        # Not that of the class itself: a metaclass with a __call__, such as nnx's, hides the constructor
+        # behind it.
         whole = inspect.signature(component.__init__)  # type: ignore[misc]
         return whole.replace(
             parameters=list(whole.parameters.values())[1:], return_annotation=inspect.Signature.empty
@@ -382,7 +388,7 @@ def _left_out() -> str:
 
 
 def _declares(component: type, attribute: str) -> bool:
-    """Whether a class or a base has the attribute or an annotation of it; the metaclass's own do not count."""
+    """Whether a class or a base has or annotates an attribute; its metaclass's own do not count."""
     bases = inspect.getmro(component)
     return any(
         attribute in vars(base) or attribute in vars(base).get("__annotations__", {}) for base in bases
@@ -398,7 +404,8 @@ def _signature_fault(kind: Kind, function: Any, article: str) -> str:
     names = {p.name for p in parameters}
     by_place = [p for p in parameters if p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD)]
     if len(by_place) < kind.positional and not any(p.kind is p.VAR_POSITIONAL for p in parameters):
-        return f"{article} {kind.name} takes {kind.positional} positional arguments, this one {len(by_place)}: {signature}"
+        wanted = f"{article} {kind.name} takes {kind.positional} positional arguments"
+        return f"{wanted}, this one {len(by_place)}: {signature}"
     lacking = [c for c in kind.call if c not in names]
     if lacking and not any(p.kind is p.VAR_KEYWORD for p in parameters):
         return (

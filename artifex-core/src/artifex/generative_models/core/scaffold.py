@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import builtins
 import importlib.metadata
 import keyword
@@ -9,18 +10,15 @@ import re
 import shlex
 import shutil
 import uuid
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
 import attrs
 import typer
 
 from artifex.generative_models.core import plugins
 from artifex.generative_models.core.errors import suggest
-
-if TYPE_CHECKING:
-    import jinja2
 
 PREFIX = "artifex-plugin-"
 LONGEST = 40
@@ -53,7 +51,7 @@ class Template:
 TEMPLATES: Mapping[str, Template] = {
     name: Template(name=name, module=module, named=named, requires=requires, summary=summary)
     for name, module, named, requires, summary in (
-        ("audio_type", "sounds", "component", "artifex-audio", "a tone that swells and fades"),
+        ("audio_type", "sounds", "component", "artifex-audio", "a tone that rings down"),
         ("augmentation", "augmentations", "component", "artifex-audio", "a random overdrive"),
         ("window", "windows", "component", "artifex-spectral", "a power of a sine"),
         ("dataset", "datasets", "classname", "artifex-audio", "click tracks with their tempo"),
@@ -62,23 +60,6 @@ TEMPLATES: Mapping[str, Template] = {
         ("preset", "presets", "constant", "artifex-spectral", "frames as speech recognisers have them"),
     )
 }
-
-# What the templates import: a component called so would hide it in its own module.
-IMPORTED = frozenset(
-    {
-        "annotations",
-        "attrs",
-        "check_flag",
-        "check_integer",
-        "check_number",
-        "field_check",
-        "jax",
-        "jnp",
-        "math",
-    }
-    | {"nnx", "np", "numerics", "position", "zlib", "ArrayLike", "AudioModalityConfig", "BaseDataset"}
-    | {"Configuration", "ExtensionConfig", "Mapping", "ModelExtension", "NDArray", "SpectralConfig"}
-)
 
 _FILES = {  # beside those of each kind
     "pyproject.toml": "pyproject.toml",
@@ -99,7 +80,6 @@ def add_to(app: typer.Typer) -> None:
     """
     group = typer.Typer(help="Write something new to start from.", no_args_is_help=True)
     group.command("plugin")(plugin)
-    group.callback()(lambda: None)
     app.add_typer(group, name="new")
 
 
@@ -130,9 +110,9 @@ def write_plugin(
     """Write a plugin's package, whole or not at all.
 
     Args:
-        name: A name such as ``siren``: the distribution is artifex-plugin-siren, and each component is called
-            ``siren``; the same with the prefix. A letter first, then letters and digits, parts joined by ``-``,
-            ``_`` or ``.``; at most 40 characters.
+        name: ``siren`` or ``artifex-plugin-siren``: the distribution is artifex-plugin-siren, each component
+            is called ``siren``. A letter first, then letters and digits, parts joined by ``-``, ``_`` or
+            ``.``; at most 40 characters.
         kinds: Kinds of component, of those that ``TEMPLATES`` has; one of each is written.
         out: The folder to put the package's folder in; made if it is not there.
         license: The package's license, an SPDX expression.
@@ -186,12 +166,9 @@ def _names(name: str) -> dict[str, str]:
         )
     component = bare.replace("-", "_")
     classname = "".join(part.capitalize() for part in bare.split("-"))
-    taken = {component, classname} & {*keyword.kwlist, *dir(builtins), *IMPORTED}
-    if taken:
-        raise ValueError(
-            f"{taken.pop()!r} means something else in Python or in the code that is written; "
-            f"choose another name, such as my-{bare}"
-        )
+    for word in (component, classname):
+        if word in {*keyword.kwlist, *dir(builtins)}:
+            raise ValueError(f"{word!r} means something in Python; choose another name, such as my-{bare}")
     return {
         "distribution": f"{PREFIX}{bare}",
         "package": f"artifex_plugin_{component}",
@@ -209,7 +186,7 @@ def _check_free(names: Mapping[str, str], templates: Sequence[Template]) -> None
             if claim.distribution != names["distribution"]:
                 raise ValueError(
                     f"{template.name} {names['component']!r} is what {claim.distribution} provides; "
-                    f"choose another name, such as my-{names['component']}"
+                    f"choose another name, such as my-{names['distribution'].removeprefix(PREFIX)}"
                 )
 
 
@@ -222,30 +199,40 @@ def _rendered(names: Mapping[str, str], templates: Sequence[Template], license: 
             {**attrs.asdict(template), "group": template.group, "object": names[template.named]}
             for template in templates
         ],
-        "provides": _listed([template.name.replace("_", " ") for template in templates]),
+        "provides": _listed([template.name for template in templates]),
         "requirements": [f"{distribution}>={version}" for distribution in needed],
         "license": license,
     }
-    files = {path.format_map(names): source for path, source in _FILES.items()}
+    render = _renderer(values)
+    files = {path.format_map(names): render(source) for path, source in _FILES.items()}
     files[f"src/{names['package']}/py.typed"] = ""
     for template in templates:
-        files[f"src/{names['package']}/{template.module}.py"] = f"components/{template.name}.py"
-        files[f"tests/test_{template.module}.py"] = f"tests/{template.name}.py"
-    environment = _environment()
-    return {
-        path: environment.get_template(f"plugin/{source}.jinja").render(values) if source else ""
-        for path, source in files.items()
-    }
+        module = render(f"components/{template.name}.py")
+        _check_hides_nothing(module)
+        files[f"src/{names['package']}/{template.module}.py"] = module
+        files[f"tests/test_{template.module}.py"] = render(f"tests/{template.name}.py")
+    return files
 
 
-def _listed(words: Sequence[str]) -> str:
+def _check_hides_nothing(module: str) -> None:
+    """Refuse a name by which what is written would take the place of what it imports."""
+    body = ast.parse(module).body
+    imports = [node for node in body if isinstance(node, ast.Import | ast.ImportFrom)]
+    imported = {alias.asname or alias.name for node in imports for alias in node.names}
+    for node in body:
+        if isinstance(node, ast.FunctionDef | ast.ClassDef) and node.name in imported:
+            raise ValueError(f"{node.name!r} is already what the code imports; choose another name")
+
+
+def _listed(kinds: Sequence[str]) -> str:
+    words = [f"{'an' if kind[0] in 'aeiou' else 'a'} {kind.replace('_', ' ')}" for kind in kinds]
     return " and ".join([", ".join(words[:-1]), words[-1]] if len(words) > 1 else words)
 
 
-def _environment() -> jinja2.Environment:
+def _renderer(values: Mapping[str, Any]) -> Callable[[str], str]:
     import jinja2  # costs 30 ms, which no other command needs
 
-    return jinja2.Environment(
+    environment = jinja2.Environment(
         loader=jinja2.PackageLoader(__package__, "templates"),
         autoescape=False,
         trim_blocks=True,
@@ -253,6 +240,7 @@ def _environment() -> jinja2.Environment:
         keep_trailing_newline=True,
         undefined=jinja2.StrictUndefined,
     )
+    return lambda source: environment.get_template(f"plugin/{source}.jinja").render(values)
 
 
 def _put(target: Path, files: Mapping[str, str]) -> None:

@@ -22,7 +22,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from artifex.generative_models.core import numerics, plugins
-from artifex.generative_models.core.errors import UnknownComponentError
+from artifex.generative_models.core.errors import PluginWarning, UnknownComponentError
 from artifex.generative_models.core.registry import kinds, options_of, registry
 
 UNITS = re.compile(
@@ -228,8 +228,11 @@ def contracts() -> dict[str, str]:
         True
     """
     found: dict[str, str] = {}
-    for answer in plugins.scan().manager.hook.artifex_contracts():
-        found |= answer
+    for owner, answer in plugins.hooks_of(plugins.scan().manager, "artifex_contracts"):
+        given, error = plugins.load_guarded(lambda answer=answer: dict(answer()))
+        if error is not None:
+            warnings.warn(f"contracts of {owner} left out: {error!r}", PluginWarning, stacklevel=2)
+        found |= given or {}
     return {kind: found[kind] for kind in kinds() if kind in found}
 
 
@@ -601,7 +604,8 @@ def _placed(trial: _Trial) -> Iterator[None]:
         yield
     except Broken as broken:
         line = ""
-        for text in jax.make_jaxpr(trial.batched)(*trial.batch()).pretty_print(source_info=True).splitlines():
+        program = jax.make_jaxpr(trial.batched)(*trial.batch())
+        for text in program.pretty_print(source_info=True).splitlines():  # type: ignore[no-untyped-call]
             said = re.search(r"# (\S.*):(\d+):\d+ \(", text)  # none inside of what jax itself defines
             line = f"{Path(said[1]).name}:{said[2]}" if said else line
             if _MIXING.search(text):

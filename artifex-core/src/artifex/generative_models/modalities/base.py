@@ -88,7 +88,8 @@ class BaseDataset(ABC):
             batch_size: How many, at least 1.
 
         Returns:
-            What ``collate_fn`` makes of them, and ``index``, the places they were drawn from, shape (batch_size,).
+            What ``collate_fn`` makes of them, and ``index``, the places they were drawn from, shape
+            (batch_size,).
 
         Raises:
             ValueError: When the dataset is empty or the size is no positive integer.

@@ -14,6 +14,11 @@ from .base import AudioRepresentation as AudioRepresentation
 from .datasets.factory import create_audio_dataset as create_audio_dataset
 from .datasets.files import AudioFileDataset as AudioFileDataset
 from .datasets.synthetic import SyntheticAudioDataset as SyntheticAudioDataset
+from .extraction import extract as extract
+from .extraction import read_features as read_features
+from .io import AudioReadError as AudioReadError
+from .io import find_audio as find_audio
+from .io import probe as probe
 from .io import read_audio as read_audio
 from .io import write_audio as write_audio
 from .preprocessing import convert_sample_rate as convert_sample_rate

@@ -267,7 +267,7 @@ def _to_float(audio: jax.Array) -> jax.Array:
 
 
 def _near_one(audio: jax.Array) -> tuple[jax.Array, jax.Array, jax.Array]:
-    """Scale clips by powers of two to a peak between 1/2 and 1.
+    """Scale clips by powers of two to a peak near 1.
 
     Squares and reciprocals then neither overflow nor vanish, in the gradient either. What is made of the
     result does not depend on the scale, which is therefore held constant.
@@ -278,9 +278,10 @@ def _near_one(audio: jax.Array) -> tuple[jax.Array, jax.Array, jax.Array]:
     values = audio.astype(working_dtype(audio.dtype))
     peak = jnp.max(jnp.abs(values), axis=-1, keepdims=True)
     peak = jnp.where(jnp.isfinite(peak), peak, jnp.nan)
-    silent = jnp.less(peak, np.finfo(values.dtype).tiny)
-    _, exponent = jnp.frexp(jax.lax.stop_gradient(jnp.where(silent, 1, peak)))
-    scale = jnp.ldexp(jnp.ones_like(peak), -jnp.minimum(exponent, np.finfo(values.dtype).maxexp - 2))
+    limits = np.finfo(values.dtype)
+    silent = jnp.less(peak, limits.tiny)
+    power = jax.lax.reduce_precision(jnp.clip(peak, limits.tiny, limits.max / 8), limits.nexp, 0)
+    scale = jax.lax.stop_gradient(1 / power)
     return values * scale, peak * scale, silent
 
 

@@ -88,9 +88,14 @@ def _augment(audio: jax.Array, key: jax.Array) -> jax.Array:
 @jax.jit
 def _augment_rows(batch: jax.Array, key: jax.Array) -> jax.Array:
     keys = jax.random.split(key, batch.shape[0])
-    rows = jax.typeof(batch).sharding.spec[0]
-    if rows is not None:
-        # On a mesh of explicit axes vmap wants the keys to lie where the rows do.
-        keys = jax.sharding.reshard(keys, jax.sharding.PartitionSpec(rows))
-    augmented: jax.Array = jax.vmap(_augment)(batch, keys)
+    rows, sharding = jax.vmap(_augment), jax.typeof(batch).sharding
+    axes = sharding.spec[0]
+    if axes is not None:
+        # Explicitly sharded rows stay on their devices, which XLA's FFT would not see to by itself.
+        own = jax.sharding.PartitionSpec(axes)  # type: ignore[no-untyped-call, unused-ignore]
+        names = set(axes) if isinstance(axes, tuple) else {axes}
+        rows = jax.shard_map(rows, mesh=sharding.mesh, in_specs=(own, own), out_specs=own, axis_names=names)
+        placed = jax.sharding.NamedSharding(sharding.mesh, own)
+        keys = jax.reshard(keys, placed)  # type: ignore[no-untyped-call, unused-ignore]
+    augmented: jax.Array = rows(batch, keys)
     return augmented

@@ -22,7 +22,7 @@ Bound = float | jax.Array
 
 
 def time_shift(
-    audio: ArrayLike, key: jax.Array, max_shift: int | jax.Array = 1600, mode: str = "wrap"
+    audio: ArrayLike, key: jax.Array, max_shift: int | jax.Array = 1600, *, mode: str = "wrap"
 ) -> jax.Array:
     """Move a clip in time by a random number of samples.
 

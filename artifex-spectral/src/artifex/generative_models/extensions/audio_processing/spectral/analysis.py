@@ -43,8 +43,9 @@ from artifex.generative_models.extensions.base import ModelExtension
 class SpectralAnalysis(ModelExtension):
     """Spectra, mel bands, cepstra and descriptors of audio, and the ways back.
 
-    It holds no arrays, only its configuration: every method is a pure function of its arguments, so that ``jax.jit``,
-    ``jax.vmap`` and ``jax.grad`` take it as it is. Audio is (..., time), floating point with full scale 1.
+    It holds no arrays, only its configuration: every method is a pure function of its arguments, so that
+    ``jax.jit``, ``jax.vmap`` and ``jax.grad`` take it as it is. Audio is (..., time), floating point with
+    full scale 1.
 
     Args:
         config: Weight, switch, and the fields of ``SpectralConfig`` under ``extensions["spectral"]``.
@@ -85,8 +86,8 @@ class SpectralAnalysis(ModelExtension):
             model_outputs: The same, of the same shape.
 
         Returns:
-            ``weight`` times the mean absolute difference of the log-mel spectrograms, dB, a scalar; 0 when the
-            extension is not enabled.
+            ``weight`` times the mean absolute difference of the log-mel spectrograms, dB, a scalar; 0 when
+            the extension is not enabled.
 
         Raises:
             ValueError: When the shapes differ or there is no ``"audio"``.
@@ -154,9 +155,9 @@ class SpectralAnalysis(ModelExtension):
             audio: Waveforms, (..., time).
 
         Returns:
-            ``spectrogram`` (power), ``mel_spectrogram``, ``log_mel_spectrogram``, ``mfcc`` (13, or as many as there are
-            mel bands), ``spectral_centroid``, ``spectral_bandwidth`` and ``spectral_rolloff``, as the ``compute_``
-            methods give them.
+            ``spectrogram`` (power), ``mel_spectrogram``, ``log_mel_spectrogram``, ``mfcc`` (13, or as many as
+            there are mel bands), ``spectral_centroid``, ``spectral_bandwidth`` and ``spectral_rolloff``, as
+            the ``compute_`` methods give them.
 
         Example:
             >>> sorted(SpectralAnalysis(ExtensionConfig()).extract_spectral_features(jnp.ones(4096)))[:3]

@@ -56,11 +56,13 @@ class SpectralConfig(Configuration):
     Args:
         sample_rate: Samples per second, Hz.
         n_fft: Length of the Fourier transform in samples, at least 2; odd lengths work.
-        hop_length: Samples from one frame to the next, at most ``win_length``; None for a quarter of ``n_fft``.
+        hop_length: Samples from one frame to the next, at most ``win_length``; None for a quarter of
+            ``n_fft``.
         win_length: Length of the window in samples, at most ``n_fft`` and centred in it; None for ``n_fft``.
-        window_type: A registered window's name, a ``(name, options)`` pair, a mapping with ``name`` and options, or a
-            function ``f(length, *, periodic=True)``.
-        center: Whether frame t is centred on sample ``t * hop_length``, the ends padded; else it starts there.
+        window_type: A registered window's name, a ``(name, options)`` pair, a mapping with ``name`` and
+            options, or a function ``f(length, *, periodic=True)``.
+        center: Whether frame t is centred on sample ``t * hop_length``, the ends padded; else it starts
+            there.
         pad_mode: What the ends are padded with: ``"constant"`` (zeros) or ``"reflect"``.
         n_mels: Number of mel bands, at most ``n_fft // 2 + 1``.
         f_min: Lower edge of the mel bands, Hz.
@@ -69,7 +71,8 @@ class SpectralConfig(Configuration):
         mel_norm: ``"slaney"`` (each filter of area 1) or None (each of peak 1).
         ref: The power that is 0 dB.
         amin: The power that takes the place of anything below it, before the logarithm.
-        top_db: How far below the loudest value of an example levels may fall, dB; None for as far as they fall.
+        top_db: How far below the loudest value of an example levels may fall, dB; None for as far as they
+            fall.
         rolloff_share: The share of a frame's magnitude that lies at or below its rolloff, between 0 and 1.
 
     Raises:
@@ -80,9 +83,9 @@ class SpectralConfig(Configuration):
         >>> config = SpectralConfig(sample_rate=16000, n_fft=1024, n_mels=80)
         >>> config.hop, config.n_freq, config.n_frames(32000)
         (256, 513, 126)
-        >>> SpectralConfig(window_type="han")
+        >>> SpectralConfig(window_type="han")  # doctest: +ELLIPSIS
         Traceback (most recent call last):
-        ValueError: SpectralConfig.window_type: no window 'han' is installed. Did you mean 'hann' or 'hamming'? Available: blackman, hamming, hann
+        ValueError: SpectralConfig.window_type: no window 'han' is installed. Did you mean 'hann' or ...
     """
 
     sample_rate: int = attrs.field(default=22050, validator=field_check(check_integer, minimum=1, unit="Hz"))
@@ -123,7 +126,7 @@ class SpectralConfig(Configuration):
         if self.hop > self.win:
             raise ValueError(
                 f"SpectralConfig: hop_length {self.hop} is above the window's length of {self.win} samples "
-                f"(n_fft {self.n_fft}), so that samples would be skipped; lower hop_length to at most {self.win}"
+                f"(n_fft {self.n_fft}), so that samples would be skipped; lower it to at most {self.win}"
             )
         self._check_window()
         self._check_mel()
@@ -184,13 +187,17 @@ class SpectralConfig(Configuration):
         Example:
             >>> SpectralConfig.from_extension(ExtensionConfig(extensions={"spectral": {"n_fft": 1024}})).hop
             256
-            >>> SpectralConfig.from_extension(ExtensionConfig(extensions={"spectral": {"hop": 256}}))  # doctest: +ELLIPSIS
-            Traceback (most recent call last):
-            ValueError: SpectralConfig: unknown key 'hop'. ...
         """
         return cls.from_dict(config.extensions.get("spectral", {}))
 
     def _check_window(self) -> None:
+        try:
+            hash(self.window_type)
+        except TypeError as error:
+            raise TypeError(
+                f"SpectralConfig.window_type has to be a window's name, a (name, options) pair, a mapping "
+                f"with 'name' in it, or a function, and hashable, got {self.window_type!r}"
+            ) from error
         try:
             window_table(self.window_type, self.win)
         except UnknownComponentError as error:
@@ -201,15 +208,16 @@ class SpectralConfig(Configuration):
     def _check_mel(self) -> None:
         if self.f_top > self.sample_rate / 2:
             raise ValueError(
-                f"SpectralConfig: f_max {self.f_top} Hz is above {self.sample_rate / 2} Hz, half the sample rate "
-                f"{self.sample_rate} Hz; lower f_max or leave it out"
+                f"SpectralConfig: f_max {self.f_top} Hz is above {self.sample_rate / 2} Hz, half the "
+                f"sample rate of {self.sample_rate} Hz; lower f_max or leave it out"
             )
         if self.f_min >= self.f_top:
             raise ValueError(f"SpectralConfig: f_min {self.f_min} Hz has to be below f_max {self.f_top} Hz")
         if self.n_mels > self.n_freq:
             raise ValueError(
-                f"SpectralConfig: n_mels {self.n_mels} is more than the {self.n_freq} frequencies of n_fft {self.n_fft}; "
-                f"lower n_mels to at most {self.n_freq} or raise n_fft to at least {2 * self.n_mels - 2}"
+                f"SpectralConfig: n_mels {self.n_mels} is more than the {self.n_freq} frequencies of n_fft "
+                f"{self.n_fft}; lower n_mels to at most {self.n_freq} or raise n_fft to at least "
+                f"{2 * self.n_mels - 2}"
             )
         _warn_of_empty_filters(
             self.sample_rate, self.n_fft, self.n_mels, self.f_min, self.f_top, self.mel_scale
@@ -241,8 +249,9 @@ def _warn_of_empty_filters(
         enough *= 2
     listed = ", ".join(map(str, lacking[:12])) + (", …" if len(lacking) > 12 else "")
     warnings.warn(
-        f"{len(lacking)} of {n_mels} mel filters are empty and always give 0 (filters {listed}): the bins of n_fft {n_fft} "
-        f"are {sample_rate / n_fft:.1f} Hz apart, wider than they are. n_fft {enough} fills them all; lowering n_mels helps too",
+        f"{len(lacking)} of {n_mels} mel filters are empty and always give 0 (filters {listed}): the bins of "
+        f"n_fft {n_fft} are {sample_rate / n_fft:.1f} Hz apart, further than they are wide. n_fft {enough} "
+        f"fills them all; lowering n_mels helps too",
         UserWarning,
         stacklevel=5,
     )

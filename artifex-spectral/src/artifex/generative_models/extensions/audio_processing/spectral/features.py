@@ -121,5 +121,5 @@ def _shares(spectra: jax.Array) -> jax.Array:
     """Magnitudes over their sum, as they are where the sum is next to nothing."""
     magnitude = numerics.safe_abs(spectra)
     total = magnitude.sum(axis=-1, keepdims=True)
-    least = jnp.finfo(magnitude.dtype).tiny
+    least = np.finfo(magnitude.dtype).tiny
     return magnitude / jnp.where(total < least, 1, total)

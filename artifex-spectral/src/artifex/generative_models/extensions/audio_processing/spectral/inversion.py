@@ -29,7 +29,8 @@ from artifex.generative_models.extensions.audio_processing.spectral.stft import 
 if TYPE_CHECKING:
     from artifex.generative_models.extensions.audio_processing.spectral.config import SpectralConfig
 
-# Mel powers below this are silence: -180 dB, and far above where the gradient of a quotient overflows in float32.
+# Mel powers below this are silence: -180 dB, and far above where the gradient of a quotient overflows in
+# float32.
 _SILENCE = 1e-18
 
 
@@ -45,13 +46,15 @@ def griffin_lim(
     """Find a waveform whose spectrum has given magnitudes: the fast Griffin-Lim algorithm.
 
     Args:
-        magnitude: Magnitudes, (..., n_fft // 2 + 1, n_frames), real; at most as many frames as ``length`` samples make.
+        magnitude: Magnitudes, (..., n_fft // 2 + 1, n_frames), real; at most as many frames as ``length``
+            samples make.
         config: The conventions that made them.
         length: Length of the result in samples.
         n_iter: Number of iterations, at least 0.
         momentum: How far each iteration goes beyond the last, from 0 (the original algorithm) to 1.
-        key: Draws the phases to start from; with leading axes, example i (counted along them) starts as it would alone
-            under ``jax.random.split(key, n)[i]``. None starts from phases of 0, which settle less well.
+        key: Draws the phases to start from; with leading axes, example i (counted along them) starts as it
+            would alone under ``jax.random.split(key, n)[i]``. None starts from phases of 0, which settle less
+            well.
 
     Returns:
         Waveforms, (..., length), in the dtype of ``magnitude``.
@@ -74,14 +77,15 @@ def griffin_lim(
     check_spectrum("magnitude", magnitude, config.n_freq, "n_fft // 2 + 1")
     _check_synthesis(config, magnitude.shape[-1], length, n_iter)
     check_number("momentum", momentum, minimum=0.0, maximum=1.0)
-    return _griffin_lim(magnitude, config, length, n_iter, momentum, key)
+    audio: jax.Array = _griffin_lim(magnitude, config, length, n_iter, momentum, key)
+    return audio
 
 
 def mel_to_magnitude(mel: ArrayLike, config: SpectralConfig, *, n_iter: int = 50) -> jax.Array:
     """Find non-negative magnitudes whose power has given mel bands.
 
-    It starts from the pseudo-inverse and takes multiplicative steps, which keep powers positive and treat loud and
-    quiet bands alike.
+    It starts from the pseudo-inverse and takes multiplicative steps, which keep powers positive and treat
+    loud and quiet bands alike.
 
     Args:
         mel: Powers in mel bands, (..., n_mels, n_frames), real; what is negative counts as 0.
@@ -89,7 +93,8 @@ def mel_to_magnitude(mel: ArrayLike, config: SpectralConfig, *, n_iter: int = 50
         n_iter: Number of steps, at least 0.
 
     Returns:
-        Magnitudes, (..., n_fft // 2 + 1, n_frames), in the dtype of ``mel``; 0 at frequencies that no band reaches.
+        Magnitudes, (..., n_fft // 2 + 1, n_frames), in the dtype of ``mel``; 0 at frequencies that no band
+        reaches.
 
     Raises:
         TypeError: When the powers are not real.
@@ -101,13 +106,15 @@ def mel_to_magnitude(mel: ArrayLike, config: SpectralConfig, *, n_iter: int = 50
         (129, 16)
 
     Reference:
-        Lee and Seung, "Algorithms for non-negative matrix factorization", 2000 (the divergence), for one factor.
+        Lee and Seung, "Algorithms for non-negative matrix factorization", 2000 (the divergence), for one
+        factor.
     """
     mel = jnp.asarray(mel)
     check_real("mel_to_magnitude", mel)
     check_spectrum("mel", mel, config.n_mels, "n_mels")
     check_integer("n_iter", n_iter, minimum=0)
-    return _mel_to_magnitude(mel, config, n_iter)
+    magnitude: jax.Array = _mel_to_magnitude(mel, config, n_iter)
+    return magnitude
 
 
 def mel_to_audio(
@@ -146,8 +153,8 @@ def _check_synthesis(config: SpectralConfig, n_frames: int, length: int, n_iter:
     check_integer("n_iter", n_iter, minimum=0)
     if n_frames > config.n_frames(length):
         raise ValueError(
-            f"{n_frames} frames are more than the {config.n_frames(length)} that length {length} makes at hop_length "
-            f"{config.hop}; lengthen it or leave frames out"
+            f"{n_frames} frames are more than the {config.n_frames(length)} that length {length} makes at "
+            f"hop_length {config.hop}; lengthen it or leave frames out"
         )
 
 
@@ -194,7 +201,7 @@ def _griffin_lim(
 
 @lru_cache(maxsize=16)
 def _pseudo_inverse(config: SpectralConfig) -> NDArray[np.float64]:
-    return np.linalg.pinv(mel_filters(config))
+    return np.asarray(np.linalg.pinv(mel_filters(config)), dtype=np.float64)
 
 
 @partial(jax.jit, static_argnums=(1, 2))

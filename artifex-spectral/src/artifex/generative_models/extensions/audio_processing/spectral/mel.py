@@ -142,7 +142,7 @@ def mel_filter_bank(
     check_number("f_max", top, above=0.0, unit="Hz")
     check_number("f_min", f_min, minimum=0.0, maximum=top, unit="Hz")
     check_choice("mel_norm", mel_norm, choices=MEL_NORMS)
-    low, high = hz_to_mel([f_min, top], mel_scale=mel_scale)
+    low, high = hz_to_mel(np.array([f_min, top]), mel_scale=mel_scale)
     edges = mel_to_hz(np.linspace(low, high, n_mels + 2), mel_scale=mel_scale)
     bins = np.arange(n_fft // 2 + 1) * sample_rate / n_fft
     widths = np.diff(edges)[:, None]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import lru_cache, partial
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import jax
 import jax.numpy as jnp
@@ -21,6 +21,8 @@ from artifex.generative_models.extensions.audio_processing.spectral.windows impo
 
 if TYPE_CHECKING:
     from artifex.generative_models.extensions.audio_processing.spectral.config import SpectralConfig
+
+_Measured = TypeVar("_Measured")
 
 PAD_MODES = ("constant", "reflect")
 
@@ -42,8 +44,8 @@ def stft(audio: ArrayLike, config: SpectralConfig) -> jax.Array:
         config: The conventions.
 
     Returns:
-        Spectra, (..., n_fft // 2 + 1, n_frames), complex64 (complex128 for float64), unscaled, phases relative to
-        the start of each frame.
+        Spectra, (..., n_fft // 2 + 1, n_frames), complex64 (complex128 for float64), unscaled, phases
+        relative to the start of each frame.
 
     Raises:
         TypeError: When the audio is not of a real floating dtype.
@@ -111,7 +113,7 @@ def power_spectrogram(audio: ArrayLike, config: SpectralConfig) -> jax.Array:
 
 
 def istft(spectrum: ArrayLike, config: SpectralConfig, *, length: int) -> jax.Array:
-    """Return the waveform of a short-time Fourier transform: windowed overlap-add over the squared-window sum.
+    """Return the waveform of a short-time Fourier transform: overlap-add over the sum of squared windows.
 
     Args:
         spectrum: Spectra, (..., n_fft // 2 + 1, n_frames), complex.
@@ -119,7 +121,8 @@ def istft(spectrum: ArrayLike, config: SpectralConfig, *, length: int) -> jax.Ar
         length: Length of the result in samples; what no frame reaches is 0.
 
     Returns:
-        Waveforms, (..., length), real. Where no window reaches (the first sample of an uncentred Hann window) it is 0.
+        Waveforms, (..., length), real. Where no window reaches (the first sample of an uncentred Hann window)
+        it is 0.
 
     Raises:
         TypeError: When the spectrum is not complex.
@@ -133,7 +136,8 @@ def istft(spectrum: ArrayLike, config: SpectralConfig, *, length: int) -> jax.Ar
         True
 
     Reference:
-        Griffin and Lim, "Signal estimation from modified short-time Fourier transform", 1984; ``librosa.istft``.
+        Griffin and Lim, "Signal estimation from modified short-time Fourier transform", 1984;
+        ``librosa.istft``.
     """
     spectrum = jnp.asarray(spectrum)
     if not jnp.issubdtype(spectrum.dtype, np.complexfloating):
@@ -143,7 +147,8 @@ def istft(spectrum: ArrayLike, config: SpectralConfig, *, length: int) -> jax.Ar
     check_spectrum("spectrum", spectrum, config.n_freq, "n_fft // 2 + 1")
     check_invertible(config)
     check_integer("length", length, minimum=1, unit="samples")
-    return _istft(spectrum, config, length)
+    audio: jax.Array = _istft(spectrum, config, length)
+    return audio
 
 
 def power_to_db(
@@ -155,8 +160,8 @@ def power_to_db(
         power: Powers, (..., freq, time) or (time,), non-negative.
         ref: The power that is 0 dB.
         amin: What takes the place of powers below it, above 0.
-        top_db: How far below the loudest value of each example (its last two axes) levels may fall, dB; None for as
-            far as they fall.
+        top_db: How far below the loudest value of each example (its last two axes) levels may fall, dB; None
+            for as far as they fall.
 
     Returns:
         Levels in dB, in the shape and dtype of ``power``.
@@ -177,7 +182,8 @@ def power_to_db(
     check_number("amin", amin, above=0.0)
     if top_db is not None:
         check_number("top_db", top_db, minimum=0.0, unit="dB")
-    return _power_to_db(power, ref, amin, top_db)
+    level: jax.Array = _power_to_db(power, ref, amin, top_db)
+    return level
 
 
 def amplitude_to_db(
@@ -189,8 +195,8 @@ def amplitude_to_db(
         amplitude: Amplitudes, (..., freq, time) or (time,), non-negative.
         ref: The amplitude that is 0 dB.
         amin: What takes the place of amplitudes below it, above 0.
-        top_db: How far below the loudest value of each example (its last two axes) levels may fall, dB; None for as
-            far as they fall.
+        top_db: How far below the loudest value of each example (its last two axes) levels may fall, dB; None
+            for as far as they fall.
 
     Returns:
         Levels in dB, in the shape and dtype of ``amplitude``.
@@ -211,18 +217,20 @@ def amplitude_to_db(
     check_number("amin", amin, above=0.0)
     if top_db is not None:
         check_number("top_db", top_db, minimum=0.0, unit="dB")
-    return _amplitude_to_db(amplitude, ref, amin, top_db)
+    level: jax.Array = _amplitude_to_db(amplitude, ref, amin, top_db)
+    return level
 
 
 def phase_vocoder(spectrum: ArrayLike, rate: ArrayLike, *, n_frames: int) -> jax.Array:
     """Play spectra faster or slower and keep their frequencies.
 
-    Between two frames magnitudes are interpolated; phases advance by what they advanced between the two frames.
+    Between two frames magnitudes are interpolated; phases advance by what they advanced between the two
+    frames.
 
     Args:
         spectrum: Spectra, (..., freq, time), complex.
-        rate: Speed, a scalar or one per example (broadcast against the leading axes), above 0; may be traced. Above 1
-            is faster.
+        rate: Speed, a scalar or one per example (broadcast against the leading axes), above 0; may be traced.
+            Above 1 is faster.
         n_frames: Number of frames of the result; those past the end of the input are 0.
 
     Returns:
@@ -244,7 +252,8 @@ def phase_vocoder(spectrum: ArrayLike, rate: ArrayLike, *, n_frames: int) -> jax
         raise TypeError(f"phase_vocoder takes a complex spectrum, got {spectrum.dtype}")
     check_spectrum("spectrum", spectrum)
     check_integer("n_frames", n_frames, minimum=1)
-    return _phase_vocoder(spectrum, _checked_rate(rate), n_frames)
+    stretched: jax.Array = _phase_vocoder(spectrum, _checked_rate(rate), n_frames)
+    return stretched
 
 
 def time_stretch(audio: ArrayLike, rate: ArrayLike, config: SpectralConfig, *, length: int) -> jax.Array:
@@ -252,19 +261,19 @@ def time_stretch(audio: ArrayLike, rate: ArrayLike, config: SpectralConfig, *, l
 
     Args:
         audio: Waveforms, (..., time), floating point, full scale 1.
-        rate: Speed, a scalar or one per example (broadcast against the leading axes), above 0; may be traced. Above 1
-            is faster.
+        rate: Speed, a scalar or one per example (broadcast against the leading axes), above 0; may be traced.
+            Above 1 is faster.
         config: The conventions of the transform in between.
-        length: Length of the result in samples; the stretched audio of ``round(time / rate)`` samples is cut or padded
-            with zeros to it.
+        length: Length of the result in samples; the stretched audio of ``round(time / rate)`` samples is cut
+            or padded with zeros to it.
 
     Returns:
         Waveforms, (..., length), in the audio's dtype.
 
     Raises:
         TypeError: When the audio is not of a real floating dtype.
-        ValueError: When it is empty, or uncentred and shorter than a frame, when ``rate`` is a Python number that is not
-            above 0, or when the window and hop leave samples that no window reaches.
+        ValueError: When it is empty, or uncentred and shorter than a frame, when ``rate`` is a Python number
+            that is not above 0, or when the window and hop leave samples that no window reaches.
 
     Example:
         >>> from artifex.generative_models.extensions.audio_processing.spectral import SpectralConfig
@@ -278,17 +287,21 @@ def time_stretch(audio: ArrayLike, rate: ArrayLike, config: SpectralConfig, *, l
     audio = check_audio(audio, config)
     check_invertible(config)
     check_integer("length", length, minimum=1, unit="samples")
-    return _time_stretch(audio, _checked_rate(rate), config, length)
+    stretched: jax.Array = _time_stretch(audio, _checked_rate(rate), config, length)
+    return stretched
 
 
-def analyse(audio: ArrayLike, config: SpectralConfig, measure: Callable[..., Any], *options: Any) -> Any:
+def analyse(
+    audio: ArrayLike, config: SpectralConfig, measure: Callable[..., _Measured], *options: Any
+) -> _Measured:
     """Measure something on the spectra of audio: the one way from waveforms to features.
 
     Args:
         audio: Waveforms, (..., time), floating point.
         config: The conventions.
-        measure: ``f(spectra, config, *options)`` of complex spectra (..., n_frames, n_freq), a function that is defined
-            once (the compiled code is kept by it), to one array or several in a pytree, each with the same leading axes.
+        measure: ``f(spectra, config, *options)`` of complex spectra (..., n_frames, n_freq), a function that
+            is defined once (the compiled code is kept by it), to one array or several in a pytree, each with
+            the same leading axes.
         *options: Hashable options of the measure.
 
     Returns:
@@ -305,7 +318,8 @@ def analyse(audio: ArrayLike, config: SpectralConfig, measure: Callable[..., Any
         >>> analyse(jnp.ones(1000), SpectralConfig(n_fft=256, n_mels=20), peak).shape
         (16,)
     """
-    return _analyse(check_audio(audio, config), config, measure, options)
+    measured: _Measured = _analyse(check_audio(audio, config), config, measure, options)
+    return measured
 
 
 def spectra_of(audio: jax.Array, config: SpectralConfig) -> jax.Array:
@@ -365,14 +379,14 @@ def phasor(z: jax.Array, at_zero: float) -> jax.Array:
 
 
 def batch_local(function: Callable[..., Any], first: jax.Array, *others: jax.Array, core: int) -> Any:
-    """Call a function so that each device works on its own examples when a batch is sharded over explicit mesh axes.
+    """Call a function so that each device works on its own examples of a batch sharded over explicit axes.
 
-    XLA gathers the whole batch on every device for the FFTs of a sharded one (JAX 0.10); under ``shard_map`` it sees
-    local ones.
+    XLA gathers the whole batch on every device for the FFTs of a sharded one (JAX 0.10); under ``shard_map``
+    it sees local ones. Over automatic axes nothing is known while tracing, and XLA decides.
 
     Args:
-        function: Takes the arrays, gives a pytree of arrays with the same leading axes; examples do not depend on each
-            other.
+        function: Takes the arrays, gives a pytree of arrays with the same leading axes; examples do not
+            depend on each other.
         first: (..., and ``core`` axes of one example); its sharding decides.
         *others: Arrays with the same leading axes.
         core: Number of axes of one example in ``first``.
@@ -390,11 +404,12 @@ def batch_local(function: Callable[..., Any], first: jax.Array, *others: jax.Arr
     }
     if not names or any(sharding.spec[first.ndim - core :]):
         return function(first, *others)
-    spec, placed = P(*lead), NamedSharding(sharding.mesh, P(*lead))
+    spec = P(*lead)  # type: ignore[no-untyped-call]
+    placed = NamedSharding(sharding.mesh, spec)
     mapped = jax.shard_map(
         function, mesh=sharding.mesh, in_specs=(spec,) * (1 + len(others)), out_specs=spec, axis_names=names
     )
-    return mapped(first, *(jax.reshard(other, placed) for other in others))
+    return mapped(first, *(jax.reshard(other, placed) for other in others))  # type: ignore[no-untyped-call]
 
 
 def check_audio(audio: ArrayLike, config: SpectralConfig) -> jax.Array:
@@ -433,8 +448,9 @@ def check_invertible(config: SpectralConfig) -> None:
     envelope = _steady_envelope(config.window_type, config.win, config.n_fft, config.hop)
     if envelope.min() <= _LEAST_OVERLAP * envelope.max():
         raise ValueError(
-            f"the window {config.window_type!r} of {config.win} samples with hop_length {config.hop} cannot be inverted: "
-            f"some samples are reached by no window (NOLA); shorten hop_length, such as to {max(1, config.win // 4)}"
+            f"the window {config.window_type!r} of {config.win} samples with hop_length {config.hop} cannot "
+            f"be inverted: some samples are reached by no window (NOLA); shorten the hop, such as to "
+            f"{max(1, config.win // 4)}"
         )
 
 
@@ -474,7 +490,7 @@ def _steady_envelope(window: Any, win_length: int, n_fft: int, hop: int) -> NDAr
 def _inverse_envelope(
     window: Any, win_length: int, n_fft: int, hop: int, n_frames: int, dtype: np.dtype[Any]
 ) -> jax.Array:
-    """One over the squared-window sum of all frames, made of its two ends and the one block that repeats between."""
+    """One over the squared-window sum of all frames, from its two ends and the block that repeats between."""
     n_blocks = -(-n_fft // hop)
     few = _envelope(window, win_length, n_fft, hop, min(n_frames, 2 * n_blocks))
     least = _LEAST_OVERLAP * _steady_envelope(window, win_length, n_fft, hop).max()
@@ -510,7 +526,7 @@ def _windowed_frames(audio: jax.Array, config: SpectralConfig) -> jax.Array:
 
 
 def _overlap_add(frames: jax.Array, hop: int) -> jax.Array:
-    """Add frames (..., n_frames, n_fft) up at steps of a hop: (..., (n_frames - 1 + ceil(n_fft / hop)) * hop)."""
+    """Add frames (..., n_frames, n_fft) up at steps of a hop, to a whole number of hops."""
     n_frames, n_fft = frames.shape[-2:]
     n_blocks = -(-n_fft // hop)
     batch = [(0, 0)] * (frames.ndim - 2)
@@ -588,7 +604,8 @@ def _stretched(spectra: jax.Array, rate: jax.Array, n_frames: int) -> jax.Array:
     share = (step - jnp.floor(step))[:, None]
     magnitude = numerics.safe_abs(padded)
     unit = phasor(padded, 1.0)
-    # A phase advance is a quotient of unit numbers, and the accumulated phase their product: no angle ever grows.
+    # A phase advance is a quotient of unit numbers, and the accumulated phase their product: no angle ever
+    # grows.
     advance = unit[place + 1] * jnp.conj(unit[place])
     turns = jnp.concatenate([unit[:1], advance[:-1]])
     phase = phasor(lax.associative_scan(jnp.multiply, turns), 1.0)

@@ -18,7 +18,8 @@ def hann(length: int, *, periodic: bool = True) -> NDArray[np.float64]:
 
     Args:
         length: Length in samples, at least 1.
-        periodic: True for spectra (the window of ``length + 1`` samples without its last), False for filter design.
+        periodic: True for spectra (the window of ``length + 1`` samples without its last), False for filter
+            design.
 
     Returns:
         The window, (length,) float64, peak 1.
@@ -42,7 +43,8 @@ def hamming(length: int, *, periodic: bool = True) -> NDArray[np.float64]:
 
     Args:
         length: Length in samples, at least 1.
-        periodic: True for spectra (the window of ``length + 1`` samples without its last), False for filter design.
+        periodic: True for spectra (the window of ``length + 1`` samples without its last), False for filter
+            design.
 
     Returns:
         The window, (length,) float64, peak 1.
@@ -66,7 +68,8 @@ def blackman(length: int, *, periodic: bool = True) -> NDArray[np.float64]:
 
     Args:
         length: Length in samples, at least 1.
-        periodic: True for spectra (the window of ``length + 1`` samples without its last), False for filter design.
+        periodic: True for spectra (the window of ``length + 1`` samples without its last), False for filter
+            design.
 
     Returns:
         The window, (length,) float64, peak 1.
@@ -110,8 +113,8 @@ def window_table(window: Any, length: int) -> NDArray[np.float64]:
         table = np.array(resolve("window", spec)(length, periodic=True), dtype=np.float64)
     if table.shape != (length,) or not np.isfinite(table).all():
         raise ValueError(
-            f"the window {window!r} has to return {length} finite numbers for length {length}, got shape {table.shape}"
-            + ("" if np.isfinite(table).all() else " with NaN or infinity in it")
+            f"the window {window!r} has to return {length} finite numbers for length {length}, "
+            f"got shape {table.shape}" + ("" if np.isfinite(table).all() else " with NaN or infinity in it")
         )
     table.flags.writeable = False
     return table

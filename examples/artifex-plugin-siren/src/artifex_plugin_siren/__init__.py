@@ -1,0 +1,1 @@
+"""A siren, a megaphone and the Welch window, for artifex."""

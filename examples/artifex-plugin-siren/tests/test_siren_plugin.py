@@ -1,0 +1,111 @@
+"""The plugin's components: their numbers, and that artifex finds them by name."""
+
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from artifex_plugin_siren.augmentations import megaphone
+from artifex_plugin_siren.sounds import siren
+from artifex_plugin_siren.windows import welch
+from numpy.typing import NDArray
+
+from artifex.generative_models.core import create, registry
+
+KEY = jax.random.key(7)
+RATE = 8000
+
+
+@pytest.mark.parametrize(
+    ("kind", "name"), [("audio_type", "siren"), ("augmentation", "megaphone"), ("window", "welch")]
+)
+def test_a_component_is_found_by_name(kind: str, name: str) -> None:
+    assert [claim.distribution for claim in registry(kind).claims(name)] == ["artifex-plugin-siren"]
+    assert callable(create(kind, name))
+
+
+def expected_siren(key: jax.Array, n_time_steps: int, hold: float) -> NDArray[np.float64]:
+    """The sum of all steps of the phase, in float64."""
+    tone_key, phase_key, place_key = jax.random.split(key, 3)
+    low = jax.random.uniform(tone_key, minval=400.0, maxval=500.0)
+    high = np.float64(low * (4 / 3))
+    held = round(hold * RATE)
+    place = int(jax.random.randint(place_key, (), 0, 2 * held)) + np.arange(n_time_steps)
+    frequency = np.where(place % (2 * held) < held, np.float64(low), high)
+    cycles = np.concatenate([[0.0], np.cumsum(frequency)[:-1]]) / RATE + float(jax.random.uniform(phase_key))
+    return 0.5 * np.sin(2 * np.pi * cycles)
+
+
+@pytest.mark.parametrize(("seconds", "hold"), [(1, 0.1), (60, 0.6)])
+def test_the_phase_is_exact_however_long_it_sounds(seconds: int, hold: float) -> None:
+    sound = siren(KEY, n_time_steps=seconds * RATE, sample_rate=RATE, hold=hold)
+    np.testing.assert_allclose(sound, expected_siren(KEY, seconds * RATE, hold), atol=2e-6)
+
+
+def test_sirens_differ_by_key_and_by_no_transform() -> None:
+    render = jax.jit(lambda key: siren(key, n_time_steps=400, sample_rate=RATE))
+    keys = jax.random.split(KEY, 3)
+    rows = jax.vmap(render)(keys)
+    assert len({row.tobytes() for row in np.asarray(rows)}) == 3
+    for key, row in zip(keys, rows, strict=True):
+        np.testing.assert_allclose(siren(key, n_time_steps=400, sample_rate=RATE), row, atol=1e-6)
+
+
+@pytest.mark.parametrize(
+    "wrong", [{"f_max": 3500.0}, {"f_min": 600.0}, {"f_min": -1.0}, {"hold": 0.0}, {"interval": 0.0}]
+)
+def test_a_siren_that_cannot_be_is_refused(wrong: dict[str, float]) -> None:
+    with pytest.raises(ValueError, match=next(iter(wrong))):
+        siren(KEY, n_time_steps=400, sample_rate=RATE, **wrong)
+
+
+@pytest.mark.parametrize(("frequency", "passes"), [(50.0, False), (1500.0, True), (7000.0, False)])
+def test_a_megaphone_keeps_its_band(frequency: float, passes: bool) -> None:
+    tone = 0.01 * np.sin(2 * np.pi * frequency / 16000 * np.arange(4000)).astype(np.float32)
+    made = megaphone(tone, KEY, drive_range=(0.0, 0.0))[200:-200]
+    level = 20 * np.log10(np.abs(made).max() / 0.01)
+    assert abs(level) < 0.5 if passes else level < -40
+
+
+def test_a_megaphone_clips_softly_by_a_drawn_gain() -> None:
+    tone = np.sin(2 * np.pi * 1500 / 16000 * np.arange(4000)).astype(np.float32)
+    drawn = float(jax.random.uniform(KEY, minval=6.0, maxval=24.0))
+    made = megaphone(tone, KEY)[200:-200]
+    np.testing.assert_allclose(jnp.abs(made).max(), np.tanh(10 ** (drawn / 20)), atol=5e-3)
+
+
+@pytest.mark.parametrize("dtype", [jnp.float32, jnp.bfloat16, jnp.float16])
+@pytest.mark.parametrize("length", [1, 5, 300])
+def test_a_megaphone_keeps_shape_and_dtype(dtype: type, length: int) -> None:
+    made = megaphone(jnp.ones(length, dtype), KEY)
+    assert made.shape == (length,)
+    assert made.dtype == dtype
+
+
+def test_one_bad_clip_harms_no_other() -> None:
+    audio = jnp.stack([jnp.zeros(300), jnp.full(300, jnp.nan), jnp.ones(300)])
+    made = jax.jit(jax.vmap(megaphone))(audio, jax.random.split(KEY, 3))
+    assert jnp.isnan(made).any(axis=1).tolist() == [False, True, False]
+    assert bool(jnp.isfinite(jax.grad(lambda x: megaphone(x, KEY).sum())(jnp.zeros(300))).all())
+
+
+@pytest.mark.parametrize("wrong", [{"f_min": 0.0}, {"f_max": 8000.0}, {"f_min": 4000.0}, {"sample_rate": 0}])
+def test_a_megaphone_that_cannot_be_is_refused(wrong: dict[str, Any]) -> None:
+    with pytest.raises(ValueError, match=next(iter(wrong))):
+        megaphone(jnp.zeros(30), KEY, **wrong)
+
+
+@pytest.mark.parametrize("length", [1, 2, 5, 512])
+def test_a_welch_window_is_a_parabola(length: int) -> None:
+    whole = welch(length + 1, periodic=False)
+    if length > 1:
+        np.testing.assert_allclose(welch(length), whole[:-1])
+        np.testing.assert_allclose(np.diff(whole, 2), whole[2] - 2 * whole[1] + whole[0], atol=1e-12)
+    np.testing.assert_allclose(whole, whole[::-1])
+    assert welch(length).shape == (length,)
+
+
+def test_a_window_of_no_length_is_refused() -> None:
+    with pytest.raises(ValueError, match="length must be an integer of at least 1 samples, got 0"):
+        welch(0)
