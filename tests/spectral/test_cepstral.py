@@ -15,9 +15,7 @@ from artifex.generative_models.extensions.audio_processing.spectral import mfcc
     ids=["noise", "tone", "click", "silence", "all"],
 )
 def test_coefficients_equal_librosas_alone_and_in_a_batch(batch, row, n_mfcc, config):
-    expected = librosa.feature.mfcc(
-        y=batch[row], sr=8000, n_mfcc=n_mfcc, n_fft=512, hop_length=128, n_mels=40
-    )
+    expected = librosa.feature.mfcc(y=batch[row], sr=8000, n_mfcc=n_mfcc, n_fft=512, hop_length=128, n_mels=40)
     for ours in (mfcc(batch[row], config, n_mfcc=n_mfcc), mfcc(batch, config, n_mfcc=n_mfcc)[row]):
         np.testing.assert_allclose(ours, expected, rtol=0, atol=1e-5 * np.abs(expected).max())
 

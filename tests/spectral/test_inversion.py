@@ -32,9 +32,7 @@ def magnitude(chord):
 
 @pytest.mark.parametrize(("n_iter", "momentum"), [(0, 0.99), (3, 0.0), (3, 0.99)])
 def test_few_steps_from_zero_phase_equal_librosas(magnitude, config, n_iter, momentum):
-    expected = librosa.griffinlim(
-        magnitude, n_iter=n_iter, momentum=momentum, init=None, length=8000, **FRAMES
-    )
+    expected = librosa.griffinlim(magnitude, n_iter=n_iter, momentum=momentum, init=None, length=8000, **FRAMES)
     ours = griffin_lim(magnitude, config, length=8000, n_iter=n_iter, momentum=momentum)
     np.testing.assert_allclose(ours, expected, rtol=0, atol=1e-3 * np.abs(expected).max())
 
@@ -46,10 +44,7 @@ def test_random_phases_settle_as_well_as_librosas(magnitude, config, quietly):
         for seed in range(16)
     ]
     start = np.broadcast_to(magnitude, (16, *magnitude.shape))
-    ours = [
-        convergence(audio, magnitude)
-        for audio in griffin_lim(start, config, length=8000, key=jax.random.key(0))
-    ]
+    ours = [convergence(audio, magnitude) for audio in griffin_lim(start, config, length=8000, key=jax.random.key(0))]
     assert np.mean(ours) < 1.1 * np.mean(theirs)
 
 
@@ -95,9 +90,7 @@ def test_audio_found_for_mel_bands_has_these_bands_as_well_as_librosas(chord, co
     mel = librosa.feature.melspectrogram(y=chord, sr=8000, n_mels=40, **FRAMES)
 
     def distance(audio):
-        return np.linalg.norm(np.asarray(mel_spectrogram(np.asarray(audio), config)) - mel) / np.linalg.norm(
-            mel
-        )
+        return np.linalg.norm(np.asarray(mel_spectrogram(np.asarray(audio), config)) - mel) / np.linalg.norm(mel)
 
     theirs = librosa.feature.inverse.mel_to_audio(mel, sr=8000, length=8000, **FRAMES)
     ours = mel_to_audio(mel, config, length=8000, key=jax.random.key(0))
@@ -105,9 +98,7 @@ def test_audio_found_for_mel_bands_has_these_bands_as_well_as_librosas(chord, co
 
 
 def test_silence_and_what_no_audio_has_give_finite_audio_and_gradients(config):
-    gradient = jax.jit(
-        jax.value_and_grad(lambda mel: jnp.sum(mel_to_audio(mel, config, length=512, n_iter=2) ** 2))
-    )
+    gradient = jax.jit(jax.value_and_grad(lambda mel: jnp.sum(mel_to_audio(mel, config, length=512, n_iter=2) ** 2)))
     for mel in (np.zeros((40, 5)), np.full((40, 5), -1.0), np.eye(40, 5)):
         value, slope = gradient(mel.astype(np.float32))
         assert np.isfinite(value)

@@ -87,7 +87,5 @@ def test_levels_follow_ref_amin_and_top_db(signals, config):
 
 def test_noise_60_db_down_keeps_its_levels(signals):
     config = SpectralConfig(sample_rate=8000, n_fft=512, hop_length=128, n_mels=40, top_db=None)
-    loud, quiet = (
-        log_mel_spectrogram(gain * signals["noise"], config) for gain in (np.float32(1), np.float32(1e-3))
-    )
+    loud, quiet = (log_mel_spectrogram(gain * signals["noise"], config) for gain in (np.float32(1), np.float32(1e-3)))
     np.testing.assert_allclose(loud - quiet, 60.0, atol=1e-3)

@@ -81,9 +81,7 @@ def test_each_example_has_its_own_rate_and_one_compilation_serves_all(chord, con
     for rates in ([0.8, 1.2], [1.0, 0.9], [1.7, 0.6]):
         ours = stretch(batch, jnp.asarray(rates))
         for row, audio, rate in zip(ours, batch, rates, strict=True):
-            np.testing.assert_allclose(
-                row, time_stretch(audio, jnp.float32(rate), config, length=8000), atol=1e-5
-            )
+            np.testing.assert_allclose(row, time_stretch(audio, jnp.float32(rate), config, length=8000), atol=1e-5)
     assert len(traces) == 1
 
 

@@ -19,9 +19,7 @@ OPTIONS = {"sample_rate": 8000, "n_fft": 512, "hop_length": 128, "n_mels": 40}
 
 def analysis_of(weight=1.0, enabled=True, **options):
     return SpectralAnalysis(
-        config=ExtensionConfig(
-            weight=weight, enabled=enabled, extensions={"spectral": {**OPTIONS, **options}}
-        ),
+        config=ExtensionConfig(weight=weight, enabled=enabled, extensions={"spectral": {**OPTIONS, **options}}),
         rngs=nnx.Rngs(0),
     )
 
@@ -91,9 +89,7 @@ def test_features_in_one_go_are_those_of_the_methods(analysis, signals):
     assert features.keys() == expected.keys()
     for name, method in expected.items():
         alone = np.asarray(getattr(analysis, method)(signals["tone"]))
-        np.testing.assert_allclose(
-            features[name], alone, rtol=0, atol=1e-5 * np.abs(alone).max(), err_msg=name
-        )
+        np.testing.assert_allclose(features[name], alone, rtol=0, atol=1e-5 * np.abs(alone).max(), err_msg=name)
 
 
 def test_calling_it_gives_the_features_of_an_array_or_of_audio_in_a_mapping(analysis, signals):

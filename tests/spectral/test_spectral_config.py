@@ -39,9 +39,7 @@ def test_centred_frames_are_one_more_than_the_hops(length):
 
 
 def test_extension_options_are_read_and_the_rest_has_its_default():
-    extension = ExtensionConfig(
-        extensions={"spectral": {"n_fft": 1024, "window_type": "hamming"}, "other": {"x": 1}}
-    )
+    extension = ExtensionConfig(extensions={"spectral": {"n_fft": 1024, "window_type": "hamming"}, "other": {"x": 1}})
     assert SpectralConfig.from_extension(extension) == SpectralConfig(n_fft=1024, window_type="hamming")
     assert SpectralConfig.from_extension(ExtensionConfig()) == SpectralConfig()
 
@@ -136,9 +134,7 @@ def test_option_of_the_wrong_type_is_a_type_error(options):
 
 
 def test_window_that_returns_another_length_is_an_error():
-    with pytest.raises(
-        ValueError, match="has to return 2048 finite numbers for length 2048, got shape \\(5,\\)"
-    ):
+    with pytest.raises(ValueError, match="has to return 2048 finite numbers for length 2048, got shape \\(5,\\)"):
         SpectralConfig(window_type=lambda length, *, periodic=True: np.ones(5))
 
 
@@ -150,9 +146,7 @@ def test_empty_mel_filters_are_named_once_with_an_n_fft_that_fills_them():
         return [str(i) for i in np.flatnonzero(~bank.any(axis=1))]
 
     lacking, enough = empty_at(256), next(n_fft for n_fft in (256, 512, 1024, 2048) if not empty_at(n_fft))
-    message = (
-        f"{len(lacking)} of 120 mel filters are empty.*filters {', '.join(lacking)}.*n_fft {enough} fills"
-    )
+    message = f"{len(lacking)} of 120 mel filters are empty.*filters {', '.join(lacking)}.*n_fft {enough} fills"
     with pytest.warns(UserWarning, match=message):
         SpectralConfig(n_fft=256, **options)
     with warnings.catch_warnings():

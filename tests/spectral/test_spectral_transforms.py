@@ -36,19 +36,19 @@ def test_batch_and_vmap_over_jit_equal_the_loop(function, batch, config):
     scale = np.abs(stacked).max()
     found = {
         "batch": function(batch, config),
-        "vmap": jax.vmap(jax.jit(lambda rows: function(rows, config)))(batch.reshape(2, 2, -1)).reshape(
-            stacked.shape
-        ),
+        "vmap": jax.vmap(jax.jit(lambda rows: function(rows, config)))(batch.reshape(2, 2, -1)).reshape(stacked.shape),
     }
     for how, values in found.items():
         np.testing.assert_allclose(values, stacked, rtol=0, atol=1e-6 * scale, err_msg=how)
 
 
 @every_function
-def test_gradient_is_finite_on_noise_tone_click_silence_and_one_sample(function, batch, config):
-    gradient = jax.jit(jax.grad(lambda audio: jnp.sum(jnp.abs(function(audio, config)))))
-    assert np.isfinite(gradient(batch[:, 1000:2000])).all()
-    assert np.isfinite(gradient(np.eye(2, 1, dtype=np.float32))).all()
+def test_value_and_gradient_are_finite_on_every_signal_and_one_sample(function, batch, config):
+    both = jax.jit(jax.value_and_grad(lambda audio: jnp.sum(jnp.abs(function(audio, config)))))
+    for audio in (batch[:, 1000:2000], np.eye(2, 1, dtype=np.float32)):
+        value, slope = both(audio)
+        assert np.isfinite(value)
+        assert np.isfinite(slope).all()
 
 
 def test_gradient_of_the_power_is_that_of_the_closed_form(signals, config):
@@ -72,9 +72,7 @@ def test_gradient_of_the_power_is_that_of_the_closed_form(signals, config):
 
 @every_function
 def test_half_precision_is_computed_in_float32_and_returned_as_it_came(function, signals, config):
-    dtype = (
-        jnp.float16 if function in (FUNCTIONS["mfcc"], FUNCTIONS["magnitude_spectrogram"]) else jnp.bfloat16
-    )
+    dtype = jnp.float16 if function in (FUNCTIONS["mfcc"], FUNCTIONS["magnitude_spectrogram"]) else jnp.bfloat16
     audio = jnp.asarray(signals["tone"], dtype)
     found, wide = function(audio, config), function(audio.astype(jnp.float32), config)
     expected = wide if jnp.iscomplexobj(wide) else wide.astype(dtype)
@@ -93,16 +91,9 @@ def test_bad_value_in_one_row_never_touches_another(function, batch, config, bad
 
 
 @every_function
-def test_clip_of_one_sample_and_silence_and_a_constant_are_finite(function, signals, config):
-    for audio in (
-        np.zeros(1),
-        np.ones(1),
-        np.zeros(4000),
-        np.ones(4000),
-        np.full(4000, 1e6),
-        np.full(4000, 1e-30),
-    ):
-        assert np.isfinite(function(audio.astype(np.float32), config)).all()
+def test_constants_loud_and_next_to_nothing_are_finite(function, config):
+    for level in (1.0, 1e6, 1e-30):
+        assert np.isfinite(function(np.full(4000, level, np.float32), config)).all()
 
 
 @every_function
@@ -156,9 +147,7 @@ def test_float64_equals_numpys_to_nine_digits_where_it_is_enabled(signals, confi
     assert found.dtype == np.complex128
     np.testing.assert_allclose(found, expected, rtol=0, atol=1e-12 * np.abs(expected).max())
     mel = bank @ np.abs(expected) ** 2
-    np.testing.assert_allclose(
-        FUNCTIONS["mel_spectrogram"](audio, config), mel, rtol=0, atol=1e-12 * mel.max()
-    )
+    np.testing.assert_allclose(FUNCTIONS["mel_spectrogram"](audio, config), mel, rtol=0, atol=1e-12 * mel.max())
     levels = librosa.power_to_db(mel)
     np.testing.assert_allclose(FUNCTIONS["log_mel_spectrogram"](audio, config), levels, rtol=0, atol=1e-9)
     np.testing.assert_allclose(

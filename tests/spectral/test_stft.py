@@ -95,11 +95,14 @@ def test_clip_shorter_than_a_frame_is_what_numpys_padding_gives(signals, length,
 
 
 ROUND_TRIPS = [
-    *[(n_fft, hop, length, "hann") for n_fft in (256, 255) for hop in (64, 50) for length in (1, 1023)],
+    (256, 64, 1, "hann"),
+    (256, 64, 1023, "hann"),
+    (256, 50, 1023, "hann"),
     (256, 128, 1024, "hann"),
+    (255, 64, 700, "hann"),
     (255, 127, 700, "hamming"),
     (256, 256, 1000, "boxcar"),
-    (250, 125, 1000, "boxcar"),
+    (255, 255, 1000, "boxcar"),
     (256, 4, 600, "blackman"),
 ]
 
@@ -110,9 +113,7 @@ def boxcar(length, *, periodic=True):
 
 @pytest.mark.parametrize(("n_fft", "hop", "length", "window"), ROUND_TRIPS)
 def test_inverse_gives_the_audio_back_at_its_exact_length(signals, n_fft, hop, length, window):
-    config = config_of(
-        n_fft=n_fft, hop_length=hop, n_mels=10, window_type=boxcar if window == "boxcar" else window
-    )
+    config = config_of(n_fft=n_fft, hop_length=hop, n_mels=10, window_type=boxcar if window == "boxcar" else window)
     audio = signals["noise"][:length]
     # With as many zeros behind as half a frame, the last samples are covered by the frames too.
     again = istft(stft(np.pad(audio, (0, n_fft // 2)), config), config, length=length)
@@ -122,13 +123,9 @@ def test_inverse_gives_the_audio_back_at_its_exact_length(signals, n_fft, hop, l
 
 def test_inverse_equals_librosas_on_a_spectrum_that_no_audio_has(config):
     rng = np.random.default_rng(1)
-    spectrum = (rng.standard_normal((3, 257, 20)) + 1j * rng.standard_normal((3, 257, 20))).astype(
-        np.complex64
-    )
+    spectrum = (rng.standard_normal((3, 257, 20)) + 1j * rng.standard_normal((3, 257, 20))).astype(np.complex64)
     length = 128 * 19
-    expected = librosa.istft(
-        spectrum, **{k: v for k, v in librosas(config).items() if k != "pad_mode"}, length=length
-    )
+    expected = librosa.istft(spectrum, **{k: v for k, v in librosas(config).items() if k != "pad_mode"}, length=length)
     assert_close(istft(spectrum, config, length=length), expected, 1e-5)
 
 
@@ -146,9 +143,7 @@ def test_inverse_of_a_short_batch_is_that_of_each_example(signals, config):
 
 def test_window_and_hop_that_lose_samples_cannot_be_inverted():
     config = config_of(hop_length=512)
-    with pytest.raises(
-        ValueError, match=r"'hann' of 512 samples with hop_length 512 cannot be inverted.*NOLA"
-    ):
+    with pytest.raises(ValueError, match=r"'hann' of 512 samples with hop_length 512 cannot be inverted.*NOLA"):
         istft(jnp.ones((257, 4), complex), config, length=1000)
 
 

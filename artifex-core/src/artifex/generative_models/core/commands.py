@@ -18,7 +18,7 @@ import artifex_cli
 import attrs
 import typer
 
-from artifex.generative_models.core import plugins
+from artifex.generative_models.core import pins, plugins
 from artifex.generative_models.core.errors import suggest
 from artifex.generative_models.core.plugins import IN_PROCESS, Claim, Kind
 from artifex.generative_models.core.registry import Registry, kinds, options_of, registry, signature_of
@@ -67,8 +67,8 @@ def show(
 ) -> None:
     """Show one component: where it comes from, what it takes, and its documentation."""
     found = registry(kind)
-    component = found[name]
-    claim = found.claims(name)[0]
+    choice = found.choice(name)
+    claim, component = choice.claim, found[name]
     # A value's own documentation is that of its class.
     documented = type(component) if found.kind.form == "value" else component
     sections = _sections_of(inspect.getdoc(documented) or "")
@@ -91,6 +91,7 @@ def show(
         _say(body, indent=2)
     places = [claim.value] if claim.distribution != IN_PROCESS else []
     _listing("Where", [(place,) for place in (*places, *_source(documented))])
+    _listing("Claim", [(_from(claim), choice.reason), *((_from(c), "passed over") for c in choice.others)])
 
 
 def doctor() -> None:
@@ -155,25 +156,38 @@ def check(
         raise typer.Exit(1)
 
 
-def _rows_of(found: Registry) -> list[tuple[str, str, str, str]]:
+def _rows_of(found: Registry[Any]) -> list[tuple[str, str, str, str]]:
     rows = []
     for name in found:
         claims = found.claims(name)
         for claim in claims:
-            note = f"clash: write {name}@{claim.distribution}" if len(claims) > 1 else ""
-            rows.append((name, claim.distribution, claim.version, note))
+            rows.append((name, claim.distribution, claim.version, _note(claim, claims)))
     return rows
 
 
-def _as_json(found: Registry) -> dict[str, Any]:
-    fields = ("distribution", "version", "value")
+def _note(claim: Claim, claims: tuple[Claim, ...]) -> str:
+    """Say what a row of the list has to say about clashes and pins."""
+    chosen = pins.in_effect()
+    wanted = chosen.chosen.get((claim.kind, claim.name)) if claim.distribution != IN_PROCESS else None
+    if wanted == claim.distribution:
+        return f"pinned by {chosen.path}"
+    if wanted is not None and all(wanted != each.distribution for each in claims):
+        return f"pinned to {wanted}, which does not provide it: see {chosen.path}"
+    return f"clash: write {claim.name}@{claim.distribution}" * (len(claims) > 1 and wanted is None)
+
+
+def _as_json(found: Registry[Any]) -> dict[str, Any]:
     return {
         "summary": found.kind.summary,
         "group": found.kind.group,
-        "components": {
-            name: [{f: getattr(c, f) for f in fields} for c in found.claims(name)] for name in found
-        },
+        "components": {name: [_claim_as_json(c) for c in found.claims(name)] for name in found},
     }
+
+
+def _claim_as_json(claim: Claim) -> dict[str, Any]:
+    found = {field: getattr(claim, field) for field in ("distribution", "version", "value")}
+    pinned = pins.in_effect().chosen.get((claim.kind, claim.name)) == claim.distribution
+    return {**found, "pinned": True} if pinned else found
 
 
 def _from(claim: Claim) -> str:
@@ -392,7 +406,7 @@ def _without(distribution: str) -> str:
 
 def _discovery() -> Iterator[tuple[str, str]]:
     """Yield what discovery could not use, each with what to do."""
-    scan = plugins.scan()
+    scan, chosen = plugins.scan(), pins.read()
     for problem in scan.problems:
         yield f"plugin left out: {problem}", _remedy(problem.distribution, _reason(problem.error))
     for owner, add in plugins.hooks_of(scan.manager, "artifex_commands"):
@@ -411,10 +425,11 @@ def _discovery() -> Iterator[tuple[str, str]]:
         found = registry(kind)
         for name in found:
             claims = found.claims(name)
-            if len(claims) > 1:
+            if len(claims) > 1 and (kind, name) not in chosen.chosen:
                 ways = " or ".join(f"{name}@{claim.distribution}" for claim in claims)
                 owners_ = " and ".join(f"{claim.distribution} {claim.version}".strip() for claim in claims)
                 yield f"{kind} {name!r} is claimed by {owners_}", f"write {ways}"
+    yield from _pinning(chosen)
     declared = {kind.group for owners in scan.kinds.values() for _, kind in owners}
     for group in sorted(set(scan.groups) - declared):
         claims_ = [claim for claims in scan.groups[group].values() for claim in claims]
@@ -425,7 +440,24 @@ def _discovery() -> Iterator[tuple[str, str]]:
         yield f"{names_} of {who} cannot be used: {reason}.{suggest(group, declared)}", remedy
 
 
+def _pinning(chosen: pins.Pins) -> Iterator[tuple[str, str]]:
+    """Yield what is wrong with the project's pins, each with what to do."""
+    if chosen.error is not None:
+        yield str(chosen.error), "correct the file, or unset ARTIFEX_CONFIG where that names the wrong one"
+        return
+    for oddity in pins.oddities(chosen):
+        yield oddity, "correct the line or delete it, or install the distribution that provides it"
+    for kind, name in chosen.chosen:
+        if kind in kinds() and registry(kind).claims(name):
+            _, error = _quietly(registry(kind).choice, name)
+            if error is not None:
+                yield str(error), f"correct the line, or pip install {chosen.chosen[kind, name]}"
+
+
 def _notes() -> Iterator[str]:
+    path = pins.read().path
+    if path is not None:
+        yield f"{path} is the file of pins in effect."
     setting = os.environ.get("ARTIFEX_DISABLE_PLUGINS", "")
     if setting:
         off = ", ".join(plugins.scan().switched_off) or "nothing that is installed"

@@ -4,12 +4,18 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any, Literal, overload
 
 import attrs
 
 from artifex.generative_models.core.errors import suggest
 from artifex.generative_models.core.registry import fault_of, kinds, options_of, registry
+
+if TYPE_CHECKING:
+    from artifex.generative_models.core.configuration import Configuration
+    from artifex.generative_models.core.protocols import AudioType, Augmentation, Metric, Representation, Window
+    from artifex.generative_models.extensions.base import ModelExtension
+    from artifex.generative_models.modalities.base import BaseDataset, Modality
 
 
 class Bound(functools.partial):  # type: ignore[type-arg]
@@ -31,6 +37,26 @@ class Bound(functools.partial):  # type: ignore[type-arg]
         return hash(_parts(self))
 
 
+@overload
+def create(kind: Literal["audio_type"], name: str, /, **options: Any) -> AudioType: ...
+@overload
+def create(kind: Literal["augmentation"], name: str, /, **options: Any) -> Augmentation: ...
+@overload
+def create(kind: Literal["metric"], name: str, /, **options: Any) -> Metric: ...
+@overload
+def create(kind: Literal["window"], name: str, /, **options: Any) -> Window: ...
+@overload
+def create(kind: Literal["representation"], name: str, /, **options: Any) -> Representation: ...
+@overload
+def create(kind: Literal["dataset"], name: str, /, **options: Any) -> BaseDataset: ...
+@overload
+def create(kind: Literal["modality"], name: str, /, **options: Any) -> Modality: ...
+@overload
+def create(kind: Literal["extension"], name: str, /, **options: Any) -> ModelExtension: ...
+@overload
+def create(kind: Literal["preset"], name: str, /, **options: Any) -> Configuration: ...
+@overload
+def create(kind: str, name: str, /, **options: Any) -> Any: ...
 def create(kind: str, name: str, /, **options: Any) -> Any:
     """Make a component by kind and name.
 

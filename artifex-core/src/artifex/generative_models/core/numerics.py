@@ -35,7 +35,7 @@ def _in_even_parts(make: Callable[[tuple[int, ...]], Array], shape: tuple[int, .
     """
     if len(shape) != 1 or shape[0] % 64 == 0:
         return make(shape)
-    row: Array = lax.optimization_barrier(make((-(-shape[0] // 64) * 64,)))  # type: ignore[no-untyped-call]
+    row: Array = lax.optimization_barrier(make((-(-shape[0] // 64) * 64,)))
     return row[..., : shape[0]]
 
 
@@ -67,7 +67,7 @@ def _is_written_out(key: ArrayLike, shape: tuple[int, ...]) -> TypeGuard[Array]:
 
 
 def _default_to(kind: type[float] | type[int], dtype: DTypeLike | None) -> np.dtype:
-    return np.dtype(jnp.result_type(kind) if dtype is None or dtype is kind else dtype)
+    return np.dtype(jax.dtypes.canonicalize_dtype(kind) if dtype is None or dtype is kind else dtype)
 
 
 def _is_float32(dtype: DTypeLike | None) -> bool:
@@ -143,9 +143,7 @@ def _clip_to(value: Array, dtype: np.dtype) -> Array:
 
 
 @_compiled("shape", "dtype")
-def _randint(
-    key: Array, minval: ArrayLike, maxval: ArrayLike, shape: tuple[int, ...], dtype: np.dtype
-) -> Array:
+def _randint(key: Array, minval: ArrayLike, maxval: ArrayLike, shape: tuple[int, ...], dtype: np.dtype) -> Array:
     """64 random bits modulo the span, in 32-bit words, as jax.random has it."""
     first, second = _threefry2x32(_key_words(key), lax.iota(np.uint32, 2))
     high, low = (_in_even_parts(partial(_draw, (first[i], second[i])), shape) for i in range(2))
@@ -462,10 +460,7 @@ def _words_of_quotient(limbs: Array, divisor: int, n_words: int) -> list[Array]:
     reciprocal = (1 << _LIMB * (_PRODUCT_LIMBS + 1)) // divisor
     digits = [(reciprocal >> _LIMB * (_PRODUCT_LIMBS + 1 - j)) % 2**_LIMB for j in range(_PRODUCT_LIMBS + 2)]
     table = np.array(
-        [
-            [digits[k + 2 - i] if k + 2 >= i else 0 for k in range(_PRODUCT_LIMBS)]
-            for i in range(_FREQUENCY_LIMBS)
-        ]
+        [[digits[k + 2 - i] if k + 2 >= i else 0 for k in range(_PRODUCT_LIMBS)] for i in range(_FREQUENCY_LIMBS)]
     )
     table = table.astype(np.int32).reshape((1,) * (limbs.ndim - 1) + table.shape)
     sums = jnp.sum(limbs[..., None] * table, axis=-2, dtype=np.int32)
@@ -497,9 +492,7 @@ def _sample_index(length: int, like: Array, dtype: DTypeLike) -> Array:
     return lax.broadcasted_iota(dtype, (1,) * like.ndim + (length,), like.ndim)
 
 
-def _fixed_point_phase(
-    f_start: Array, f_end: Array, start: Array, n_time_steps: int, sample_rate: int
-) -> Array:
+def _fixed_point_phase(f_start: Array, f_end: Array, start: Array, n_time_steps: int, sample_rate: int) -> Array:
     limbs = _frequency_limbs(f_start)
     bend = _words_of_quotient(_frequency_limbs(f_end) - limbs, 2 * n_time_steps * sample_rate, 3)
     step_high, step_low = _words_of_quotient(limbs, sample_rate, 2)
@@ -570,9 +563,7 @@ def _positive_int(name: str, value: int, unit: str) -> int:
     try:
         number = operator.index(value)
     except TypeError as error:
-        raise TypeError(
-            f"{name} must be a Python int ({unit}) known before tracing, got {value!r}"
-        ) from error
+        raise TypeError(f"{name} must be a Python int ({unit}) known before tracing, got {value!r}") from error
     if not 0 < number < 2**32:
         raise ValueError(f"{name} must be between 1 and 2**32 - 1 ({unit}), got {number}")
     return number

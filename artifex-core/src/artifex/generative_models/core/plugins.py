@@ -6,7 +6,6 @@ that declare kinds and commands) are imported each in its own try, so that one t
 
 from __future__ import annotations
 
-import configparser
 import importlib
 import importlib.metadata
 import os
@@ -14,6 +13,7 @@ import re
 import threading
 import warnings
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import attrs
@@ -336,35 +336,85 @@ def _read(
     distribution: importlib.metadata.Distribution,
 ) -> tuple[str, str, list[tuple[str, str, str]]] | None:
     """Return name, version and entry points, or None for a distribution that has nothing for artifex."""
-    text = distribution.read_text("entry_points.txt")
+    text = _text(distribution, "entry_points.txt")
     if text is None or PROJECT not in text:
         return None
-    parser = configparser.ConfigParser(delimiters=("=",), interpolation=None, default_section="")
-    parser.optionxform = str  # type: ignore[assignment,method-assign]
-    parser.read_string("\n".join(map(str.strip, text.splitlines())))
-    ours = [
-        section for section in parser.sections() if section == PROJECT or section.startswith(f"{PROJECT}.")
+    entries = [
+        (section, name, value)
+        for section, found in _sections(text).items()
+        if section == PROJECT or section.startswith(f"{PROJECT}.")
+        for name, value in found.items()
     ]
-    entries = [(section, name, value) for section in ours for name, value in parser.items(section)]
     for section, name, value in entries:
-        if "@" in name or not re.fullmatch(r"[\w.]+\s*(:\s*[\w.]+\s*)?(\[.*\]\s*)?", value):
+        if "@" in name or not _PLACE.fullmatch(value):
             raise ValueError(
                 f"entry point {name} = {value!r} of {section} is not name = package.module:object"
             )
     return (*_identity(distribution), entries) if entries else None
 
 
+_PLACE = re.compile(r"[\w.]+\s*(:\s*[\w.]+\s*)?(\[.*\]\s*)?")
+
+
+def _sections(text: str) -> dict[str, dict[str, str]]:
+    """Return names and values by section.
+
+    What is plain is read here, as ``configparser`` would in three times the time; it is left to that to judge
+    a file with a line that is not.
+    """
+    sections: dict[str, dict[str, str]] = {}
+    section: dict[str, str] | None = None
+    for each in text.splitlines():
+        line = each.strip()
+        if not line or line[0] in "#;":
+            continue
+        if line[0] == "[" and line[-1] == "]" and line[1:-1] not in sections:
+            section = sections[line[1:-1]] = {}
+            continue
+        name, equals, value = line.partition("=")
+        name = name.rstrip()
+        if section is None or line[0] == "[" or not (equals and name) or name in section:
+            return _parsed(text)
+        section[name] = value.lstrip()
+    return sections
+
+
+def _parsed(text: str) -> dict[str, dict[str, str]]:
+    import configparser
+
+    parser = configparser.ConfigParser(delimiters=("=",), interpolation=None, default_section="")
+    parser.optionxform = str  # type: ignore[assignment,method-assign]
+    parser.read_string("\n".join(map(str.strip, text.splitlines())))
+    return {section: dict(parser.items(section)) for section in parser.sections()}
+
+
+def _text(distribution: importlib.metadata.Distribution, name: str) -> str | None:
+    """Return a file of the metadata: straight from its folder where there is one, which takes half the time."""
+    folder = getattr(distribution, "_path", None)
+    if not isinstance(folder, Path):
+        return distribution.read_text(name)
+    try:
+        with open(f"{folder}{os.sep}{name}", encoding="utf-8") as file:
+            return file.read()
+    except (FileNotFoundError, NotADirectoryError, IsADirectoryError, PermissionError):
+        return None
+
+
 def _identity(distribution: importlib.metadata.Distribution) -> tuple[str, str]:
     """Return name and version from the head of the metadata: parsing the whole costs ten times as much."""
-    fields: dict[str, str] = {}
-    for line in (distribution.read_text("METADATA") or distribution.read_text("PKG-INFO") or "").splitlines():
+    name = version = ""
+    for line in (_text(distribution, "METADATA") or _text(distribution, "PKG-INFO") or "").split("\n"):
         field, colon, value = line.partition(":")
-        if not colon:
+        if not colon or (name and version):
             break
-        fields.setdefault(field.lower(), value.strip())
-    if not fields.get("name"):
+        field = field.lower()
+        if field == "name":
+            name = name or value.strip()
+        elif field == "version":
+            version = version or value.strip()
+    if not name:
         raise ValueError("the metadata has no name")
-    return normalized(fields["name"]), fields.get("version", "")
+    return normalized(name), version
 
 
 def _called(distribution: importlib.metadata.Distribution) -> str:

@@ -5,11 +5,11 @@ from __future__ import annotations
 import inspect
 import threading
 from collections.abc import Iterator, Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any, Generic, Literal, TypeVar, overload
 
 import attrs
 
-from artifex.generative_models.core import plugins
+from artifex.generative_models.core import pins, plugins
 from artifex.generative_models.core.errors import (
     BrokenComponentError,
     ConflictingComponentError,
@@ -18,8 +18,32 @@ from artifex.generative_models.core.errors import (
 )
 from artifex.generative_models.core.plugins import IN_PROCESS, Claim, Kind
 
+if TYPE_CHECKING:
+    from artifex.generative_models.core.configuration import Configuration
+    from artifex.generative_models.core.protocols import AudioType, Augmentation, Metric, Representation, Window
+    from artifex.generative_models.extensions.base import ModelExtension
+    from artifex.generative_models.modalities.base import BaseDataset, Modality
 
-class Registry(Mapping[str, Any]):
+
+C = TypeVar("C")
+
+
+@attrs.frozen(kw_only=True)
+class Choice:
+    """Which claim a name stands for.
+
+    Args:
+        claim: The claim.
+        reason: Why it is that one: the only claim, named, pinned by a file, or registered in this process.
+        others: The claims that were passed over.
+    """
+
+    claim: Claim
+    reason: str
+    others: tuple[Claim, ...]
+
+
+class Registry(Mapping[str, C], Generic[C]):
     """The components of one kind, by name.
 
     Listing, ``in`` and ``claims`` read metadata alone. A name may carry the distribution that is meant,
@@ -38,8 +62,8 @@ class Registry(Mapping[str, Any]):
     def __init__(self, kind: str) -> None:
         self._name = kind
         self._lock = threading.RLock()
-        self._own: dict[str, Any] = {}
-        self._loaded: dict[Claim, Any] = {}
+        self._own: dict[str, C] = {}
+        self._loaded: dict[Claim, C] = {}
         self._failed: dict[Claim, BaseException] = {}
 
     def __eq__(self, other: object) -> bool:
@@ -68,12 +92,86 @@ class Registry(Mapping[str, Any]):
             ()
         """
         plain, at, distribution = name.partition("@")
-        if plain in self._own and not at:
-            return (Claim(kind=self._name, name=plain, distribution=IN_PROCESS, value=plain),)
-        installed = plugins.scan().groups.get(self.kind.group, {}).get(plain, [])
+        if not at:
+            return self._in_process(plain) or self._installed(plain)
         wanted = plugins.normalized(distribution)
-        found = [attrs.evolve(c, kind=self._name) for c in installed if not at or c.distribution == wanted]
+        return tuple(claim for claim in self._installed(plain) if claim.distribution == wanted)
+
+    def choice(self, name: str) -> Choice:
+        """Say which claim a name stands for, and why; import nothing.
+
+        What was registered in this process comes first, then the distribution that is written out
+        (``name@distribution``), then the one that the project's ``artifex.toml`` pins, then the only one.
+
+        Args:
+            name: A component's name, with or without ``@distribution``.
+
+        Returns:
+            The claim, the reason, and the claims that were passed over.
+
+        Raises:
+            UnknownComponentError: When nobody provides the name, or not the distribution that is pinned.
+            ConflictingComponentError: When several distributions provide it and nothing says which is meant.
+            OSError: When the file that ``ARTIFEX_CONFIG`` names cannot be read.
+            ValueError: When the project's file is malformed.
+
+        Example:
+            >>> class Grayscale:
+            ...     def __init__(self, config=None, *, rngs): ...
+            >>> registry("modality").register("grayscale", Grayscale)
+            >>> registry("modality").choice("grayscale").reason
+            'registered in this process'
+            >>> registry("modality").unregister("grayscale")
+        """
+        plain, at, _ = name.partition("@")
+        claims = self.claims(name)
+        if not claims:
+            raise UnknownComponentError(self._unknown(name))
+        if at:
+            claim, reason = claims[0], "named"
+        elif claims[0].distribution == IN_PROCESS:
+            claim, reason = claims[0], "registered in this process"
+        else:
+            claim, reason = self._pinned(claims) or self._only(claims)
+        others = tuple(each for each in self._in_process(plain) + self._installed(plain) if each != claim)
+        return Choice(claim=claim, reason=reason, others=others)
+
+    def _in_process(self, name: str) -> tuple[Claim, ...]:
+        own = Claim(kind=self._name, name=name, distribution=IN_PROCESS, value=name)
+        return (own,) if name in self._own else ()
+
+    def _installed(self, name: str) -> tuple[Claim, ...]:
+        # Written out, since attrs.evolve takes ten times as long.
+        found = [
+            Claim(
+                kind=self._name, name=c.name, distribution=c.distribution, value=c.value, version=c.version
+            )
+            for c in plugins.scan().groups.get(self.kind.group, {}).get(name, ())
+        ]
         return tuple(sorted(found, key=lambda c: (c.distribution, c.value)))
+
+    def _pinned(self, claims: tuple[Claim, ...]) -> tuple[Claim, str] | None:
+        found, name = pins.in_effect(), claims[0].name
+        wanted = found.chosen.get((self._name, name))
+        if wanted is None:
+            return None
+        for claim in claims:
+            if claim.distribution == wanted:
+                return claim, f"pinned by {found.path}"
+        raise UnknownComponentError(
+            f"{found.place(self._name, name)}: {self._name} {name!r} is pinned to {wanted}, which does not "
+            f"provide it.{suggest(wanted, [c.distribution for c in claims])} It is provided by "
+            f"{_who(claims)}{_left_out()}"
+        )
+
+    def _only(self, claims: tuple[Claim, ...]) -> tuple[Claim, str]:
+        if len(claims) > 1:
+            ways = " or ".join(repr(f"{c.name}@{c.distribution}") for c in claims)
+            raise ConflictingComponentError(
+                f"{self._name} {claims[0].name!r} is claimed by {_who(claims)}; say which is meant: {ways}, "
+                f"or pin one in {pins.FILE}"
+            )
+        return claims[0], "the only claim"
 
     def register(self, name: str, component: Any, *, replace: bool = False) -> None:
         """Add a component in this process.
@@ -124,22 +222,15 @@ class Registry(Mapping[str, Any]):
                 raise UnknownComponentError(f"no {self._name} {name!r} was registered in this process")
             del self._own[name]
 
-    def __getitem__(self, name: str) -> Any:
+    def __getitem__(self, name: str) -> C:
         if not isinstance(name, str):
             raise TypeError(f"a {self._name} is asked for by its name, a string, got {name!r}")
         with self._lock:
             if name in self._own:
                 return self._own[name]
-        claims = self.claims(name)
-        if not claims:
-            raise UnknownComponentError(self._unknown(name))
-        first, *others = claims
-        if others:
-            ways = " or ".join(repr(f"{c.name}@{c.distribution}") for c in claims)
-            raise ConflictingComponentError(
-                f"{self._name} {name!r} is claimed by {_who(claims)}; say which is meant: {ways}"
-            )
-        return self._load(first)
+        claim = self.choice(name).claim
+        # Another thread may have registered it since the look above.
+        return self[name] if claim.distribution == IN_PROCESS else self._load(claim)
 
     def __iter__(self) -> Iterator[str]:
         return iter(sorted({*self._own, *plugins.scan().groups.get(self.kind.group, {})}))
@@ -175,7 +266,7 @@ class Registry(Mapping[str, Any]):
             self._loaded.clear()
             self._failed.clear()
 
-    def _load(self, claim: Claim) -> Any:
+    def _load(self, claim: Claim) -> C:
         with self._lock:
             if claim in self._loaded:
                 return self._loaded[claim]
@@ -229,7 +320,27 @@ def kinds() -> dict[str, Kind]:
     return {name: owners[0][1] for name, owners in sorted(plugins.scan().kinds.items()) if len(owners) == 1}
 
 
-def registry(kind: str) -> Registry:
+@overload
+def registry(kind: Literal["audio_type"]) -> Registry[AudioType]: ...
+@overload
+def registry(kind: Literal["augmentation"]) -> Registry[Augmentation]: ...
+@overload
+def registry(kind: Literal["metric"]) -> Registry[Metric]: ...
+@overload
+def registry(kind: Literal["window"]) -> Registry[Window]: ...
+@overload
+def registry(kind: Literal["representation"]) -> Registry[type[Representation]]: ...
+@overload
+def registry(kind: Literal["dataset"]) -> Registry[type[BaseDataset]]: ...
+@overload
+def registry(kind: Literal["modality"]) -> Registry[type[Modality]]: ...
+@overload
+def registry(kind: Literal["extension"]) -> Registry[type[ModelExtension]]: ...
+@overload
+def registry(kind: Literal["preset"]) -> Registry[Configuration]: ...
+@overload
+def registry(kind: str) -> Registry[Any]: ...
+def registry(kind: str) -> Registry[Any]:
     """Return the registry of a kind: one object for all who ask.
 
     Args:
@@ -356,7 +467,7 @@ def signature_of(component: Any) -> inspect.Signature:
     return inspect.signature(component)
 
 
-_registries: dict[str, Registry] = {}
+_registries: dict[str, Registry[Any]] = {}
 _lock = threading.Lock()
 
 

@@ -327,7 +327,8 @@ class _Trial:
         """All examples as one batch, each row with its own key."""
         rows = list(self.subject.examples(self.length).values())
         count = max(len(rows), 4)
-        examples = () if rows[0] is None else (np.stack([rows[i % len(rows)] for i in range(count)]),)
+        given = [row for row in rows if row is not None]
+        examples = (np.stack([given[i % len(given)] for i in range(count)]),) if given else ()
         return (*examples, *((jax.random.split(jax.random.key(seed), count),) if self.subject.keyed else ()))
 
     @functools.cached_property
@@ -356,7 +357,9 @@ def _documented(kind: str, component: Any) -> None:
 
 def _no_array_at_import(component: Any) -> None:
     module = sys.modules.get(getattr(inspect.unwrap(getattr(component, "func", component)), "__module__", ""), None)
-    for name, value in vars(module).items() if module is not None else ():
+    if module is None:
+        return
+    for name, value in vars(module).items():
         if any(isinstance(leaf, jax.Array) for leaf in jax.tree.leaves(value, is_leaf=lambda v: v is None)):
             raise Broken(f"{module.__name__}.{name} is an array made at import", cause="make it where it is used")
 
@@ -387,10 +390,10 @@ def _dtype(trial: _Trial) -> None:
 
 def _pure(trial: _Trial) -> None:
     for name, example in trial.subject.examples(trial.length).items():
-        given = None if example is None else example.copy()
-        again = _numpy(trial.run(*(() if given is None else (given,)), *trial.arguments(None)))
+        given = () if example is None else (example.copy(),)
+        again = _numpy(trial.run(*given, *trial.arguments(None)))
         described = _described(name, example, trial.length)
-        if given is not None and not np.array_equal(given, example, equal_nan=True):
+        if not _same(given, () if example is None else (example,)):
             raise Broken("changes its input in place", described, "an assignment into the argument")
         if not _same(again, trial.outputs[name]):
             raise Broken("gives another result the second time", described, "state outside the arguments")
@@ -547,7 +550,7 @@ def _one_compile(trial: _Trial) -> None:
     trial.run(*trial.arguments(example))
     compiles = 0
 
-    def count(event: str, duration: float, **more: Any) -> None:
+    def count(event: str, duration_secs: float, **more: Any) -> None:
         nonlocal compiles
         compiles += event.endswith("backend_compile_duration")
 
@@ -605,7 +608,7 @@ def _placed(trial: _Trial) -> Iterator[None]:
     except Broken as broken:
         line = ""
         program = jax.make_jaxpr(trial.batched)(*trial.batch())
-        for text in program.pretty_print(source_info=True).splitlines():  # type: ignore[no-untyped-call]
+        for text in program.pretty_print(source_info=True).splitlines():
             said = re.search(r"# (\S.*):(\d+):\d+ \(", text)  # none inside of what jax itself defines
             line = f"{Path(said[1]).name}:{said[2]}" if said else line
             if _MIXING.search(text):

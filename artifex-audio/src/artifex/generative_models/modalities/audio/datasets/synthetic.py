@@ -163,7 +163,7 @@ class SyntheticAudioDataset(BaseDataset):
 
     def _render_type(self, generator: Any, places: np.ndarray) -> jax.Array:
         padded = np.resize(places, _padded_size(len(places))).astype(np.uint32)
-        audio = _render(
+        audio: jax.Array = _render(
             self._key,
             padded,
             generator=generator,

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import numbers
 from typing import Any
 
 
@@ -22,7 +21,7 @@ def check_band(f_min: Any, f_max: Any, sample_rate: int) -> None:
         Traceback (most recent call last):
         ValueError: frequencies go from f_min to f_max within 0 to 500.0 Hz, half the sample rate of 1000 Hz, got f_min=200.0, f_max=800.0
     """
-    if not (isinstance(f_min, numbers.Real) and isinstance(f_max, numbers.Real)):
+    if not (isinstance(f_min, int | float) and isinstance(f_max, int | float)):
         return
     if not 0 <= f_min <= f_max <= sample_rate / 2:
         raise ValueError(

@@ -166,9 +166,7 @@ class SpectralAnalysis(ModelExtension):
         found: dict[str, jax.Array] = analyse(audio, self.config, _features_of)
         return found
 
-    def mel_to_audio(
-        self, mel: ArrayLike, *, length: int, n_iter: int = 32, key: jax.Array | None = None
-    ) -> jax.Array:
+    def mel_to_audio(self, mel: ArrayLike, *, length: int, n_iter: int = 32, key: jax.Array | None = None) -> jax.Array:
         """Return waveforms (..., length) of powers in mel bands; see ``inversion.mel_to_audio``."""
         return mel_to_audio(mel, self.config, length=length, n_iter=n_iter, key=key)
 

@@ -55,9 +55,9 @@ def mfcc(audio: ArrayLike, config: SpectralConfig, *, n_mfcc: int = 13) -> jax.A
 @lru_cache(maxsize=64)
 def dct_table(n_out: int, n_in: int) -> NDArray[np.float64]:
     """Return the first rows of the orthonormal DCT-II, (n_out, n_in) float64, not writeable."""
-    table: NDArray[np.float64] = np.cos(
-        np.pi / n_in * np.arange(n_out)[:, None] * (np.arange(n_in) + 0.5)
-    ) * np.sqrt(2 / n_in)
+    table: NDArray[np.float64] = np.cos(np.pi / n_in * np.arange(n_out)[:, None] * (np.arange(n_in) + 0.5)) * np.sqrt(
+        2 / n_in
+    )
     table[0] *= np.sqrt(0.5)
     table.flags.writeable = False
     return table

@@ -90,32 +90,20 @@ class SpectralConfig(Configuration):
 
     sample_rate: int = attrs.field(default=22050, validator=field_check(check_integer, minimum=1, unit="Hz"))
     n_fft: int = attrs.field(default=2048, validator=field_check(check_integer, minimum=2, unit="samples"))
-    hop_length: int | None = attrs.field(
-        default=None, validator=_optional(check_integer, minimum=1, unit="samples")
-    )
-    win_length: int | None = attrs.field(
-        default=None, validator=_optional(check_integer, minimum=1, unit="samples")
-    )
+    hop_length: int | None = attrs.field(default=None, validator=_optional(check_integer, minimum=1, unit="samples"))
+    win_length: int | None = attrs.field(default=None, validator=_optional(check_integer, minimum=1, unit="samples"))
     window_type: Any = attrs.field(default="hann", converter=_window_spec)
     center: bool = attrs.field(default=True, validator=field_check(check_flag))
     pad_mode: str = attrs.field(default="constant", validator=field_check(check_choice, choices=PAD_MODES))
     n_mels: int = attrs.field(default=128, validator=field_check(check_integer, minimum=1))
     f_min: float = attrs.field(default=0.0, validator=field_check(check_number, minimum=0.0, unit="Hz"))
     f_max: float | None = attrs.field(default=None, validator=_optional(check_number, above=0.0, unit="Hz"))
-    mel_scale: str = attrs.field(
-        default="slaney", validator=field_check(check_choice, choices=tuple(MEL_SCALES))
-    )
-    mel_norm: str | None = attrs.field(
-        default="slaney", validator=field_check(check_choice, choices=MEL_NORMS)
-    )
+    mel_scale: str = attrs.field(default="slaney", validator=field_check(check_choice, choices=tuple(MEL_SCALES)))
+    mel_norm: str | None = attrs.field(default="slaney", validator=field_check(check_choice, choices=MEL_NORMS))
     ref: float = attrs.field(default=1.0, validator=field_check(check_number, above=0.0))
     amin: float = attrs.field(default=1e-10, validator=field_check(check_number, above=0.0))
-    top_db: float | None = attrs.field(
-        default=80.0, validator=_optional(check_number, minimum=0.0, unit="dB")
-    )
-    rolloff_share: float = attrs.field(
-        default=0.85, validator=field_check(check_number, above=0.0, maximum=1.0)
-    )
+    top_db: float | None = attrs.field(default=80.0, validator=_optional(check_number, minimum=0.0, unit="dB"))
+    rolloff_share: float = attrs.field(default=0.85, validator=field_check(check_number, above=0.0, maximum=1.0))
 
     def __attrs_post_init__(self) -> None:
         """Check what depends on several fields at once."""
@@ -219,9 +207,7 @@ class SpectralConfig(Configuration):
                 f"{self.n_fft}; lower n_mels to at most {self.n_freq} or raise n_fft to at least "
                 f"{2 * self.n_mels - 2}"
             )
-        _warn_of_empty_filters(
-            self.sample_rate, self.n_fft, self.n_mels, self.f_min, self.f_top, self.mel_scale
-        )
+        _warn_of_empty_filters(self.sample_rate, self.n_fft, self.n_mels, self.f_min, self.f_top, self.mel_scale)
 
 
 @cache

@@ -141,9 +141,7 @@ def istft(spectrum: ArrayLike, config: SpectralConfig, *, length: int) -> jax.Ar
     """
     spectrum = jnp.asarray(spectrum)
     if not jnp.issubdtype(spectrum.dtype, np.complexfloating):
-        raise TypeError(
-            f"istft takes a complex spectrum, got {spectrum.dtype}; for magnitudes there is griffin_lim"
-        )
+        raise TypeError(f"istft takes a complex spectrum, got {spectrum.dtype}; for magnitudes there is griffin_lim")
     check_spectrum("spectrum", spectrum, config.n_freq, "n_fft // 2 + 1")
     check_invertible(config)
     check_integer("length", length, minimum=1, unit="samples")
@@ -291,9 +289,7 @@ def time_stretch(audio: ArrayLike, rate: ArrayLike, config: SpectralConfig, *, l
     return stretched
 
 
-def analyse(
-    audio: ArrayLike, config: SpectralConfig, measure: Callable[..., _Measured], *options: Any
-) -> _Measured:
+def analyse(audio: ArrayLike, config: SpectralConfig, measure: Callable[..., _Measured], *options: Any) -> _Measured:
     """Measure something on the spectra of audio: the one way from waveforms to features.
 
     Args:
@@ -327,9 +323,7 @@ def spectra_of(audio: jax.Array, config: SpectralConfig) -> jax.Array:
     return jnp.fft.rfft(_windowed_frames(audio, config))
 
 
-def audio_of(
-    spectra: jax.Array, config: SpectralConfig, length: int, n_valid: jax.Array | None = None
-) -> jax.Array:
+def audio_of(spectra: jax.Array, config: SpectralConfig, length: int, n_valid: jax.Array | None = None) -> jax.Array:
     """Return the audio (..., length) of spectra (..., n_frames, n_freq).
 
     ``n_valid`` says how many frames there are in truth, the others being zero; it is a scalar.
@@ -339,15 +333,11 @@ def audio_of(
     frames = jnp.fft.irfft(spectra, n=config.n_fft)
     audio = _overlap_add(frames * window.astype(frames.dtype), config.hop)
     if n_valid is None:
-        inverse = _inverse_envelope(
-            config.window_type, config.win, config.n_fft, config.hop, n_frames, frames.dtype
-        )
+        inverse = _inverse_envelope(config.window_type, config.win, config.n_fft, config.hop, n_frames, frames.dtype)
     else:
         squares = jnp.asarray(window**2, frames.dtype) * (jnp.arange(n_frames) < n_valid)[:, None]
         envelope = _overlap_add(squares, config.hop)
-        least = (
-            _LEAST_OVERLAP * _steady_envelope(config.window_type, config.win, config.n_fft, config.hop).max()
-        )
+        least = _LEAST_OVERLAP * _steady_envelope(config.window_type, config.win, config.n_fft, config.hop).max()
         inverse = jnp.where(envelope > least, 1 / jnp.where(envelope > least, envelope, 1), 0)
     start = config.padding
     kept = (audio * inverse)[..., start : start + length]
@@ -362,9 +352,7 @@ def power_of(spectra: jax.Array) -> jax.Array:
 def decibels(power: jax.Array, ref: ArrayLike, amin: ArrayLike, top_db: float | None) -> jax.Array:
     """Return levels of powers (..., freq, time) in a working dtype, as ``power_to_db`` does."""
     amin = jnp.asarray(amin, power.dtype)
-    level = 10 * jnp.log10(jnp.maximum(power, amin)) - 10 * jnp.log10(
-        jnp.maximum(jnp.asarray(ref, power.dtype), amin)
-    )
+    level = 10 * jnp.log10(jnp.maximum(power, amin)) - 10 * jnp.log10(jnp.maximum(jnp.asarray(ref, power.dtype), amin))
     if top_db is None:
         return level
     loudest = level.max(axis=tuple(range(-min(2, level.ndim), 0)), keepdims=True)
@@ -396,20 +384,15 @@ def batch_local(function: Callable[..., Any], first: jax.Array, *others: jax.Arr
     """
     sharding = jax.typeof(first).sharding
     lead = sharding.spec[: first.ndim - core]
-    names = {
-        name
-        for entry in lead
-        if entry is not None
-        for name in (entry if isinstance(entry, tuple) else (entry,))
-    }
+    names = {name for entry in lead if entry is not None for name in (entry if isinstance(entry, tuple) else (entry,))}
     if not names or any(sharding.spec[first.ndim - core :]):
         return function(first, *others)
-    spec = P(*lead)  # type: ignore[no-untyped-call]
+    spec = P(*lead)
     placed = NamedSharding(sharding.mesh, spec)
     mapped = jax.shard_map(
         function, mesh=sharding.mesh, in_specs=(spec,) * (1 + len(others)), out_specs=spec, axis_names=names
     )
-    return mapped(first, *(jax.reshard(other, placed) for other in others))  # type: ignore[no-untyped-call]
+    return mapped(first, *(jax.reshard(other, placed) for other in others))
 
 
 def check_audio(audio: ArrayLike, config: SpectralConfig) -> jax.Array:
@@ -471,9 +454,7 @@ def padded_window(config: SpectralConfig) -> NDArray[np.float64]:
 def _envelope(window: Any, win_length: int, n_fft: int, hop: int, n_frames: int) -> NDArray[np.float64]:
     """The squared windows of some frames, added up: (n_frames - 1 + ceil(n_fft / hop), hop) blocks."""
     n_blocks = -(-n_fft // hop)
-    pieces = np.pad(_padded(window, win_length, n_fft) ** 2, (0, n_blocks * hop - n_fft)).reshape(
-        n_blocks, hop
-    )
+    pieces = np.pad(_padded(window, win_length, n_fft) ** 2, (0, n_blocks * hop - n_fft)).reshape(n_blocks, hop)
     total = np.zeros((n_frames - 1 + n_blocks, hop))
     for block, piece in enumerate(pieces):
         total[block : block + n_frames] += piece
@@ -496,9 +477,7 @@ def _inverse_envelope(
     least = _LEAST_OVERLAP * _steady_envelope(window, win_length, n_fft, hop).max()
     inverse = np.where(few > least, 1 / np.where(few > least, few, 1), 0)
     middle = n_blocks - 1
-    repeated = jnp.broadcast_to(
-        jnp.asarray(inverse[middle], dtype), (n_frames - 1 + n_blocks - len(few), hop)
-    )
+    repeated = jnp.broadcast_to(jnp.asarray(inverse[middle], dtype), (n_frames - 1 + n_blocks - len(few), hop))
     return jnp.concatenate(
         [jnp.asarray(inverse[: middle + 1], dtype), repeated, jnp.asarray(inverse[middle + 1 :], dtype)]
     ).reshape(-1)
@@ -537,8 +516,7 @@ def _overlap_add(frames: jax.Array, hop: int) -> jax.Array:
     blocks = jnp.pad(frames, [*batch, (0, 0), (0, n_blocks * hop - n_fft)])
     blocks = blocks.reshape(*frames.shape[:-1], n_blocks, hop)
     total = sum(
-        jnp.pad(blocks[..., block, :], [*batch, (block, n_blocks - 1 - block), (0, 0)])
-        for block in range(n_blocks)
+        jnp.pad(blocks[..., block, :], [*batch, (block, n_blocks - 1 - block), (0, 0)]) for block in range(n_blocks)
     )
     return jnp.asarray(total).reshape(*frames.shape[:-2], -1)
 
@@ -556,9 +534,7 @@ def _power_of(spectra: jax.Array, config: SpectralConfig) -> jax.Array:
 
 
 @partial(jax.jit, static_argnums=(1, 2, 3))
-def _analyse(
-    audio: jax.Array, config: SpectralConfig, measure: Callable[..., Any], options: tuple[Any, ...]
-) -> Any:
+def _analyse(audio: jax.Array, config: SpectralConfig, measure: Callable[..., Any], options: tuple[Any, ...]) -> Any:
     working = numerics.working_dtype(audio.dtype)
 
     def local(audio: jax.Array) -> Any:
@@ -580,9 +556,7 @@ def _power_to_db(power: jax.Array, ref: ArrayLike, amin: ArrayLike, top_db: floa
 
 
 @partial(jax.jit, static_argnums=(3,))
-def _amplitude_to_db(
-    amplitude: jax.Array, ref: ArrayLike, amin: ArrayLike, top_db: float | None
-) -> jax.Array:
+def _amplitude_to_db(amplitude: jax.Array, ref: ArrayLike, amin: ArrayLike, top_db: float | None) -> jax.Array:
     working = numerics.working_dtype(amplitude.dtype)
     power = jnp.square(amplitude.astype(working))
     return decibels(power, jnp.square(ref), jnp.square(amin), top_db).astype(amplitude.dtype)
