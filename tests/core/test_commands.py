@@ -163,6 +163,9 @@ Example
 Where
   gadget_parts:double
   {doubles.folder / "gadget_parts.py"}:2
+
+Claim
+  first-dist 1.5  the only claim
 """
     )
 

@@ -91,7 +91,8 @@ def show(
         _say(body, indent=2)
     places = [claim.value] if claim.distribution != IN_PROCESS else []
     _listing("Where", [(place,) for place in (*places, *_source(documented))])
-    _listing("Claim", [(_from(claim), choice.reason), *((_from(c), "passed over") for c in choice.others)])
+    told = {claim: choice.reason, **dict.fromkeys(choice.others, "passed over")}
+    _listing("Claim", [(f"{c.distribution} {c.version}".rstrip(), why) for c, why in told.items()])
 
 
 def doctor() -> None:
@@ -173,7 +174,8 @@ def _note(claim: Claim, claims: tuple[Claim, ...]) -> str:
         return f"pinned by {chosen.path}"
     if wanted is not None and all(wanted != each.distribution for each in claims):
         return f"pinned to {wanted}, which does not provide it: see {chosen.path}"
-    return f"clash: write {claim.name}@{claim.distribution}" * (len(claims) > 1 and wanted is None)
+    state = "clash" if wanted is None else "passed over"
+    return f"{state}: write {claim.name}@{claim.distribution}" if len(claims) > 1 else ""
 
 
 def _as_json(found: Registry[Any]) -> dict[str, Any]:

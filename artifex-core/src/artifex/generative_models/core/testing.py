@@ -332,6 +332,22 @@ class _Trial:
         return (*examples, *((jax.random.split(jax.random.key(seed), count),) if self.subject.keyed else ()))
 
     @functools.cached_property
+    def slack(self) -> float:
+        """How far two right programs may differ beyond rounding: what a last-digit change of the input does.
+
+        Next to nothing for most; much for an iteration without a unique answer, such as Griffin and Lim's.
+        """
+        draws = np.random.default_rng(0)
+        change = 0.0
+        for name, example in self.subject.examples(self.length).items():
+            if example is None:
+                continue
+            nudged = (example * (1 + 1e-6 * draws.standard_normal(example.shape))).astype(example.dtype)
+            moved = _numpy(self.run(*self.arguments(nudged)))
+            change = max(change, _gap(moved, self.outputs[name]))
+        return 4 * change if np.isfinite(change) else 0.0
+
+    @functools.cached_property
     def batched(self) -> Any:
         """The function over a batch, compiled once for the rules that need it."""
         return jax.jit(self.run if self.subject.batched else jax.vmap(self.run))
@@ -417,7 +433,8 @@ def _jit(trial: _Trial) -> None:
     for name, example in trial.subject.examples(trial.length).items():
         with _on(name, example):
             output = _numpy(compiled(*trial.arguments(example)))
-        _expect_close(output, trial.outputs[name], "jit gives another value than eager", name, example)
+        described = _described(name, example, trial.length)
+        _expect_close(trial, output, trial.outputs[name], "jit gives another value than eager", described)
 
 
 def _vmap(trial: _Trial) -> None:
@@ -428,7 +445,7 @@ def _vmap(trial: _Trial) -> None:
         rows = jax.tree.map(lambda leaf, row=row: leaf[row], trial.batch_output)
         what = "a batch gives another value than its rows one by one"
         with _placed(trial):
-            _expect_close(rows, one, what, names[row % len(names)], None, "the batch axis is mixed into the result")
+            _expect_close(trial, rows, one, what, names[row % len(names)], "the batch axis is mixed into the result")
 
 
 def _rows(trial: _Trial) -> None:
@@ -503,7 +520,8 @@ def _halves(trial: _Trial) -> None:
                 raise Broken(f"gives {ours.dtype} for {half.dtype}, expected {listed}", described)
             rounded = np.asarray(jnp.asarray(exact, ours.dtype), np.float32)
             step = float(jnp.finfo(dtype).eps) * max(float(np.abs(rounded).max(initial=0)), 1e-30)
-            if not np.allclose(np.asarray(ours, np.float32), rounded, atol=2 * step, rtol=0):
+            values = np.asarray(ours, np.float32)
+            if not any(np.allclose(values, rounded, atol=2 * step + slack, rtol=0) for slack in (0.0, trial.slack)):
                 raise Broken(f"loses precision with {half.dtype}", described, "computed in half precision, not float32")
 
 
@@ -532,9 +550,8 @@ def _sharded(trial: _Trial) -> None:
         if jax.__version_info__ < (0, 11) and re.search(r"\bfft\(", program):
             raise Skipped(f"JAX {jax.__version__} gathers every sharded FFT under vmap (jax#15680), newer ones do not")
         raise Broken("gathers the whole batch on every device", cause="an operation that mixes or orders rows")
-    _expect_close(
-        _numpy(compiled(*arguments)), trial.batch_output, "a sharded batch gives another value", "all signals", None
-    )
+    output = _numpy(compiled(*arguments))
+    _expect_close(trial, output, trial.batch_output, "a sharded batch gives another value", "all signals")
 
 
 def _compiled_on_two(trial: _Trial, axis: jax.sharding.AxisType) -> tuple[Any, list[jax.Array]]:
@@ -646,21 +663,29 @@ def _same(a: Any, b: Any) -> bool:
     return jax.tree.all(jax.tree.map(lambda x, y: np.array_equal(x, y, equal_nan=True), a, b))
 
 
-def _close(a: Any, b: Any) -> bool:
+def _close(a: Any, b: Any, slack: float = 0.0) -> bool:
     def close(x: np.ndarray, y: np.ndarray) -> bool:
         scale = np.abs(y[np.isfinite(y)]).max(initial=0)
-        return x.shape == y.shape and np.allclose(x, y, rtol=1e-4, atol=1e-5 * scale + 1e-30, equal_nan=True)
+        atol = 1e-5 * scale + slack + 1e-30
+        return x.shape == y.shape and np.allclose(x, y, rtol=1e-4, atol=atol, equal_nan=True)
 
-    return jax.tree.all(jax.tree.map(close, a, b))
+    return bool(jax.tree.all(jax.tree.map(close, a, b)))
 
 
-def _expect_close(ours: Any, expected: Any, what: str, name: str, example: np.ndarray | None, cause: str = "") -> None:
-    if not _close(ours, expected):
-        gap = max(
+def _gap(a: Any, b: Any) -> float:
+    """Return the greatest difference between two trees of arrays."""
+    return max(
+        (
             float(np.abs(x.astype(np.complex128) - y).max(initial=0)) if x.shape == y.shape else np.inf
-            for x, y in zip(jax.tree.leaves(ours), jax.tree.leaves(expected), strict=True)
-        )
-        raise Broken(f"{what}, by up to {gap:.3g}", _described(name, example) or name, cause)
+            for x, y in zip(jax.tree.leaves(a), jax.tree.leaves(b), strict=True)
+        ),
+        default=0.0,
+    )
+
+
+def _expect_close(trial: _Trial, ours: Any, expected: Any, what: str, described: str, cause: str = "") -> None:
+    if not _close(ours, expected) and not _close(ours, expected, trial.slack):
+        raise Broken(f"{what}, by up to {_gap(ours, expected):.3g}", described, cause)
 
 
 _CAUSES: tuple[tuple[type[Exception], str], ...] = (

@@ -77,7 +77,7 @@ def griffin_lim(
     check_spectrum("magnitude", magnitude, config.n_freq, "n_fft // 2 + 1")
     _check_synthesis(config, magnitude.shape[-1], length, n_iter)
     check_number("momentum", momentum, minimum=0.0, maximum=1.0)
-    audio: jax.Array = _griffin_lim(magnitude, config, length, n_iter, momentum, key)
+    audio: jax.Array = _griffin_lim(magnitude, config, length, n_iter, float(momentum), key)
     return audio
 
 
@@ -144,7 +144,11 @@ def mel_to_audio(
     Reference:
         ``librosa.feature.inverse.mel_to_audio``.
     """
-    return griffin_lim(mel_to_magnitude(mel, config), config, length=length, n_iter=n_iter, key=key)
+    mel = jnp.asarray(mel)
+    check_real("mel_to_audio", mel)
+    # The magnitudes in between stay in the dtype of the computation.
+    magnitude = mel_to_magnitude(mel.astype(numerics.working_dtype(mel.dtype)), config)
+    return griffin_lim(magnitude, config, length=length, n_iter=n_iter, key=key).astype(mel.dtype)
 
 
 def _check_synthesis(config: SpectralConfig, n_frames: int, length: int, n_iter: int) -> None:
@@ -170,18 +174,18 @@ def _first_phases(key: jax.Array | None, shape: tuple[int, ...], dtype: np.dtype
     return lax.complex(numerics.cos2pi(cycles), numerics.sin2pi(cycles))
 
 
-@partial(jax.jit, static_argnums=(1, 2, 3))
+@partial(jax.jit, static_argnums=(1, 2, 3, 4))
 def _griffin_lim(
     magnitude: jax.Array,
     config: SpectralConfig,
     length: int,
     n_iter: int,
-    momentum: ArrayLike,
+    momentum: float,
     key: jax.Array | None,
 ) -> jax.Array:
     working = numerics.working_dtype(magnitude.dtype)
     n_frames = magnitude.shape[-1]
-    share = jnp.asarray(momentum, working) / (1 + jnp.asarray(momentum, working))
+    share = momentum / (1 + momentum)
 
     def local(magnitude: jax.Array, phases: jax.Array) -> jax.Array:
         target = magnitude.astype(working).swapaxes(-1, -2)
