@@ -36,9 +36,7 @@ def naive_chirp(f_start: jax.Array, f_end: jax.Array, *, n_time_steps: int) -> j
 
 
 def chirp(f_start: jax.Array, f_end: jax.Array, *, n_time_steps: int) -> jax.Array:
-    return numerics.sin2pi(
-        numerics.chirp_ramp(f_start, f_end, n_time_steps=n_time_steps, sample_rate=SAMPLE_RATE)
-    )
+    return numerics.sin2pi(numerics.chirp_ramp(f_start, f_end, n_time_steps=n_time_steps, sample_rate=SAMPLE_RATE))
 
 
 def contests(rows: int, length: int) -> dict[str, Contest]:

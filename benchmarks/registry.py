@@ -28,12 +28,12 @@ class Case(NamedTuple):
 
 
 LIST = "from artifex.generative_models.core import registry; names = list(registry('audio_type'))"
+EMPTY = "import typer; app = typer.Typer(); app.command()(lambda kind='': None); app()"
 CASES = {
     "bare interpreter": Case(("-c", "pass")),
-    "importlib.metadata.entry_points()": Case(
-        ("-c", "import importlib.metadata as m; found = m.entry_points()")
-    ),
+    "importlib.metadata.entry_points()": Case(("-c", "import importlib.metadata as m; found = m.entry_points()")),
     "list(registry('audio_type'))": Case(("-c", LIST)),
+    "typer, a command that does nothing": Case(("-c", EMPTY), crowded=False),
     "artifex list": Case(("-m", "artifex_cli", "list")),
     "list(registry('audio_type')), own only": Case(("-c", LIST), crowded=False),
     "artifex list, own only": Case(("-m", "artifex_cli", "list"), crowded=False),
@@ -83,9 +83,7 @@ def seconds(case: Case, folder: Path) -> float:
     path = os.pathsep.join(filter(None, (str(folder) if case.crowded else "", inherited)))
     environment = {**os.environ, "PYTHONPATH": path}
     begin = time.perf_counter()
-    subprocess.run(
-        [sys.executable, *case.arguments], env=environment, stdout=subprocess.DEVNULL, check=True
-    )
+    subprocess.run([sys.executable, *case.arguments], env=environment, stdout=subprocess.DEVNULL, check=True)
     return time.perf_counter() - begin
 
 

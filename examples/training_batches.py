@@ -11,7 +11,9 @@ CONFIG = AudioModalityConfig(representation="mel_spectrogram", sample_rate=16000
 
 def main() -> None:
     """Print the shapes of a few batches."""
-    dataset = create("dataset", "synthetic", config=CONFIG, audio_types=["sine", ("noise", {"amplitude": 0.1}), "chirp"])
+    dataset = create(
+        "dataset", "synthetic", config=CONFIG, audio_types=["sine", ("noise", {"amplitude": 0.1}), "chirp"]
+    )
     modality = AudioModality(config=CONFIG, rngs=nnx.Rngs(0))
     shift = create("augmentation", "time_shift", max_shift=800)
     gain = create("augmentation", "random_gain")

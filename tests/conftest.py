@@ -32,6 +32,7 @@ class Installed:
 def fresh_registry(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[None]:
     """Look anew at what is installed, before and after; forget what the test registers and imports."""
     monkeypatch.delenv("ARTIFEX_DISABLE_PLUGINS", raising=False)
+    monkeypatch.delenv("ARTIFEX_CONFIG", raising=False)
     own = {name: dict(each._own) for name, each in _registries.items()}
     refresh()
     yield
@@ -45,9 +46,7 @@ def fresh_registry(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[
 
 
 @pytest.fixture
-def install(
-    fresh_registry: None, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-) -> Callable[..., Installed]:
+def install(fresh_registry: None, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Callable[..., Installed]:
     """Return a function that writes a distribution's metadata and modules and puts it first on ``sys.path``.
 
     ``entry_points`` maps a group to names and values, or is the text of the file; ``modules`` maps names to

@@ -28,16 +28,12 @@ def main() -> None:
     """Run the command line, or say what keeps Python from finding it and exit with code 2 (``doctor``: 1)."""
     if not _core_is_in_reach():
         _leave(
-            namespace_faults()
-            or ["artifex-core is not installed where this Python looks: pip install artifex-core"]
+            namespace_faults() or ["artifex-core is not installed where this Python looks: pip install artifex-core"]
         )
     try:
         from artifex.generative_models.core.cli import main as run
     except ImportError as error:
-        _leave(
-            namespace_faults()
-            or [f"the command line cannot start: {error}; pip install --upgrade artifex-core"]
-        )
+        _leave(namespace_faults() or [f"the command line cannot start: {error}; pip install --upgrade artifex-core"])
     run()
 
 
@@ -59,9 +55,7 @@ def _regular(level: str) -> Iterator[Path]:
     for folder in dict.fromkeys(Path(entry or ".").absolute() for entry in sys.path):
         place = folder.joinpath(*parts)
         yield from (init for suffix in all_suffixes() if (init := place / f"__init__{suffix}").is_file())
-        yield from (
-            one for suffix in all_suffixes() if (one := place.with_name(parts[-1] + suffix)).is_file()
-        )
+        yield from (one for suffix in all_suffixes() if (one := place.with_name(parts[-1] + suffix)).is_file())
 
 
 def _sentence(level: str, file: Path) -> str:

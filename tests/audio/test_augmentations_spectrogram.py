@@ -134,9 +134,7 @@ def test_leading_axes_share_the_masks(function, lead):
 
 
 @pytest.mark.parametrize("function", ALL)
-@pytest.mark.parametrize(
-    ("fill_value", "statistic"), [("mean", np.mean), ("min", np.min), (-7.5, lambda x: -7.5)]
-)
+@pytest.mark.parametrize(("fill_value", "statistic"), [("mean", np.mean), ("min", np.min), (-7.5, lambda x: -7.5)])
 def test_the_fill_is_a_number_or_a_statistic_of_each_spectrogram(function, fill_value, statistic):
     spectrograms = np.random.default_rng(0).normal(size=(2, 40, 50)).astype(np.float32)
     key = jax.random.key(3)
@@ -184,9 +182,7 @@ def test_masks_lie_among_the_valid_frames(function):
 @pytest.mark.parametrize(("fill_value", "expected"), [("mean", 2.0), ("min", 1.0)])
 def test_statistics_leave_the_padding_out(fill_value, expected):
     spectrogram = jnp.array([[1.0, 3.0, -90.0, -90.0]] * 4)
-    masked = frequency_mask(
-        spectrogram, jax.random.key(1), mask_param=3, fill_value=fill_value, n_valid_frames=2
-    )
+    masked = frequency_mask(spectrogram, jax.random.key(1), mask_param=3, fill_value=fill_value, n_valid_frames=2)
     changed = np.asarray(masked != spectrogram)
     assert changed.any()
     assert set(np.asarray(masked)[changed].tolist()) == {expected}

@@ -125,9 +125,7 @@ def test_the_rate_is_drawn_uniformly_from_its_range():
 
 def test_a_faster_clip_goes_on_with_its_beginning_or_with_silence():
     tone = jnp.sin(2 * jnp.pi * 440 * jnp.arange(RATE) / RATE)
-    wrapped, ended = (
-        time_stretch(tone, jax.random.key(0), (1.2, 1.2), tail=tail) for tail in ("wrap", "zeros")
-    )
+    wrapped, ended = (time_stretch(tone, jax.random.key(0), (1.2, 1.2), tail=tail) for tail in ("wrap", "zeros"))
     end = round(RATE / 1.2)
     # 440 Hz fits the clip, so that its beginning continues it: the tone never stops.
     levels = np.sqrt(np.mean(np.square(wrapped[: RATE // 500 * 500].reshape(-1, 500)), axis=1))
@@ -210,9 +208,7 @@ def test_an_empty_clip_is_refused(function, audio, match):
 
 @pytest.mark.parametrize("function", [time_stretch, add_gaussian_noise, random_gain])
 def test_integers_are_refused_where_they_cannot_be_kept(function):
-    with pytest.raises(
-        TypeError, match=f"{function.__name__} takes floating-point audio, got int16: to_float"
-    ):
+    with pytest.raises(TypeError, match=f"{function.__name__} takes floating-point audio, got int16: to_float"):
         function(np.ones(10, np.int16), jax.random.key(0))
 
 
@@ -283,9 +279,7 @@ def test_without_the_spectral_distribution_the_error_says_what_to_install(withou
 
 @pytest.fixture(scope="module")
 def rows():
-    return jnp.asarray(np.random.default_rng(0).normal(size=(3, 2000)), jnp.float32) * jnp.array(
-        [[0.01], [1], [4]]
-    )
+    return jnp.asarray(np.random.default_rng(0).normal(size=(3, 2000)), jnp.float32) * jnp.array([[0.01], [1], [4]])
 
 
 def test_the_pipeline_is_its_steps_in_their_order(noise):
@@ -358,9 +352,7 @@ def test_the_pipeline_keeps_shape_and_dtype_and_scales_integers(rows):
     stereo = augment_audio_batch(rows[:2].reshape(2, 2, 1000).astype(jnp.bfloat16), key)
     assert (stereo.shape, stereo.dtype) == ((2, 2, 1000), jnp.bfloat16)
     recording = (np.asarray(rows[0]) * 1000).astype(np.int16)
-    np.testing.assert_allclose(
-        augment_audio(recording, key), augment_audio(to_float(recording), key), atol=1e-6
-    )
+    np.testing.assert_allclose(augment_audio(recording, key), augment_audio(to_float(recording), key), atol=1e-6)
 
 
 @pytest.mark.parametrize(
@@ -384,7 +376,7 @@ def test_they_are_found_by_name(function):
 @pytest.mark.parametrize(
     ("function", "expected"),
     [
-        (time_shift, ["audio", "key", "max_shift=1600", "mode=wrap"]),
+        (time_shift, ["audio", "key", "max_shift=1600"]),
         (time_stretch, ["audio", "key", "rate_range=(0.8, 1.2)"]),
         (add_gaussian_noise, ["audio", "key", "noise_level=0.005"]),
         (random_gain, ["audio", "key", "gain_range=(0.7, 1.3)"]),

@@ -155,9 +155,7 @@ def test_a_duration_crops_and_pads_everything_to_one_shape(folder, tmp_path):
 
 
 def test_with_nothing_at_hand_the_synthetic_sounds_are_extracted(artifex, tmp_path):
-    code, out, _ = artifex(
-        "extract", "--samples", 4, "--duration", 0.5, "--representation", "stft", "--examples", 1
-    )
+    code, out, _ = artifex("extract", "--samples", 4, "--duration", 0.5, "--representation", "stft", "--examples", 1)
     assert code == 0
     assert "4 recordings" in out
     read = list(read_features(tmp_path / "features"))
@@ -248,9 +246,7 @@ def test_where_nothing_can_be_read_nothing_is_written(artifex, tmp_path):
 
 
 def test_files_of_one_name_get_features_of_their_own(tmp_path):
-    for index, name in enumerate(
-        ("x/a.wav", "y/a.wav", "x/b/c.wav", "x/b__c.wav", "x/A.wav", "x/naïve tone.wav")
-    ):
+    for index, name in enumerate(("x/a.wav", "y/a.wav", "x/b/c.wav", "x/b__c.wav", "x/A.wav", "x/naïve tone.wav")):
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
         write_audio(tmp_path / name, np.full(1000, 0.1 * index), RATE)
     extract([tmp_path / "x", tmp_path / "y"], tmp_path / "made", config=WAVES, report=False)
@@ -442,9 +438,7 @@ def test_without_matplotlib_it_says_so_before_it_begins(artifex, tmp_path, monke
 
 def test_progress_counts_good_and_bad_to_the_last(folder, tmp_path):
     seen = []
-    extract(
-        [folder], tmp_path / "made", config=MEL, report=False, progress=lambda *counts: seen.append(counts)
-    )
+    extract([folder], tmp_path / "made", config=MEL, report=False, progress=lambda *counts: seen.append(counts))
     assert seen[-1] == (6, 6)
 
 
@@ -471,9 +465,7 @@ def test_the_installed_command_names_what_it_could_not_read(folder, tmp_path):
         str(tmp_path / "made"),
         "--no-report",
     ]
-    done = subprocess.run(
-        command, capture_output=True, text=True, check=False, env={**os.environ, "COLUMNS": "200"}
-    )
+    done = subprocess.run(command, capture_output=True, text=True, check=False, env={**os.environ, "COLUMNS": "200"})
     assert done.returncode == 1, done.stderr
     assert "3 could not be extracted" in done.stdout
     assert len(list(read_features(tmp_path / "made"))) == 3

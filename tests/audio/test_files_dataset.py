@@ -68,10 +68,7 @@ def test_a_random_crop_depends_on_seed_and_index_alone(folder):
 
 def test_random_crops_reach_both_ends(tmp_path):
     write_audio(tmp_path / "a.wav", ramp(4002), RATE)
-    starts = {
-        places(AudioFileDataset(PLAIN, tmp_path, crop="random", seed=seed)[0]["audio"])[0]
-        for seed in range(40)
-    }
+    starts = {places(AudioFileDataset(PLAIN, tmp_path, crop="random", seed=seed)[0]["audio"])[0] for seed in range(40)}
     assert starts == {0, 1, 2}
 
 

@@ -15,9 +15,7 @@ def drawn(ax) -> np.ndarray:
 
 
 def ticks(ax) -> dict[int, float]:
-    return {
-        int(text.get_text()): place for text, place in zip(ax.get_yticklabels(), ax.get_yticks(), strict=True)
-    }
+    return {int(text.get_text()): place for text, place in zip(ax.get_yticklabels(), ax.get_yticks(), strict=True)}
 
 
 @pytest.mark.parametrize(("scale", "htk"), [("slaney", False), ("htk", True)])

@@ -13,9 +13,7 @@ NORMALISERS = [normalize_audio, rms_normalize]
 
 @pytest.fixture
 def clips():
-    return np.random.default_rng(0).normal(size=(3, 400)).astype(np.float32) * np.array(
-        [[1e-3], [0.2], [5.0]], "f"
-    )
+    return np.random.default_rng(0).normal(size=(3, 400)).astype(np.float32) * np.array([[1e-3], [0.2], [5.0]], "f")
 
 
 @pytest.mark.parametrize(
@@ -64,13 +62,9 @@ def test_what_is_no_audio_is_refused_by_dtype(function, audio, match):
 
 
 @pytest.mark.parametrize("function", NORMALISERS)
-@pytest.mark.parametrize(
-    ("audio", "match"), [(np.zeros((2, 0)), r"got shape \(2, 0\)"), (1.0, "got a scalar")]
-)
+@pytest.mark.parametrize(("audio", "match"), [(np.zeros((2, 0)), r"got shape \(2, 0\)"), (1.0, "got a scalar")])
 def test_normalisers_say_that_a_clip_is_empty_or_no_clip(function, audio, match):
-    with pytest.raises(
-        ValueError, match=f"{function.__name__} takes waveforms .* at least one sample, {match}"
-    ):
+    with pytest.raises(ValueError, match=f"{function.__name__} takes waveforms .* at least one sample, {match}"):
         function(audio)
 
 
@@ -170,15 +164,11 @@ def test_doubles_stay_doubles_where_enabled(function):
         np.testing.assert_allclose(normalized, expected, rtol=1e-14)
 
 
-@pytest.mark.parametrize(
-    "function", [*NORMALISERS, lambda a: trim_or_pad(a, 300), lambda a: trim_or_pad(a, 500)]
-)
+@pytest.mark.parametrize("function", [*NORMALISERS, lambda a: trim_or_pad(a, 300), lambda a: trim_or_pad(a, 500)])
 def test_jit_equals_eager_and_vmap_equals_the_loop(function, clips):
     eager = function(clips)
     np.testing.assert_allclose(jax.jit(function)(clips), eager, rtol=1e-6)
-    np.testing.assert_allclose(
-        jax.vmap(function)(clips), np.stack([function(clip) for clip in clips]), rtol=1e-6
-    )
+    np.testing.assert_allclose(jax.vmap(function)(clips), np.stack([function(clip) for clip in clips]), rtol=1e-6)
     np.testing.assert_allclose(function(clips[None]), eager[None], rtol=1e-6)
 
 

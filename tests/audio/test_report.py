@@ -105,10 +105,7 @@ def test_what_files_are_called_is_never_markup():
 
 
 def test_statistics_are_minimum_median_and_maximum():
-    records = [
-        record(i, duration=seconds, rms_dbfs=-10.0 * seconds)
-        for i, seconds in enumerate((1.0, 2.0, 4.0, 9.0))
-    ]
+    records = [record(i, duration=seconds, rms_dbfs=-10.0 * seconds) for i, seconds in enumerate((1.0, 2.0, 4.0, 9.0))]
     html = report.render(records, [], CONFIG, [], whole=True)
     for row in (("Duration", "1.00", "3.00", "9.00"), ("RMS level", "-90.0", "-30.0", "-10.0")):
         assert re.search(r"<td>{}</td>.*?>{}<.*?>{}<.*?>{}<".format(*map(re.escape, row)), html)
@@ -129,10 +126,7 @@ def test_a_histogram_counts_every_value_once(values):
 
 
 def test_equal_values_are_told_in_words():
-    assert (
-        "All 3 are at 1.00 s"
-        in Page(report.render([record(i) for i in range(3)], [], CONFIG, [], whole=True)).text
-    )
+    assert "All 3 are at 1.00 s" in Page(report.render([record(i) for i in range(3)], [], CONFIG, [], whole=True)).text
 
 
 def test_the_player_plays_what_was_encoded():

@@ -52,9 +52,7 @@ def test_a_tone_becomes_the_same_tone_at_the_new_rate(orig, target):
 def test_the_passband_is_flat_to_a_hundredth_of_a_decibel(orig, target):
     frequency = 0.89 * min(orig, target) / 2
     length = orig // 2
-    resampled = np.asarray(
-        resample_audio(tone(frequency, orig, length).astype(np.float32), orig, target), np.float64
-    )
+    resampled = np.asarray(resample_audio(tone(frequency, orig, length).astype(np.float32), orig, target), np.float64)
     expected = tone(frequency, target, len(resampled))
     gain = np.dot(inner(resampled), inner(expected)) / np.dot(inner(expected), inner(expected))
     assert abs(20 * math.log10(gain)) < 0.01
@@ -134,9 +132,7 @@ def test_halves_are_computed_in_float32(orig, target, dtype):
     audio = jnp.asarray(np.random.default_rng(0).normal(size=300), dtype)
     resampled = resample_audio(audio, orig, target)
     assert resampled.dtype == dtype
-    np.testing.assert_array_equal(
-        resampled, resample_audio(audio.astype(jnp.float32), orig, target).astype(dtype)
-    )
+    np.testing.assert_array_equal(resampled, resample_audio(audio.astype(jnp.float32), orig, target).astype(dtype))
 
 
 @pytest.mark.parametrize(("orig", "target"), [(16000, 22050), (16001, 16000)])
@@ -153,9 +149,7 @@ def test_rows_are_their_own(orig, target):
     resampled = resample_audio(audio, orig, target)
     spoilt = audio.copy()
     spoilt[1, 100] = np.nan
-    np.testing.assert_array_equal(
-        resample_audio(spoilt, orig, target)[jnp.array([0, 2])], resampled[jnp.array([0, 2])]
-    )
+    np.testing.assert_array_equal(resample_audio(spoilt, orig, target)[jnp.array([0, 2])], resampled[jnp.array([0, 2])])
 
     def one(row):
         return resample_audio(row, orig, target)
@@ -177,9 +171,7 @@ def test_the_gradient_is_the_transpose(orig, target):
     assert np.isfinite(jax.grad(lambda a: jnp.sum(resample_audio(a, orig, target) ** 2))(jnp.zeros(1))).all()
 
 
-@pytest.mark.parametrize(
-    ("orig", "target"), [(16001, 16000), (44100, 16001), (48000, 47999), (192000, 16001)]
-)
+@pytest.mark.parametrize(("orig", "target"), [(16001, 16000), (44100, 16001), (48000, 47999), (192000, 16001)])
 def test_awkward_ratios_take_little_memory_forward_and_backward(orig, target):
     audio = jax.ShapeDtypeStruct((2, orig), jnp.float32)
 
@@ -212,6 +204,4 @@ def test_an_empty_clip_is_refused(audio, match):
 
 def test_both_names_do_the_same():
     audio = np.random.default_rng(0).normal(size=(2, 100)).astype(np.float32)
-    np.testing.assert_array_equal(
-        convert_sample_rate(audio, 44100, 16000), resample_audio(audio, 44100, 16000)
-    )
+    np.testing.assert_array_equal(convert_sample_rate(audio, 44100, 16000), resample_audio(audio, 44100, 16000))

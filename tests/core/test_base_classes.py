@@ -120,9 +120,7 @@ def test_stacked_arrays_stay_of_their_library_and_dtype(numbers):
 
 
 def test_samples_of_different_shape_are_an_error_that_names_the_shapes():
-    with pytest.raises(
-        ValueError, match=r"'x' differs in shape between samples: \(2,\), \(3,\); trim or pad"
-    ):
+    with pytest.raises(ValueError, match=r"'x' differs in shape between samples: \(2,\), \(3,\); trim or pad"):
         Counting().collate_fn([{"x": np.ones(2)}, {"x": np.ones(3)}])
 
 

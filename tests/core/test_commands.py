@@ -64,9 +64,7 @@ def artifex(capsys, monkeypatch):
 
 @pytest.fixture
 def doubles(install, gadgets):
-    return install(
-        "first-dist", {"artifex.gadgets": {"double": "gadget_parts:double"}}, modules=PARTS, version="1.5"
-    )
+    return install("first-dist", {"artifex.gadgets": {"double": "gadget_parts:double"}}, modules=PARTS, version="1.5")
 
 
 def test_list_names_components_with_distribution_and_version(artifex, doubles):
@@ -268,9 +266,7 @@ SETUPS = {
         r"pip install what it lacks, or switch it off with ARTIFEX_DISABLE_PLUGINS=broken-dist",
     ),
     "broken plugin": (
-        lambda install: install(
-            "broken-dist", {"artifex": {"hooks": "bad_hooks"}}, modules={"bad_hooks": "1 / 0"}
-        ),
+        lambda install: install("broken-dist", {"artifex": {"hooks": "bad_hooks"}}, modules={"bad_hooks": "1 / 0"}),
         r"plugin left out: broken-dist: hooks = bad_hooks: ZeroDivisionError: division by zero",
         r"pip install --upgrade broken-dist, tell its authors, or switch it off with .*=broken-dist",
     ),
@@ -418,9 +414,7 @@ def test_a_terminal_is_filled_and_not_overflown(columns):
 
 
 def test_a_pipe_gets_plain_text(tmp_path):
-    ran = subprocess.run(
-        [sys.executable, "-m", "artifex_cli", "list"], capture_output=True, text=True, check=True
-    )
+    ran = subprocess.run([sys.executable, "-m", "artifex_cli", "list"], capture_output=True, text=True, check=True)
     assert "\x1b" not in ran.stdout
     assert not re.search("[─│╭]", ran.stdout)
     assert not any(line.endswith(" ") for line in ran.stdout.splitlines())

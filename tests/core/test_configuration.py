@@ -211,9 +211,7 @@ def test_every_problem_is_told():
 
 
 def test_a_configuration_is_taken_where_a_mapping_is():
-    assert (
-        Experiment.from_dict({"name": "x", "frames": Frames(n_fft=3), "mode": Mode.EXACT}).frames.n_fft == 3
-    )
+    assert Experiment.from_dict({"name": "x", "frames": Frames(n_fft=3), "mode": Mode.EXACT}).frames.n_fft == 3
 
 
 def test_values_keep_their_kind_of_collection():
@@ -227,9 +225,7 @@ def test_values_keep_their_kind_of_collection():
     assert isinstance(made.cache, Path)
 
 
-@pytest.mark.parametrize(
-    "make", [Experiment, lambda **given: FULL.evolve(**given)], ids=["constructor", "evolve"]
-)
+@pytest.mark.parametrize("make", [Experiment, lambda **given: FULL.evolve(**given)], ids=["constructor", "evolve"])
 def test_a_misspelt_keyword_is_told_its_neighbour(make):
     with pytest.raises(TypeError, match=r"Experiment: unknown key 'rtae'\. Did you mean 'rate'"):
         make(rtae=3)
@@ -286,9 +282,7 @@ def test_a_section_of_a_file_is_read(tmp_path):
     path = tmp_path / "experiment.toml"
     path.write_text("[model]\nx = 1\n[audio.frames]\nn_fft = 7\n")
     assert Frames.from_file(path, section="audio.frames").n_fft == 7
-    with pytest.raises(
-        ValueError, match=r"experiment\.toml has no section 'audio\.frame': no 'frame' among frames"
-    ):
+    with pytest.raises(ValueError, match=r"experiment\.toml has no section 'audio\.frame': no 'frame' among frames"):
         Frames.from_file(path, section="audio.frame")
     with pytest.raises(ValueError, match=r"experiment\.toml, section model: Frames: unknown key 'x'"):
         Frames.from_file(path, section="model")

@@ -64,26 +64,20 @@ def test_artifex_commands_adds_commands_and_one_that_fails_harms_no_other(instal
         "from artifex.generative_models.core import hookimpl\n"
         "@hookimpl\ndef artifex_commands(app): app.command('greet')(lambda: print('hello'))",
     )
-    with pytest.warns(
-        PluginWarning, match="commands of failing-commands:hooks left out: OSError: no terminal"
-    ):
+    with pytest.warns(PluginWarning, match="commands of failing-commands:hooks left out: OSError: no terminal"):
         app = build()
     names = {command.name for command in app.registered_commands}
     assert {"greet", "list", "show", "doctor"} <= names
 
 
-HOOKS = [
-    name for name, _ in inspect.getmembers(plugins.HookSpecs, inspect.isfunction) if not name.startswith("_")
-]
+HOOKS = [name for name, _ in inspect.getmembers(plugins.HookSpecs, inspect.isfunction) if not name.startswith("_")]
 
 
 @pytest.mark.parametrize("hook", HOOKS)
 def test_every_hook_is_documented_and_tested(hook):
     assert len((inspect.getdoc(getattr(plugins.HookSpecs, hook)) or "").split()) > 4
     assert f"`{hook}(" in (ROOT / "docs" / "plugins.md").read_text(encoding="utf-8")
-    assert any(
-        f"def {hook}(" in test.read_text(encoding="utf-8") for test in Path(__file__).parent.glob("test_*.py")
-    )
+    assert any(f"def {hook}(" in test.read_text(encoding="utf-8") for test in Path(__file__).parent.glob("test_*.py"))
 
 
 @pytest.mark.parametrize(
@@ -173,18 +167,14 @@ def test_a_kind_declared_differently_by_two_is_an_error_that_names_both(install)
             ask()
 
 
-@pytest.mark.parametrize(
-    "setting", ["widget-dist", "Widget_Dist", "other,widget.dist", " widget-dist other ", "*"]
-)
+@pytest.mark.parametrize("setting", ["widget-dist", "Widget_Dist", "other,widget.dist", " widget-dist other ", "*"])
 def test_a_distribution_can_be_switched_off(install, monkeypatch, setting):
     install("widget-dist", {"artifex.modalities": {"widget": "no_such_module_anywhere:Widget"}})
     assert "widget" in registry("modality")
     monkeypatch.setenv("ARTIFEX_DISABLE_PLUGINS", setting)
     refresh()
     assert "widget" not in registry("modality")
-    with pytest.raises(
-        UnknownComponentError, match=r"switched off by ARTIFEX_DISABLE_PLUGINS: .*widget-dist"
-    ):
+    with pytest.raises(UnknownComponentError, match=r"switched off by ARTIFEX_DISABLE_PLUGINS: .*widget-dist"):
         registry("modality")["widget"]
 
 
@@ -313,9 +303,7 @@ def listing_with(install, source: str) -> subprocess.CompletedProcess:
     folder = install("widget-dist", entries, modules=modules).folder
     path = os.pathsep.join(filter(None, (str(folder), os.environ.get("PYTHONPATH", ""))))
     environment = {**os.environ, "PYTHONPATH": path}
-    return subprocess.run(
-        [sys.executable, "-c", LISTING], env=environment, capture_output=True, text=True, check=False
-    )
+    return subprocess.run([sys.executable, "-c", LISTING], env=environment, capture_output=True, text=True, check=False)
 
 
 def test_listing_imports_no_jax_and_no_component(install):

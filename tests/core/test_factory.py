@@ -31,10 +31,7 @@ def test_options_are_bound(scaling):
 def test_an_option_that_is_not_taken_is_told_its_neighbours_and_those_that_are(scaling):
     with pytest.raises(TypeError) as caught:
         create(scaling, "scaled", offst=1)
-    assert (
-        str(caught.value)
-        == "gadget 'scaled' takes no option 'offst'. Did you mean 'offset'? It takes: by, offset"
-    )
+    assert str(caught.value) == "gadget 'scaled' takes no option 'offst'. Did you mean 'offset'? It takes: by, offset"
 
 
 def test_what_is_given_at_the_call_is_no_option(scaling):
@@ -89,9 +86,7 @@ def test_an_nnx_class_is_told_its_options_too():
 
     registry("extension").register("plain", ModelExtension)
     assert create("extension", "plain", config=ExtensionConfig(weight=2.0)).weight == 2.0
-    with pytest.raises(
-        TypeError, match=r"takes no option 'confg'\. Did you mean 'config'\? It takes: config, rngs"
-    ):
+    with pytest.raises(TypeError, match=r"takes no option 'confg'\. Did you mean 'config'\? It takes: config, rngs"):
         create("extension", "plain", confg=ExtensionConfig())
 
 

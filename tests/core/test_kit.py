@@ -9,7 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from artifex.generative_models.core import UnknownComponentError, numerics, registry
+from artifex.generative_models.core import PluginWarning, UnknownComponentError, numerics, registry
 from artifex.generative_models.core.testing import Report, check, components, contracts
 
 pytest.importorskip("artifex.generative_models.modalities.audio.contracts")
@@ -57,7 +57,9 @@ class Halved:
 
 def is_inside(name: str, value) -> bool:
     """Whether a value is traced by the transform whose tracer has that name."""
-    return name in type(value).__name__
+    while value is not None and name not in type(value).__name__:
+        value = getattr(value, "val", None)
+    return value is not None
 
 
 def undocumented(audio, key, *, level: float = 0.1):
@@ -197,20 +199,26 @@ def test_each_rule_catches_the_component_that_breaks_it_and_nothing_else(rule):
     if "sharded" in rule and jax.device_count() < 2:
         pytest.skip("one device")
     report = check(kind, component)
-    assert [failure.rule for failure in report.failures] == [rule], report
-    assert re.search(says, str(report)), report
+    assert [failure.rule for failure in report.failures] == [rule], str(report)
+    assert re.search(says, str(report)), str(report)
 
 
 def test_every_rule_has_a_planted_defect():
-    held = {rule for kind, component in (("augmentation", noisy), ("representation", Halved)) for rule in check(kind, component).held}
+    held = {
+        rule
+        for kind, component in (("augmentation", noisy), ("representation", Halved))
+        for rule in check(kind, component).held
+    }
     tried = {rule.split(": ")[-1] for rule in held}
     assert tried == {rule.split(": ")[-1] for rule in PLANTED}
 
 
-@pytest.mark.parametrize(("kind", "component"), [("augmentation", noisy), ("audio_type", tone), ("representation", Halved)])
+@pytest.mark.parametrize(
+    ("kind", "component"), [("augmentation", noisy), ("audio_type", tone), ("representation", Halved)]
+)
 def test_what_is_right_is_not_blamed(kind, component):
     report = check(kind, component)
-    assert report.passed, report
+    assert report.passed, str(report)
     assert not report.skipped or jax.device_count() < 2
 
 
@@ -225,7 +233,10 @@ def test_a_python_if_on_a_traced_value_is_named_with_its_line():
     report = check("augmentation", clipped)
     failed = {failure.rule: failure for failure in report.failures}
     line = clipped.__code__.co_firstlineno + 3
-    assert failed["jit equals eager"].cause == f"a Python if, while, and, or, not on a traced value; use jnp.where, test_kit.py:{line}"
+    assert (
+        failed["jit equals eager"].cause
+        == f"a Python if, while, and, or, not on a traced value; use jnp.where, test_kit.py:{line}"
+    )
 
 
 def test_int_of_a_traced_value_is_named_with_its_line():
@@ -257,9 +268,65 @@ def test_a_report_reads_as_text():
 
 
 def test_every_kind_that_artifex_declares_has_a_contract():
-    assert {"audio_type", "augmentation", "dataset", "extension", "metric", "modality", "preset", "representation", "window"} <= set(
-        contracts()
+    assert {
+        "audio_type",
+        "augmentation",
+        "dataset",
+        "extension",
+        "metric",
+        "modality",
+        "preset",
+        "representation",
+        "window",
+    } <= set(contracts())
+
+
+def test_the_owner_of_a_kind_says_how_its_components_are_run(install):
+    install(
+        "gadgets",
+        {"artifex": {"gadgets": "gadget_hooks"}, "artifex.gadgets": {"doubler": "gadget_hooks:doubler"}},
+        modules={
+            "gadget_hooks": '''
+                from artifex.generative_models.core import Kind, hookimpl
+
+                @hookimpl
+                def artifex_kinds():
+                    return [Kind(name="gadget", group="artifex.gadgets", summary="A thing.", form="function", positional=1)]
+
+                @hookimpl
+                def artifex_contracts():
+                    return {"gadget": "gadget_hooks:contract"}
+
+                def contract(component):
+                    from artifex.generative_models.core.testing import Subject, signals
+                    return [Subject(function=component, example=signals, shape=lambda shape: shape)]
+
+                def doubler(wave):
+                    """Double a wave, full scale."""
+                    return 2 * wave
+            '''
+        },
     )
+    assert check("gadget", "doubler").passed
+    assert components("gadget") == [("gadget", "doubler")]
+
+
+def test_a_contract_that_fails_harms_no_other(install):
+    install(
+        "broken-contracts",
+        {"artifex": {"broken": "broken_contracts"}},
+        modules={
+            "broken_contracts": """
+                from artifex.generative_models.core import hookimpl
+
+                @hookimpl
+                def artifex_contracts():
+                    raise RuntimeError("never")
+            """
+        },
+    )
+    with pytest.warns(PluginWarning, match="contracts of broken-contracts:broken left out"):
+        assert "window" in contracts()
 
 
 def test_an_unknown_kind_or_component_is_an_error():
@@ -271,5 +338,9 @@ def test_an_unknown_kind_or_component_is_an_error():
 
 def test_components_are_listed_by_kind_and_distribution():
     assert ("audio_type", "sine") in components()
-    assert components("audio_type", "artifex-audio") == [("audio_type", name) for name in registry("audio_type") if registry("audio_type").claims(name)[0].distribution == "artifex-audio"]
+    assert components("audio_type", "artifex-audio") == [
+        ("audio_type", name)
+        for name in registry("audio_type")
+        if registry("audio_type").claims(name)[0].distribution == "artifex-audio"
+    ]
     assert components(distribution="artifex-core") == []

@@ -5,8 +5,9 @@ import subprocess
 import sys
 from pathlib import Path
 
-import artifex_cli
 import pytest
+
+import artifex_cli
 
 ROOT = Path(__file__).parents[2]
 SOURCES = [ROOT / name / "src" for name in ("artifex-core", "artifex-audio", "artifex-spectral")]
@@ -38,9 +39,7 @@ def test_types_are_marked_wherever_modules_are_installed():
     marked = [*OWN, "modalities", "extensions"]
     for place in marked:
         found = [
-            source
-            for source in SOURCES
-            if (source / "artifex" / "generative_models" / place / "py.typed").is_file()
+            source for source in SOURCES if (source / "artifex" / "generative_models" / place / "py.typed").is_file()
         ]
         assert len(found) == 1, place
 
@@ -85,10 +84,7 @@ def test_a_stray_init_file_that_hides_the_core_is_named(tmp_path, level):
     stray.write_text("")
     ran = run("list", path=tmp_path)
     assert ran.returncode == 2
-    assert (
-        f"{stray} makes {level} an ordinary package, which hides what other distributions put there"
-        in ran.stderr
-    )
+    assert f"{stray} makes {level} an ordinary package, which hides what other distributions put there" in ran.stderr
     assert "delete that file" in ran.stderr
 
 

@@ -92,9 +92,7 @@ def test_raw_keys_are_batched_by_vmap_too():
 
 
 def test_draw_of_a_row_does_not_change_when_the_batch_grows():
-    rows = [
-        jax.vmap(lambda k: numerics.normal(k, (9,)))(jax.random.split(jax.random.key(5), n)) for n in (2, 7)
-    ]
+    rows = [jax.vmap(lambda k: numerics.normal(k, (9,)))(jax.random.split(jax.random.key(5), n)) for n in (2, 7)]
     assert_same(rows[0], rows[1][:2])
 
 
@@ -135,9 +133,7 @@ def test_draw_follows_the_partitionable_setting_when_it_changes():
     assert not np.array_equal(draws[True], draws[False])
 
 
-@pytest.mark.parametrize(
-    "name", ["uniform", "normal", "randint", "randint, wide", "bernoulli", "bernoulli, p"]
-)
+@pytest.mark.parametrize("name", ["uniform", "normal", "randint", "randint, wide", "bernoulli", "bernoulli, p"])
 def test_draw_follows_the_x64_setting_when_it_changes(name):
     key, draw = jax.random.key(0), DRAWS[name]
     compiled = jax.jit(lambda key: draw(numerics, key, (5,)))
@@ -152,9 +148,7 @@ def test_float32_draws_are_the_same_with_x64():
     key = jax.random.key(0)
     with jax.enable_x64(True):
         assert_same(numerics.normal(key, (9,), np.float32), jax.random.normal(key, (9,), np.float32))
-        assert_same(
-            numerics.randint(key, (9,), -5, 5, np.int32), jax.random.randint(key, (9,), -5, 5, np.int32)
-        )
+        assert_same(numerics.randint(key, (9,), -5, 5, np.int32), jax.random.randint(key, (9,), -5, 5, np.int32))
         assert_same(numerics.bits(key, (9,)), jax.random.bits(key, (9,), np.uint32))
         assert "random_bits" not in primitives(lambda key: numerics.normal(key, (9,), np.float32), key)
 
@@ -230,9 +224,7 @@ def test_raw_keys_are_refused_where_jax_refuses_them():
         numerics.normal(np.zeros(2, np.uint32), (3,))
 
 
-GRID = np.concatenate([np.linspace(-1, 1, 40_001), np.random.default_rng(0).uniform(-1, 1, 200_000)]).astype(
-    "f4"
-)
+GRID = np.concatenate([np.linspace(-1, 1, 40_001), np.random.default_rng(0).uniform(-1, 1, 200_000)]).astype("f4")
 TURNS = {
     "sin2pi": (numerics.sin2pi, np.sin, lambda angle: 2 * np.pi * np.cos(angle)),
     "cos2pi": (numerics.cos2pi, np.cos, lambda angle: -2 * np.pi * np.sin(angle)),
@@ -270,9 +262,7 @@ def test_derivatives_are_those_of_sine_and_cosine(turn, reference, derivative):
     first = jax.vmap(jax.grad(turn))(GRID[::10])
     second = jax.vmap(jax.grad(jax.grad(turn)))(GRID[::10])
     np.testing.assert_allclose(first, derivative(angle), rtol=0, atol=2 * np.pi * 4e-7)
-    np.testing.assert_allclose(
-        second, -((2 * np.pi) ** 2) * reference(angle), rtol=0, atol=(2 * np.pi) ** 2 * 6e-7
-    )
+    np.testing.assert_allclose(second, -((2 * np.pi) ** 2) * reference(angle), rtol=0, atol=(2 * np.pi) ** 2 * 6e-7)
 
 
 @turns
@@ -309,8 +299,7 @@ def exact_phase(n, f_start, f_end, n_time_steps, sample_rate, start=0.0):
     """The wrapped phase of the samples ``n`` in rational arithmetic."""
     first, last, start = (Fraction(float(value)) for value in (f_start, f_end, start))
     phases = [
-        start + first * k / sample_rate + (last - first) * k * k / (2 * n_time_steps * sample_rate)
-        for k in map(int, n)
+        start + first * k / sample_rate + (last - first) * k * k / (2 * n_time_steps * sample_rate) for k in map(int, n)
     ]
     return np.array([float(phase - round(phase)) for phase in phases])
 
@@ -350,9 +339,7 @@ def test_phase_equals_rational_arithmetic(n, sample_rate, f_start, f_end, start)
         assert ours.dtype == np.float32
         assert ours.min() >= -0.5
         assert ours.max() < 0.5
-        assert (
-            cyclic_distance(ours[index], exact_phase(index, f_start, last, n, sample_rate, start)) < CLOSEST
-        )
+        assert cyclic_distance(ours[index], exact_phase(index, f_start, last, n, sample_rate, start)) < CLOSEST
 
 
 @pytest.mark.parametrize("f_end", [20_000.3, 27.5])
@@ -397,9 +384,7 @@ def test_batched_phases_equal_the_loop_and_vmap():
     assert batched.shape == (3, 3, 70)
     loop = [[ramp(a, b, start=0.2) for b in f_end] for a in f_start[:, 0]]
     np.testing.assert_array_equal(batched, np.array(loop))
-    vmapped = jax.jit(jax.vmap(jax.vmap(partial(ramp, start=0.2), (None, 0)), (0, None)))(
-        f_start[:, 0], f_end
-    )
+    vmapped = jax.jit(jax.vmap(jax.vmap(partial(ramp, start=0.2), (None, 0)), (0, None)))(f_start[:, 0], f_end)
     np.testing.assert_array_equal(batched, vmapped)
 
 
@@ -531,9 +516,7 @@ def test_working_dtype_refuses_what_is_not_a_signal(dtype):
 def test_safe_sqrt_is_the_square_root():
     x = np.float32([0.0, 1e-30, 0.25, 2.0, 9e30, np.inf])
     assert_same(numerics.safe_sqrt(x), jnp.sqrt(x))
-    np.testing.assert_array_equal(
-        np.isnan(numerics.safe_sqrt(jnp.array([np.nan, -1.0, 1.0]))), [True, True, False]
-    )
+    np.testing.assert_array_equal(np.isnan(numerics.safe_sqrt(jnp.array([np.nan, -1.0, 1.0]))), [True, True, False])
 
 
 def test_derivative_of_safe_sqrt_is_0_at_0():

@@ -25,9 +25,7 @@ PLAIN = "def double(x, *, by=2):\n    return by * x\n"
 def gadget_of(install, distribution, name="double", *, module=None, source=PLAIN, version="1.0", place=None):
     module = module or f"{distribution.replace('-', '_')}_parts"
     value = place or f"{module}:double"
-    return install(
-        distribution, {"artifex.gadgets": {name: value}}, modules={module: source}, version=version
-    )
+    return install(distribution, {"artifex.gadgets": {name: value}}, modules={module: source}, version=version)
 
 
 def test_an_installed_component_is_found_by_name(install, gadgets):
@@ -85,9 +83,7 @@ def test_a_name_with_its_distribution_chooses(install, gadgets):
 
 def test_a_distribution_that_does_not_provide_the_name_is_told_apart_from_those_that_do(install, gadgets):
     gadget_of(install, "first-dist")
-    with pytest.raises(
-        UnknownComponentError, match=r"'double@frist-dist'.*'double@first-dist'.*first-dist 1\.0"
-    ):
+    with pytest.raises(UnknownComponentError, match=r"'double@frist-dist'.*'double@first-dist'.*first-dist 1\.0"):
         registry(gadgets)["double@frist-dist"]
     with pytest.raises(UnknownComponentError):
         registry(gadgets)["double@"]
@@ -109,9 +105,7 @@ def test_the_first_on_the_path_hides_another_version_of_the_same_distribution(in
 
 def test_an_unknown_name_is_told_its_neighbours_and_what_there_is(install, gadgets):
     gadget_of(install, "first-dist")
-    with pytest.raises(
-        UnknownComponentError, match=r"no gadget 'duoble'.*Did you mean 'double'\?.*Available: double"
-    ):
+    with pytest.raises(UnknownComponentError, match=r"no gadget 'duoble'.*Did you mean 'double'\?.*Available: double"):
         registry(gadgets)["duoble"]
     assert registry(gadgets).get("duoble") is None
 
@@ -180,9 +174,7 @@ def test_an_interrupt_by_the_user_passes_through(install, gadgets):
 
 
 def test_a_component_that_raises_while_it_is_looked_at_is_broken(install, gadgets):
-    gadget_of(
-        install, "odd-dist", source="class Odd:\n    def __repr__(self): raise OSError\n\ndouble = Odd()"
-    )
+    gadget_of(install, "odd-dist", source="class Odd:\n    def __repr__(self): raise OSError\n\ndouble = Odd()")
     with pytest.raises(BrokenComponentError):
         registry(gadgets)["double"]
 
@@ -224,9 +216,7 @@ def test_a_registry_outlives_its_kind_and_says_so(install):
         def artifex_kinds():
             return [Kind(name="widget", group="artifex.widgets", summary="A thing.", form="class")]
     """
-    installed = install(
-        "widget-kinds", {"artifex": {"widgets": "widget_hooks"}}, modules={"widget_hooks": hooks}
-    )
+    installed = install("widget-kinds", {"artifex": {"widgets": "widget_hooks"}}, modules={"widget_hooks": hooks})
     names = registry("widget")
     installed.uninstall()
     with pytest.raises(UnknownComponentError, match="no kind of component 'widget'"):
@@ -254,9 +244,7 @@ def test_a_component_is_registered_and_unregistered(gadgets):
 def test_nothing_is_replaced_unless_told_to(install, gadgets):
     gadget_of(install, "first-dist")
     names = registry(gadgets)
-    with pytest.raises(
-        ConflictingComponentError, match=r"already provided by first-dist 1\.0; pass replace=True"
-    ):
+    with pytest.raises(ConflictingComponentError, match=r"already provided by first-dist 1\.0; pass replace=True"):
         names.register("double", abs)
     names.register("double", abs, replace=True)
     assert names["double"] is abs

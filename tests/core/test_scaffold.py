@@ -52,10 +52,7 @@ def test_the_package_has_a_module_and_a_test_for_each_kind_and_what_a_project_ne
         "tests/conftest.py",
         "tests/test_conformance.py",
         *(f"tests/test_{module}.py" for module in modules),
-        *(
-            f"{source}/{name}"
-            for name in ("__init__.py", "py.typed", *(f"{module}.py" for module in modules))
-        ),
+        *(f"{source}/{name}" for name in ("__init__.py", "py.typed", *(f"{module}.py" for module in modules))),
     }
 
 
@@ -67,9 +64,7 @@ def test_each_entry_point_leads_to_what_its_module_defines(package):
         module, _, attribute = value.partition(":")
         tree = ast.parse((package / "src" / f"{module.replace('.', '/')}.py").read_text(encoding="utf-8"))
         defined = {getattr(node, "name", None) for node in tree.body}
-        defined |= {
-            target.id for node in tree.body if isinstance(node, ast.Assign) for target in node.targets
-        }
+        defined |= {target.id for node in tree.body if isinstance(node, ast.Assign) for target in node.targets}
         assert name == "my_tide"
         assert attribute in defined
 
@@ -135,15 +130,11 @@ def test_a_package_depends_on_core_and_on_the_owner_of_its_kind(tmp_path, kind, 
     assert project["optional-dependencies"] == {"test": ["pytest>=8.3"]}
 
 
-@pytest.mark.parametrize(
-    "name", ["my-tide", "artifex-plugin-my-tide", "My_Tide", "my.tide", "Artifex_Plugin.my_tide"]
-)
+@pytest.mark.parametrize("name", ["my-tide", "artifex-plugin-my-tide", "My_Tide", "my.tide", "Artifex_Plugin.my_tide"])
 def test_every_spelling_of_a_name_gives_the_same_package(tmp_path, name):
     package = write_plugin(name, ["dataset"], out=tmp_path)
     assert package == tmp_path / "artifex-plugin-my-tide"
-    assert entry_points(package) == {
-        "artifex.datasets": {"my_tide": "artifex_plugin_my_tide.datasets:MyTide"}
-    }
+    assert entry_points(package) == {"artifex.datasets": {"my_tide": "artifex_plugin_my_tide.datasets:MyTide"}}
 
 
 @pytest.mark.parametrize(
@@ -179,15 +170,11 @@ def test_a_name_that_another_distribution_has_is_refused(tmp_path, install):
 
 
 def test_a_package_can_be_written_anew_while_it_is_installed(tmp_path, install):
-    install(
-        "artifex-plugin-my-tide", {"artifex.windows": {"my_tide": "artifex_plugin_my_tide.windows:my_tide"}}
-    )
+    install("artifex-plugin-my-tide", {"artifex.windows": {"my_tide": "artifex_plugin_my_tide.windows:my_tide"}})
     assert write_plugin("my-tide", ["window"], out=tmp_path / "out").is_dir()
 
 
-@pytest.mark.parametrize(
-    "expression", ["MIT", "Apache-2.0 OR MIT", "GPL-3.0-or-later WITH GCC-exception-3.1"]
-)
+@pytest.mark.parametrize("expression", ["MIT", "Apache-2.0 OR MIT", "GPL-3.0-or-later WITH GCC-exception-3.1"])
 def test_the_license_goes_to_the_metadata(tmp_path, expression):
     package = write_plugin("tide", out=tmp_path, license=expression)
     assert tomllib.loads((package / "pyproject.toml").read_text())["project"]["license"] == expression

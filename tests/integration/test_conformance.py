@@ -46,7 +46,18 @@ def test_the_command_shows_what_holds_and_what_does_not(install):
 
 def test_the_pytest_plugin_adds_a_test_for_each_component(tmp_path):
     run = subprocess.run(
-        [sys.executable, "-m", "pytest", "-v", "-p", "no:cacheprovider", "--artifex-kind", "window", "--artifex-dist", "artifex-spectral"],
+        [
+            sys.executable,
+            "-m",
+            "pytest",
+            "-v",
+            "-p",
+            "no:cacheprovider",
+            "--artifex-kind",
+            "window",
+            "--artifex-dist",
+            "artifex-spectral",
+        ],
         cwd=tmp_path,
         capture_output=True,
         text=True,

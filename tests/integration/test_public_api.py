@@ -58,7 +58,18 @@ def test_every_helper_takes_what_users_give_it(name):
     assert all(parameter.kind is parameter.KEYWORD_ONLY for parameter in given[len(expected) :])
 
 
-@pytest.mark.parametrize("name", ["normalize_audio", "rms_normalize", "time_shift", "time_stretch", "add_gaussian_noise", "random_gain", "augment_audio"])
+@pytest.mark.parametrize(
+    "name",
+    [
+        "normalize_audio",
+        "rms_normalize",
+        "time_shift",
+        "time_stretch",
+        "add_gaussian_noise",
+        "random_gain",
+        "augment_audio",
+    ],
+)
 def test_a_waveform_helper_keeps_the_length(name):
     audio = jnp.sin(jnp.arange(3000.0))
     key = () if "normalize" in name else (jax.random.key(0),)
@@ -66,9 +77,17 @@ def test_a_waveform_helper_keeps_the_length(name):
 
 
 def test_the_extension_takes_its_options_and_their_defaults():
-    spectral = SpectralAnalysis(config=ExtensionConfig(weight=1.0, enabled=True, extensions={"spectral": {}}), rngs=nnx.Rngs(0))
+    spectral = SpectralAnalysis(
+        config=ExtensionConfig(weight=1.0, enabled=True, extensions={"spectral": {}}), rngs=nnx.Rngs(0)
+    )
     found = spectral.config
-    assert (found.sample_rate, found.n_fft, found.hop, found.window_type, found.n_mels) == (22050, 2048, 512, "hann", 128)
+    assert (found.sample_rate, found.n_fft, found.hop, found.window_type, found.n_mels) == (
+        22050,
+        2048,
+        512,
+        "hann",
+        128,
+    )
 
 
 @pytest.mark.parametrize(
@@ -106,7 +125,9 @@ def test_the_features_come_by_the_names_and_shapes_that_users_know():
 
 def test_a_training_loop_holds_under_jit_with_features_and_masks():
     """Waveforms augmented, mel spectrograms masked, all in one compiled step."""
-    config = AudioModalityConfig(sample_rate=8000, duration=0.25, representation="mel_spectrogram", n_fft=256, hop_length=64, n_mel_channels=20)
+    config = AudioModalityConfig(
+        sample_rate=8000, duration=0.25, representation="mel_spectrogram", n_fft=256, hop_length=64, n_mel_channels=20
+    )
     dataset = SyntheticAudioDataset(config=config, n_samples=12)
     traces = 0
 

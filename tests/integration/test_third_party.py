@@ -23,9 +23,7 @@ class Environment:
     def __init__(self, folder: Path) -> None:
         venv.create(folder, with_pip=True)
         self.python = folder / "bin" / "python" if os.name == "posix" else folder / "Scripts" / "python.exe"
-        packages = Path(
-            self.run("-c", "import sysconfig; print(sysconfig.get_path('purelib'))").stdout.strip()
-        )
+        packages = Path(self.run("-c", "import sysconfig; print(sysconfig.get_path('purelib'))").stdout.strip())
         outer = sysconfig.get_path("purelib")
         (packages / "outer.pth").write_text(f"import site; site.addsitedir({outer!r})\n")
 
@@ -68,9 +66,7 @@ def siren(tmp_path_factory) -> Path:
     pytest.importorskip("hatchling")
     folder = tmp_path_factory.mktemp("wheels")
     build = f"from hatchling.build import build_wheel; print(build_wheel({str(folder)!r}))"
-    built = subprocess.run(
-        [sys.executable, "-c", build], cwd=SIREN, capture_output=True, text=True, check=False
-    )
+    built = subprocess.run([sys.executable, "-c", build], cwd=SIREN, capture_output=True, text=True, check=False)
     assert built.returncode == 0, built.stderr
     return folder / built.stdout.split()[-1]
 

@@ -52,9 +52,7 @@ def megaphone(
     """
     values = jnp.asarray(audio)
     if values.ndim != 1 or not values.size:
-        raise ValueError(
-            f"megaphone takes one waveform (time,) of at least one sample, got shape {values.shape}"
-        )
+        raise ValueError(f"megaphone takes one waveform (time,) of at least one sample, got shape {values.shape}")
     check_integer("sample_rate", sample_rate, minimum=1, unit="Hz")
     for name, edge in (("f_min", f_min), ("f_max", f_max)):
         check_number(name, edge, above=0, unit="Hz")

@@ -72,11 +72,7 @@ def check_number(
     if isinstance(value, bool) or not isinstance(value, numbers.Real):
         raise TypeError(f"{name} must be {expected}, got {value!r} ({type(value).__name__})")
     number = float(value)
-    if (
-        not math.isfinite(number)
-        or _outside(number, minimum, maximum)
-        or (above is not None and number <= above)
-    ):
+    if not math.isfinite(number) or _outside(number, minimum, maximum) or (above is not None and number <= above):
         raise ValueError(f"{name} must be {expected}, got {value!r}")
 
 
@@ -118,16 +114,13 @@ def check_choice(name: str, value: Any, *, choices: Iterable[Any]) -> None:
     known = tuple(choices)
     # Equality alone would take True for 1.
     if not any(
-        isinstance(value, type(k)) and isinstance(value, bool) is isinstance(k, bool) and value == k
-        for k in known
+        isinstance(value, type(k)) and isinstance(value, bool) is isinstance(k, bool) and value == k for k in known
     ):
         hint = suggest(str(value), map(str, known))
         raise ValueError(f"{name} must be one of {', '.join(map(repr, known))}, got {value!r}.{hint}")
 
 
-def field_check(
-    check: Callable[..., None], **bounds: Any
-) -> Callable[[Any, attrs.Attribute[Any], Any], None]:
+def field_check(check: Callable[..., None], **bounds: Any) -> Callable[[Any, attrs.Attribute[Any], Any], None]:
     """Return a check of this module as an attrs validator.
 
     Args:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import sys
 import warnings
 from typing import Any
@@ -48,9 +49,7 @@ def build() -> typer.Typer:
     for name, add in plugins.hooks_of(plugins.scan().manager, "artifex_commands"):
         _, error = plugins.load_guarded(add, app)
         if error is not None:
-            warnings.warn(
-                f"commands of {name} left out: {type(error).__name__}: {error}", PluginWarning, stacklevel=2
-            )
+            warnings.warn(f"commands of {name} left out: {type(error).__name__}: {error}", PluginWarning, stacklevel=2)
     return app
 
 
@@ -58,7 +57,9 @@ def main() -> None:
     """Run the command line; an expected error is one message on standard error and exit code 2."""
     warnings.showwarning = _one_line
     try:
-        code = build()(prog_name="artifex", standalone_mode=False)
+        with contextlib.redirect_stdout(sys.stderr):  # what a plugin prints is no part of a command's output
+            app = build()
+        code = app(prog_name="artifex", standalone_mode=False)
     except _USAGE as error:
         if type(error).__name__ == "NoArgsIsHelpError":
             error.show()

@@ -10,14 +10,15 @@ import os
 import platform
 import re
 import sys
+import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Annotated, Any
 
-import artifex_cli
 import attrs
 import typer
 
+import artifex_cli
 from artifex.generative_models.core import pins, plugins
 from artifex.generative_models.core.errors import suggest
 from artifex.generative_models.core.plugins import IN_PROCESS, Claim, Kind
@@ -46,9 +47,7 @@ def list_components(
         print(json.dumps({name: _as_json(each) for name, each in found.items()}, indent=2))
         return
     rows = {name: _rows_of(each) for name, each in found.items()}
-    widths = [
-        max((len(row[column]) for each in rows.values() for row in each), default=0) for column in range(3)
-    ]
+    widths = [max((len(row[column]) for each in rows.values() for row in each), default=0) for column in range(3)]
     for number, (name, each) in enumerate(found.items()):
         _say("", skip=number == 0)
         _say(name, "bold")
@@ -68,7 +67,9 @@ def show(
     """Show one component: where it comes from, what it takes, and its documentation."""
     found = registry(kind)
     choice = found.choice(name)
-    claim, component = choice.claim, found[name]
+    claim = choice.claim
+    with contextlib.redirect_stdout(sys.stderr):  # what a plugin prints when it is imported
+        component = found[name]
     # A value's own documentation is that of its class.
     documented = type(component) if found.kind.form == "value" else component
     sections = _sections_of(inspect.getdoc(documented) or "")
@@ -137,14 +138,15 @@ def check(
     reports = []
     width = max((len(f"{of_kind} {each}") for of_kind, each in wanted), default=0)
     for of_kind, each in wanted:
-        report, _ = _quietly(testing.check, of_kind, each)
-        if report is None:
+        start = time.perf_counter()
+        with contextlib.redirect_stdout(sys.stderr):
             report = testing.check(of_kind, each)
+        seconds = time.perf_counter() - start
         reports.append(report)
         note = f"{len(report.held)} rules hold" if report.passed else f"breaks {len(report.failures)}"
         skipped = f", {len(report.skipped)} not tried" if report.skipped else ""
         mark, style = ("ok", "green") if report.passed else ("no", "bold red")
-        _say(f"{mark:4}", style, after=f"{f'{of_kind} {each}':{width}}  {note}{skipped}")
+        _say(f"{mark:4}", style, after=f"{f'{of_kind} {each}':{width}}  {seconds:4.1f} s  {note}{skipped}")
     broken = [report for report in reports if not report.passed]
     for report in broken:
         _say("")
@@ -158,17 +160,16 @@ def check(
 
 
 def _rows_of(found: Registry[Any]) -> list[tuple[str, str, str, str]]:
-    rows = []
+    rows, chosen = [], pins.in_effect()
     for name in found:
         claims = found.claims(name)
         for claim in claims:
-            rows.append((name, claim.distribution, claim.version, _note(claim, claims)))
+            rows.append((name, claim.distribution, claim.version, _note(claim, claims, chosen)))
     return rows
 
 
-def _note(claim: Claim, claims: tuple[Claim, ...]) -> str:
+def _note(claim: Claim, claims: tuple[Claim, ...], chosen: pins.Pins) -> str:
     """Say what a row of the list has to say about clashes and pins."""
-    chosen = pins.in_effect()
     wanted = chosen.chosen.get((claim.kind, claim.name)) if claim.distribution != IN_PROCESS else None
     if wanted == claim.distribution:
         return f"pinned by {chosen.path}"
@@ -179,25 +180,22 @@ def _note(claim: Claim, claims: tuple[Claim, ...]) -> str:
 
 
 def _as_json(found: Registry[Any]) -> dict[str, Any]:
+    chosen = pins.in_effect()
     return {
         "summary": found.kind.summary,
         "group": found.kind.group,
-        "components": {name: [_claim_as_json(c) for c in found.claims(name)] for name in found},
+        "components": {name: [_claim_as_json(c, chosen) for c in found.claims(name)] for name in found},
     }
 
 
-def _claim_as_json(claim: Claim) -> dict[str, Any]:
+def _claim_as_json(claim: Claim, chosen: pins.Pins) -> dict[str, Any]:
     found = {field: getattr(claim, field) for field in ("distribution", "version", "value")}
-    pinned = pins.in_effect().chosen.get((claim.kind, claim.name)) == claim.distribution
+    pinned = chosen.chosen.get((claim.kind, claim.name)) == claim.distribution
     return {**found, "pinned": True} if pinned else found
 
 
 def _from(claim: Claim) -> str:
-    return (
-        "registered in this process"
-        if claim.distribution == IN_PROCESS
-        else f"{claim.distribution} {claim.version}"
-    )
+    return "registered in this process" if claim.distribution == IN_PROCESS else f"{claim.distribution} {claim.version}"
 
 
 _TITLES = (
@@ -222,8 +220,7 @@ def _sections_of(text: str) -> dict[str, str]:
     bodies = [inspect.cleandoc("\n" + body).strip() for body in parts[::2]]
     found = {title: body for title, body in zip(titles, bodies, strict=True) if body}
     return {
-        title: body if title in ("Args", "Example", "Examples") else _flowing(body)
-        for title, body in found.items()
+        title: body if title in ("Args", "Example", "Examples") else _flowing(body) for title, body in found.items()
     }
 
 
@@ -231,12 +228,7 @@ def _flowing(text: str) -> str:
     """Join the lines of each paragraph, so that it can be wrapped to another width."""
     lines: list[str] = []
     for line in text.splitlines():
-        goes_on = (
-            lines
-            and lines[-1]
-            and line
-            and not re.match(r">>>|[-*•]|\d+\.|\w+(Error|Warning|Exception): ", line)
-        )
+        goes_on = lines and lines[-1] and line and not re.match(r">>>|[-*•]|\d+\.|\w+(Error|Warning|Exception): ", line)
         if goes_on:
             lines[-1] += f" {line.strip()}"
         else:
@@ -275,9 +267,7 @@ def _default(parameter: inspect.Parameter) -> str:
 
 def _source(component: Any) -> Iterator[str]:
     plain = inspect.unwrap(component)
-    place, error = plugins.load_guarded(
-        lambda: f"{inspect.getsourcefile(plain)}:{inspect.getsourcelines(plain)[1]}"
-    )
+    place, error = plugins.load_guarded(lambda: f"{inspect.getsourcefile(plain)}:{inspect.getsourcelines(plain)[1]}")
     if error is None:
         yield place
 
@@ -348,9 +338,7 @@ def _version_of(name: str) -> str | None:
 def _holds(version: str, relation: str, bound: str) -> bool:
     if relation == "==":
         return version == bound
-    ours, theirs = (
-        [int(part) for part in re.findall(r"\d+", text.partition("+")[0])] for text in (version, bound)
-    )
+    ours, theirs = ([int(part) for part in re.findall(r"\d+", text.partition("+")[0])] for text in (version, bound))
     return ours >= theirs
 
 
@@ -387,9 +375,7 @@ def _components(problems: list[tuple[str, str]]) -> Iterator[tuple[str, ...]]:
         names = ", ".join(f"{claim.kind} {claim.name!r}" for claim in claims)
         if len(claims) == 1:
             names += f" ({claims[0].value})"
-        problems.append(
-            (f"{_from(claims[0])}: {names} cannot be used: {reason}", _remedy(distribution, reason))
-        )
+        problems.append((f"{_from(claims[0])}: {names} cannot be used: {reason}", _remedy(distribution, reason)))
 
 
 def _reason(error: BaseException) -> str:
@@ -505,9 +491,7 @@ def _table(rows: Sequence[tuple[str, ...]], *, widths: Iterable[int] = ()) -> No
     needed = [max(least[i], *(len(row[i]) for row in full)) for i in range(columns)] if full else []
     if not sys.stdout.isatty():
         for row in full:
-            print(
-                f"  {'  '.join(cell.ljust(width) for cell, width in zip(row, needed, strict=True))}".rstrip()
-            )
+            print(f"  {'  '.join(cell.ljust(width) for cell, width in zip(row, needed, strict=True))}".rstrip())
         return
     from rich.padding import Padding
     from rich.table import Table

@@ -161,15 +161,11 @@ class Configuration:
 
 
 def _plain_copy(value: Any) -> Any:
-    return (
-        {k: _plain_copy(v) for k, v in value.items()} if isinstance(value, Mapping) else copy.deepcopy(value)
-    )
+    return {k: _plain_copy(v) for k, v in value.items()} if isinstance(value, Mapping) else copy.deepcopy(value)
 
 
 def _check_sections(instance: Any, attribute: attrs.Attribute[Any], value: Any) -> None:
-    if not isinstance(value, dict) or not all(
-        isinstance(k, str) and isinstance(v, dict) for k, v in value.items()
-    ):
+    if not isinstance(value, dict) or not all(isinstance(k, str) and isinstance(v, dict) for k, v in value.items()):
         raise TypeError(
             f"ExtensionConfig.extensions maps the name of an extension to a mapping of its options, "
             f'such as {{"spectral": {{"n_fft": 1024}}}}, got {value!r}'
@@ -196,9 +192,7 @@ class ExtensionConfig(Configuration):
 
     weight: float = attrs.field(default=1.0, validator=field_check(check_number))
     enabled: bool = attrs.field(default=True, validator=field_check(check_flag))
-    extensions: dict[str, dict[str, Any]] = attrs.field(
-        factory=dict, converter=_plain_copy, validator=_check_sections
-    )
+    extensions: dict[str, dict[str, Any]] = attrs.field(factory=dict, converter=_plain_copy, validator=_check_sections)
 
 
 def _field_names(cls: type) -> list[str]:
@@ -237,9 +231,7 @@ def _converter() -> cattrs.Converter:
         from_mapping = make_dict_structure_fn(cls, converter, _cattrs_forbid_extra_keys=True)
 
         def structure(value: Any, _: Any) -> Any:
-            return (
-                value if isinstance(value, cls) else from_mapping(_expect(value, Mapping, "a mapping"), cls)
-            )
+            return value if isinstance(value, cls) else from_mapping(_expect(value, Mapping, "a mapping"), cls)
 
         return structure
 

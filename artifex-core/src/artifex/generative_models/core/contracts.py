@@ -94,7 +94,9 @@ def dataset(component: Any) -> list[Subject | Rule]:
         needed = [
             p.name
             for p in inspect.signature(component).parameters.values()
-            if p.default is p.empty and p.kind not in (p.VAR_KEYWORD, p.VAR_POSITIONAL) and p.name not in ("config", "rngs")
+            if p.default is p.empty
+            and p.kind not in (p.VAR_KEYWORD, p.VAR_POSITIONAL)
+            and p.name not in ("config", "rngs")
         ]
         if needed:
             raise Skipped(f"it needs {', '.join(needed)}")
@@ -144,6 +146,10 @@ def _expect_same(a: Any, b: Any, what: str) -> None:
     if set(a) != set(b):
         raise Broken(f"the keys differ: {sorted(a)} and {sorted(b)}", what)
     for name, value in a.items():
-        same = np.array_equal(value, b[name], equal_nan=True) if isinstance(value, np.ndarray | jax.Array) else value == b[name]
+        same = (
+            np.array_equal(value, b[name], equal_nan=True)
+            if isinstance(value, np.ndarray | jax.Array)
+            else value == b[name]
+        )
         if not same:
             raise Broken(f"{name!r} differs between iterating and indexing", what, "a draw that depends on state")

@@ -120,12 +120,7 @@ def resolve(kind: str, spec: Any) -> Any:
         return create(kind, spec)
     if isinstance(spec, Mapping) and isinstance(spec.get("name"), str):
         return create(kind, spec["name"], **{k: v for k, v in spec.items() if k != "name"})
-    if (
-        isinstance(spec, tuple | list)
-        and len(spec) == 2
-        and isinstance(spec[0], str)
-        and isinstance(spec[1], Mapping)
-    ):
+    if isinstance(spec, tuple | list) and len(spec) == 2 and isinstance(spec[0], str) and isinstance(spec[1], Mapping):
         return create(kind, spec[0], **spec[1])
     own = registry(kind).kind
     fault = fault_of(own, spec)

@@ -62,12 +62,8 @@ class Kind:
         'metric'
     """
 
-    name: str = attrs.field(
-        validator=_spelt(r"[a-z][a-z0-9_]*", "a word in lower case, such as 'audio_type'")
-    )
-    group: str = attrs.field(
-        validator=_spelt(r"artifex\.[a-z0-9_.]+", "a group such as 'artifex.audio_types'")
-    )
+    name: str = attrs.field(validator=_spelt(r"[a-z][a-z0-9_]*", "a word in lower case, such as 'audio_type'"))
+    group: str = attrs.field(validator=_spelt(r"artifex\.[a-z0-9_.]+", "a group such as 'artifex.audio_types'"))
     summary: str = attrs.field(validator=_spelt(r".+", "one sentence"))
     form: str = attrs.field(validator=field_check(check_choice, choices=("function", "class", "value")))
     positional: int = attrs.field(default=0, validator=field_check(check_integer, minimum=0))
@@ -211,9 +207,9 @@ def load_guarded(load: Callable[..., Any], *given: Any) -> tuple[Any, BaseExcept
     """
     try:
         return load(*given), None
-    except KeyboardInterrupt:
-        raise
-    except BaseException as error:  # noqa: BLE001  a plugin that calls sys.exit() must not end its host
+    except BaseException as error:  # a plugin that calls sys.exit() must not end its host
+        if type(error) is KeyboardInterrupt:  # an heir of it is somebody's own, and no signal
+            raise
         return None, error
 
 
@@ -250,9 +246,7 @@ def _look() -> Scan:
     for claim in sorted(hooks, key=lambda c: (c.distribution not in FIRST_PARTY, c.distribution, c.name)):
         declared, error = load_guarded(_declare, manager, claim)
         if error is not None:
-            problems.append(
-                Problem(distribution=claim.distribution, what=f"{claim.name} = {claim.value}", error=error)
-            )
+            problems.append(Problem(distribution=claim.distribution, what=f"{claim.name} = {claim.value}", error=error))
             continue
         for kind in declared:
             owners = kinds.setdefault(kind.name, [])
@@ -297,9 +291,7 @@ def _declare(manager: pluggy.PluginManager, claim: Claim) -> list[Kind]:
 
 
 def _kinds_of(manager: pluggy.PluginManager, module: Any, name: str) -> list[Kind]:
-    answers = {
-        hook: [answer for owner, answer in hooks_of(manager, hook) if owner == name] for hook in _HOOKS
-    }
+    answers = {hook: [answer for owner, answer in hooks_of(manager, hook) if owner == name] for hook in _HOOKS}
     for hook, given in answers.items():
         if hasattr(module, hook) and not given:
             raise TypeError(f"{hook} is not marked with @hookimpl")
@@ -347,9 +339,7 @@ def _read(
     ]
     for section, name, value in entries:
         if "@" in name or not _PLACE.fullmatch(value):
-            raise ValueError(
-                f"entry point {name} = {value!r} of {section} is not name = package.module:object"
-            )
+            raise ValueError(f"entry point {name} = {value!r} of {section} is not name = package.module:object")
     return (*_identity(distribution), entries) if entries else None
 
 
@@ -368,7 +358,7 @@ def _sections(text: str) -> dict[str, dict[str, str]]:
         line = each.strip()
         if not line or line[0] in "#;":
             continue
-        if line[0] == "[" and line[-1] == "]" and line[1:-1] not in sections:
+        if line[0] == "[" and line[-1] == "]" and len(line) > 2 and line[1:-1] not in sections:
             section = sections[line[1:-1]] = {}
             continue
         name, equals, value = line.partition("=")

@@ -137,15 +137,14 @@ class Registry(Mapping[str, C], Generic[C]):
         return Choice(claim=claim, reason=reason, others=others)
 
     def _in_process(self, name: str) -> tuple[Claim, ...]:
-        own = Claim(kind=self._name, name=name, distribution=IN_PROCESS, value=name)
-        return (own,) if name in self._own else ()
+        if name not in self._own:
+            return ()
+        return (Claim(kind=self._name, name=name, distribution=IN_PROCESS, value=name),)
 
     def _installed(self, name: str) -> tuple[Claim, ...]:
         # Written out, since attrs.evolve takes ten times as long.
         found = [
-            Claim(
-                kind=self._name, name=c.name, distribution=c.distribution, value=c.value, version=c.version
-            )
+            Claim(kind=self._name, name=c.name, distribution=c.distribution, value=c.value, version=c.version)
             for c in plugins.scan().groups.get(self.kind.group, {}).get(name, ())
         ]
         return tuple(sorted(found, key=lambda c: (c.distribution, c.value)))
@@ -203,8 +202,7 @@ class Registry(Mapping[str, C], Generic[C]):
             taken = self.claims(name)
             if taken and not replace:
                 raise ConflictingComponentError(
-                    f"{self._name} {name!r} is already provided by {_who(taken)}; "
-                    f"pass replace=True to put yours first"
+                    f"{self._name} {name!r} is already provided by {_who(taken)}; pass replace=True to put yours first"
                 )
             self._own[name] = component
 
@@ -301,9 +299,7 @@ class Registry(Mapping[str, C], Generic[C]):
             )
         known = list(self)
         listed = ", ".join(known) if known else "none; install a distribution that provides one"
-        return (
-            f"no {self._name} {plain!r} is installed.{suggest(plain, known)} Available: {listed}{_left_out()}"
-        )
+        return f"no {self._name} {plain!r} is installed.{suggest(plain, known)} Available: {listed}{_left_out()}"
 
 
 def kinds() -> dict[str, Kind]:
@@ -461,9 +457,7 @@ def signature_of(component: Any) -> inspect.Signature:
         # Not that of the class itself: a metaclass with a __call__, such as nnx's, hides the constructor
         # behind it.
         whole = inspect.signature(component.__init__)  # type: ignore[misc]
-        return whole.replace(
-            parameters=list(whole.parameters.values())[1:], return_annotation=inspect.Signature.empty
-        )
+        return whole.replace(parameters=list(whole.parameters.values())[1:], return_annotation=inspect.Signature.empty)
     return inspect.signature(component)
 
 
@@ -489,21 +483,15 @@ def _kind(name: str) -> Kind:
 
 def _left_out() -> str:
     scan = plugins.scan()
-    broken = [f"left out as broken: {', '.join(sorted({p.distribution for p in scan.problems}))}"] * bool(
-        scan.problems
-    )
-    off = [f"switched off by ARTIFEX_DISABLE_PLUGINS: {', '.join(scan.switched_off)}"] * bool(
-        scan.switched_off
-    )
+    broken = [f"left out as broken: {', '.join(sorted({p.distribution for p in scan.problems}))}"] * bool(scan.problems)
+    off = [f"switched off by ARTIFEX_DISABLE_PLUGINS: {', '.join(scan.switched_off)}"] * bool(scan.switched_off)
     return f" ({'; '.join(broken + off)})" if broken or off else ""
 
 
 def _declares(component: type, attribute: str) -> bool:
     """Whether a class or a base has or annotates an attribute; its metaclass's own do not count."""
     bases = inspect.getmro(component)
-    return any(
-        attribute in vars(base) or attribute in vars(base).get("__annotations__", {}) for base in bases
-    )
+    return any(attribute in vars(base) or attribute in vars(base).get("__annotations__", {}) for base in bases)
 
 
 def _signature_fault(kind: Kind, function: Any, article: str) -> str:

@@ -85,9 +85,7 @@ def add_to(app: typer.Typer) -> None:
 
 def plugin(
     name: Annotated[str, typer.Argument(help="What it is called: siren makes artifex-plugin-siren.")],
-    kind: Annotated[
-        str, typer.Option(help=f"What it provides, with commas: {', '.join(TEMPLATES)}.")
-    ] = "audio_type",
+    kind: Annotated[str, typer.Option(help=f"What it provides, with commas: {', '.join(TEMPLATES)}.")] = "audio_type",
     out: Annotated[Path, typer.Option(help="The folder to write it to.", show_default="here")] = Path(),
     license: Annotated[str, typer.Option(help="Its license, an SPDX expression.")] = "Apache-2.0",  # noqa: A002
 ) -> None:
@@ -135,16 +133,12 @@ def write_plugin(
     if not templates:
         raise ValueError(f"a plugin provides at least one kind of: {', '.join(TEMPLATES)}")
     if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9.+-]*( (AND|OR|WITH) [A-Za-z0-9][A-Za-z0-9.+-]*)*", license):
-        raise ValueError(
-            f"license is an SPDX expression such as 'MIT' or 'Apache-2.0 OR MIT', got {license!r}"
-        )
+        raise ValueError(f"license is an SPDX expression such as 'MIT' or 'Apache-2.0 OR MIT', got {license!r}")
     names = _names(name)
     _check_free(names, templates)
     target = Path(out) / names["distribution"]
     if target.is_symlink() or (target.exists() and (not target.is_dir() or any(target.iterdir()))):
-        raise FileExistsError(
-            f"{target} is already there: move it away, or choose another name or folder (out)"
-        )
+        raise FileExistsError(f"{target} is already there: move it away, or choose another name or folder (out)")
     _put(target, _rendered(names, templates, license))
     return target
 

@@ -137,9 +137,7 @@ class BaseDataset(ABC):
         keys = list(samples[0])
         for number, sample in enumerate(samples):
             if set(sample) != set(keys):
-                raise ValueError(
-                    f"sample {number} has the keys {sorted(sample)}, but sample 0 has {sorted(keys)}"
-                )
+                raise ValueError(f"sample {number} has the keys {sorted(sample)}, but sample 0 has {sorted(keys)}")
         return {key: _stack(key, [sample[key] for sample in samples]) for key in keys}
 
 

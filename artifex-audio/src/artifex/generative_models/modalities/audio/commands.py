@@ -27,15 +27,14 @@ def extract(
     audio: Annotated[
         list[Path] | None,
         typer.Argument(
-            help="Files and folders of recordings (wav, flac, ogg, opus, mp3, aiff); "
-            "without any, synthetic sounds.",
+            help="Files and folders of recordings (wav, flac, ogg, opus, mp3, aiff); without any, synthetic sounds.",
             metavar="AUDIO",
             show_default=False,
         ),
     ] = None,
-    out: Annotated[
-        Path, typer.Option(help="The folder to write; it appears whole at the end, or not at all.")
-    ] = Path("features"),
+    out: Annotated[Path, typer.Option(help="The folder to write; it appears whole at the end, or not at all.")] = Path(
+        "features"
+    ),
     representation: Annotated[
         str | None,
         typer.Option(

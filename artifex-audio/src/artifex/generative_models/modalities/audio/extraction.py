@@ -168,9 +168,7 @@ def extract(
     check_integer("n_examples", n_examples, minimum=0)
     if report:
         reporting.check_ready()
-    AudioModality(
-        config.evolve(duration=bucket_length(1, config.hop_length) / config.sample_rate) if whole else config
-    )
+    AudioModality(config.evolve(duration=bucket_length(1, config.hop_length) / config.sample_rate) if whole else config)
     given = [Path(path) for path in paths]
     folder = FeatureFolder(out, overwrite=overwrite, sources=given)
     if given:
@@ -240,9 +238,7 @@ def read_features(folder: str | os.PathLike[str]) -> Iterator[tuple[dict[str, An
             yield record, np.load(Path(folder) / record["file"], allow_pickle=False)
 
 
-def from_files(
-    paths: list[Path], config: AudioModalityConfig, *, whole: bool
-) -> tuple[list[Recording], list[Failure]]:
+def from_files(paths: list[Path], config: AudioModalityConfig, *, whole: bool) -> tuple[list[Recording], list[Failure]]:
     """Find recordings and read their headers.
 
     Args:
@@ -344,24 +340,17 @@ class FeatureFolder:
         if self.out.exists() and not self.out.is_dir():
             raise FileExistsError(f"{out} is a file; name a folder to write to")
         if os.path.ismount(self.out):
-            raise ValueError(
-                f"{out} is a mount point, which cannot be replaced as a whole; name a folder in it"
-            )
+            raise ValueError(f"{out} is a mount point, which cannot be replaced as a whole; name a folder in it")
         if self.out.exists() and any(self.out.iterdir()):
             if not overwrite:
-                raise FileExistsError(
-                    f"{out} is not empty; name another folder, or pass --overwrite to replace it"
-                )
+                raise FileExistsError(f"{out} is not empty; name another folder, or pass --overwrite to replace it")
             if not (self.out / MANIFEST).is_file():
                 raise FileExistsError(
-                    f"{out} holds no earlier extraction (no {MANIFEST}) and is not overwritten; "
-                    f"name another folder"
+                    f"{out} holds no earlier extraction (no {MANIFEST}) and is not overwritten; name another folder"
                 )
             for source in sources:
                 if source.resolve().is_relative_to(self.out):
-                    raise ValueError(
-                        f"{source} lies in {out}, which would be overwritten; name another folder"
-                    )
+                    raise ValueError(f"{source} lies in {out}, which would be overwritten; name another folder")
         self._partial = self.out.with_name(f".{self.out.name}.partial-{os.getpid()}-{secrets.token_hex(4)}")
         self._made: list[Path] = []
 
@@ -395,9 +384,7 @@ class FeatureFolder:
         with (self._partial / name).open("wb") as file:
             np.save(file, features, allow_pickle=False)
             _flush(file)
-        self.records.append(
-            {**record, "shape": list(features.shape), "dtype": str(features.dtype), "file": name}
-        )
+        self.records.append({**record, "shape": list(features.shape), "dtype": str(features.dtype), "file": name})
 
     def load(self, record: dict[str, Any]) -> np.ndarray:
         """Return the features of a record that was added."""
@@ -609,9 +596,7 @@ def _config_text(config: AudioModalityConfig, *, whole: bool, origin: dict[str, 
     audio = {key: value for key, value in config.to_dict().items() if not (whole and key == "duration")}
     if whole and "synthetic" in origin:
         audio["duration"] = config.duration
-    table = tomli_w.dumps(
-        {"audio": audio, "source": origin, "software": {"artifex-audio": version("artifex-audio")}}
-    )
+    table = tomli_w.dumps({"audio": audio, "source": origin, "software": {"artifex-audio": version("artifex-audio")}})
     return f"# The same features again: artifex extract [AUDIO]... --config {CONFIG}\n{table}"
 
 

@@ -279,8 +279,7 @@ def write_audio(
         except soundfile.LibsndfileError as error:
             channels = 1 if samples.ndim == 1 else len(samples)
             raise ValueError(
-                f"{target}: {container} {encoding} cannot hold {channels} channels at {sample_rate} Hz: "
-                f"{error}"
+                f"{target}: {container} {encoding} cannot hold {channels} channels at {sample_rate} Hz: {error}"
             ) from error
         with partial.open("rb+") as file:
             os.fsync(file.fileno())
@@ -414,21 +413,16 @@ def _header(path: str | os.PathLike[str], file: Any) -> AudioInfo:
         subtype=file.subtype,
     )
     if not 1 <= info.sample_rate <= _MAX_RATE:
-        raise AudioReadError(
-            path, f"its header says {info.sample_rate} Hz, which cannot be true; correct the header"
-        )
+        raise AudioReadError(path, f"its header says {info.sample_rate} Hz, which cannot be true; correct the header")
     if info.n_frames < 1:
         raise AudioReadError(path, "its header says that it holds no samples; fetch or record it again")
     if info.n_frames >= 1 << 62:
-        raise AudioReadError(
-            path, "its header does not say how long it is; encode it anew to a file, not a stream"
-        )
+        raise AudioReadError(path, "its header does not say how long it is; encode it anew to a file, not a stream")
     said, held = _declared(file.extra_info)
     if said > held:
         raise AudioReadError(
             path,
-            f"is cut off: its header says {said} {_unit(file.extra_info)}, the file holds {held}; "
-            f"fetch it again",
+            f"is cut off: its header says {said} {_unit(file.extra_info)}, the file holds {held}; fetch it again",
         )
     return info
 
@@ -468,8 +462,7 @@ def _check_tail(path: str | os.PathLike[str], file: BinaryIO, size: int) -> None
     if said is not None and said[1] > 1.01 * (size - said[0]):
         raise AudioReadError(
             path,
-            f"is cut off: its header says {said[1]} bytes of MP3, the file holds {size - said[0]}; "
-            f"fetch it again",
+            f"is cut off: its header says {said[1]} bytes of MP3, the file holds {size - said[0]}; fetch it again",
         )
 
 
@@ -513,14 +506,12 @@ def _frames(path: str | os.PathLike[str], file: Any, start: int, count: int) -> 
     except soundfile.LibsndfileError as error:
         raise AudioReadError(
             path,
-            f"is damaged or cut off after {start + got} of {file.frames} samples ({_reason(error)}); "
-            f"fetch it again",
+            f"is damaged or cut off after {start + got} of {file.frames} samples ({_reason(error)}); fetch it again",
         ) from error
     if got < count:
         raise AudioReadError(
             path,
-            f"is cut off: its header says {file.frames} samples, {start + got} can be decoded; "
-            f"fetch it again",
+            f"is cut off: its header says {file.frames} samples, {start + got} can be decoded; fetch it again",
         )
     return blocks[0] if len(blocks) == 1 else np.concatenate(blocks)
 

@@ -194,8 +194,7 @@ def _decibels(values: Any, *, power: bool, db_range: float) -> np.ndarray:
     array = np.asarray(values)
     if array.ndim != 2 or not array.size:
         raise ValueError(
-            f"a spectrogram is (freq, time) and not empty, got shape {array.shape}; "
-            f"draw one example at a time"
+            f"a spectrogram is (freq, time) and not empty, got shape {array.shape}; draw one example at a time"
         )
     powers = np.abs(array).astype(np.float64)
     if not power or np.iscomplexobj(array):

@@ -246,9 +246,7 @@ def _stft(axes: Axes, features: np.ndarray, config: AudioModalityConfig) -> None
 
 def _unknown(axes: Axes, features: np.ndarray, config: AudioModalityConfig) -> None:
     real = np.atleast_1d(np.abs(features) if np.iscomplexobj(features) else features)
-    axes.imshow(
-        real.reshape(-1, real.shape[-1]), origin="lower", aspect="auto", interpolation="nearest", cmap="magma"
-    )
+    axes.imshow(real.reshape(-1, real.shape[-1]), origin="lower", aspect="auto", interpolation="nearest", cmap="magma")
     axes.set_xlabel("index on the last axis")
     axes.set_ylabel("index")
 

@@ -52,7 +52,7 @@ class MelSpectrogram:
     """
 
     def __init__(self, config: AudioModalityConfig) -> None:
-        self._spectral = _analysis("mel_spectrogram", config)
+        self._spectral = _analysis("mel_spectrogram", config, n_mels=config.n_mel_channels)
         self._length = config.n_time_steps
         self.shape = (config.n_mel_channels, config.n_time_frames)
 
@@ -82,7 +82,7 @@ class Stft:
     """
 
     def __init__(self, config: AudioModalityConfig) -> None:
-        self._spectral = _analysis("stft", config)
+        self._spectral = _analysis("stft", config, n_mels=1)
         self._length = config.n_time_steps
         self.shape = (config.n_fft // 2 + 1, config.n_time_frames)
 
@@ -103,7 +103,7 @@ def _with_last_frame(encoded: ArrayLike) -> jax.Array:
     return jnp.concatenate([frames, frames[..., -1:]], axis=-1)
 
 
-def _analysis(name: str, config: AudioModalityConfig) -> Any:
+def _analysis(name: str, config: AudioModalityConfig, *, n_mels: int) -> Any:
     if config.n_time_frames < 1:
         raise ValueError(
             f"{name} needs at least one hop of {config.hop_length} samples, but {config.duration} s at "
@@ -114,7 +114,7 @@ def _analysis(name: str, config: AudioModalityConfig) -> Any:
         sample_rate=config.sample_rate,
         n_fft=config.n_fft,
         hop_length=config.hop_length,
-        n_mels=config.n_mel_channels,
+        n_mels=n_mels,
     )
 
 

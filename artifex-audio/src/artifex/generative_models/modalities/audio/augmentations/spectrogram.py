@@ -195,8 +195,7 @@ def _spectrogram(name: str, spectrogram: ArrayLike) -> jax.Array:
     values = jnp.asarray(spectrogram)
     if values.ndim < 2 or not all(values.shape[-2:]):
         raise ValueError(
-            f"{name} takes a spectrogram (..., freq, time) of at least one bin and one frame, "
-            f"got shape {values.shape}"
+            f"{name} takes a spectrogram (..., freq, time) of at least one bin and one frame, got shape {values.shape}"
         )
     working_dtype(values.dtype)
     return values
@@ -249,9 +248,7 @@ def _mask(
     valid = n_frames if n_valid_frames is None else n_valid_frames
     bands, spans = (
         _bounds(key, n, param, _widest(n, share), number) if number else None
-        for key, n, param, share, number in zip(
-            keys, (n_freq, valid), mask_params, max_shares, num_masks, strict=True
-        )
+        for key, n, param, share, number in zip(keys, (n_freq, valid), mask_params, max_shares, num_masks, strict=True)
     )
     masked: jax.Array = _cover(values, bands, spans, fill, valid, statistic)
     return masked

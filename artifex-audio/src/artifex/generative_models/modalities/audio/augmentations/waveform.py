@@ -21,9 +21,7 @@ from artifex.generative_models.modalities.audio.representations import spectral_
 Bound = float | jax.Array
 
 
-def time_shift(
-    audio: ArrayLike, key: jax.Array, max_shift: int | jax.Array = 1600, *, mode: str = "wrap"
-) -> jax.Array:
+def time_shift(audio: ArrayLike, key: jax.Array, max_shift: int | jax.Array = 1600, *, mode: str = "wrap") -> jax.Array:
     """Move a clip in time by a random number of samples.
 
     Args:

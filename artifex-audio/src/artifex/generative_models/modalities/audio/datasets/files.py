@@ -70,9 +70,7 @@ class AudioFileDataset(BaseDataset):
         name: str = "AudioFileDataset",
     ) -> None:
         if config is not None and not isinstance(config, AudioModalityConfig):
-            raise TypeError(
-                f"AudioFileDataset takes config=AudioModalityConfig(…), got {type(config).__name__}"
-            )
+            raise TypeError(f"AudioFileDataset takes config=AudioModalityConfig(…), got {type(config).__name__}")
         super().__init__(config if config is not None else AudioModalityConfig(), split, rngs=rngs)
         check_flag("mono", mono)
         check_choice("crop", crop, choices=CROPS)
