@@ -281,7 +281,8 @@ def _rules(kind: str, component: Any) -> Iterator[tuple[str, Callable[[], None]]
         takes = {"example": part.example is not None, "key": part.keyed, "slope": part.differentiable}
         takes["rows"] = takes["example"] or takes["key"]
         takes["real example"] = takes["example"] and not any(
-            np.iscomplexobj(example) for example in trial.subject.examples(trial.length).values()
+            example is not None and np.iscomplexobj(example)
+            for example in trial.subject.examples(trial.length).values()
         )
         for rule, (verify, *needs) in _SUBJECT_RULES.items():
             if all(takes[need] for need in needs):

@@ -315,10 +315,7 @@ def _resample(audio: jax.Array, orig: int, target: int) -> jax.Array:
     audio = _to_float(audio)
     values = audio.astype(working_dtype(audio.dtype)).reshape(-1, audio.shape[-1])
     periods = _periods(orig, target)
-    if periods:
-        resampled = _by_convolution(values, orig, target, periods)
-    else:
-        resampled = _by_gathering(values, orig, target)
+    resampled = _by_convolution(values, orig, target, periods) if periods else _by_gathering(values, orig, target)
     return resampled.reshape(*audio.shape[:-1], -1).astype(audio.dtype)
 
 
