@@ -67,6 +67,17 @@ def undocumented(audio, key, *, level: float = 0.1):
     return noisy(audio, key, level=level)
 
 
+def with_an_option_unchecked(audio, key, *, loud: bool = False):
+    """Add noise, full scale.
+
+    Args:
+        audio: Waveform (time,).
+        key: Decides the noise.
+        loud: Whether to add ten times as much.
+    """
+    return noisy(audio, key, level=1.0 if loud else 0.1)
+
+
 def with_array_at_import(audio, key):
     """Add noise, full scale."""
     return noisy(audio, key)
@@ -165,8 +176,9 @@ class GatheredOnEveryDevice(Halved):
 
 PLANTED = {
     "documented": ("augmentation", undocumented, "level"),
+    "options are checked": ("augmentation", with_an_option_unchecked, "takes loud='no such value' without a word"),
     "no array at import": ("augmentation", with_array_at_import, "TABLE is an array made at import"),
-    "shape": ("augmentation", of_another_shape, r"gives the shape \(200,\), expected \(400,\)"),
+    "shape": ("augmentation", of_another_shape, r"gives the shape \(1,\), expected \(2,\)"),
     "dtype": ("augmentation", of_another_dtype, "gives float16, expected float32"),
     "pure": ("augmentation", changing_its_input, "changes its input in place"),
     "finite": ("audio_type", nan_at_one_sample, "on 1 samples"),
@@ -264,7 +276,7 @@ def test_a_component_that_cannot_be_made_is_a_finding_not_a_crash():
 def test_a_report_reads_as_text():
     report = check("augmentation", heedless_of_its_key)
     assert isinstance(report, Report)
-    assert str(report).startswith("augmentation 'heedless_of_its_key' breaks 1 of 16 rules\n  ✗ depends on its key: ")
+    assert str(report).startswith("augmentation 'heedless_of_its_key' breaks 1 of 17 rules\n  ✗ depends on its key: ")
 
 
 def test_every_kind_that_artifex_declares_has_a_contract():
@@ -309,6 +321,16 @@ def test_the_owner_of_a_kind_says_how_its_components_are_run(install):
     )
     assert check("gadget", "doubler").passed
     assert components("gadget") == [("gadget", "doubler")]
+
+
+def test_the_smallest_input_that_shows_a_failure_is_named():
+    def forgetful_of_the_fifth(audio, key):
+        """Add noise, full scale, and leave the fifth sample in place in half precision."""
+        made = noisy(audio, key)
+        return made.at[4].set(made[4].astype(jnp.bfloat16).astype(made.dtype) * jnp.nan) if made.size > 4 else made
+
+    (failure, *_) = [f for f in check("augmentation", forgetful_of_the_fifth).failures if f.rule == "finite"]
+    assert failure.example == "noise (8,) float32"
 
 
 def test_a_contract_that_fails_harms_no_other(install):

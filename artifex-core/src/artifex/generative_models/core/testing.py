@@ -23,6 +23,7 @@ import numpy as np
 
 from artifex.generative_models.core import numerics, plugins
 from artifex.generative_models.core.errors import PluginWarning, UnknownComponentError
+from artifex.generative_models.core.factory import Bound
 from artifex.generative_models.core.registry import kinds, options_of, registry
 
 UNITS = re.compile(
@@ -263,6 +264,8 @@ def _rules(kind: str, component: Any) -> Iterator[tuple[str, Callable[[], None]]
         raise UnknownComponentError(f"no contract for {kind!r}; its owner answers the hook artifex_contracts with one")
     yield "documented", functools.partial(_documented, kind, component)
     yield "no array at import", functools.partial(_no_array_at_import, component)
+    if kinds()[kind].form == "function":
+        yield "options are checked", functools.partial(_options_checked, kind, component, plugins.load_value(where))
     try:
         parts = plugins.load_value(where)(component)
     except Exception as error:  # noqa: BLE001  whatever a component raises when it is made is a finding
@@ -286,7 +289,26 @@ def _rules(kind: str, component: Any) -> Iterator[tuple[str, Callable[[], None]]
         )
         for rule, (verify, *needs) in _SUBJECT_RULES.items():
             if all(takes[need] for need in needs):
-                yield f"{part.label}: {rule}" if part.label else rule, functools.partial(verify, trial)
+                yield f"{part.label}: {rule}" if part.label else rule, functools.partial(_on_least, verify, trial)
+
+
+def _on_least(verify: Callable[[_Trial], None], trial: _Trial) -> None:
+    """Verify a rule; where it does not hold, look for the shortest input that shows it."""
+    try:
+        verify(trial)
+    except Broken as found:
+        for length in (n for n in _SHORTER if n < trial.length):
+            try:
+                verify(_Trial(attrs.evolve(trial.subject, lengths=(length,))))
+            except Broken as shorter:
+                if shorter.cause == found.cause:
+                    raise shorter from None
+            except Exception:  # noqa: BLE001, S112  it cannot be that short
+                continue
+        raise
+
+
+_SHORTER = (1, 2, 3, 4, 8, 16, 32, 64, 128)
 
 
 def _outcome(rule: str, verify: Callable[[], None], component: Any) -> Failure | str | None:
@@ -390,6 +412,20 @@ def _documented(kind: str, component: Any) -> None:
         raise Broken(f"the docstring does not say what {', '.join(silent)} is", cause="an Args entry is missing")
     if options and not UNITS.search(text):
         raise Broken("the docstring names no unit", cause="say Hz, seconds, samples, dB, full scale …")
+
+
+def _options_checked(kind: str, component: Any, contract: Callable[[Any], list[Subject | Rule]]) -> None:
+    for option in options_of(kinds()[kind], component) or {}:
+        subject = next(part for part in contract(Bound(component, **{option: _NONSENSE})) if isinstance(part, Subject))
+        try:
+            trial = _Trial(subject)
+            trial.run(*trial.arguments(next(iter(subject.examples(trial.length).values()))))
+        except Exception:  # noqa: BLE001, S112  whatever it says, it is said
+            continue
+        raise Broken(f"takes {option}={_NONSENSE!r} without a word", cause=f"{option} is not checked")
+
+
+_NONSENSE = "no such value"
 
 
 def _no_array_at_import(component: Any) -> None:

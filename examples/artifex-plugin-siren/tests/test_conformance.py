@@ -1,0 +1,11 @@
+"""Everything that this package provides holds under the rules of its kind."""
+
+import pytest
+
+from artifex.generative_models.core.testing import check, components
+
+
+@pytest.mark.parametrize(("kind", "name"), components(distribution="artifex-plugin-siren"))
+def test_it_conforms(kind: str, name: str) -> None:
+    report = check(kind, name)
+    assert report.passed, str(report)
