@@ -285,7 +285,7 @@ def rows():
 def test_the_pipeline_is_its_steps_in_their_order(noise):
     key = jax.random.key(4)
     first, second, third, fourth = jax.random.split(key, 4)
-    expected = time_shift(noise, first, max_shift=800)
+    expected = normalize_audio(time_shift(noise, first, max_shift=800))
     expected = add_gaussian_noise(expected, second, 0.005)
     expected = normalize_audio(time_stretch(expected, third, (0.95, 1.05)))
     expected = random_gain(expected, fourth, (0.8, 1.2))
@@ -297,6 +297,18 @@ def test_the_gain_outlives_the_normalisation(rows):
     peaks = np.concatenate([np.abs(augment_audio_batch(rows, key)).max(axis=1) for key in keys])
     assert 0.8 <= peaks.min() < 0.9
     assert 1.1 < peaks.max() <= 1.2 + 1e-6
+
+
+def test_a_silent_clip_is_not_blown_up_to_noise_at_full_scale(rows):
+    batch = jnp.concatenate([jnp.zeros((1, 2000)), rows])
+    peaks = np.abs(augment_audio_batch(batch, jax.random.key(0))).max(axis=1)
+    assert peaks[0] < 0.05
+    assert (peaks[1:] >= 0.8 - 1e-6).all()
+
+
+def test_the_noise_does_not_depend_on_how_loud_the_recording_was(rows):
+    quiet, loud = (augment_audio(scale * rows[1], jax.random.key(2)) for scale in (1e-3, 1.0))
+    np.testing.assert_allclose(quiet, loud, atol=1e-4)
 
 
 def test_a_row_does_not_change_when_the_batch_grows(rows):

@@ -469,3 +469,21 @@ def test_the_installed_command_names_what_it_could_not_read(folder, tmp_path):
     assert done.returncode == 1, done.stderr
     assert "3 could not be extracted" in done.stdout
     assert len(list(read_features(tmp_path / "made"))) == 3
+
+
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        (("--out", "notes.txt/x"), "notes.txt/x cannot be made: Not a directory; the folder that it lies in"),
+        (("--config", "nowhere.toml"), "--config nowhere.toml cannot be read: No such file or directory"),
+        (("--config", "latin.toml"), "--config latin.toml cannot be read: it is no text in UTF-8"),
+    ],
+)
+def test_what_the_file_system_refuses_is_said_plainly(arguments, says, artifex, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "notes.txt").write_text("notes")
+    (tmp_path / "latin.toml").write_bytes(b"representation = '\xff'")
+    code, _, err = artifex("extract", "--samples", 1, "--no-report", *arguments)
+    assert code == 2
+    assert says in err
+    assert ".partial-" not in err

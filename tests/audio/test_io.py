@@ -385,3 +385,8 @@ def test_paths_without_audio_are_errors(tmp_path):
         find_audio([tmp_path / "gone"])
     with pytest.raises(ValueError, match="give a file, a folder"):
         find_audio([])
+
+
+def test_a_folder_that_is_not_there_is_named(tmp_path):
+    with pytest.raises(FileNotFoundError, match="the folder .*nowhere does not exist; make it first"):
+        write_audio(tmp_path / "nowhere" / "x.flac", np.zeros(10), 8000)

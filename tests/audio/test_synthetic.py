@@ -128,6 +128,8 @@ def test_a_registered_type_is_found_by_name():
         ({"audio_types": [3]}, TypeError, "expected a name"),
         ({"n_samples": 0}, ValueError, "n_samples must be an integer from 1"),
         ({"n_samples": 1.5}, TypeError, "n_samples must be an integer"),
+        ({"split": 3}, TypeError, "split is the name of a part of the data"),
+        ({"config": {}}, TypeError, "SyntheticAudioDataset takes config=AudioModalityConfig"),
     ],
 )
 def test_bad_arguments_are_refused_at_construction(options, error, says):

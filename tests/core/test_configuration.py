@@ -315,3 +315,11 @@ def test_other_files_are_told_the_endings(tmp_path):
             act(tmp_path / "config.json")
     with pytest.raises(FileNotFoundError):
         Frames.from_file(tmp_path / "none.toml")
+
+
+def test_a_file_of_tables_says_which_section_to_read(tmp_path):
+    path = tmp_path / "experiment.toml"
+    path.write_text("[extension]\nweight = 2.0\n")
+    with pytest.raises(ValueError, match=r"unknown key 'extension'(.|\n)*section='extension' reads one"):
+        ExtensionConfig.from_file(path)
+    assert ExtensionConfig.from_file(path, section="extension").weight == 2.0

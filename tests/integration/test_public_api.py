@@ -105,6 +105,22 @@ def test_a_bad_option_of_the_extension_is_refused_at_construction(options, says)
         SpectralAnalysis(config=ExtensionConfig(extensions={"spectral": options}), rngs=nnx.Rngs(0))
 
 
+def test_a_misspelt_extension_is_not_passed_over():
+    with pytest.raises(ValueError, match="no 'spectral'; did you mean that by 'spectra'"):
+        SpectralAnalysis(config=ExtensionConfig(extensions={"spectra": {"n_fft": 512}}), rngs=nnx.Rngs(0))
+    other = ExtensionConfig(extensions={"adversarial": {"depth": 3}})
+    assert SpectralAnalysis(config=other, rngs=nnx.Rngs(0)).config.n_fft == 2048
+
+
+@pytest.mark.parametrize("name", [name for name, takes in HELPERS.items() if ", key" in takes])
+def test_what_is_no_key_is_refused_by_name(name):
+    data = jnp.ones((4, 64))
+    with pytest.raises(TypeError, match=f"{name} takes one random key, such as .*, got 0 \\(int\\)"):
+        getattr(library, name)(data, 0)
+    with pytest.raises(TypeError, match=f"{name} takes one random key.*keys of shape .*jax.vmap"):
+        getattr(library, name)(data, jax.random.split(jax.random.key(0), 4))
+
+
 def test_the_features_come_by_the_names_and_shapes_that_users_know():
     options = {"sample_rate": 8000, "n_fft": 256, "n_mels": 20}
     spectral = SpectralAnalysis(config=ExtensionConfig(extensions={"spectral": options}), rngs=nnx.Rngs(0))

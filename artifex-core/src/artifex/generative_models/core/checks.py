@@ -120,6 +120,27 @@ def check_choice(name: str, value: Any, *, choices: Iterable[Any]) -> None:
         raise ValueError(f"{name} must be one of {', '.join(map(repr, known))}, got {value!r}.{hint}")
 
 
+def plain_number(value: Any) -> Any:
+    """Return a number of NumPy's as Python's, for a field's converter; anything else as it is.
+
+    Args:
+        value: Whatever was given.
+
+    Returns:
+        An int for what is an integer, a float for what is another real number, else ``value``.
+
+    Example:
+        >>> import numpy as np
+        >>> plain_number(np.int64(8000)), plain_number(np.float32(0.5)), plain_number("8000")
+        (8000, 0.5, '8000')
+    """
+    if isinstance(value, bool):
+        return value
+    if isinstance(value, numbers.Integral):
+        return int(value)
+    return float(value) if isinstance(value, numbers.Real) else value
+
+
 def field_check(check: Callable[..., None], **bounds: Any) -> Callable[[Any, attrs.Attribute[Any], Any], None]:
     """Return a check of this module as an attrs validator.
 

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import contextlib
+import importlib.metadata
 import sys
 import warnings
-from typing import Any
+from typing import Annotated, Any
 
 import typer
 
@@ -46,11 +47,20 @@ def build() -> typer.Typer:
         pretty_exceptions_enable=False,
         rich_markup_mode="rich",
     )
+    app.callback()(_options)
     for name, add in plugins.hooks_of(plugins.scan().manager, "artifex_commands"):
         _, error = plugins.load_guarded(add, app)
         if error is not None:
             warnings.warn(f"commands of {name} left out: {type(error).__name__}: {error}", PluginWarning, stacklevel=2)
     return app
+
+
+def _options(
+    version: Annotated[bool, typer.Option("--version", help="Print the version and end.", is_eager=True)] = False,
+) -> None:
+    if version:
+        print(f"artifex {importlib.metadata.version('artifex-core')}")
+        raise typer.Exit
 
 
 def main() -> None:

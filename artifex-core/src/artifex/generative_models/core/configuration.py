@@ -113,7 +113,10 @@ class Configuration:
             return cls.from_dict(data if data is not None else {})
         except ValueError as error:
             place = f"{path}, section {section}" if section else str(path)
-            raise ValueError(f"{place}: {error}") from None
+            tables = [name for name, value in data.items() if isinstance(value, Mapping)] if not section else []
+            hint = [name for name in tables if name not in _field_names(cls)]
+            more = f"\nThe file has the tables {', '.join(hint)}; section={hint[0]!r} reads one." if hint else ""
+            raise ValueError(f"{place}: {error}{more}") from None
 
     def to_file(self, path: str | os.PathLike[str]) -> None:
         """Write as TOML or YAML, whole or not at all.

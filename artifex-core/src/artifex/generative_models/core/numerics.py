@@ -164,6 +164,31 @@ def _randint(key: Array, minval: ArrayLike, maxval: ArrayLike, shape: tuple[int,
     return minval + lax.rem(offset, span).astype(dtype)
 
 
+def check_key(function: str, key: ArrayLike) -> None:
+    """Raise unless what was given for a key is one random key.
+
+    Args:
+        function: Who takes it, for the message.
+        key: What was given.
+
+    Raises:
+        TypeError: When it is no key, or several.
+
+    Example:
+        >>> check_key("time_shift", 0)
+        Traceback (most recent call last):
+        TypeError: time_shift takes one random key, such as jax.random.key(0), got 0 (int)
+    """
+    if isinstance(key, Array | np.ndarray):
+        typed = jnp.issubdtype(key.dtype, jax.dtypes.prng_key)
+        if (typed and not key.ndim) or (not typed and key.dtype == np.uint32 and key.ndim == 1):
+            return
+        given = f"{'keys' if typed else key.dtype} of shape {key.shape}; batch it over keys with jax.vmap"
+    else:
+        given = f"{key!r} ({type(key).__name__})"
+    raise TypeError(f"{function} takes one random key, such as jax.random.key(0), got {given}")
+
+
 def bits(key: ArrayLike, shape: Shape = ()) -> Array:
     """Draw random words: ``jax.random.bits(key, shape, "uint32")`` bit for bit, ten times as fast on a CPU.
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import re
 import threading
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any, Generic, Literal, TypeVar, overload
@@ -193,8 +194,8 @@ class Registry(Mapping[str, C], Generic[C]):
             True
             >>> registry("modality").unregister("grayscale")
         """
-        if not isinstance(name, str) or not name or "@" in name or name != name.strip():
-            raise ValueError(f"a component's name is a plain word without '@', got {name!r}")
+        if not isinstance(name, str) or not re.fullmatch(r"[^\s@]+", name):
+            raise ValueError(f"a component's name is one word without '@', got {name!r}")
         fault = fault_of(self.kind, component)
         if fault:
             raise TypeError(f"{self._name} {name!r}: {fault}")

@@ -63,6 +63,8 @@ class BaseDataset(ABC):
     """
 
     def __init__(self, config: Any, split: str = "train", *, rngs: nnx.Rngs | None) -> None:
+        if not isinstance(split, str) or not split:
+            raise TypeError(f"split is the name of a part of the data, such as 'train', got {split!r}")
         self.config = config
         self.split = split
         self.rngs = rngs

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import attrs
 
 from artifex.generative_models.core import registry
-from artifex.generative_models.core.checks import check_flag, check_integer, check_number, field_check
+from artifex.generative_models.core.checks import check_flag, check_integer, check_number, field_check, plain_number
 from artifex.generative_models.core.configuration import Configuration
 from artifex.generative_models.modalities.base import Modality
 
@@ -34,6 +34,11 @@ class AudioRepresentation(Enum):
 def _representation(value: Any) -> Any:
     members = {member.value: member for member in AudioRepresentation}
     return members.get(value, value) if isinstance(value, str) else value
+
+
+def _as_float(value: Any) -> Any:
+    plain = plain_number(value)
+    return float(plain) if isinstance(plain, int) and not isinstance(plain, bool) else plain
 
 
 def _check_representation(instance: Any, attribute: attrs.Attribute[Any], value: Any) -> None:
@@ -80,12 +85,22 @@ class AudioModalityConfig(Configuration):
         default=AudioRepresentation.RAW_WAVEFORM, converter=_representation, validator=_check_representation
     )
     sample_rate: int = attrs.field(
-        default=16000, validator=field_check(check_integer, minimum=1, maximum=10_000_000, unit="Hz")
+        default=16000,
+        converter=plain_number,
+        validator=field_check(check_integer, minimum=1, maximum=10_000_000, unit="Hz"),
     )
-    n_mel_channels: int = attrs.field(default=80, validator=field_check(check_integer, minimum=1))
-    hop_length: int = attrs.field(default=256, validator=field_check(check_integer, minimum=1, unit="samples"))
-    n_fft: int = attrs.field(default=1024, validator=field_check(check_integer, minimum=2, unit="samples"))
-    duration: float = attrs.field(default=2.0, validator=field_check(check_number, above=0, unit="seconds"))
+    n_mel_channels: int = attrs.field(
+        default=80, converter=plain_number, validator=field_check(check_integer, minimum=1)
+    )
+    hop_length: int = attrs.field(
+        default=256, converter=plain_number, validator=field_check(check_integer, minimum=1, unit="samples")
+    )
+    n_fft: int = attrs.field(
+        default=1024, converter=plain_number, validator=field_check(check_integer, minimum=2, unit="samples")
+    )
+    duration: float = attrs.field(
+        default=2.0, converter=_as_float, validator=field_check(check_number, above=0, unit="seconds")
+    )
     normalize: bool = attrs.field(default=True, validator=field_check(check_flag))
 
     def __attrs_post_init__(self) -> None:
@@ -199,7 +214,8 @@ class AudioModality(Modality):
             key: Seeds the phases where the representation holds none; None starts them at zero.
 
         Returns:
-            Waveforms (..., n_time_steps). The level is that of what was encoded: a normalised clip stays normalised.
+            Waveforms (..., n_time_steps), at the level of what was encoded. Where phases had to be found, as for a mel
+            spectrogram, peaks differ from the original's and may exceed full scale.
 
         Raises:
             ValueError: When the last axes are not ``output_shape``.

@@ -138,7 +138,8 @@ def extract(
             progress=show,
         )
     finally:
-        bar.stop()
+        if bar.live.is_started:
+            bar.stop()
     _tell(result, settings, report=report, seconds=time.perf_counter() - began)
     if result.failures:
         raise typer.Exit(1)
@@ -166,7 +167,12 @@ def _plain(file: Path) -> dict[str, Any]:
 
     if file.suffix.lower() not in (".toml", ".yaml", ".yml"):
         raise ValueError(f"a configuration file ends in .toml, .yaml or .yml, got {str(file)!r}")
-    text = file.read_text(encoding="utf-8")
+    try:
+        text = file.read_text(encoding="utf-8")
+    except OSError as error:
+        raise ValueError(f"--config {file} cannot be read: {error.strerror}") from error
+    except UnicodeDecodeError as error:
+        raise ValueError(f"--config {file} cannot be read: it is no text in UTF-8") from error
     try:
         read = tomllib.loads(text) if file.suffix.lower() == ".toml" else yaml.safe_load(text)
     except (tomllib.TOMLDecodeError, yaml.YAMLError) as error:
@@ -196,7 +202,7 @@ def _tell(result: Extraction, settings: AudioModalityConfig, *, report: bool, se
         return
     length = sum(record["duration"] for record in result.records)
     console.print(
-        f"{len(result.records)} recordings, {length:.1f} s of audio, as {settings.representation_name} "
+        f"{len(result.records)} recording{'s' * (len(result.records) != 1)}, {length:.1f} s of audio, as {settings.representation_name} "
         f"in {seconds:.1f} s: {result.out}",
         soft_wrap=True,
         markup=False,

@@ -356,11 +356,18 @@ class FeatureFolder:
 
     def __enter__(self) -> Self:
         """Make the folder beside it."""
-        for parent in reversed(self.out.parents):
-            if not parent.exists():
-                parent.mkdir()
-                self._made.append(parent)
-        (self._partial / "features").mkdir(parents=True)
+        try:
+            for parent in reversed(self.out.parents):
+                if not parent.exists():
+                    parent.mkdir()
+                    self._made.append(parent)
+            (self._partial / "features").mkdir(parents=True)
+        except OSError as error:
+            self.__exit__(None, None, None)
+            raise type(error)(
+                f"{self.out} cannot be made: {error.strerror}; the folder that it lies in, {self.out.parent}, has to be "
+                f"one that can be written to"
+            ) from error
         return self
 
     def __exit__(

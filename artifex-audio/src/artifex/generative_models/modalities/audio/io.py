@@ -240,6 +240,7 @@ def write_audio(
 
     Raises:
         TypeError: For samples that are no floating-point numbers.
+        FileNotFoundError: When the folder that it goes to does not exist.
         ValueError: For a shape, an ending, a rate or an encoding that cannot be written, NaN or infinity, or
             samples beyond full scale.
         MissingDependencyError: Without the extra ``artifex-audio[files]``.
@@ -272,6 +273,10 @@ def write_audio(
     if not soundfile.check_format(container, encoding):
         known = ", ".join(soundfile.available_subtypes(container))
         raise ValueError(f"subtype for {target.suffix} is one of {known}, got {subtype!r}")
+    if not target.parent.is_dir():
+        raise FileNotFoundError(f"{target}: the folder {target.parent} does not exist; make it first")
+    if not os.access(target.parent, os.W_OK):
+        raise PermissionError(f"{target}: the folder {target.parent} cannot be written to")
     partial = target.with_name(f".{target.name}.{os.getpid()}-{threading.get_ident()}.tmp")
     try:
         try:

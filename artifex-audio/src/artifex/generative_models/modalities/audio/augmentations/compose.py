@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import jax
+import jax.numpy as jnp
 from jax.typing import ArrayLike
 
+from artifex.generative_models.core import numerics
 from artifex.generative_models.modalities.audio.augmentations.waveform import (
     add_gaussian_noise,
     random_gain,
@@ -17,9 +19,10 @@ from artifex.generative_models.modalities.audio.preprocessing import as_waveform
 def augment_audio(audio: ArrayLike, key: jax.Array) -> jax.Array:
     """Shift, add noise, stretch, bring the peak to 1, and vary the level: a fair start for most training.
 
-    The steps are ``time_shift`` by up to 800 samples, ``add_gaussian_noise`` of 0.005, ``time_stretch`` at
-    0.95 to 1.05, ``normalize_audio``, and ``random_gain`` of 0.8 to 1.2, which comes last since normalising
-    would undo it. The peak is thus the gain, and may exceed full scale by a fifth.
+    The steps are ``time_shift`` by up to 800 samples, ``normalize_audio``, ``add_gaussian_noise`` of 0.005,
+    ``time_stretch`` at 0.95 to 1.05, ``normalize_audio`` again, and ``random_gain`` of 0.8 to 1.2, which comes last
+    since normalising would undo it. The peak is thus the gain, and may exceed full scale by a fifth. The noise lies
+    46 dB below the peak however loud the recording was; a silent clip stays at the level of the noise.
 
     Args:
         audio: One waveform (..., time); leading axes, such as channels, share shift, rate and gain. Integers
@@ -40,6 +43,7 @@ def augment_audio(audio: ArrayLike, key: jax.Array) -> jax.Array:
         >>> augmented.shape, 0.8 <= float(abs(augmented).max()) <= 1.2
         ((4000,), True)
     """
+    numerics.check_key("augment_audio", key)
     augmented: jax.Array = _augment(as_waveforms("augment_audio", audio), key)
     return augmented
 
@@ -66,6 +70,7 @@ def augment_audio_batch(audio_batch: ArrayLike, key: jax.Array) -> jax.Array:
         >>> augment_audio_batch(jnp.ones((3, 4000)), jax.random.key(0)).shape
         (3, 4000)
     """
+    numerics.check_key("augment_audio_batch", key)
     batch = as_waveforms("augment_audio_batch", audio_batch)
     if batch.ndim < 2 or not batch.shape[0]:
         raise ValueError(
@@ -79,10 +84,11 @@ def augment_audio_batch(audio_batch: ArrayLike, key: jax.Array) -> jax.Array:
 @jax.jit
 def _augment(audio: jax.Array, key: jax.Array) -> jax.Array:
     shift_key, noise_key, rate_key, gain_key = jax.random.split(key, 4)
-    audio = time_shift(to_float(audio), shift_key, max_shift=800)
+    audio = normalize_audio(time_shift(to_float(audio), shift_key, max_shift=800))
+    silent = jnp.max(jnp.abs(audio), axis=-1, keepdims=True) < 0.5  # a clip that sounds has a peak of 1 here
     audio = add_gaussian_noise(audio, noise_key, noise_level=0.005)
     audio = time_stretch(audio, rate_key, rate_range=(0.95, 1.05))
-    return random_gain(normalize_audio(audio), gain_key, gain_range=(0.8, 1.2))
+    return random_gain(jnp.where(silent, audio, normalize_audio(audio)), gain_key, gain_range=(0.8, 1.2))
 
 
 @jax.jit

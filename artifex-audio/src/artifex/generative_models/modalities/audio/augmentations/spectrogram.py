@@ -60,6 +60,7 @@ def frequency_mask(
     Reference:
         Park et al., "SpecAugment", Interspeech 2019, arXiv:1904.08779.
     """
+    numerics.check_key("frequency_mask", key)
     values = _spectrogram("frequency_mask", spectrogram)
     _check_masks("num_masks", num_masks, "mask_param", mask_param, "max_share", max_share)
     statistic, fill = _fill("frequency_mask", fill_value, values)
@@ -111,6 +112,7 @@ def time_mask(
     Reference:
         Park et al., "SpecAugment", Interspeech 2019, arXiv:1904.08779.
     """
+    numerics.check_key("time_mask", key)
     values = _spectrogram("time_mask", spectrogram)
     _check_masks("num_masks", num_masks, "mask_param", mask_param, "max_share", max_share)
     statistic, fill = _fill("time_mask", fill_value, values)
@@ -170,6 +172,7 @@ def spec_augment(
         Park et al., "SpecAugment", Interspeech 2019, arXiv:1904.08779; its time warping is left out, as in
         most of its implementations.
     """
+    numerics.check_key("spec_augment", key)
     values = _spectrogram("spec_augment", spectrogram)
     for axis, number, param, share in (
         ("freq", freq_masks, freq_mask_param, freq_max_share),

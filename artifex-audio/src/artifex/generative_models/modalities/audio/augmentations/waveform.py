@@ -48,6 +48,7 @@ def time_shift(audio: ArrayLike, key: jax.Array, max_shift: int | jax.Array = 16
     Reference:
         ``audiomentations.Shift``.
     """
+    numerics.check_key("time_shift", key)
     waveform = as_waveforms("time_shift", audio)
     if not isinstance(max_shift, jax.Array):
         check_integer("max_shift", max_shift, minimum=0, unit="samples")
@@ -67,7 +68,9 @@ def time_stretch(
 ) -> jax.Array:
     """Play a clip faster or slower by a random rate: the pitch stays, and so does the length of the array.
 
-    The work is done by the phase vocoder of the extension ``"spectral"``, found by name.
+    The work is done by the phase vocoder of the extension ``"spectral"``, found by name. As with librosa's, noisy
+    sound loses 2 to 4 dB at any rate but 1, since its phases no longer add up; normalise afterwards where a model must
+    not tell a stretched clip by its level.
 
     Args:
         audio: One waveform (..., time), floating point; leading axes, such as channels, share the rate.
@@ -98,6 +101,7 @@ def time_stretch(
     Reference:
         ``librosa.effects.time_stretch``.
     """
+    numerics.check_key("time_stretch", key)
     waveform = _floating("time_stretch", audio)
     low, high = _pair("rate_range", rate_range)
     check_number("rate_range[0]", low, above=0)
@@ -139,6 +143,7 @@ def add_gaussian_noise(audio: ArrayLike, key: jax.Array, noise_level: ArrayLike 
     Reference:
         ``audio + noise_level * jax.random.normal(key, audio.shape)``.
     """
+    numerics.check_key("add_gaussian_noise", key)
     waveform = _floating("add_gaussian_noise", audio)
     if isinstance(noise_level, numbers.Number):
         check_number("noise_level", noise_level, minimum=0)
@@ -169,6 +174,7 @@ def random_gain(
         >>> gained.tolist()
         [0.5, 0.5, 0.5]
     """
+    numerics.check_key("random_gain", key)
     waveform = _floating("random_gain", audio)
     low, high = _pair("gain_range", gain_range)
     for place, bound in enumerate((low, high)):

@@ -64,6 +64,8 @@ class SyntheticAudioDataset(BaseDataset):
         seed: int = 0,
         rngs: nnx.Rngs | None = None,
     ) -> None:
+        if config is not None and not isinstance(config, AudioModalityConfig):
+            raise TypeError(f"SyntheticAudioDataset takes config=AudioModalityConfig(…), got {type(config).__name__}")
         self.modality = AudioModality(config, rngs=rngs)
         super().__init__(self.modality.config, split, rngs=rngs)
         check_integer("n_samples", n_samples, minimum=1, maximum=2**32)

@@ -112,9 +112,9 @@ class SpectralAnalysis(ModelExtension):
         """Return complex spectra (..., n_fft // 2 + 1, n_frames); see ``stft.stft``."""
         return stft(audio, self.config)
 
-    def istft(self, spectrum: ArrayLike, *, length: int) -> jax.Array:
+    def istft(self, spectrum: ArrayLike, *, length: int, min_coverage: float = 0.0) -> jax.Array:
         """Return waveforms (..., length) of complex spectra; see ``stft.istft``."""
-        return istft(spectrum, self.config, length=length)
+        return istft(spectrum, self.config, length=length, min_coverage=min_coverage)
 
     def compute_stft(self, audio: ArrayLike) -> jax.Array:
         """Return magnitudes (..., n_fft // 2 + 1, n_frames); see ``stft.magnitude_spectrogram``."""

@@ -19,6 +19,7 @@ from artifex.generative_models.core.checks import (
     field_check,
 )
 from artifex.generative_models.core.configuration import Configuration, ExtensionConfig
+from artifex.generative_models.core.errors import suggest
 from artifex.generative_models.extensions.audio_processing.spectral.mel import (
     MEL_NORMS,
     MEL_SCALES,
@@ -176,6 +177,9 @@ class SpectralConfig(Configuration):
             >>> SpectralConfig.from_extension(ExtensionConfig(extensions={"spectral": {"n_fft": 1024}})).hop
             256
         """
+        near = [] if "spectral" in config.extensions else [n for n in config.extensions if suggest(n, ["spectral"])]
+        if near:
+            raise ValueError(f"ExtensionConfig.extensions has no 'spectral'; did you mean that by {near[0]!r}?")
         return cls.from_dict(config.extensions.get("spectral", {}))
 
     def _check_window(self) -> None:

@@ -112,13 +112,17 @@ def power_spectrogram(audio: ArrayLike, config: SpectralConfig) -> jax.Array:
     return analyse(audio, config, _power_of)
 
 
-def istft(spectrum: ArrayLike, config: SpectralConfig, *, length: int) -> jax.Array:
+def istft(spectrum: ArrayLike, config: SpectralConfig, *, length: int, min_coverage: float = 0.0) -> jax.Array:
     """Return the waveform of a short-time Fourier transform: overlap-add over the sum of squared windows.
 
     Args:
         spectrum: Spectra, (..., n_fft // 2 + 1, n_frames), complex.
         config: The conventions that made them.
         length: Length of the result in samples; what no frame reaches is 0.
+        min_coverage: The share of the full squared-window sum below which the result fades instead of being
+            divided by next to nothing, 0 to 1. At 0 a spectrum that was not changed comes back exactly, but a
+            changed one is blown up where only the rim of a window reaches, as at the end of a clip whose last
+            frame is missing.
 
     Returns:
         Waveforms, (..., length), real. Where no window reaches (the first sample of an uncentred Hann window)
@@ -145,7 +149,8 @@ def istft(spectrum: ArrayLike, config: SpectralConfig, *, length: int) -> jax.Ar
     check_spectrum("spectrum", spectrum, config.n_freq, "n_fft // 2 + 1")
     check_invertible(config)
     check_integer("length", length, minimum=1, unit="samples")
-    audio: jax.Array = _istft(spectrum, config, length)
+    check_number("min_coverage", min_coverage, minimum=0.0, maximum=1.0)
+    audio: jax.Array = _istft(spectrum, config, length, float(min_coverage))
     return audio
 
 
@@ -323,17 +328,26 @@ def spectra_of(audio: jax.Array, config: SpectralConfig) -> jax.Array:
     return jnp.fft.rfft(_windowed_frames(audio, config))
 
 
-def audio_of(spectra: jax.Array, config: SpectralConfig, length: int, n_valid: jax.Array | None = None) -> jax.Array:
+def audio_of(
+    spectra: jax.Array,
+    config: SpectralConfig,
+    length: int,
+    n_valid: jax.Array | None = None,
+    *,
+    min_coverage: float = 0.0,
+) -> jax.Array:
     """Return the audio (..., length) of spectra (..., n_frames, n_freq).
 
-    ``n_valid`` says how many frames there are in truth, the others being zero; it is a scalar.
+    ``n_valid`` says how many frames there are in truth, the others being zero; it is a scalar. Below
+    ``min_coverage`` of the full squared-window sum the audio fades.
     """
     window = padded_window(config)
     n_frames = spectra.shape[-2]
     frames = jnp.fft.irfft(spectra, n=config.n_fft)
     audio = _overlap_add(frames * window.astype(frames.dtype), config.hop)
     if n_valid is None:
-        inverse = _inverse_envelope(config.window_type, config.win, config.n_fft, config.hop, n_frames, frames.dtype)
+        shape = (config.window_type, config.win, config.n_fft, config.hop, n_frames)
+        inverse = _inverse_envelope(*shape, frames.dtype, min_coverage)
     else:
         squares = jnp.asarray(window**2, frames.dtype) * (jnp.arange(n_frames) < n_valid)[:, None]
         envelope = _overlap_add(squares, config.hop)
@@ -469,13 +483,14 @@ def _steady_envelope(window: Any, win_length: int, n_fft: int, hop: int) -> NDAr
 
 
 def _inverse_envelope(
-    window: Any, win_length: int, n_fft: int, hop: int, n_frames: int, dtype: np.dtype[Any]
+    window: Any, win_length: int, n_fft: int, hop: int, n_frames: int, dtype: np.dtype[Any], min_coverage: float
 ) -> jax.Array:
     """One over the squared-window sum of all frames, from its two ends and the block that repeats between."""
     n_blocks = -(-n_fft // hop)
     few = _envelope(window, win_length, n_fft, hop, min(n_frames, 2 * n_blocks))
-    least = _LEAST_OVERLAP * _steady_envelope(window, win_length, n_fft, hop).max()
-    inverse = np.where(few > least, 1 / np.where(few > least, few, 1), 0)
+    full = _steady_envelope(window, win_length, n_fft, hop).max()
+    reached = few > _LEAST_OVERLAP * full
+    inverse = np.where(reached, 1 / np.maximum(np.where(reached, few, 1), min_coverage * full), 0)
     middle = n_blocks - 1
     repeated = jnp.broadcast_to(jnp.asarray(inverse[middle], dtype), (n_frames - 1 + n_blocks - len(few), hop))
     return jnp.concatenate(
@@ -544,9 +559,12 @@ def _analyse(audio: jax.Array, config: SpectralConfig, measure: Callable[..., An
     return batch_local(local, audio, core=1)
 
 
-@partial(jax.jit, static_argnums=(1, 2))
-def _istft(spectrum: jax.Array, config: SpectralConfig, length: int) -> jax.Array:
-    audio: jax.Array = batch_local(lambda s: audio_of(s.swapaxes(-1, -2), config, length), spectrum, core=2)
+@partial(jax.jit, static_argnums=(1, 2, 3))
+def _istft(spectrum: jax.Array, config: SpectralConfig, length: int, min_coverage: float) -> jax.Array:
+    def local(spectrum: jax.Array) -> jax.Array:
+        return audio_of(spectrum.swapaxes(-1, -2), config, length, min_coverage=min_coverage)
+
+    audio: jax.Array = batch_local(local, spectrum, core=2)
     return audio
 
 
