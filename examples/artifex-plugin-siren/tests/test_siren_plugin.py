@@ -49,7 +49,8 @@ def test_sirens_differ_by_key_and_by_no_transform() -> None:
     rows = jax.vmap(render)(keys)
     assert len({row.tobytes() for row in np.asarray(rows)}) == 3
     for key, row in zip(keys, rows, strict=True):
-        np.testing.assert_allclose(siren(key, n_time_steps=400, sample_rate=RATE), row, atol=1e-6)
+        # A compiler may round the last digit of the drawn frequency otherwise, which is 2e-5 radians after 400 samples.
+        np.testing.assert_allclose(siren(key, n_time_steps=400, sample_rate=RATE), row, atol=2e-5)
 
 
 @pytest.mark.parametrize(
