@@ -1,5 +1,6 @@
 """The commands about the registry: what they print, and with which code they end."""
 
+import importlib.metadata
 import json
 import os
 import pty
@@ -448,3 +449,8 @@ def test_show_shows_the_fields_of_a_value(artifex, install):
     _, out, _ = artifex("show", "setting", "small")
     assert out.startswith("small  setting, setting-dist 1.0\nHow it is set.\n\nSetting(*, size=3)\n")
     assert re.search(r"^  size  int  = 2  In samples\.$", out, re.MULTILINE)
+
+
+def test_the_version_is_told(artifex):
+    code, out, _ = artifex("--version")
+    assert (code, out) == (0, f"artifex {importlib.metadata.version('artifex-core')}\n")
