@@ -10,6 +10,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from artifex.generative_models.core.testing import Rule, Subject, signals
+from artifex.generative_models.modalities.audio.augmentations.domain import works_on
 from artifex.generative_models.modalities.audio.base import AudioModalityConfig
 
 _RATE = 16000
@@ -43,11 +44,10 @@ def augmentation(component: Any) -> list[Subject | Rule]:
     Returns:
         One subject.
     """
-    on_spectrograms = getattr(getattr(component, "func", component), "works_on", "waveform") == "spectrogram"
     return [
         Subject(
             function=component,
-            example=_spectrograms if on_spectrograms else signals,
+            example=_spectrograms if works_on(component) == "spectrogram" else signals,
             shape=lambda shape: shape,
             keyed=True,
         )

@@ -98,10 +98,10 @@ def _augment_rows(batch: jax.Array, key: jax.Array) -> jax.Array:
     axes = sharding.spec[0]
     if axes is not None:
         # Explicitly sharded rows stay on their devices, which XLA's FFT would not see to by itself.
-        own = jax.sharding.PartitionSpec(axes)  # type: ignore[no-untyped-call, unused-ignore]
+        own = jax.sharding.PartitionSpec(axes)
         names = set(axes) if isinstance(axes, tuple) else {axes}
         rows = jax.shard_map(rows, mesh=sharding.mesh, in_specs=(own, own), out_specs=own, axis_names=names)
         placed = jax.sharding.NamedSharding(sharding.mesh, own)
-        keys = jax.reshard(keys, placed)  # type: ignore[no-untyped-call, unused-ignore]
+        keys = jax.reshard(keys, placed)
     augmented: jax.Array = rows(batch, keys)
     return augmented
