@@ -3,16 +3,15 @@
 from pathlib import Path
 
 import jax
-import numpy as np
 from flax import nnx
 from matplotlib.figure import Figure
 
+from artifex.generative_models.extensions.audio_processing.spectral import SpectralConfig, plot
 from artifex.generative_models.modalities.audio import (
     AudioModality,
     AudioModalityConfig,
     AudioRepresentation,
     SyntheticAudioDataset,
-    plot,
     spec_augment,
     time_stretch,
 )
@@ -32,15 +31,21 @@ def overview() -> None:
     stretched = modality.encode(time_stretch(audio, stretch_key, rate_range=(0.7, 0.7), tail="zeros"))
     masked = spec_augment(stretched, mask_key, fill_value="min")
 
+    conventions = SpectralConfig(
+        sample_rate=config.sample_rate,
+        n_fft=config.n_fft,
+        hop_length=config.hop_length,
+        n_mels=config.n_mel_channels,
+    )
     figure = Figure(figsize=(11, 6), layout="constrained")
     axes = figure.subplots(2, 2)
-    plot.waveform(audio[:1600], config.sample_rate, ax=axes[0, 0], title="dataset[0]: a chirp, its first 0.1 s")
+    plot.waveform(audio[:1600], conventions, ax=axes[0, 0], title="dataset[0]: a chirp, its first 0.1 s")
     for ax, values, title in (
         (axes[0, 1], mel, "encode: its mel spectrogram"),
         (axes[1, 0], masked, "time_stretch and spec_augment"),
         (axes[1, 1], modality.encode(modality.decode(mel)), "decode: audio again, seen through encode"),
     ):
-        plot.mel(np.asarray(values), config.sample_rate, config.hop_length, ax=ax, title=title)
+        plot.mel(values, conventions, ax=ax, title=title)
     figure.savefig(FOLDER / "overview.png", dpi=110)
 
 

@@ -12,7 +12,7 @@ import re
 import sys
 import time
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Annotated, Any
 
 import attrs
@@ -23,6 +23,7 @@ from artifex.generative_models.core import pins, plugins
 from artifex.generative_models.core.errors import suggest
 from artifex.generative_models.core.plugins import IN_PROCESS, Claim, Kind
 from artifex.generative_models.core.registry import Registry, kinds, options_of, registry, signature_of
+from artifex.generative_models.core.terminal import say, table
 
 
 def add_to(app: typer.Typer) -> None:
@@ -49,10 +50,10 @@ def list_components(
     rows = {name: _rows_of(each) for name, each in found.items()}
     widths = [max((len(row[column]) for each in rows.values() for row in each), default=0) for column in range(3)]
     for number, (name, each) in enumerate(found.items()):
-        _say("", skip=number == 0)
-        _say(name, "bold")
-        _say(each.kind.summary, "dim", indent=2)
-        _table(rows[name] or [("(none installed)", "", "", "")], widths=widths)
+        say("", skip=number == 0)
+        say(name, "bold")
+        say(each.kind.summary, "dim", indent=2)
+        table(rows[name] or [("(none installed)", "", "", "")], widths=widths)
     if kind is None:
         for name, owners in plugins.scan().kinds.items():
             if len(owners) > 1:
@@ -73,10 +74,10 @@ def show(
     # A value's own documentation is that of its class.
     documented = type(component) if found.kind.form == "value" else component
     sections = _sections_of(inspect.getdoc(documented) or "")
-    _say(f"{claim.name}", "bold", after=f"  {kind}, {_from(claim)}")
-    _say(sections.pop("", "(no documentation)"))
-    _say("")
-    _say(_written(claim.name, documented, found.kind))
+    say(f"{claim.name}", "bold", after=f"  {kind}, {_from(claim)}")
+    say(sections.pop("", "(no documentation)"))
+    say("")
+    say(_written(claim.name, documented, found.kind))
     arguments = _arguments_of(sections.pop("Args", ""))
     options = options_of(found.kind, component)
     at_call = [p for p in _names(documented) if options is not None and p not in options]
@@ -87,9 +88,9 @@ def show(
         rows = [(p.name, _type(p), _default(p), arguments.get(p.name, "")) for p in options.values()]
         _listing("Options", rows or [("none",)])
     for title, body in sections.items():
-        _say("")
-        _say(title, "bold")
-        _say(body, indent=2)
+        say("")
+        say(title, "bold")
+        say(body, indent=2)
     places = [claim.value] if claim.distribution != IN_PROCESS else []
     _listing("Where", [(place,) for place in (*places, *_source(documented))])
     told = {claim: choice.reason, **dict.fromkeys(choice.others, "passed over")}
@@ -100,22 +101,22 @@ def doctor() -> None:
     """Check what is installed, and say what is wrong and what to do; exit code 1 when anything is."""
     problems: list[tuple[str, str]] = [(fault, "") for fault in artifex_cli.namespace_faults()]
     _heading("Versions")
-    _table(list(_versions(problems)))
+    table(list(_versions(problems)))
     _heading("Devices")
-    _table(list(_devices(problems)))
+    table(list(_devices(problems)))
     _heading("Components")
-    _table(list(_components(problems)))
-    _say("")
+    table(list(_components(problems)))
+    say("")
     problems += _discovery()
     for note in _notes():
-        _say(f"Note: {note}")
+        say(f"Note: {note}")
     if not problems:
-        _say("All is well.", "green")
+        say("All is well.", "green")
         return
-    _say(f"{len(problems)} {'problem' if len(problems) == 1 else 'problems'}:", "bold red")
+    say(f"{len(problems)} {'problem' if len(problems) == 1 else 'problems'}:", "bold red")
     for number, (what, remedy) in enumerate(problems, 1):
-        _say(f"{number}. {what}", indent=2)
-        _say(f"-> {remedy}", indent=5, skip=not remedy)
+        say(f"{number}. {what}", indent=2)
+        say(f"-> {remedy}", indent=5, skip=not remedy)
     raise typer.Exit(1)
 
 
@@ -146,17 +147,33 @@ def check(
         note = f"{len(report.held)} rules hold" if report.passed else f"breaks {len(report.failures)}"
         skipped = f", {len(report.skipped)} not tried" if report.skipped else ""
         mark, style = ("ok", "green") if report.passed else ("no", "bold red")
-        _say(f"{mark:4}", style, after=f"{f'{of_kind} {each}':{width}}  {seconds:4.1f} s  {note}{skipped}")
+        say(f"{mark:4}", style, after=f"{f'{of_kind} {each}':{width}}  {seconds:4.1f} s  {note}{skipped}")
     broken = [report for report in reports if not report.passed]
     for report in broken:
-        _say("")
-        _say(str(report))
+        say("")
+        say(str(report))
     for why in sorted({f"{rule}: {why}" for report in reports for rule, why in report.skipped}):
-        _say(f"not tried: {why}", "dim")
-    _say("")
-    _say(f"{len(reports) - len(broken)} of {len(reports)} components hold.", "bold red" if broken else "green")
+        say(f"not tried: {why}", "dim")
+    say("")
+    say(f"{len(reports) - len(broken)} of {len(reports)} components hold.", "bold red" if broken else "green")
     if broken:
         raise typer.Exit(1)
+
+
+def arguments_of(component: Any) -> dict[str, str]:
+    """Return what the documentation of a component says of its arguments, by argument.
+
+    Args:
+        component: A function or class with a docstring of Google's style.
+
+    Returns:
+        The sentences, each on one line; empty without a section Args.
+
+    Example:
+        >>> list(arguments_of(arguments_of))
+        ['component']
+    """
+    return _arguments_of(_sections_of(inspect.getdoc(component) or "").get("Args", ""))
 
 
 def _rows_of(found: Registry[Any]) -> list[tuple[str, str, str, str]]:
@@ -458,55 +475,12 @@ def _quietly(load: Callable[..., Any], *given: Any) -> tuple[Any, BaseException 
 
 
 def _heading(text: str) -> None:
-    _say("", skip=text == "Versions")
-    _say(text, "bold")
+    say("", skip=text == "Versions")
+    say(text, "bold")
 
 
 def _listing(title: str, rows: Sequence[tuple[str, ...]]) -> None:
     if rows:
-        _say("")
-        _say(title, "bold")
-        _table(rows)
-
-
-def _say(text: str, style: str = "", *, after: str = "", indent: int = 0, skip: bool = False) -> None:
-    """Print text, on a terminal wrapped to its width."""
-    if skip:
-        return
-    if not sys.stdout.isatty():
-        print("\n".join((" " * indent + line).rstrip() for line in f"{text}{after}".splitlines() or [""]))
-        return
-    from rich.padding import Padding
-    from rich.text import Text
-
-    body = Text.assemble((text, style), after)
-    _console().print(Padding(body, (0, 0, 0, indent)) if indent else body)
-
-
-def _table(rows: Sequence[tuple[str, ...]], *, widths: Iterable[int] = ()) -> None:
-    """Print rows of cells; piped, each row is one line and columns are two spaces apart."""
-    columns = max((len(row) for row in rows), default=0)
-    full = [(*row, *[""] * (columns - len(row))) for row in rows]
-    least = [*widths, *[0] * columns][:columns]
-    needed = [max(least[i], *(len(row[i]) for row in full)) for i in range(columns)] if full else []
-    if not sys.stdout.isatty():
-        for row in full:
-            print(f"  {'  '.join(cell.ljust(width) for cell, width in zip(row, needed, strict=True))}".rstrip())
-        return
-    from rich.padding import Padding
-    from rich.table import Table
-    from rich.text import Text
-
-    grid = Table.grid(padding=(0, 2, 0, 0))
-    for i in range(columns):
-        # Words that help are wrapped, names are not.
-        grid.add_column(no_wrap=i < columns - 1, min_width=least[i] or None, overflow="fold")
-    for row in full:
-        grid.add_row(*(Text(cell) for cell in row))
-    _console().print(Padding(grid, (0, 0, 0, 2)))
-
-
-def _console() -> Any:
-    from rich.console import Console
-
-    return Console(highlight=False)
+        say("")
+        say(title, "bold")
+        table(rows)

@@ -1,4 +1,3 @@
-from . import plot as plot
 from .augmentations.compose import augment_audio as augment_audio
 from .augmentations.compose import augment_audio_batch as augment_audio_batch
 from .augmentations.spectrogram import frequency_mask as frequency_mask

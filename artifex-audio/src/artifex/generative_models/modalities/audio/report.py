@@ -13,10 +13,11 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from artifex.generative_models.core import plot
 from artifex.generative_models.core.errors import MissingDependencyError
 from artifex.generative_models.core.extras import require
-from artifex.generative_models.modalities.audio import plot
 from artifex.generative_models.modalities.audio.base import AudioModalityConfig
+from artifex.generative_models.modalities.audio.representations import spectral_extension
 
 if TYPE_CHECKING:
     import jinja2
@@ -26,6 +27,8 @@ EXAMPLE_SECONDS = 10.0
 
 # Seen on white and on near-black, since the page follows the reader's colour scheme and the pictures cannot.
 _INK = "#7d8590"
+
+_DB_RANGE = 80.0
 
 
 def check_ready() -> None:
@@ -237,11 +240,25 @@ def _waveform(axes: Axes, features: np.ndarray, config: AudioModalityConfig) -> 
 
 
 def _mel(axes: Axes, features: np.ndarray, config: AudioModalityConfig) -> None:
-    plot.mel(features[:, : _n_frames(config)], config.sample_rate, config.hop_length, ax=axes)
+    analysis = spectral_extension(
+        "The picture of mel bands",
+        sample_rate=config.sample_rate,
+        n_fft=config.n_fft,
+        hop_length=config.hop_length,
+        n_mels=config.n_mel_channels,
+    )
+    levels = plot.decibels_below_maximum(features[:, : _n_frames(config)], db_range=_DB_RANGE)
+    plot.bands(levels, analysis.band_frequencies(), ax=axes, **_over_time(config))
 
 
 def _stft(axes: Axes, features: np.ndarray, config: AudioModalityConfig) -> None:
-    plot.spectrogram(features[:, : _n_frames(config)], config.sample_rate, config.hop_length, ax=axes)
+    levels = plot.decibels_below_maximum(np.abs(features[:, : _n_frames(config)]) ** 2, db_range=_DB_RANGE)
+    plot.spectrogram(levels, config.sample_rate / 2, ax=axes, **_over_time(config))
+
+
+def _over_time(config: AudioModalityConfig) -> dict[str, Any]:
+    step = config.hop_length / config.sample_rate
+    return {"step": step, "label": "dB re max", "limits": (-_DB_RANGE, 0.0)}
 
 
 def _unknown(axes: Axes, features: np.ndarray, config: AudioModalityConfig) -> None:
