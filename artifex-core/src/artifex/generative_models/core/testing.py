@@ -178,19 +178,25 @@ def check(kind: str, component: Any) -> Report:
     """
     name = component if isinstance(component, str) else getattr(component, "__name__", repr(component))
     found = registry(kind)[component] if isinstance(component, str) else component
-    held: list[str] = []
-    failures: list[Failure] = []
-    skipped: list[tuple[str, str]] = []
-    for rule, verify in _rules(kind, found):
-        with _quick_compiles():
-            outcome = _outcome(rule, verify, found)
-        if isinstance(outcome, Failure):
-            failures.append(outcome)
-        elif outcome:
-            skipped.append((rule, outcome))
-        else:
-            held.append(rule)
-    return Report(kind=kind, name=name, held=tuple(held), failures=tuple(failures), skipped=tuple(skipped))
+    return _tried(kind, name, _rules(kind, found), found)
+
+
+def check_function(name: str, subject: Subject) -> Report:
+    """Try on any pure function what is asked of components: jit, vmap, grad, dtypes, rows, keys, sharding.
+
+    Args:
+        name: What it is called in the report.
+        subject: The function, and how it is run.
+
+    Returns:
+        What holds and what does not.
+
+    Example:
+        >>> loudness = Subject(function=lambda audio: abs(audio).mean(), example=signals)
+        >>> check_function("loudness", loudness).passed  # doctest: +SKIP
+        True
+    """
+    return _tried("function", name, _subject_rules(subject), subject.function)
 
 
 def components(kind: str | None = None, distribution: str | None = None) -> list[tuple[str, str]]:
@@ -280,16 +286,35 @@ def _rules(kind: str, component: Any) -> Iterator[tuple[str, Callable[[], None]]
         if isinstance(part, Rule):
             yield part.name, part.verify
             continue
-        trial = _Trial(part)
-        takes = {"example": part.example is not None, "key": part.keyed, "slope": part.differentiable}
-        takes["rows"] = takes["example"] or takes["key"]
-        takes["real example"] = takes["example"] and not any(
-            example is not None and np.iscomplexobj(example)
-            for example in trial.subject.examples(trial.length).values()
-        )
-        for rule, (verify, *needs) in _SUBJECT_RULES.items():
-            if all(takes[need] for need in needs):
-                yield f"{part.label}: {rule}" if part.label else rule, functools.partial(_on_least, verify, trial)
+        yield from _subject_rules(part)
+
+
+def _subject_rules(subject: Subject) -> Iterator[tuple[str, Callable[[], None]]]:
+    trial = _Trial(subject)
+    takes = {"example": subject.example is not None, "key": subject.keyed, "slope": subject.differentiable}
+    takes["rows"] = takes["example"] or takes["key"]
+    takes["real example"] = takes["example"] and not any(
+        example is not None and np.iscomplexobj(example) for example in subject.examples(trial.length).values()
+    )
+    for rule, (verify, *needs) in _SUBJECT_RULES.items():
+        if all(takes[need] for need in needs):
+            yield f"{subject.label}: {rule}" if subject.label else rule, functools.partial(_on_least, verify, trial)
+
+
+def _tried(kind: str, name: str, rules: Iterator[tuple[str, Callable[[], None]]], component: Any) -> Report:
+    held: list[str] = []
+    failures: list[Failure] = []
+    skipped: list[tuple[str, str]] = []
+    for rule, verify in rules:
+        with _quick_compiles():
+            outcome = _outcome(rule, verify, component)
+        if isinstance(outcome, Failure):
+            failures.append(outcome)
+        elif outcome:
+            skipped.append((rule, outcome))
+        else:
+            held.append(rule)
+    return Report(kind=kind, name=name, held=tuple(held), failures=tuple(failures), skipped=tuple(skipped))
 
 
 def _on_least(verify: Callable[[_Trial], None], trial: _Trial) -> None:
