@@ -1,6 +1,11 @@
-"""Windows against scipy."""
+"""Windows and their overlaps against scipy."""
 
 from __future__ import annotations
+
+import inspect
+import subprocess
+import sys
+from functools import partial
 
 import jax
 import jax.numpy as jnp
@@ -9,27 +14,228 @@ import pytest
 import scipy.signal
 
 from artifex.generative_models.core import create, registry
-from artifex.generative_models.extensions.audio_processing.spectral.windows import window_table
+from artifex.generative_models.core.testing import components
+from artifex.generative_models.extensions.audio_processing.spectral import SpectralConfig
+from artifex.generative_models.extensions.audio_processing.spectral.windows import (
+    is_cola,
+    is_nola,
+    overlap_sum,
+    window_spec,
+    window_table,
+)
+
+OURS = [name for _, name in components("window", "artifex-spectral")]
+LENGTHS = [1, 2, 3, 16, 255, 1024]
+
+# Names, our options, and what scipy's get_window is given for them after the name.
+WITH_OPTIONS = [
+    ("general_hamming", {}, (0.54,)),
+    ("general_hamming", {"alpha": 0.75}, (0.75,)),
+    ("general_hamming", {"alpha": 0}, (0,)),
+    ("general_cosine", {}, ([0.5, 0.5],)),
+    ("general_cosine", {"weights": (1, 1.94, 1.29, 0.39, 0.03)}, ([1, 1.94, 1.29, 0.39, 0.03],)),
+    ("general_cosine", {"weights": [2.0]}, ([2.0],)),
+    ("tukey", {}, (0.5,)),
+    ("tukey", {"alpha": 0.0}, (0.0,)),
+    ("tukey", {"alpha": 0.1}, (0.1,)),
+    ("tukey", {"alpha": 1}, (1,)),
+    ("kaiser", {}, (12.0,)),
+    ("kaiser", {"beta": 0}, (0,)),
+    ("kaiser", {"beta": 14.0}, (14.0,)),
+    ("kaiser", {"beta": 700}, (700,)),
+    ("gaussian", {"std": 0.01}, (0.01,)),
+    ("gaussian", {"std": 7}, (7,)),
+    ("gaussian", {"std": np.float32(0.7)}, (float(np.float32(0.7)),)),
+    ("dpss", {"half_bandwidth": 0.9}, (0.9,)),
+]
+NAMES_WITH_OPTIONS = {name for name, _, _ in WITH_OPTIONS}
 
 
-@pytest.mark.parametrize("name", ["hann", "hamming", "blackman"])
-@pytest.mark.parametrize("length", [1, 2, 3, 16, 255, 1024])
+@pytest.mark.parametrize("name", [name for name in OURS if name not in NAMES_WITH_OPTIONS | {"povey"}])
+@pytest.mark.parametrize("length", LENGTHS)
 @pytest.mark.parametrize("periodic", [True, False])
 def test_window_equals_scipys(name, length, periodic):
     window = registry("window")[name](length, periodic=periodic)
     assert window.dtype == np.float64
-    np.testing.assert_allclose(window, scipy.signal.get_window(name, length, fftbins=periodic), atol=1e-15)
+    np.testing.assert_allclose(window, scipy.signal.get_window(name, length, fftbins=periodic), rtol=0, atol=2e-15)
 
 
-@pytest.mark.parametrize("name", ["hann", "hamming", "blackman"])
+@pytest.mark.parametrize(("name", "options", "given"), WITH_OPTIONS)
+@pytest.mark.parametrize("length", LENGTHS)
+@pytest.mark.parametrize("periodic", [True, False])
+def test_window_with_options_equals_scipys(name, options, given, length, periodic):
+    expected = scipy.signal.get_window((name, *given), length, fftbins=periodic)
+    window = create("window", name, **options)(length, periodic=periodic)
+    assert window.dtype == np.float64
+    np.testing.assert_allclose(window, expected, rtol=0, atol=1e-14)
+
+
+@pytest.mark.parametrize("length", [16, 255, 1024])
+@pytest.mark.parametrize("periodic", [True, False])
+def test_defaults_that_depend_on_the_length_equal_scipys(length, periodic):
+    span = length if periodic else length - 1
+    for name, value in (("gaussian", span / 5), ("dpss", 2.5)):
+        expected = scipy.signal.get_window((name, value), length, fftbins=periodic)
+        np.testing.assert_allclose(create("window", name)(length, periodic=periodic), expected, rtol=0, atol=1e-14)
+
+
+@pytest.mark.parametrize("length", [3, 4, 17, 256, 400])
+def test_povey_is_kaldis_power_of_a_symmetric_hann(length):
+    hann = 0.5 - 0.5 * np.cos(2 * np.pi * np.arange(length) / (length - 1))
+    np.testing.assert_allclose(registry("window")["povey"](length, periodic=False), hann**0.85, rtol=0, atol=1e-14)
+    np.testing.assert_allclose(registry("window")["povey"](length - 1), hann[:-1] ** 0.85, rtol=0, atol=1e-14)
+
+
+@pytest.mark.parametrize("name", OURS)
+def test_symmetric_window_is_its_own_mirror_image(name):
+    window = registry("window")[name](64, periodic=False)
+    np.testing.assert_allclose(window, window[::-1], rtol=0, atol=1e-13 if name == "dpss" else 0)
+
+
+@pytest.mark.parametrize("name", OURS)
+def test_window_of_a_single_sample_is_one(name):
+    for periodic in (True, False):
+        assert registry("window")[name](1, periodic=periodic).tolist() == [1.0]
+
+
+@pytest.mark.parametrize("name", OURS)
 def test_created_window_is_a_function_of_length(name):
     np.testing.assert_array_equal(create("window", name)(64), registry("window")[name](64))
 
 
+@pytest.mark.parametrize("name", OURS)
+def test_window_shows_its_signature_and_says_all_that_a_docstring_should(name):
+    window = registry("window")[name]
+    length, periodic, *options = inspect.signature(window).parameters.values()
+    assert (length.name, periodic.name, periodic.default) == ("length", "periodic", True)
+    assert all(p.kind is p.KEYWORD_ONLY and p.default is not p.empty for p in (periodic, *options))
+    told = inspect.getdoc(window)
+    sections = [told.index(f"\n{title}:\n") for title in ("Args", "Returns", "Raises", "Example", "Reference")]
+    assert sections == sorted(sections)
+    arguments = told[sections[0] : sections[1]]
+    assert all(f"\n    {p.name}: " in arguments for p in (length, periodic, *options))
+
+
+@pytest.mark.parametrize("name", OURS)
 @pytest.mark.parametrize("length", [0, -3])
-def test_window_of_no_length_is_an_error(length):
+def test_window_of_no_length_is_an_error(name, length):
     with pytest.raises(ValueError, match="length must be an integer of at least 1 samples"):
-        registry("window")["hann"](length)
+        registry("window")[name](length)
+
+
+@pytest.mark.parametrize("length", [1, 64])
+@pytest.mark.parametrize(
+    ("name", "options", "kind", "message"),
+    [
+        ("hann", {"periodic": 1}, TypeError, "periodic must be True or False, got 1"),
+        ("hann", {"beta": 1}, TypeError, r"hann\(\) got an unexpected keyword argument 'beta'"),
+        ("kaiser", {"beta": -1}, ValueError, "beta must be a finite number from 0.0 to 700.0, got -1"),
+        ("kaiser", {"beta": 701}, ValueError, "beta must be a finite number from 0.0 to 700.0, got 701"),
+        ("kaiser", {"beta": "14"}, TypeError, "beta must be a finite number from 0.0 to 700.0, got '14'"),
+        ("kaiser", {"beta": True}, TypeError, "beta must be a finite number .* got True"),
+        ("gaussian", {"std": 0}, ValueError, "std must be a finite number above 0.0 samples, got 0"),
+        ("gaussian", {"std": np.nan}, ValueError, "std must be a finite number above 0.0 samples, got nan"),
+        ("tukey", {"alpha": 1.5}, ValueError, "alpha must be a finite number from 0.0 to 1.0, got 1.5"),
+        ("general_hamming", {"alpha": -0.1}, ValueError, "alpha must be a finite number from 0.0 to 1.0, got -0.1"),
+        ("general_cosine", {"weights": ()}, ValueError, "weights must be a tuple of at least one finite number"),
+        ("general_cosine", {"weights": 0.5}, TypeError, "weights must be a tuple of finite numbers, got 0.5"),
+        ("general_cosine", {"weights": (1, "2")}, TypeError, r"weights\[1\] must be a finite number, got '2'"),
+        ("dpss", {"half_bandwidth": 0}, ValueError, "half_bandwidth must be a finite number above 0.0"),
+    ],
+)
+def test_wrong_option_is_an_error_that_names_the_range(name, options, kind, message, length):
+    with pytest.raises(kind, match=message):
+        registry("window")[name](length, **options)
+
+
+def test_band_too_wide_for_the_length_is_an_error_that_says_how_wide_it_may_be():
+    with pytest.raises(ValueError, match="half_bandwidth must be below 3.0 bins, half of the 6 samples.*got 3"):
+        registry("window")["dpss"](6, periodic=False, half_bandwidth=3)
+
+
+FORMS = [
+    ("kaiser", {"beta": 5.0}),
+    ["kaiser", {"beta": 5.0}],
+    ("kaiser", (("beta", 5.0),)),
+    ["kaiser", [["beta", 5.0]]],
+    {"name": "kaiser", "beta": 5.0},
+    create("window", "kaiser", beta=5.0),
+    lambda length, *, periodic=True: registry("window")["kaiser"](length, periodic=periodic, beta=5.0),
+]
+
+
+@pytest.mark.parametrize("form", FORMS)
+@pytest.mark.parametrize("periodic", [True, False])
+def test_every_form_of_a_window_gives_its_values(form, periodic):
+    expected = scipy.signal.get_window(("kaiser", 5.0), 32, fftbins=periodic)
+    np.testing.assert_allclose(window_table(form, 32, periodic), expected, rtol=0, atol=1e-14)
+    np.testing.assert_allclose(window_table(window_spec(form), 32, periodic), expected, rtol=0, atol=1e-14)
+    assert is_nola(form, win_length=32, hop_length=8, periodic=periodic)
+    config = SpectralConfig(n_fft=64, win_length=32, n_mels=8, window_type=form)
+    np.testing.assert_allclose(window_table(config.window_type, 32, periodic), expected, rtol=0, atol=1e-14)
+
+
+@pytest.mark.parametrize("form", FORMS[:5])
+def test_written_forms_are_one_configuration(form):
+    assert window_spec(form) == ("kaiser", (("beta", 5.0),))
+    assert hash(window_spec(form)) == hash(window_spec(FORMS[0]))
+
+
+@pytest.mark.parametrize(
+    "window_type",
+    [*OURS, *((name, options) for name, options, _ in WITH_OPTIONS if options)],
+    ids=str,
+)
+@pytest.mark.parametrize("ending", ["toml", "yaml"])
+def test_window_travels_through_a_file(window_type, ending, tmp_path):
+    config = SpectralConfig(n_fft=64, n_mels=8, window_type=window_type)
+    assert SpectralConfig.from_dict(config.to_dict()) == config
+    config.to_file(tmp_path / f"spectral.{ending}")
+    assert SpectralConfig.from_file(tmp_path / f"spectral.{ending}") == config
+
+
+@pytest.mark.parametrize(
+    ("form", "kind", "message"),
+    [
+        (("kaiser", {"beta": -1}), ValueError, "beta must be a finite number from 0.0 to 700.0, got -1"),
+        (("kaiser", {"bta": 14}), TypeError, r"takes no option 'bta'\. Did you mean 'beta'"),
+        (("kaiser", 14.0), TypeError, r"a name, a \(name, options\) pair, a mapping .*14.0"),
+        (("kaiser", (14.0,)), TypeError, r"a name, a \(name, options\) pair, a mapping"),
+        ({"beta": 14.0}, TypeError, r"a name, a \(name, options\) pair, a mapping"),
+        ("keiser", LookupError, "no window 'keiser' is installed. Did you mean 'kaiser'"),
+        (("hann", {"periodic": False}), TypeError, "cannot say itself whether it is periodic.*window_periodic"),
+        (partial(np.ones, dtype=np.float64), TypeError, "periodic"),
+    ],
+)
+def test_wrong_form_or_option_is_a_clear_error(form, kind, message):
+    with pytest.raises(kind, match=message):
+        window_table(form, 64)
+
+
+def test_number_that_fails_its_check_does_not_pass_for_an_equal_one():
+    window_table(("kaiser", {"beta": 1}), 16)
+    with pytest.raises(TypeError, match="beta must be a finite number"):
+        window_table(("kaiser", {"beta": True}), 16)
+
+
+def test_window_registered_anew_is_the_one_in_use():
+    def level(value):
+        return lambda length, *, periodic=True: np.full(length, value)
+
+    registry("window").register("level", level(1.0))
+    try:
+        assert window_table("level", 2).tolist() == [1.0, 1.0]
+        registry("window").register("level", level(2.0), replace=True)
+        assert window_table("level", 2).tolist() == [2.0, 2.0]
+    finally:
+        registry("window").unregister("level")
+
+
+def test_window_that_is_not_as_long_as_asked_or_not_finite_is_an_error():
+    with pytest.raises(ValueError, match=r"has to return 4 finite numbers for length 4, got shape \(5,\)"):
+        window_table(lambda length, *, periodic=True: np.ones(length + 1), 4)
+    with pytest.raises(ValueError, match="NaN or infinity"):
+        window_table(lambda length, *, periodic=True: np.full(length, np.inf), 4)
 
 
 def test_window_table_cannot_be_written_to():
@@ -42,3 +248,68 @@ def test_window_written_with_jax_gives_numbers_inside_a_trace():
         return jnp.ones(length)
 
     assert float(jax.jit(lambda x: x + window_table(flat, 8).sum())(1.0)) == 9.0
+
+
+@pytest.mark.parametrize("name", [name for name in OURS if name not in NAMES_WITH_OPTIONS | {"povey"}])
+@pytest.mark.parametrize("periodic", [True, False])
+def test_overlaps_are_judged_as_scipy_judges_them(name, periodic):
+    judged = set()
+    for win_length in (1, 2, 12, 15):
+        window = scipy.signal.get_window(name, win_length, fftbins=periodic)
+        for hop in range(1, win_length + 1):
+            frames = {"win_length": win_length, "hop_length": hop, "periodic": periodic}
+            overlap = win_length - hop
+            judged.add((is_nola(name, **frames), is_cola(name, **frames)))
+            assert is_nola(name, **frames) == scipy.signal.check_NOLA(window, win_length, overlap)
+            assert is_cola(name, **frames) == scipy.signal.check_COLA(window, win_length, overlap)
+    assert len(judged) > 1
+
+
+def test_tolerance_decides_what_counts_as_nothing_and_as_constant():
+    frames = {"win_length": 16, "hop_length": 8}
+    least = float(overlap_sum("hamming", power=2, **frames).min())
+    assert is_nola("hamming", tolerance=0.99 * least, **frames)
+    assert not is_nola("hamming", tolerance=1.01 * least, **frames)
+    window = scipy.signal.get_window("bohman", 16)
+    for tolerance in (1e-3, 0.5):
+        expected = scipy.signal.check_COLA(window, 16, 8, tol=tolerance)
+        assert is_cola("bohman", tolerance=tolerance, **frames) == expected
+
+
+@pytest.mark.parametrize(("win_length", "hop"), [(16, 4), (15, 4), (15, 15), (7, 1)])
+@pytest.mark.parametrize("power", [1, 2])
+def test_overlap_sum_is_what_a_long_row_of_frames_adds_up_to(win_length, hop, power):
+    window = scipy.signal.get_window("hamming", win_length)
+    total = np.zeros(40 * hop + win_length)
+    for start in range(0, 40 * hop, hop):
+        total[start : start + win_length] += window**power
+    steady = total[20 * hop : 21 * hop]
+    found = overlap_sum("hamming", win_length=win_length, hop_length=hop, power=power)
+    np.testing.assert_allclose(found, steady, rtol=1e-12)
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"win_length": 0, "hop_length": 1}, "win_length must be an integer of at least 1 samples, got 0"),
+        ({"win_length": 8, "hop_length": 9}, "hop_length must be an integer from 1 to 8 samples, got 9"),
+        ({"win_length": 8, "hop_length": 0}, "hop_length must be an integer from 1 to 8 samples, got 0"),
+        ({"win_length": 8, "hop_length": 4, "tolerance": -1}, "tolerance must be a finite number of at least 0.0"),
+    ],
+)
+@pytest.mark.parametrize("judge", [is_nola, is_cola])
+def test_overlap_that_cannot_be_is_an_error(judge, options, message):
+    with pytest.raises(ValueError, match=message):
+        judge("hann", **options)
+
+
+def test_no_window_but_the_slepian_one_imports_scipys_signal():
+    code = """
+import sys
+from artifex.generative_models.core import registry
+for name, claimed in registry("window").items():
+    if name != "dpss":
+        claimed(16)
+assert "scipy.signal" not in sys.modules
+"""
+    subprocess.run([sys.executable, "-c", code], check=True, timeout=60)
