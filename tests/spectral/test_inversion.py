@@ -1,4 +1,4 @@
-"""Griffin-Lim and the way back from mel bands, measured against librosa's own results."""
+"""Griffin-Lim and the ways back from mel bands, levels and cepstra, measured against librosa's own results."""
 
 from __future__ import annotations
 
@@ -9,11 +9,19 @@ import numpy as np
 import pytest
 
 from artifex.generative_models.extensions.audio_processing.spectral import (
-    griffin_lim,
+    log_mel_spectrogram,
     magnitude_spectrogram,
     mel_spectrogram,
+    mfcc,
+)
+from artifex.generative_models.extensions.audio_processing.spectral.inversion import (
+    griffin_lim,
+    log_mel_to_audio,
+    log_mel_to_mel,
     mel_to_audio,
     mel_to_magnitude,
+    mfcc_to_audio,
+    mfcc_to_log_mel,
 )
 
 FRAMES = {"n_fft": 512, "hop_length": 128}
@@ -97,10 +105,133 @@ def test_audio_found_for_mel_bands_has_these_bands_as_well_as_librosas(chord, co
     assert distance(ours) < 1.1 * distance(theirs)
 
 
+LEVELS = {
+    "db": {},
+    "db of magnitudes": {"power": 1, "ref": 20.0, "amin": 1e-4},
+    "ln, as HiFi-GAN": {"log": "ln", "power": 1, "power_offset": 1e-9, "amin": 1e-5},
+    "log10, scaled as Whisper": {"log": "log10", "level_offset": 4.0, "level_scale": 0.25},
+    "16 bits, pre-emphasised": {"input_scale": 32768.0, "preemphasis": 0.97, "remove_dc": True, "log": "ln"},
+}
+
+
+@pytest.mark.parametrize("options", LEVELS.values(), ids=LEVELS)
+def test_levels_undone_are_the_mel_bands_they_came_from(chord, config, options):
+    config = config.evolve(top_db=None, **options)
+    mel = np.asarray(mel_spectrogram(chord[:2000], config))
+    levels = log_mel_spectrogram(chord[:2000], config)
+    np.testing.assert_allclose(log_mel_to_mel(levels, config), np.maximum(mel, config.amin), rtol=1e-4)
+
+
+@pytest.mark.parametrize("norm", ["ortho", "htk", None])
+@pytest.mark.parametrize("options", [{}, {"lifter": 22.0}, {"c0_last": True, "lifter": 22.0}])
+def test_as_many_cepstra_as_bands_give_the_levels_back(chord, config, norm, options):
+    config = config.evolve(dct_norm=norm, n_mfcc=40, **options)
+    levels = np.asarray(log_mel_spectrogram(chord[:2000], config))
+    found = mfcc_to_log_mel(mfcc(chord[:2000], config), config)
+    np.testing.assert_allclose(found, levels, atol=1e-3)
+
+
+def test_few_cepstra_give_librosas_mel_bands(chord, config):
+    cepstra = np.asarray(mfcc(chord[:2000], config, n_mfcc=13))
+    expected = librosa.feature.inverse.mfcc_to_mel(cepstra, n_mels=40)
+    np.testing.assert_allclose(log_mel_to_mel(mfcc_to_log_mel(cepstra, config), config), expected, rtol=1e-4)
+
+
+def test_audio_found_for_levels_and_all_cepstra_is_that_of_the_mel_bands(chord, config):
+    audio, key = chord[:2000], jax.random.key(0)
+    options = {"length": 2000, "n_iter": 2, "key": key}
+    mel = np.asarray(mel_spectrogram(audio, config))
+    expected = np.asarray(mel_to_audio(np.maximum(mel, 1e-8 * mel.max()), config, **options))
+    for found in (
+        log_mel_to_audio(log_mel_spectrogram(audio, config), config, **options),
+        mfcc_to_audio(mfcc(audio, config, n_mfcc=40), config, **options),
+    ):
+        np.testing.assert_allclose(found, expected, atol=1e-3 * np.abs(expected).max())
+
+
+@pytest.mark.parametrize("name", ["ln, as HiFi-GAN", "16 bits, pre-emphasised"])
+def test_audio_found_for_levels_is_as_loud_as_what_they_came_from(chord, config, name):
+    """What happened to the audio before the transform, and to the levels after it, is undone."""
+    config, audio = config.evolve(**LEVELS[name]), chord[:2000]
+    found = np.asarray(log_mel_to_audio(log_mel_spectrogram(audio, config), config, length=2000, n_iter=8))
+    assert 0.8 < found.std() / audio.std() < 1.25
+
+
+UNEVEN = {
+    "not padded": {"center": False},
+    "as Kaldi": {"center": False, "window_place": "start", "win_length": 400, "window_type": "povey"},
+    "padded less": {"center": False, "pad_length": 192, "pad_mode": "reflect"},
+}
+
+
+@pytest.mark.parametrize("options", UNEVEN.values(), ids=UNEVEN)
+def test_ends_that_few_frames_reach_are_not_blown_up(signals, config, options):
+    config = config.evolve(**options)
+    magnitude = magnitude_spectrogram(signals["noise"], config)
+    found = np.asarray(griffin_lim(magnitude, config, length=4000, key=jax.random.key(0)))
+    assert np.abs(found).max() < 2 * np.abs(signals["noise"]).max()
+    again = magnitude_spectrogram(found, config)
+    assert np.linalg.norm(again - magnitude) < 0.3 * np.linalg.norm(magnitude)
+
+
+def test_row_does_not_change_when_the_batch_grows(signals, config):
+    """Of 40 rows a few are worked on at a time on a CPU."""
+    key = jax.random.key(0)
+    mel = np.asarray(mel_spectrogram(signals["noise"], config))
+    mels = mel * np.linspace(0.5, 1, 40, dtype=np.float32)[:, None, None]
+    magnitudes = np.asarray(mel_to_magnitude(mels, config))
+    many = np.asarray(griffin_lim(magnitudes, config, length=4000, n_iter=1, key=key))
+    assert many.shape == (40, 4000)
+    for i in (0, 39):
+        magnitude = np.asarray(mel_to_magnitude(mels[i], config))
+        np.testing.assert_allclose(magnitudes[i], magnitude, rtol=1e-3, atol=1e-5 * magnitude.max())
+        row_key = jax.random.split(key, 40)[i]
+        alone = griffin_lim(magnitudes[i], config, length=4000, n_iter=1, key=row_key)
+        np.testing.assert_allclose(many[i], alone, atol=1e-4)
+    folded = mel_to_magnitude(mels.reshape(4, 10, *mel.shape), config)
+    np.testing.assert_array_equal(folded.reshape(magnitudes.shape), magnitudes)
+
+
+def test_one_compile_serves_all_keys(magnitude, config):
+    count = 0
+
+    @jax.jit
+    def find(key):
+        nonlocal count
+        count += 1
+        return griffin_lim(magnitude, config, length=8000, n_iter=1, key=key)
+
+    first, second = (np.asarray(find(jax.random.key(seed))) for seed in (0, 1))
+    assert count == 1
+    assert np.abs(first - second).max() > 0.01
+
+
+@pytest.mark.parametrize(
+    ("find", "rows"), [(log_mel_to_mel, 40), (mfcc_to_log_mel, 13), (mel_to_magnitude, 40), (mfcc_to_audio, 13)]
+)
+def test_half_precision_is_computed_in_single_and_given_back(config, find, rows):
+    options = {"length": 512, "n_iter": 1} if find is mfcc_to_audio else {}
+    given = np.linspace(-2, 2, 5 * rows, dtype=np.float16).reshape(rows, 5)
+    found = find(given, config, **options)
+    assert found.dtype == np.float16
+    single = np.asarray(find(given.astype(np.float32), config, **options))
+    np.testing.assert_allclose(found, single, rtol=1e-3, atol=1e-3 * np.abs(single).max())
+
+
 def test_silence_and_what_no_audio_has_give_finite_audio_and_gradients(config):
     gradient = jax.jit(jax.value_and_grad(lambda mel: jnp.sum(mel_to_audio(mel, config, length=512, n_iter=2) ** 2)))
     for mel in (np.zeros((40, 5)), np.full((40, 5), -1.0), np.eye(40, 5)):
         value, slope = gradient(mel.astype(np.float32))
+        assert np.isfinite(value)
+        assert np.isfinite(slope).all()
+
+
+def test_cepstra_of_silence_have_finite_gradients(config):
+    """By way of levels and mel powers."""
+    gradient = jax.jit(jax.value_and_grad(lambda c: jnp.sum(mfcc_to_audio(c, config, length=512, n_iter=1) ** 2)))
+    silent = np.asarray(mfcc(np.zeros(512, np.float32), config))
+    for cepstra in (np.zeros_like(silent), silent, 10 * silent):
+        value, slope = gradient(cepstra)
         assert np.isfinite(value)
         assert np.isfinite(slope).all()
 
@@ -135,6 +266,10 @@ def test_row_with_nan_leaves_the_others_alone(signals, config):
             r"n_mels = 40, time\), not empty, got shape",
         ),
         (lambda c: mel_to_audio(np.ones((40, 3)), c, length=0), ValueError, "length"),
+        (lambda c: log_mel_to_mel(np.ones((40, 3), int), c), TypeError, "log_mel_to_mel takes .* real floating"),
+        (lambda c: log_mel_to_audio(np.ones((3, 40)), c, length=256), ValueError, "n_mels = 40"),
+        (lambda c: mfcc_to_log_mel(np.ones((41, 3)), c), ValueError, "at most n_mels = 40"),
+        (lambda c: mfcc_to_audio(np.ones((13, 3)), c.evolve(use_energy=True), length=256), ValueError, "use_energy"),
     ],
 )
 def test_wrong_input_is_named(config, call, error, message):

@@ -1,7 +1,8 @@
-"""What holds for every spectral function alike: jit, vmap, grad, half precision, float64, NaN, wrong
-input."""
+"""What holds for every feature alike, beside the kit's rules: loud and faint constants, wrong input, float64."""
 
 from __future__ import annotations
+
+from functools import partial
 
 import jax
 import jax.numpy as jnp
@@ -12,43 +13,12 @@ import pytest
 from artifex.generative_models.core.configuration import ExtensionConfig
 from artifex.generative_models.extensions.audio_processing import spectral
 from artifex.generative_models.extensions.audio_processing.spectral import SpectralAnalysis, SpectralConfig
+from artifex.generative_models.extensions.audio_processing.spectral.pipeline import feature
 
-FUNCTIONS = {
-    name: getattr(spectral, name)
-    for name in (
-        "stft",
-        "magnitude_spectrogram",
-        "power_spectrogram",
-        "mel_spectrogram",
-        "log_mel_spectrogram",
-        "mfcc",
-        "spectral_centroid",
-        "spectral_bandwidth",
-        "spectral_rolloff",
-    )
-}
+FUNCTIONS = {name: getattr(spectral, name) for name in spectral.__all__ if hasattr(getattr(spectral, name), "measure")}
+# Six octaves above 200 Hz are more than 8 kHz have.
+FUNCTIONS["spectral_contrast"] = partial(spectral.spectral_contrast, n_bands=3)
 every_function = pytest.mark.parametrize("function", FUNCTIONS.values(), ids=FUNCTIONS)
-
-
-@every_function
-def test_batch_and_vmap_over_jit_equal_the_loop(function, batch, config):
-    stacked = np.stack([function(row, config) for row in batch])
-    scale = np.abs(stacked).max()
-    found = {
-        "batch": function(batch, config),
-        "vmap": jax.vmap(jax.jit(lambda rows: function(rows, config)))(batch.reshape(2, 2, -1)).reshape(stacked.shape),
-    }
-    for how, values in found.items():
-        np.testing.assert_allclose(values, stacked, rtol=0, atol=1e-6 * scale, err_msg=how)
-
-
-@every_function
-def test_value_and_gradient_are_finite_on_every_signal_and_one_sample(function, batch, config):
-    both = jax.jit(jax.value_and_grad(lambda audio: jnp.sum(jnp.abs(function(audio, config)))))
-    for audio in (batch[:, 1000:2000], np.eye(2, 1, dtype=np.float32)):
-        value, slope = both(audio)
-        assert np.isfinite(value)
-        assert np.isfinite(slope).all()
 
 
 def test_gradient_of_the_power_is_that_of_the_closed_form(signals, config):
@@ -68,26 +38,6 @@ def test_gradient_of_the_power_is_that_of_the_closed_form(signals, config):
         ends[start : start + 512] += signs * edge
     again = window * padded + ends
     np.testing.assert_allclose(gradient, again[256:-256], rtol=0, atol=1e-5 * np.abs(again).max())
-
-
-@every_function
-def test_half_precision_is_computed_in_float32_and_returned_as_it_came(function, signals, config):
-    dtype = jnp.float16 if function in (FUNCTIONS["mfcc"], FUNCTIONS["magnitude_spectrogram"]) else jnp.bfloat16
-    audio = jnp.asarray(signals["tone"], dtype)
-    found, wide = function(audio, config), function(audio.astype(jnp.float32), config)
-    expected = wide if jnp.iscomplexobj(wide) else wide.astype(dtype)
-    assert found.dtype == expected.dtype
-    np.testing.assert_array_equal(np.asarray(found, np.complex64), np.asarray(expected, np.complex64))
-
-
-@every_function
-@pytest.mark.parametrize("bad", [np.nan, np.inf])
-def test_bad_value_in_one_row_never_touches_another(function, batch, config, bad):
-    dirty = batch.copy()
-    dirty[1, 2000] = bad
-    found, clean = np.asarray(function(dirty, config)), np.asarray(function(batch, config))
-    np.testing.assert_array_equal(found[[0, 2, 3]], clean[[0, 2, 3]])
-    assert not np.isfinite(found[1]).all()
 
 
 @every_function
@@ -121,15 +71,19 @@ def test_one_compilation_serves_all_analyses_of_equal_configuration(signals):
     options = {"sample_rate": 8000, "n_fft": 400, "n_mels": 30}
     traces = []
 
-    def counted(spectra, config):
+    @feature()
+    def counted(frames, config):
         traces.append(None)
-        return jnp.abs(spectra).sum(-1)
-
-    from artifex.generative_models.extensions.audio_processing.spectral.stft import analyse
+        return frames.magnitude.sum(-1)
 
     for _ in range(3):
-        analyse(signals["noise"], SpectralConfig(**options), counted)
+        counted(signals["noise"], SpectralConfig(**options))
     assert len(traces) == 1
+
+
+def test_an_option_that_a_feature_does_not_take_is_refused_by_name(signals, config):
+    with pytest.raises(TypeError, match="mfcc takes no option 'n_mfc'; it takes lengths, n_mfcc"):
+        FUNCTIONS["mfcc"](signals["noise"], config, n_mfc=13)
 
 
 @pytest.fixture

@@ -1,6 +1,8 @@
-"""What artifex-spectral plugs in: the kinds it owns."""
+"""What artifex-spectral plugs in: the kinds it owns and the commands about features and presets."""
 
 from __future__ import annotations
+
+from typing import Any
 
 from artifex.generative_models.core import Kind, hookimpl
 
@@ -31,3 +33,11 @@ def artifex_contracts() -> dict[str, str]:
     """Return how the conformance kit runs components of those kinds."""
     where = "artifex.generative_models.extensions.audio_processing.spectral.contracts"
     return {kind: f"{where}:{kind}" for kind in ("window", "preset")}
+
+
+@hookimpl
+def artifex_commands(app: Any) -> None:
+    """Add ``features`` and ``preset``."""
+    from artifex.plugins import spectral_commands
+
+    spectral_commands.add_to(app)

@@ -2,42 +2,91 @@
 
 from __future__ import annotations
 
+import functools
+import inspect
+import re
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Protocol, cast, overload
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from flax import nnx
 from jax.typing import ArrayLike
+from numpy.typing import NDArray
 
+from artifex.generative_models.core import create
 from artifex.generative_models.core.configuration import ExtensionConfig
-from artifex.generative_models.extensions.audio_processing.spectral.cepstral import mfcc, mfcc_of
+from artifex.generative_models.extensions.audio_processing.spectral.cepstral import lfcc, mfcc
+from artifex.generative_models.extensions.audio_processing.spectral.chroma import chroma
 from artifex.generative_models.extensions.audio_processing.spectral.config import SpectralConfig
 from artifex.generative_models.extensions.audio_processing.spectral.features import (
-    bandwidth_of,
-    centroid_of,
-    rolloff_of,
+    onset_strength,
+    rms,
     spectral_bandwidth,
     spectral_centroid,
+    spectral_contrast,
+    spectral_crest,
+    spectral_entropy,
+    spectral_flatness,
+    spectral_flux,
     spectral_rolloff,
+    spectral_slope,
+    zero_crossing_rate,
 )
-from artifex.generative_models.extensions.audio_processing.spectral.inversion import griffin_lim, mel_to_audio
-from artifex.generative_models.extensions.audio_processing.spectral.mel import (
-    log_mel_of,
-    log_mel_spectrogram,
-    mel_of,
-    mel_spectrogram,
+from artifex.generative_models.extensions.audio_processing.spectral.filterbanks import band_frequencies
+from artifex.generative_models.extensions.audio_processing.spectral.framing import Frames
+from artifex.generative_models.extensions.audio_processing.spectral.inversion import (
+    griffin_lim,
+    log_mel_to_audio,
+    mel_to_audio,
+    mfcc_to_audio,
 )
+from artifex.generative_models.extensions.audio_processing.spectral.mel import log_mel_spectrogram, mel_spectrogram
+from artifex.generative_models.extensions.audio_processing.spectral.pipeline import Feature, feature
 from artifex.generative_models.extensions.audio_processing.spectral.stft import (
-    analyse,
+    instantaneous_frequency,
     istft,
     magnitude_spectrogram,
-    power_of,
     power_spectrogram,
     stft,
-    time_stretch,
 )
+from artifex.generative_models.extensions.audio_processing.spectral.vocoder import time_stretch
 from artifex.generative_models.extensions.base import ModelExtension
+
+# What extract_spectral_features gives, by name.
+_ALL: dict[str, Feature] = {
+    "spectrogram": power_spectrogram,
+    "mel_spectrogram": mel_spectrogram,
+    "log_mel_spectrogram": log_mel_spectrogram,
+    "mfcc": mfcc,
+    "spectral_centroid": spectral_centroid,
+    "spectral_bandwidth": spectral_bandwidth,
+    "spectral_rolloff": spectral_rolloff,
+}
+
+
+class _Method(Protocol):
+    @overload
+    def __call__(self, audio: ArrayLike, *, lengths: None = None, **options: Any) -> jax.Array: ...
+
+    @overload
+    def __call__(self, audio: ArrayLike, *, lengths: ArrayLike, **options: Any) -> tuple[jax.Array, jax.Array]: ...
+
+
+def _method(function: Feature) -> _Method:
+    """Return a feature as a method that takes its configuration from the extension."""
+    given = inspect.signature(function)
+    audio, _, *options = given.parameters.values()
+
+    @functools.wraps(function)
+    def method(self: SpectralAnalysis, audio: ArrayLike, **options: Any) -> Any:
+        return function(audio, self.config, **options)
+
+    bound = inspect.Parameter("self", inspect.Parameter.POSITIONAL_OR_KEYWORD)
+    method.__signature__ = given.replace(parameters=[bound, audio, *options])  # type: ignore[attr-defined]
+    method.__doc__ = re.sub(r"\n    config: .*", "", function.__doc__ or "")
+    return cast(_Method, method)
 
 
 class SpectralAnalysis(ModelExtension):
@@ -65,6 +114,30 @@ class SpectralAnalysis(ModelExtension):
     def __init__(self, config: ExtensionConfig, *, rngs: nnx.Rngs | None = None) -> None:
         super().__init__(config, rngs=rngs)
         self.config = SpectralConfig.from_extension(config)
+
+    @classmethod
+    def from_preset(cls, name: str, /, **overrides: Any) -> SpectralAnalysis:
+        """Return an analysis with the conventions of another tool.
+
+        Args:
+            name: A registered preset, such as ``"whisper"``.
+            **overrides: Fields of ``SpectralConfig`` that differ from it.
+
+        Returns:
+            The analysis.
+
+        Raises:
+            UnknownComponentError: When no preset has that name.
+            ValueError: For an unknown field or a value that does not fit.
+
+        Example:
+            >>> SpectralAnalysis.from_preset("whisper").compute_log_mel_spectrogram(jnp.zeros(16000)).shape
+            (80, 100)
+            >>> SpectralAnalysis.from_preset("whisper", n_mels=128).config.n_mels
+            128
+        """
+        config = create("preset", name, **overrides)
+        return cls(ExtensionConfig(extensions={"spectral": config.to_dict()}))
 
     def __call__(self, inputs: Any, model_outputs: Any = None) -> dict[str, Any]:
         """Return the features of audio by name.
@@ -108,67 +181,84 @@ class SpectralAnalysis(ModelExtension):
         difference = self.compute_log_mel_spectrogram(estimate) - self.compute_log_mel_spectrogram(target)
         return self.weight * jnp.mean(jnp.abs(difference))
 
-    def stft(self, audio: ArrayLike) -> jax.Array:
-        """Return complex spectra (..., n_fft // 2 + 1, n_frames); see ``stft.stft``."""
-        return stft(audio, self.config)
+    stft = _method(stft)
 
     def istft(self, spectrum: ArrayLike, *, length: int, min_coverage: float = 0.0) -> jax.Array:
         """Return waveforms (..., length) of complex spectra; see ``stft.istft``."""
         return istft(spectrum, self.config, length=length, min_coverage=min_coverage)
 
-    def compute_stft(self, audio: ArrayLike) -> jax.Array:
-        """Return magnitudes (..., n_fft // 2 + 1, n_frames); see ``stft.magnitude_spectrogram``."""
-        return magnitude_spectrogram(audio, self.config)
+    compute_stft = _method(magnitude_spectrogram)
+    compute_spectrogram = _method(power_spectrogram)
+    compute_mel_spectrogram = _method(mel_spectrogram)
+    compute_log_mel_spectrogram = _method(log_mel_spectrogram)
+    compute_lfcc = _method(lfcc)
+    compute_chroma = _method(chroma)
+    compute_instantaneous_frequency = _method(instantaneous_frequency)
+    compute_spectral_centroid = _method(spectral_centroid)
+    compute_spectral_bandwidth = _method(spectral_bandwidth)
+    compute_spectral_rolloff = _method(spectral_rolloff)
+    compute_spectral_flatness = _method(spectral_flatness)
+    compute_spectral_contrast = _method(spectral_contrast)
+    compute_spectral_flux = _method(spectral_flux)
+    compute_spectral_crest = _method(spectral_crest)
+    compute_spectral_entropy = _method(spectral_entropy)
+    compute_spectral_slope = _method(spectral_slope)
+    compute_onset_strength = _method(onset_strength)
+    compute_rms = _method(rms)
+    compute_zero_crossing_rate = _method(zero_crossing_rate)
 
-    def compute_spectrogram(self, audio: ArrayLike) -> jax.Array:
-        """Return powers (..., n_fft // 2 + 1, n_frames); see ``stft.power_spectrogram``."""
-        return power_spectrogram(audio, self.config)
+    @overload
+    def compute_mfcc(self, audio: ArrayLike, n_mfcc: int | None = None, *, lengths: None = None) -> jax.Array: ...
 
-    def compute_mel_spectrogram(self, audio: ArrayLike) -> jax.Array:
-        """Return powers in mel bands (..., n_mels, n_frames); see ``mel.mel_spectrogram``."""
-        return mel_spectrogram(audio, self.config)
+    @overload
+    def compute_mfcc(
+        self, audio: ArrayLike, n_mfcc: int | None = None, *, lengths: ArrayLike
+    ) -> tuple[jax.Array, jax.Array]: ...
 
-    def compute_log_mel_spectrogram(self, audio: ArrayLike) -> jax.Array:
-        """Return levels of mel bands in dB (..., n_mels, n_frames); see ``mel.log_mel_spectrogram``."""
-        return log_mel_spectrogram(audio, self.config)
+    def compute_mfcc(self, audio: ArrayLike, n_mfcc: int | None = None, *, lengths: ArrayLike | None = None) -> Any:
+        """Return cepstral coefficients (..., n_mfcc, n_frames), 13 unless said otherwise; see ``cepstral.mfcc``."""
+        return mfcc(audio, self.config, n_mfcc=n_mfcc, lengths=lengths)
 
-    def compute_mfcc(self, audio: ArrayLike, n_mfcc: int = 13) -> jax.Array:
-        """Return cepstral coefficients (..., n_mfcc, n_frames); see ``cepstral.mfcc``."""
-        return mfcc(audio, self.config, n_mfcc=n_mfcc)
-
-    def compute_spectral_centroid(self, audio: ArrayLike) -> jax.Array:
-        """Return centroids in Hz (..., n_frames); see ``features.spectral_centroid``."""
-        return spectral_centroid(audio, self.config)
-
-    def compute_spectral_bandwidth(self, audio: ArrayLike) -> jax.Array:
-        """Return bandwidths in Hz (..., n_frames); see ``features.spectral_bandwidth``."""
-        return spectral_bandwidth(audio, self.config)
-
-    def compute_spectral_rolloff(self, audio: ArrayLike) -> jax.Array:
-        """Return rolloffs in Hz (..., n_frames); see ``features.spectral_rolloff``."""
-        return spectral_rolloff(audio, self.config)
-
-    def extract_spectral_features(self, audio: ArrayLike) -> dict[str, jax.Array]:
+    def extract_spectral_features(self, audio: ArrayLike, *, lengths: ArrayLike | None = None) -> dict[str, jax.Array]:
         """Return all features of audio, from one transform.
 
         Args:
             audio: Waveforms, (..., time).
+            lengths: How many samples of each example are valid, as the ``compute_`` methods have it.
 
         Returns:
-            ``spectrogram`` (power), ``mel_spectrogram``, ``log_mel_spectrogram``, ``mfcc`` (13, or as many as
-            there are mel bands), ``spectral_centroid``, ``spectral_bandwidth`` and ``spectral_rolloff``, as
-            the ``compute_`` methods give them.
+            ``spectrogram`` (power), ``mel_spectrogram``, ``log_mel_spectrogram``, ``mfcc``, ``spectral_centroid``,
+            ``spectral_bandwidth`` and ``spectral_rolloff``, as the ``compute_`` methods give them; with
+            ``lengths``, ``n_frames`` too: the number of valid frames of each example.
 
         Example:
             >>> sorted(SpectralAnalysis(ExtensionConfig()).extract_spectral_features(jnp.ones(4096)))[:3]
             ['log_mel_spectrogram', 'mel_spectrogram', 'mfcc']
         """
-        found: dict[str, jax.Array] = analyse(audio, self.config, _features_of)
-        return found
+        if lengths is None:
+            return cast(dict[str, jax.Array], _features(audio, self.config))
+        found, n_frames = _features(audio, self.config, lengths=lengths)
+        return {**cast(dict[str, jax.Array], found), "n_frames": n_frames}
+
+    def band_frequencies(self) -> NDArray[np.float64]:
+        """Return the frequency in the middle of each mel band, Hz, (n_mels,); see ``filterbanks.band_frequencies``."""
+        return band_frequencies(self.config)
 
     def mel_to_audio(self, mel: ArrayLike, *, length: int, n_iter: int = 32, key: jax.Array | None = None) -> jax.Array:
         """Return waveforms (..., length) of powers in mel bands; see ``inversion.mel_to_audio``."""
         return mel_to_audio(mel, self.config, length=length, n_iter=n_iter, key=key)
+
+    def log_mel_to_audio(
+        self, levels: ArrayLike, *, length: int, n_iter: int = 32, key: jax.Array | None = None
+    ) -> jax.Array:
+        """Return waveforms (..., length) of levels of mel bands; see ``inversion.log_mel_to_audio``."""
+        return log_mel_to_audio(levels, self.config, length=length, n_iter=n_iter, key=key)
+
+    def mfcc_to_audio(
+        self, cepstra: ArrayLike, *, length: int, n_iter: int = 32, key: jax.Array | None = None
+    ) -> jax.Array:
+        """Return waveforms (..., length) of cepstral coefficients; see ``inversion.mfcc_to_audio``."""
+        return mfcc_to_audio(cepstra, self.config, length=length, n_iter=n_iter, key=key)
 
     def magnitude_to_audio(
         self, magnitude: ArrayLike, *, length: int, n_iter: int = 32, key: jax.Array | None = None
@@ -191,13 +281,14 @@ def _audio_in(data: Any, name: str) -> jax.Array:
     return jnp.asarray(data)
 
 
-def _features_of(spectra: jax.Array, config: SpectralConfig) -> dict[str, jax.Array]:
+def _finish(measured: dict[str, Any], config: SpectralConfig, n_valid: jax.Array | None) -> dict[str, Any]:
     return {
-        "spectrogram": power_of(spectra).swapaxes(-1, -2),
-        "mel_spectrogram": mel_of(spectra, config),
-        "log_mel_spectrogram": log_mel_of(spectra, config),
-        "mfcc": mfcc_of(spectra, config, min(13, config.n_mels)),
-        "spectral_centroid": centroid_of(spectra, config),
-        "spectral_bandwidth": bandwidth_of(spectra, config),
-        "spectral_rolloff": rolloff_of(spectra, config),
+        name: one if (finish := _ALL[name].finish) is None else finish(one, config, n_valid)
+        for name, one in measured.items()
     }
+
+
+@feature(finish=_finish)
+def _features(frames: Frames, config: SpectralConfig) -> dict[str, Any]:
+    """Return all features by name."""
+    return {name: one.measure(frames, config) for name, one in _ALL.items()}

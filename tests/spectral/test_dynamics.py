@@ -1,0 +1,251 @@
+"""Deltas, liftering, mean and variance normalisation and PCEN against SciPy, librosa and loops."""
+
+from __future__ import annotations
+
+import jax
+import jax.numpy as jnp
+import librosa
+import numpy as np
+import pytest
+import scipy.signal
+
+from artifex.generative_models.extensions.audio_processing.spectral import mfcc
+from artifex.generative_models.extensions.audio_processing.spectral.dynamics import (
+    cmvn,
+    deltas,
+    lifter,
+    pcen,
+    sliding_cmn,
+)
+
+N_FRAMES = np.array([45, 31, 1])
+RATES = {"sample_rate": 16000, "hop_length": 160}
+
+FUNCTIONS = {
+    "deltas": deltas,
+    "second deltas": lambda x, **options: deltas(x, width=5, order=2, **options),
+    "cmvn": cmvn,
+    "cmn": lambda x, **options: cmvn(x, variance=False, **options),
+    "sliding": lambda x, **options: sliding_cmn(x, window=12, min_window=5, **options),
+    "sliding centred": lambda x, **options: sliding_cmn(x, window=13, center=True, variance=True, **options),
+}
+every_function = pytest.mark.parametrize("function", FUNCTIONS.values(), ids=FUNCTIONS)
+
+
+@pytest.fixture(scope="module")
+def features():
+    """Rows far from 0, such as levels: (3, 4, 45) float32."""
+    rng = np.random.default_rng(1)
+    return (8 * rng.standard_normal((3, 4, 45)) - [[60], [0], [5], [300]]).astype(np.float32)
+
+
+@pytest.mark.parametrize(("width", "order"), [(9, 1), (3, 1), (5, 2), (9, 2), (7, 3), (51, 1)])
+def test_deltas_equal_those_of_librosa_and_scipy(features, width, order):
+    found = deltas(features, width=width, order=order)
+    wide = features.astype(np.float64)
+    expected = librosa.feature.delta(wide, width=width, order=order, mode="nearest")
+    np.testing.assert_allclose(found, expected, rtol=0, atol=1e-6 * np.abs(features).max())
+    smoothed = scipy.signal.savgol_filter(wide, width, order, deriv=order, mode="nearest")
+    np.testing.assert_allclose(found, smoothed, rtol=0, atol=1e-6 * np.abs(features).max())
+
+
+def test_first_deltas_are_the_regression_of_htk_and_kaldi(features):
+    padded = np.pad(features.astype(np.float64), ((0, 0), (0, 0), (2, 2)), mode="edge")
+    frames = [padded[..., 2 + n : 47 + n] - padded[..., 2 - n : 47 - n] for n in (1, 2)]
+    expected = (frames[0] + 2 * frames[1]) / (2 * (1 + 4))
+    np.testing.assert_allclose(deltas(features, width=5), expected, rtol=0, atol=1e-4)
+
+
+@pytest.mark.parametrize("amount", [22.0, 10.5])
+def test_lifter_is_that_of_htk_and_of_the_configuration(signals, config, amount):
+    plain = mfcc(signals["noise"], config)
+    n = np.arange(13)[:, None]
+    expected = np.asarray(plain, np.float64) * (1 + amount / 2 * np.sin(np.pi * n / amount))
+    found = lifter(plain, lifter=amount)
+    np.testing.assert_allclose(found, expected, rtol=1e-6, atol=1e-6)
+    np.testing.assert_allclose(found, mfcc(signals["noise"], config.evolve(lifter=amount)), rtol=1e-5, atol=1e-3)
+
+
+@pytest.mark.parametrize("variance", [True, False])
+def test_cmvn_is_over_the_valid_frames_of_each_row(features, variance):
+    found = np.asarray(cmvn(features, variance=variance, n_frames=N_FRAMES))
+    for row, given, count in zip(found, features.astype(np.float64), N_FRAMES, strict=True):
+        valid = given[:, :count]
+        expected = valid - valid.mean(axis=1, keepdims=True)
+        if variance and count > 1:
+            expected /= valid.std(axis=1, keepdims=True)
+        np.testing.assert_allclose(row[:, :count], expected, rtol=0, atol=1e-4)
+        np.testing.assert_array_equal(row[:, count:], 0)
+
+
+def slid(features, window, min_window, center, variance):
+    """Kaldi's loop, in double precision."""
+    features = features.astype(np.float64)
+    n_frames, found = features.shape[-1], np.zeros(features.shape)
+    for t in range(n_frames):
+        start, end = (t - window // 2, t - window // 2 + window) if center else (t - window, t + 1)
+        if start < 0:
+            start, end = 0, end - start
+        if not center and end > t:
+            end = max(t + 1, min_window)
+        if end > n_frames:
+            start, end = max(0, start - (end - n_frames)), n_frames
+        part = features[..., start:end]
+        found[..., t] = features[..., t] - part.mean(axis=-1)
+        if variance:
+            found[..., t] = found[..., t] / part.std(axis=-1) if end - start > 1 else 0
+    return found
+
+
+@pytest.mark.parametrize(
+    ("window", "min_window", "center"),
+    [(600, 100, False), (12, 5, False), (20, 20, False), (12, 5, True), (13, 5, True), (1, 1, False), (1, 1, True)],
+)
+@pytest.mark.parametrize("variance", [False, True])
+def test_sliding_mean_equals_kaldis_loop_of_the_unpadded_clip(features, window, min_window, center, variance):
+    options = {"window": window, "min_window": min_window, "center": center, "variance": variance}
+    padded = np.where(np.arange(45) < N_FRAMES[:, None, None], features, np.nan)
+    found = np.asarray(sliding_cmn(padded, n_frames=N_FRAMES, **options))
+    for row, given, count in zip(found, features, N_FRAMES, strict=True):
+        np.testing.assert_allclose(row[:, :count], slid(given[:, :count], **options), rtol=0, atol=3e-4)
+        np.testing.assert_array_equal(row[:, count:], 0)
+
+
+def test_sliding_variance_holds_far_from_zero_and_over_many_frames():
+    given = (np.random.default_rng(2).standard_normal((1, 3000)) + 1000).astype(np.float32)
+    options = {"window": 50, "min_window": 10, "center": False, "variance": True}
+    np.testing.assert_allclose(sliding_cmn(given, **options), slid(given, **options), rtol=0, atol=1e-3)
+
+
+@pytest.mark.parametrize("scale", [1.0, 2.0**31])
+def test_pcen_equals_librosas(batch, scale):
+    magnitude = np.abs(librosa.stft(scale * batch, n_fft=512, hop_length=160)).astype(np.float32)
+    expected = librosa.pcen(magnitude.astype(np.float64), sr=16000, hop_length=160)
+    np.testing.assert_allclose(pcen(magnitude, **RATES), expected, rtol=0, atol=1e-5 * expected.max())
+
+
+def test_pcen_takes_one_value_per_band_that_may_be_traced(features):
+    spectrogram = np.abs(features[0])
+    options = {
+        "gain": np.float32([0.98, 0.5, 0.8, 0.0]),
+        "bias": np.float32([2, 1, 10, 0.1]),
+        "power": np.float32([0.5, 0.25, 1, 0.1]),
+        "eps": np.float32([1e-6, 1e-3, 1e-1, 1.0]),
+    }
+    found = jax.jit(lambda x, options: pcen(x, time_constant=0.06, **RATES, **options))(spectrogram, options)
+    for band, row in enumerate(spectrogram.astype(np.float64)):
+        one = {name: float(values[band]) for name, values in options.items()}
+        expected = librosa.pcen(row, sr=16000, hop_length=160, time_constant=0.06, **one)
+        np.testing.assert_allclose(found[band], expected, rtol=0, atol=1e-5 * expected.max())
+
+    def total(options):
+        return jnp.sum(pcen(spectrogram.at[1].set(0), time_constant=0.06, **RATES, **options))
+
+    spectrogram = jnp.asarray(spectrogram)
+    for gradient in jax.grad(total)(options).values():
+        assert np.isfinite(gradient).all()
+
+
+@every_function
+def test_valid_frames_equal_those_of_the_unpadded_features_whatever_follows(function, features):
+    padded = np.where(np.arange(45) < N_FRAMES[:, None, None], features, np.nan)
+    found = np.asarray(function(padded, n_frames=N_FRAMES))
+    assert np.isfinite(found).all()
+    gradient = jax.grad(lambda x: jnp.sum(function(x, n_frames=N_FRAMES) ** 2))(padded)
+    assert np.isfinite(gradient).all()
+    for row, count in enumerate(N_FRAMES):
+        expected = function(features[..., :count])[row]
+        np.testing.assert_allclose(found[row, :, :count], expected, rtol=0, atol=2e-4)
+        np.testing.assert_array_equal(found[row, :, count:], 0)
+
+
+def test_pcen_does_not_look_ahead(features):
+    spectrogram = np.abs(features)
+    found = pcen(np.where(np.arange(45) < 31, spectrogram, np.nan), **RATES)
+    np.testing.assert_allclose(found[..., :31], pcen(spectrogram, **RATES)[..., :31], rtol=1e-6)
+
+
+ALL = {**FUNCTIONS, "lifter": lifter, "pcen": lambda x: pcen(jnp.abs(x), **RATES)}
+all_functions = pytest.mark.parametrize("function", ALL.values(), ids=ALL)
+
+
+@all_functions
+@pytest.mark.parametrize("level", [0.0, 0.1, 1e-25])
+def test_rows_that_stay_the_same_and_single_frames_give_finite_values_and_gradients(function, level):
+    both = jax.value_and_grad(lambda x: jnp.sum(function(x) ** 2))
+    for shape in ((4, 45), (2, 3, 1)):
+        value, gradient = both(np.full(shape, level, np.float32))
+        assert np.isfinite(value)
+        assert np.isfinite(gradient).all()
+
+
+@pytest.mark.parametrize("function", [cmvn, FUNCTIONS["sliding centred"]], ids=["cmvn", "sliding"])
+@pytest.mark.parametrize("level", [0.1, -100.1, 12345.678])
+def test_row_that_stays_the_same_becomes_zero(function, level):
+    np.testing.assert_allclose(function(np.full((1, 4000), level, np.float32)), 0, atol=1e-6)
+
+
+@pytest.mark.parametrize("scale", [1e-25, 1e25])
+def test_normalised_rows_do_not_depend_on_their_level(features, scale):
+    centred = np.float32(features - features.mean(axis=-1, keepdims=True))
+    for function in (cmvn, FUNCTIONS["sliding centred"]):
+        found = function(np.float32(centred * scale))
+        np.testing.assert_allclose(found, function(centred), rtol=0, atol=1e-4)
+        gradient = jax.grad(lambda x, function=function: jnp.sum(function(x) ** 3))(np.float32(centred * scale))
+        assert np.isfinite(gradient).all()
+
+
+@all_functions
+def test_vmap_equals_the_batch_and_nan_stays_in_its_row(function, features):
+    found = np.asarray(function(features))
+    np.testing.assert_allclose(jax.vmap(function)(features), found, rtol=0, atol=1e-5 * np.abs(found).max())
+    spoilt = features.copy()
+    spoilt[1, 2, 20] = np.nan
+    spoilt = np.asarray(function(spoilt))
+    assert np.isnan(spoilt[1, 2]).any()
+    # The middle of a window may lie on it with a weight of 0, or it is what the window is about.
+    kept = np.ones((3, 4), bool)
+    kept[1, 2] = False
+    np.testing.assert_allclose(spoilt[kept], found[kept], rtol=0, atol=1e-5 * np.abs(found).max())
+
+
+@all_functions
+def test_bfloat16_is_computed_in_float32_and_returned_as_it_came(function, features):
+    half = jnp.asarray(features, jnp.bfloat16)
+    found, wide = function(half), function(half.astype(jnp.float32))
+    assert found.dtype == jnp.bfloat16
+    # The two are compiled apart: at a tie they may round to neighbours, and a sum that cancels leaves its rounding.
+    np.testing.assert_allclose(found.astype(np.float32), wide, rtol=2**-8, atol=1e-5)
+
+
+@every_function
+def test_examples_on_two_devices_stay_there(function):
+    features = jnp.sin(jnp.arange(2 * 3 * 20.0)).reshape(2, 3, 20)
+    mesh = jax.make_mesh((2,), ("batch",), axis_types=(jax.sharding.AxisType.Explicit,))
+    spread = jax.device_put(features, jax.NamedSharding(mesh, jax.P("batch")))
+    with jax.set_mesh(mesh):
+        found = function(spread, n_frames=np.array([20, 11]))
+    assert found.sharding.spec[0] == "batch"
+    np.testing.assert_allclose(found, function(features, n_frames=np.array([20, 11])), rtol=0, atol=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("call", "error", "message"),
+    [
+        (lambda x: deltas(x, width=8), ValueError, "odd number of frames, got 8"),
+        (lambda x: deltas(x, width=3, order=3), ValueError, "order must be an integer from 1 to 2"),
+        (lambda x: deltas(x[0, 0]), ValueError, r"\(..., rows, time\), not empty, got shape \(45,\)"),
+        (lambda x: deltas(x, n_frames=[1, 2]), ValueError, "does not fit the leading axes"),
+        (lambda x: cmvn(x, n_frames=[46, 1, 1]), ValueError, "from 0 to 45 frames"),
+        (lambda x: cmvn(x.astype(int)), TypeError, "real floating dtype"),
+        (lambda x: cmvn(x, variance=1), TypeError, "variance must be True or False"),
+        (lambda x: sliding_cmn(x, window=0), ValueError, "window must be an integer of at least 1"),
+        (lambda x: sliding_cmn(x, window=50), ValueError, "min_window must be an integer from 1 to 50 frames, got 100"),
+        (lambda x: lifter(x, lifter=0.0), ValueError, "lifter must be a finite number above 0"),
+        (lambda x: pcen(x, gain=np.ones(3), **RATES), ValueError, r"one value per row \(4,\), got shape \(3,\)"),
+        (lambda x: pcen(x, bias=0.0, **RATES), ValueError, "bias must be a finite number above 0"),
+    ],
+)
+def test_wrong_input_is_named(features, call, error, message):
+    with pytest.raises(error, match=message):
+        call(features)

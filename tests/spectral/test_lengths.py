@@ -1,0 +1,97 @@
+"""Clips of several lengths in one batch: what is padding never shows, and the valid frames are counted."""
+
+from __future__ import annotations
+
+from functools import partial
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from artifex.generative_models.core import create
+from artifex.generative_models.extensions.audio_processing import spectral
+from artifex.generative_models.extensions.audio_processing.spectral import log_mel_spectrogram, mfcc, stft
+
+FEATURES = {name: getattr(spectral, name) for name in spectral.__all__ if hasattr(getattr(spectral, name), "measure")}
+# Six octaves above 200 Hz are more than 8 kHz have.
+FEATURES["spectral_contrast"] = partial(spectral.spectral_contrast, n_bands=3)
+LENGTHS = (4000, 3999, 1300, 600)
+
+
+@pytest.fixture(scope="module")
+def clips():
+    """Four clips of noise of their own lengths, and a batch of them in which loud noise follows each."""
+    rng = np.random.default_rng(1)
+    batch = (5 * rng.standard_normal((4, 4000))).astype(np.float32)
+    for row, length in zip(batch, LENGTHS, strict=True):
+        row[:length] *= 0.1 * np.exp(-np.arange(length) / 1000)
+    return [row[:length] for row, length in zip(batch, LENGTHS, strict=True)], batch
+
+
+def assert_valid_frames_equal(function, clips, config):
+    alone, batch = clips
+    values, n_frames = function(batch, config, lengths=np.array(LENGTHS))
+    for row, (clip, length) in enumerate(zip(alone, LENGTHS, strict=True)):
+        expected = np.asarray(function(clip, config))
+        assert int(n_frames[row]) == expected.shape[-1] == config.n_frames(length)
+        found = np.asarray(values)[row][..., : expected.shape[-1]]
+        np.testing.assert_allclose(found, expected, rtol=0, atol=1e-5 * np.abs(expected).max(), err_msg=f"row {row}")
+
+
+@pytest.mark.parametrize("function", FEATURES.values(), ids=FEATURES)
+def test_valid_frames_equal_those_of_the_clip_alone(function, clips, config):
+    assert_valid_frames_equal(function, clips, config)
+
+
+@pytest.mark.parametrize("name", ["whisper", "kaldi", "lhotse", "hifigan", "torchaudio_mfcc"])
+def test_valid_frames_equal_those_of_the_clip_alone_in_every_way_of_padding(name, clips):
+    """Zeros, mirrors of both kinds, none; frames dropped and rounded; powers and magnitudes."""
+    preset = create("preset", name, sample_rate=8000, f_max=None, n_mels=20, n_mfcc=None)
+    preset = preset.evolve(n_fft=512, win_length=400, hop_length=150, pad_length=preset.pad_length and 180)
+    assert_valid_frames_equal(mfcc if name == "torchaudio_mfcc" else log_mel_spectrogram, clips, preset)
+
+
+def test_frames_past_the_valid_ones_are_silent(clips, config):
+    spectra, n_frames = stft(clips[1], config, lengths=np.array(LENGTHS))
+    past = np.arange(spectra.shape[-1]) >= np.asarray(n_frames)[:, None]
+    assert not np.abs(spectra)[past[:, None] & np.ones((1, config.n_freq, 1), bool)].any()
+    assert past.sum() == sum(config.n_frames(4000) - config.n_frames(length) for length in LENGTHS)
+
+
+def test_nothing_valid_has_no_frames_and_nan_in_the_padding_stays_there(clips, config):
+    batch = clips[1].copy()
+    batch[2, 1300:] = np.nan
+    levels, n_frames = log_mel_spectrogram(batch, config, lengths=np.array([4000, 0, 1300, 1]))
+    assert n_frames.tolist() == [32, 0, 11, 1]
+    assert np.isfinite(levels).all()
+
+
+def test_lengths_are_traced_and_broadcast(clips, config):
+    traces = []
+
+    @jax.jit
+    def run(lengths):
+        traces.append(None)
+        return log_mel_spectrogram(clips[1], config, lengths=lengths)
+
+    for length in (1000, 2000):
+        values, n_frames = run(jnp.asarray(length))
+        assert n_frames.tolist() == [config.n_frames(length)] * 4
+        expected = log_mel_spectrogram(clips[1][:, :length], config)
+        np.testing.assert_allclose(values[..., : n_frames[0]], expected, rtol=0, atol=1e-3)
+    assert len(traces) == 1
+
+
+@pytest.mark.parametrize(
+    ("lengths", "error", "message"),
+    [
+        ([1.0, 2.0, 3.0, 4.0], TypeError, "lengths has to be integers, numbers of samples, got float64"),
+        ([4001, 1, 1, 1], ValueError, "from 0 to 4000 samples, got 1 to 4001"),
+        ([-1, 1, 1, 1], ValueError, "from 0 to 4000 samples, got -1 to 1"),
+        ([1, 2, 3], ValueError, r"lengths of shape \(3,\) does not fit the leading axes \(4,\)"),
+    ],
+)
+def test_wrong_lengths_say_what_was_given(clips, config, lengths, error, message):
+    with pytest.raises(error, match=message):
+        stft(clips[1], config, lengths=np.array(lengths))

@@ -1,0 +1,118 @@
+"""What every feature has in common: clips in parts, frames cut in two ways, docstrings and signatures."""
+
+from __future__ import annotations
+
+import inspect
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from artifex.generative_models.core import numerics
+from artifex.generative_models.extensions.audio_processing import spectral
+from artifex.generative_models.extensions.audio_processing.spectral import (
+    SpectralConfig,
+    log_mel_spectrogram,
+    mel,
+    power_spectrogram,
+    stft,
+)
+from artifex.generative_models.extensions.audio_processing.spectral.framing import by_blocks, by_slices
+
+FEATURES = {name: getattr(spectral, name) for name in spectral.__all__ if hasattr(getattr(spectral, name), "measure")}
+
+
+@pytest.fixture(scope="module")
+def small():
+    return SpectralConfig(sample_rate=8000, n_fft=64, hop_length=16, n_mels=10)
+
+
+@pytest.mark.parametrize(
+    ("shape", "lengths"),
+    [
+        ((45, 400), None),  # more frames than go through at once, in groups of rows and a rest
+        ((3, 15, 400), None),
+        ((2, 20000), None),  # long rows, in stretches
+        ((20000,), None),
+        ((2, 20000), (20000, 9000)),
+        ((45, 400), tuple(range(6, 51))),
+    ],
+    ids=str,
+)
+def test_many_frames_in_parts_equal_few_at_once(small, shape, lengths):
+    audio = np.asarray(numerics.normal(jax.random.key(0), shape))
+    expected = []
+    for row, length in zip(audio.reshape(-1, shape[-1]), lengths or [shape[-1]] * audio.size, strict=False):
+        spectra = []
+        for start in range(0, len(row), 8000):  # 500 hops, whose frames are few enough to go at once
+            piece = np.pad(np.where(np.arange(len(row)) < length, row, 0), (32, 8064))[start : start + 8064]
+            spectra.append(np.asarray(stft(piece, small.evolve(center=False)))[:, :500])
+        whole = np.concatenate(spectra, axis=1)[:, : small.n_frames(shape[-1])]
+        whole[:, small.n_frames(length) :] = 0
+        expected.append(whole)
+    expected = np.stack(expected).reshape(*shape[:-1], 33, -1)
+    found = stft(audio, small, **({} if lengths is None else {"lengths": np.array(lengths)}))
+    if lengths is not None:
+        found, n_frames = found
+        assert n_frames.tolist() == [small.n_frames(length) for length in lengths]
+    np.testing.assert_allclose(found, expected, rtol=0, atol=1e-5)
+
+
+def test_gradient_in_parts_equals_that_of_the_rows(small):
+    audio = np.asarray(numerics.normal(jax.random.key(0), (45, 400)))
+
+    def energy(audio):
+        return jnp.sum(jnp.sin(power_spectrogram(audio, small)))
+
+    expected = np.stack([jax.grad(energy)(row) for row in audio[:3]])
+    found = jax.jit(jax.grad(energy))(audio)[:3]
+    np.testing.assert_allclose(found, expected, rtol=0, atol=1e-4 * np.abs(expected).max())
+    long = audio.reshape(-1)[:17990]
+    head = jax.grad(lambda x: jnp.sum(jnp.sin(power_spectrogram(x, small)[:, :100])))
+    np.testing.assert_allclose(head(long)[:800], head(long[:3000])[:800], rtol=0, atol=1e-3)
+
+
+@pytest.mark.parametrize(("hop", "size"), [(16, 64), (10, 64), (64, 64), (7, 33)])
+def test_frames_cut_in_either_way_are_those_of_a_sliding_window(hop, size):
+    audio = np.asarray(numerics.normal(jax.random.key(0), (2, hop * 30)))
+    n_frames = 1 + (audio.shape[-1] - -(-size // hop) * hop) // hop
+    expected = np.lib.stride_tricks.sliding_window_view(audio, size, axis=-1)[:, ::hop][:, :n_frames]
+    for cut in (by_slices, by_blocks):
+        np.testing.assert_array_equal(cut(jnp.asarray(audio), hop=hop, size=size, n_frames=n_frames), expected)
+
+
+@pytest.mark.parametrize("shape", ["hz", "scale", "symmetric", "gammatone"])
+def test_filters_in_pieces_and_whole_give_the_same(shape):
+    config = SpectralConfig(sample_rate=8000, n_fft=512, n_mels=40, filter_shape=shape, mel_scale="htk")
+    power = np.asarray(numerics.uniform(jax.random.key(0), (3, 7, 257)))
+    expected = spectral.filter_bank(
+        sample_rate=8000, n_fft=512, n_mels=40, filter_shape=shape, mel_scale="htk"
+    ) @ power.astype(np.float64).swapaxes(-1, -2)
+    for multiply in (mel._by_bands, mel._whole):
+        np.testing.assert_allclose(multiply(config, power), expected, rtol=0, atol=1e-6 * expected.max())
+
+
+@pytest.mark.parametrize("function", FEATURES.values(), ids=FEATURES)
+def test_feature_says_what_it_takes_and_gives(function):
+    parameters = inspect.signature(function).parameters
+    assert list(parameters)[:3] == ["audio", "config", "lengths"]
+    assert all(parameters[name].kind is inspect.Parameter.KEYWORD_ONLY for name in list(parameters)[2:])
+    document = inspect.getdoc(function)
+    for part in ("Args:", "Returns:", "Raises:", "Example:", "Reference:", *(f"{name}: " for name in parameters)):
+        assert part in document
+
+
+def test_no_graph_of_several_transforms_hangs(small):
+    """Independent transforms beside each other, run many times."""
+    audio = np.asarray(numerics.normal(jax.random.key(0), (4, 6, 4000)))
+
+    @jax.jit
+    def several(audio):
+        return [log_mel_spectrogram(clip, small.evolve(hop_length=8 + i)) for i, clip in enumerate(audio)]
+
+    first = several(audio)
+    for _ in range(100):
+        again = several(audio)
+    for a, b in zip(first, again, strict=True):
+        np.testing.assert_array_equal(a, b)
