@@ -88,7 +88,11 @@ def test_common_sample_rates_encode_to_the_shape_that_is_announced(sample_rate, 
         ({"duration": 1e-9}, ValueError, "at least one sample"),
         ({"normalize": "yes"}, TypeError, "normalize must be True or False"),
         ({"sampel_rate": 8000}, TypeError, "Did you mean 'sample_rate'"),
-        ({"representation": "mel"}, UnknownComponentError, "Available: mel_spectrogram, raw_waveform, stft"),
+        (
+            {"representation": "mel"},
+            UnknownComponentError,
+            "Available: log_mel_spectrogram, mel_spectrogram, raw_waveform, stft",
+        ),
         ({"representation": 3}, TypeError, "an AudioRepresentation or the name"),
     ],
 )
@@ -138,7 +142,7 @@ def test_decode_says_which_shape_it_takes():
 
 @pytest.mark.parametrize("name", sorted(registry("representation")))
 def test_encode_then_decode_gives_the_audio_back(name):
-    """Waveform and STFT exactly; a mel spectrogram up to what re-encoding can tell."""
+    """Waveform and STFT exactly; mel spectrograms up to what re-encoding can tell."""
     modality = AudioModality(AudioModalityConfig(**SMALL, representation=name))
     audio = np.stack([speech_like(2000), speech_like(2000, seed=1)])
     audio /= np.abs(audio).max(axis=-1, keepdims=True)
@@ -146,12 +150,27 @@ def test_encode_then_decode_gives_the_audio_back(name):
     decoded = np.asarray(modality.decode(encoded))
     assert decoded.shape == audio.shape
     assert decoded.dtype == np.float32
-    if name == "mel_spectrogram":
+    if "mel" in name:
         again = np.asarray(AudioModality(modality.config.evolve(normalize=False)).encode(decoded))
-        off = np.linalg.norm(again - np.asarray(encoded)) / np.linalg.norm(encoded)
-        assert off < 0.15
+        power, target = (10 ** (x / 10) if name == "log_mel_spectrogram" else x for x in (again, np.asarray(encoded)))
+        assert np.linalg.norm(power - target) / np.linalg.norm(target) < 0.15
     else:
         np.testing.assert_allclose(decoded, audio, atol=2e-5)
+
+
+def test_mel_levels_are_decoded_as_the_powers_that_have_them():
+    mel, log_mel = (
+        AudioModality(AudioModalityConfig(**SMALL, representation=name))
+        for name in ("mel_spectrogram", "log_mel_spectrogram")
+    )
+    audio = speech_like(2000)
+    levels = np.asarray(log_mel.encode(audio))
+    assert levels.max() - levels.min() <= 80
+    power = np.asarray(mel.encode(audio))
+    np.testing.assert_allclose(levels, 10 * np.log10(np.maximum(power, 1e-8 * power.max())), atol=1e-3)
+    key = jax.random.key(0)
+    expected = np.asarray(mel.decode(np.float32(10) ** (levels / 10), key=key))
+    np.testing.assert_allclose(log_mel.decode(levels, key=key), expected, atol=1e-2 * np.abs(expected).max())
 
 
 @pytest.mark.parametrize("hop_length", [64, 80, 128])

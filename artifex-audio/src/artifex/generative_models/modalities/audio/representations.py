@@ -66,8 +66,40 @@ class MelSpectrogram:
         return mel[..., : self.shape[-1]]
 
     def decode(self, encoded: ArrayLike, *, key: jax.Array | None = None) -> jax.Array:
-        """Return waveforms (..., n_time_steps) of such mel powers: least squares, then Griffin-Lim."""
+        """Return waveforms (..., n_time_steps) of such mel powers: magnitudes that fit, then Griffin-Lim."""
         audio: jax.Array = self._spectral.mel_to_audio(_with_last_frame(encoded), length=self._length, key=key)
+        return audio
+
+
+class LogMelSpectrogram:
+    """The mel levels in dB, as ``SpectralAnalysis.compute_log_mel_spectrogram`` gives them, the last frame dropped.
+
+    They reach 80 dB below the loudest of the clip.
+
+    Args:
+        config: What the audio is like.
+
+    Raises:
+        MissingDependencyError: Without artifex-spectral.
+
+    Example:
+        >>> LogMelSpectrogram(AudioModalityConfig()).shape
+        (80, 125)
+    """
+
+    def __init__(self, config: AudioModalityConfig) -> None:
+        self._spectral = _analysis("log_mel_spectrogram", config, n_mels=config.n_mel_channels)
+        self._length = config.n_time_steps
+        self.shape = (config.n_mel_channels, config.n_time_frames)
+
+    def encode(self, audio: ArrayLike) -> jax.Array:
+        """Return mel levels in dB (..., n_mel_channels, n_time_frames) of waveforms (..., n_time_steps)."""
+        levels: jax.Array = self._spectral.compute_log_mel_spectrogram(audio)
+        return levels[..., : self.shape[-1]]
+
+    def decode(self, encoded: ArrayLike, *, key: jax.Array | None = None) -> jax.Array:
+        """Return waveforms (..., n_time_steps) of such mel levels: as for the powers that have them."""
+        audio: jax.Array = self._spectral.log_mel_to_audio(_with_last_frame(encoded), length=self._length, key=key)
         return audio
 
 
