@@ -1,5 +1,6 @@
 """Fixtures for tests that install something: distributions written by hand, a registry left as it was."""
 
+import os
 import shutil
 import sys
 from collections.abc import Callable, Iterator, Mapping
@@ -14,6 +15,32 @@ from artifex.generative_models.core import plugins, refresh
 from artifex.generative_models.core.registry import _registries
 
 jax.config.update("jax_num_cpu_devices", 2)  # so that sharding is tried everywhere
+
+# What compares numbers with references to their last digits is compiled as users compile it.
+AS_USERS_DO = {
+    "test_cepstral",
+    "test_generators",
+    "test_mel",
+    "test_numerics",
+    "test_pipeline",
+    "test_preprocessing",
+    "test_presets",
+    "test_resampling",
+    "test_spectral_transforms",
+    "test_stft",
+}
+
+
+@pytest.fixture(autouse=True)
+def quick_compiles(request: pytest.FixtureRequest) -> Iterator[None]:
+    """Compile all else without XLA's costly optimisations, unless ARTIFEX_TEST_FULLY is set, as .ci/run does once."""
+    if request.path.stem in AS_USERS_DO or os.environ.get("ARTIFEX_TEST_FULLY"):
+        yield
+        return
+    before = jax.config.read("jax_disable_most_optimizations")
+    jax.config.update("jax_disable_most_optimizations", True)
+    yield
+    jax.config.update("jax_disable_most_optimizations", before)
 
 
 @dataclass

@@ -16,14 +16,14 @@ from artifex.generative_models.extensions.audio_processing.spectral import log_m
 FEATURES = {name: getattr(spectral, name) for name in spectral.__all__ if hasattr(getattr(spectral, name), "measure")}
 # Six octaves above 200 Hz are more than 8 kHz have.
 FEATURES["spectral_contrast"] = partial(spectral.spectral_contrast, n_bands=3)
-LENGTHS = (4000, 3999, 1300, 600)
+LENGTHS = (4000, 1303)
 
 
 @pytest.fixture(scope="module")
 def clips():
-    """Four clips of noise of their own lengths, and a batch of them in which loud noise follows each."""
+    """Two clips of noise of their own lengths, and a batch of them in which loud noise follows the shorter."""
     rng = np.random.default_rng(1)
-    batch = (5 * rng.standard_normal((4, 4000))).astype(np.float32)
+    batch = (5 * rng.standard_normal((2, 4000))).astype(np.float32)
     for row, length in zip(batch, LENGTHS, strict=True):
         row[:length] *= 0.1 * np.exp(-np.arange(length) / 1000)
     return [row[:length] for row, length in zip(batch, LENGTHS, strict=True)], batch
@@ -61,10 +61,11 @@ def test_frames_past_the_valid_ones_are_silent(clips, config):
 
 def test_nothing_valid_has_no_frames_and_nan_in_the_padding_stays_there(clips, config):
     batch = clips[1].copy()
-    batch[2, 1300:] = np.nan
-    levels, n_frames = log_mel_spectrogram(batch, config, lengths=np.array([4000, 0, 1300, 1]))
-    assert n_frames.tolist() == [32, 0, 11, 1]
+    batch[:, 1303:] = np.nan
+    levels, n_frames = log_mel_spectrogram(batch, config, lengths=np.array([1303, 1]))
+    assert n_frames.tolist() == [11, 1]
     assert np.isfinite(levels).all()
+    assert log_mel_spectrogram(batch, config, lengths=np.array([0, 1303]))[1].tolist() == [0, 11]
 
 
 def test_lengths_are_traced_and_broadcast(clips, config):
@@ -77,7 +78,7 @@ def test_lengths_are_traced_and_broadcast(clips, config):
 
     for length in (1000, 2000):
         values, n_frames = run(jnp.asarray(length))
-        assert n_frames.tolist() == [config.n_frames(length)] * 4
+        assert n_frames.tolist() == [config.n_frames(length)] * 2
         expected = log_mel_spectrogram(clips[1][:, :length], config)
         np.testing.assert_allclose(values[..., : n_frames[0]], expected, rtol=0, atol=1e-3)
     assert len(traces) == 1
@@ -86,10 +87,10 @@ def test_lengths_are_traced_and_broadcast(clips, config):
 @pytest.mark.parametrize(
     ("lengths", "error", "message"),
     [
-        ([1.0, 2.0, 3.0, 4.0], TypeError, "lengths has to be integers, numbers of samples, got float64"),
-        ([4001, 1, 1, 1], ValueError, "from 0 to 4000 samples, got 1 to 4001"),
-        ([-1, 1, 1, 1], ValueError, "from 0 to 4000 samples, got -1 to 1"),
-        ([1, 2, 3], ValueError, r"lengths of shape \(3,\) does not fit the leading axes \(4,\)"),
+        ([1.0, 2.0], TypeError, "lengths has to be integers, numbers of samples, got float64"),
+        ([4001, 1], ValueError, "from 0 to 4000 samples, got 1 to 4001"),
+        ([-1, 1], ValueError, "from 0 to 4000 samples, got -1 to 1"),
+        ([1, 2, 3], ValueError, r"lengths of shape \(3,\) does not fit the leading axes \(2,\)"),
     ],
 )
 def test_wrong_lengths_say_what_was_given(clips, config, lengths, error, message):

@@ -191,25 +191,6 @@ def test_row_does_not_see_louder_neighbours(batch, config):
     np.testing.assert_allclose(quiet, spectral_contrast(batch[1], config, n_bands=5), rtol=0, atol=1e-4)
 
 
-@pytest.mark.parametrize("function", (EVERY | OTHERS).values(), ids=EVERY | OTHERS)
-def test_valid_frames_equal_those_of_the_unpadded_clip_whatever_follows(function, batch, config):
-    options = OPTIONS.get(function, {})
-    ends = np.array([1203, 1203, 4000, 4000])
-    behind = np.arange(4000) >= ends[:, None]
-    found, n_frames = function(np.where(behind, np.float32(np.nan), batch), config, lengths=ends, **options)
-    found = np.asarray(found)
-    short, whole = function(batch[:, :1203], config, **options), function(batch, config, **options)
-    for row, count in enumerate(n_frames):
-        expected = np.asarray((short if row < 2 else whole)[row])
-        assert count == expected.shape[-1]
-        atol = 2e-6 * np.abs(expected).max()
-        np.testing.assert_allclose(found[row, ..., :count], expected, rtol=0, atol=atol)
-    # Behind them it is as if zeros went on for ever.
-    silent = np.asarray(function(np.where(behind, np.float32(0), batch), config, **options))[:2, ..., -1:]
-    after = found[:2, ..., n_frames[0] :]
-    np.testing.assert_allclose(after, np.broadcast_to(silent, after.shape), rtol=0, atol=1e-4)
-
-
 @pytest.mark.parametrize("function", EVERY.values(), ids=EVERY)
 def test_value_and_gradient_are_finite_on_every_signal_and_next_to_silence(function, batch, config):
     options = OPTIONS.get(function, {})
@@ -222,31 +203,6 @@ def test_value_and_gradient_are_finite_on_every_signal_and_next_to_silence(funct
     value, gradient = both(np.ones((1, 1), np.float32))
     assert np.isfinite(value)
     assert np.isfinite(gradient).all()
-
-
-@pytest.mark.parametrize("function", REST.values(), ids=REST)
-def test_batch_and_vmap_equal_the_loop_and_nan_stays_in_its_row(function, batch, config):
-    options = OPTIONS.get(function, {})
-    stacked = np.stack([function(row, config, **options) for row in batch])
-    scale = np.abs(stacked).max()
-    mapped = jax.vmap(lambda row: function(row, config, **options))(batch)
-    # The contrast of a tone is that of rounding, which depends on the order of additions.
-    atol = 1e-2 if function is spectral_contrast else 2e-6 * scale
-    np.testing.assert_allclose(mapped, stacked, rtol=0, atol=atol)
-    spoilt = np.copy(batch)
-    spoilt[1, 2000] = np.nan
-    found = np.asarray(function(spoilt, config, **options))
-    assert np.isnan(found[1]).any()
-    np.testing.assert_allclose(found[[0, 2, 3]], stacked[[0, 2, 3]], rtol=0, atol=atol)
-
-
-@pytest.mark.parametrize("function", REST.values(), ids=REST)
-def test_bfloat16_is_computed_in_float32_and_returned_as_it_came(function, signals, config):
-    options = OPTIONS.get(function, {})
-    audio = jnp.asarray(signals["noise"], jnp.bfloat16)
-    found, wide = function(audio, config, **options), function(audio.astype(jnp.float32), config, **options)
-    assert found.dtype == jnp.bfloat16
-    np.testing.assert_array_equal(found.astype(np.float32), wide.astype(jnp.bfloat16).astype(np.float32))
 
 
 def test_shape_does_not_depend_on_the_level(signals, config):

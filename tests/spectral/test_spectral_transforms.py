@@ -47,6 +47,12 @@ def test_constants_loud_and_next_to_nothing_are_finite(function, config):
 
 
 @every_function
+@pytest.mark.parametrize("bad", [np.nan, np.inf])
+def test_bad_value_is_seen_in_what_comes_of_it(function, signals, config, bad):
+    assert not np.isfinite(function(np.where(np.arange(4000) == 2000, bad, signals["noise"]), config)).all()
+
+
+@every_function
 @pytest.mark.parametrize(
     ("audio", "error", "message"),
     [
