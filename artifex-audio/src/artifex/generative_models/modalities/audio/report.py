@@ -247,8 +247,13 @@ def _mel(axes: Axes, features: np.ndarray, config: AudioModalityConfig) -> None:
         hop_length=config.hop_length,
         n_mels=config.n_mel_channels,
     )
-    levels = plot.decibels_below_maximum(features[:, : _n_frames(config)], db_range=_DB_RANGE)
-    plot.bands(levels, analysis.band_frequencies(), ax=axes, **_over_time(config))
+    shown = features[:, : _n_frames(config)]
+    over_time = _over_time(config)
+    if config.representation_name == "mel_spectrogram":
+        shown = plot.decibels_below_maximum(shown, db_range=_DB_RANGE)
+    else:
+        over_time |= {"label": "level (dB)", "limits": None}
+    plot.bands(shown, analysis.band_frequencies(), ax=axes, **over_time)
 
 
 def _stft(axes: Axes, features: np.ndarray, config: AudioModalityConfig) -> None:
@@ -272,7 +277,7 @@ def _n_frames(config: AudioModalityConfig) -> int:
     return max(1, round(EXAMPLE_SECONDS * config.sample_rate) // config.hop_length)
 
 
-_PAINTERS = {"raw_waveform": _waveform, "mel_spectrogram": _mel, "stft": _stft}
+_PAINTERS = {"raw_waveform": _waveform, "mel_spectrogram": _mel, "log_mel_spectrogram": _mel, "stft": _stft}
 
 
 def _data_uri(kind: str, content: bytes) -> str:
