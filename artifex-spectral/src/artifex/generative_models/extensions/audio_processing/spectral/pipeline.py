@@ -22,8 +22,9 @@ from artifex.generative_models.extensions.audio_processing.spectral.framing impo
 if TYPE_CHECKING:
     from artifex.generative_models.extensions.audio_processing.spectral.config import SpectralConfig
 
-# So many frames go through the transform at once on a CPU: their spectra stay in its cache.
-_FRAMES_AT_ONCE = 1024
+# Up to so many frames go through the transform together, on all threads. More than that go in parts on a CPU, each of so
+# many that its spectra stay in the cache.
+_MANY_FRAMES, _FRAMES_AT_ONCE = 4096, 1024
 
 _ARGS = """\
 audio: Waveforms, (..., time), floating point, full scale 1.
@@ -279,7 +280,7 @@ def _analyse(
     def local(audio: jax.Array, lengths: jax.Array | None = None) -> Any:
         n_valid = None if lengths is None else jnp.clip(config.n_frames(lengths), 0, n_frames)
         padded = padded_audio(audio.astype(working), config, lengths)
-        if in_parts and int(np.prod(audio.shape[:-1])) * n_frames > _FRAMES_AT_ONCE:
+        if in_parts and int(np.prod(audio.shape[:-1])) * n_frames > _MANY_FRAMES:
             measured = lax.platform_dependent(padded, n_valid, cpu=by_parts, default=measure)
         else:
             measured = measure(padded, n_valid)
