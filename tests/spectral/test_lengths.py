@@ -96,3 +96,11 @@ def test_lengths_are_traced_and_broadcast(clips, config):
 def test_wrong_lengths_say_what_was_given(clips, config, lengths, error, message):
     with pytest.raises(error, match=message):
         stft(clips[1], config, lengths=np.array(lengths))
+
+
+def test_lengths_beyond_the_clip_count_as_all_of_it(clips, config):
+    mirrored = config.evolve(pad_mode="reflect")
+    expected = log_mel_spectrogram(clips[1], mirrored)
+    values, n_frames = log_mel_spectrogram(clips[1], mirrored, lengths=jnp.asarray(5000))
+    np.testing.assert_allclose(values, expected, rtol=0, atol=1e-3)
+    assert n_frames.tolist() == [32, 32]

@@ -105,6 +105,34 @@ def test_preset_names_every_knob_and_takes_overrides(name):
     assert create("preset", name, n_mels=20, n_mfcc=None).n_mels == 20
 
 
+@pytest.mark.parametrize("name", ["kaldi", "htk", "lhotse", "whisper", "hifigan"])
+def test_what_frames_go_through_is_undone_on_the_way_back(name):
+    """Scaling and emphasis; 300 samples at either end lie under the rims of windows where nothing is padded."""
+    analysis = SpectralAnalysis.from_preset(name, remove_dc=False)
+    audio = references.clip("speech", analysis.config.sample_rate)
+    audio += 0.01 * references.clip("noise", analysis.config.sample_rate)
+    inside = slice(300, -300)
+    again = np.asarray(analysis.istft(analysis.stft(audio), length=len(audio)))
+    if name == "htk":  # what a Hamming window lets through of a frame's first sample is not undone
+        assert np.linalg.norm((again - audio)[inside]) < 1e-2 * np.linalg.norm(audio[inside])
+    else:
+        np.testing.assert_allclose(again[inside], audio[inside], rtol=0, atol=1e-5 * np.abs(audio).max())
+    played = np.asarray(analysis.time_stretch(audio, 1.0, length=len(audio)))
+    np.testing.assert_allclose(played[inside], audio[inside], rtol=0, atol=1e-5 * np.abs(audio).max())
+    faster = np.asarray(analysis.time_stretch(audio, 1.3, length=len(audio)))
+    assert np.abs(faster).max() < 2 * np.abs(audio).max()
+
+
+@pytest.mark.parametrize("name", registry("preset"))
+def test_audio_found_for_the_levels_of_a_preset_is_about_as_loud_as_it_was(name):
+    analysis = SpectralAnalysis.from_preset(name)
+    time = np.arange(8000) / analysis.config.sample_rate
+    audio = (0.3 * np.sin(2 * np.pi * 440 * time) + 0.1 * np.sin(2 * np.pi * 1900 * time)).astype(np.float32)
+    found = np.asarray(analysis.log_mel_to_audio(analysis.compute_log_mel_spectrogram(audio), length=8000, n_iter=16))
+    assert np.abs(found).max() < 2 * np.abs(audio).max()
+    assert np.sqrt(np.mean(found[1000:-1000] ** 2)) == pytest.approx(np.sqrt(np.mean(audio**2)), rel=0.2)
+
+
 def test_frames_are_as_many_as_the_tools():
     """Closed forms of the tools' own documentation, at lengths that no hop divides."""
     for n in (400, 401, 559, 560, 640, 1600, 1679, 1680, 6437):
@@ -113,6 +141,14 @@ def test_frames_are_as_many_as_the_tools():
         assert registry("preset")["lhotse"].n_frames(n) == (n + 80) // 160
         assert registry("preset")["hifigan"].n_frames(n) == n // 256
         assert registry("preset")["torchaudio"].n_frames(n) == 1 + n // 200
+
+
+@pytest.mark.parametrize(("name", "least"), [("whisper", 160), ("lhotse", 80), ("kaldi", 400), ("hifigan", 256)])
+def test_a_clip_that_is_too_short_says_how_long_it_has_to_be(name, least):
+    analysis = SpectralAnalysis.from_preset(name)
+    assert analysis.config.n_frames(least - 1) < analysis.config.n_frames(least) == 1
+    with pytest.raises(ValueError, match=f"of {least - 1} samples is too short for one frame, which takes {least}"):
+        analysis.stft(np.zeros(least - 1, np.float32))
 
 
 def test_unknown_preset_or_knob_is_an_error_that_names_the_nearest():

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import warnings
 
+import jax.numpy as jnp
 import librosa
 import numpy as np
 import pytest
@@ -13,6 +14,7 @@ from artifex.generative_models.core.configuration import ExtensionConfig
 from artifex.generative_models.extensions.audio_processing.spectral import (
     SpectralConfig,
     magnitude_spectrogram,
+    stft,
 )
 
 
@@ -159,3 +161,28 @@ def librosa_mel(**options):
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         return librosa.filters.mel(**options)
+
+
+def test_numbers_of_numpys_become_pythons():
+    """Of equal configurations the hashes are equal, and a double of NumPy's would make float32 a double."""
+    given = SpectralConfig(
+        n_fft=np.int16(512), hop_length=np.int16(128), n_mels=20, f_min=np.float32(20.5), power=np.int64(2)
+    )
+    plain = SpectralConfig(n_fft=512, hop_length=128, n_mels=20, f_min=20.5)
+    assert (given, hash(given)) == (plain, hash(plain))
+    assert {type(value) for value in (given.n_fft, given.f_min, given.power)} == {int, float}
+
+
+@pytest.mark.parametrize("dtype", [np.uint8, np.int16, np.uint32, np.int64])
+def test_frames_of_narrow_and_unsigned_lengths_are_counted_right(dtype):
+    config = SpectralConfig(n_fft=2048, center=False)
+    lengths = np.array([0, 100, 200], dtype)
+    assert config.n_frames(lengths).tolist() == [0, 0, 0]
+    assert config.n_frames(jnp.asarray(lengths)).tolist() == [0, 0, 0]
+    assert SpectralConfig(n_fft=64, n_mels=5).n_frames(lengths).tolist() == [0, 7, 13]
+
+
+def test_a_frame_at_the_start_of_its_transform_is_centred_too():
+    config = SpectralConfig(n_fft=512, win_length=400, hop_length=160, window_place="start", n_mels=20)
+    click = np.eye(1, 2000, 5 * 160, dtype=np.float32)[0]
+    assert float(stft(click, config)[0, 5].real) == 1.0

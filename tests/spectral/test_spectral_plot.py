@@ -216,7 +216,7 @@ def test_of_long_clips_neighbouring_bins_are_one(monkeypatch, signals, config):
         (lambda c: plot.mel(np.ones((40, 3), complex), c), TypeError, "complex"),
         (lambda c: plot.features(np.ones((1, 2, 800), np.float32), c), ValueError, r"\(1, 2, 800\)"),
         (lambda c: plot.features(np.ones(800, np.int16), c), TypeError, "floating point"),
-        (lambda c: plot.features(np.ones(100, np.float32), c.evolve(center=False)), ValueError, "shorter than one"),
+        (lambda c: plot.features(np.ones(100, np.float32), c.evolve(center=False)), ValueError, "too short for one"),
     ],
 )
 def test_what_cannot_be_drawn_is_an_error(config, call, error, message):

@@ -41,6 +41,12 @@ PROGRAM = textwrap.dedent(
     assert log_mel_spectrogram(placed, config).sharding.spec[0] == "data"
     mapped = jax.jit(jax.vmap(lambda x: log_mel_spectrogram(x, config)))(placed)
     np.testing.assert_allclose(mapped, log_mel_spectrogram(audio, config), rtol=0, atol=1e-3)
+    along = jax.device_put(audio, NamedSharding(mesh, P(None, "data")))
+    np.testing.assert_allclose(log_mel_spectrogram(along, config), log_mel_spectrogram(audio, config), rtol=0, atol=1e-3)
+    levels, counts = log_mel_spectrogram(placed, config, lengths=np.array([200, 150, 100, 50]))
+    plain, same = log_mel_spectrogram(audio, config, lengths=np.array([200, 150, 100, 50]))
+    np.testing.assert_allclose(levels, plain, rtol=0, atol=1e-3)
+    assert counts.tolist() == same.tolist() == [13, 10, 7, 4]
     print("done")
     """
 )

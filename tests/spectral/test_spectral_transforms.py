@@ -69,7 +69,9 @@ def test_wrong_audio_says_what_was_given_and_what_to_do(function, config, audio,
 
 
 def test_uncentred_clip_shorter_than_a_frame_is_an_error(config):
-    with pytest.raises(ValueError, match="of 100 samples is shorter than one frame of n_fft 512"):
+    with pytest.raises(
+        ValueError, match="of 100 samples is too short for one frame, which takes 512 .* set center=True"
+    ):
         FUNCTIONS["stft"](np.zeros(100, np.float32), config.evolve(center=False))
 
 
@@ -141,3 +143,12 @@ def test_methods_of_the_extension_compile_and_map_as_they_are(batch):
     np.testing.assert_allclose(compiled(batch), expected, rtol=0, atol=1e-6 * expected.max())
     slope = jax.grad(lambda audio: analysis.compute_mel_spectrogram(audio).sum())(batch)
     assert np.isfinite(slope).all()
+
+
+@pytest.mark.parametrize("amin", [1e-50, 1e-300])
+def test_floors_below_what_float32_holds_are_finite_on_silence(signals, config, amin):
+    silence = signals["silence"]
+    assert np.isfinite(FUNCTIONS["log_mel_spectrogram"](silence, config.evolve(amin=amin))).all()
+    assert np.isfinite(spectral.power_to_db(silence, amin=amin)).all()
+    assert np.isfinite(spectral.amplitude_to_db(silence, amin=amin)).all()
+    np.testing.assert_allclose(FUNCTIONS["spectral_flatness"](silence, config, amin=amin), 1.0, rtol=1e-4)

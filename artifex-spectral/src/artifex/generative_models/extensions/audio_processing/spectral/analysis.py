@@ -216,7 +216,7 @@ class SpectralAnalysis(ModelExtension):
     ) -> tuple[jax.Array, jax.Array]: ...
 
     def compute_mfcc(self, audio: ArrayLike, n_mfcc: int | None = None, *, lengths: ArrayLike | None = None) -> Any:
-        """Return cepstral coefficients (..., n_mfcc, n_frames), 13 unless said otherwise; see ``cepstral.mfcc``."""
+        """Return cepstral coefficients (..., n_mfcc, n_frames), as many as configured or 13; see ``cepstral.mfcc``."""
         return mfcc(audio, self.config, n_mfcc=n_mfcc, lengths=lengths)
 
     def extract_spectral_features(self, audio: ArrayLike, *, lengths: ArrayLike | None = None) -> dict[str, jax.Array]:

@@ -8,6 +8,7 @@ from functools import cache
 from typing import Any, Self
 
 import attrs
+import jax
 import numpy as np
 
 from artifex.generative_models.core import UnknownComponentError
@@ -17,6 +18,7 @@ from artifex.generative_models.core.checks import (
     check_integer,
     check_number,
     field_check,
+    plain_number,
 )
 from artifex.generative_models.core.configuration import Configuration, ExtensionConfig
 from artifex.generative_models.core.errors import suggest
@@ -54,8 +56,8 @@ class SpectralConfig(Configuration):
         window_periodic: Whether the window is periodic, for spectra, or symmetric, as in Kaldi and HTK.
         window_place: Where the window lies in ``n_fft`` samples: ``"center"`` (librosa, torch: frames are
             ``n_fft`` long) or ``"start"`` (Kaldi, HTK: frames are ``win_length`` long, zeros follow).
-        center: Whether frame t is centred on sample ``t * hop_length``, the ends padded by ``n_fft // 2``; else
-            it starts there.
+        center: Whether frame t is centred on sample ``t * hop_length``, the ends padded by half a frame; else it
+            starts there.
         pad_length: Samples added at either end in the place of what ``center`` says; None for that.
         pad_mode: What the ends are padded with: ``"constant"`` (zeros), ``"reflect"`` (a mirror in the last
             sample) or ``"symmetric"`` (a mirror behind it).
@@ -103,40 +105,66 @@ class SpectralConfig(Configuration):
         ValueError: SpectralConfig.window_type: no window 'han' is installed. Did you mean 'hann' or ...
     """
 
-    sample_rate: int = attrs.field(default=22050, validator=field_check(check_integer, minimum=1, unit="Hz"))
-    input_scale: float = attrs.field(default=1.0, validator=field_check(check_number, above=0.0))
-    n_fft: int = attrs.field(default=2048, validator=field_check(check_integer, minimum=2, unit="samples"))
-    hop_length: int | None = attrs.field(default=None, validator=_optional(check_integer, minimum=1, unit="samples"))
-    win_length: int | None = attrs.field(default=None, validator=_optional(check_integer, minimum=1, unit="samples"))
+    sample_rate: int = attrs.field(
+        default=22050, converter=plain_number, validator=field_check(check_integer, minimum=1, unit="Hz")
+    )
+    input_scale: float = attrs.field(
+        default=1.0, converter=plain_number, validator=field_check(check_number, above=0.0)
+    )
+    n_fft: int = attrs.field(
+        default=2048, converter=plain_number, validator=field_check(check_integer, minimum=2, unit="samples")
+    )
+    hop_length: int | None = attrs.field(
+        default=None, converter=plain_number, validator=_optional(check_integer, minimum=1, unit="samples")
+    )
+    win_length: int | None = attrs.field(
+        default=None, converter=plain_number, validator=_optional(check_integer, minimum=1, unit="samples")
+    )
     window_type: Any = attrs.field(default="hann", converter=window_spec)
     window_periodic: bool = attrs.field(default=True, validator=field_check(check_flag))
     window_place: str = attrs.field(default="center", validator=field_check(check_choice, choices=("center", "start")))
     center: bool = attrs.field(default=True, validator=field_check(check_flag))
-    pad_length: int | None = attrs.field(default=None, validator=_optional(check_integer, minimum=0, unit="samples"))
+    pad_length: int | None = attrs.field(
+        default=None, converter=plain_number, validator=_optional(check_integer, minimum=0, unit="samples")
+    )
     pad_mode: str = attrs.field(default="constant", validator=field_check(check_choice, choices=PAD_MODES))
     frame_count: str = attrs.field(default="fit", validator=field_check(check_choice, choices=_FRAME_COUNTS))
     remove_dc: bool = attrs.field(default=False, validator=field_check(check_flag))
-    preemphasis: float = attrs.field(default=0.0, validator=field_check(check_number, minimum=0.0, maximum=1.0))
-    power: int = attrs.field(default=2, validator=field_check(check_choice, choices=(1, 2)))
-    power_offset: float = attrs.field(default=0.0, validator=field_check(check_number, minimum=0.0))
-    n_mels: int = attrs.field(default=128, validator=field_check(check_integer, minimum=1))
-    f_min: float = attrs.field(default=0.0, validator=field_check(check_number, minimum=0.0, unit="Hz"))
-    f_max: float | None = attrs.field(default=None, validator=_optional(check_number, above=0.0, unit="Hz"))
+    preemphasis: float = attrs.field(
+        default=0.0, converter=plain_number, validator=field_check(check_number, minimum=0.0, maximum=1.0)
+    )
+    power: int = attrs.field(default=2, converter=plain_number, validator=field_check(check_choice, choices=(1, 2)))
+    power_offset: float = attrs.field(
+        default=0.0, converter=plain_number, validator=field_check(check_number, minimum=0.0)
+    )
+    n_mels: int = attrs.field(default=128, converter=plain_number, validator=field_check(check_integer, minimum=1))
+    f_min: float = attrs.field(
+        default=0.0, converter=plain_number, validator=field_check(check_number, minimum=0.0, unit="Hz")
+    )
+    f_max: float | None = attrs.field(
+        default=None, converter=plain_number, validator=_optional(check_number, above=0.0, unit="Hz")
+    )
     mel_scale: str = attrs.field(default="slaney", validator=field_check(check_choice, choices=tuple(SCALES)))
     mel_norm: str | None = attrs.field(default="slaney", validator=field_check(check_choice, choices=NORMS))
     filter_shape: str = attrs.field(default="hz", validator=field_check(check_choice, choices=tuple(SHAPES)))
     log: str = attrs.field(default="db", validator=field_check(check_choice, choices=LOGS))
-    ref: float = attrs.field(default=1.0, validator=field_check(check_number, above=0.0))
-    amin: float = attrs.field(default=1e-10, validator=field_check(check_number, above=0.0))
-    top_db: float | None = attrs.field(default=80.0, validator=_optional(check_number, minimum=0.0, unit="dB"))
-    level_offset: float = attrs.field(default=0.0, validator=field_check(check_number))
-    level_scale: float = attrs.field(default=1.0, validator=field_check(check_number))
-    n_mfcc: int | None = attrs.field(default=None, validator=_optional(check_integer, minimum=1))
+    ref: float = attrs.field(default=1.0, converter=plain_number, validator=field_check(check_number, above=0.0))
+    amin: float = attrs.field(default=1e-10, converter=plain_number, validator=field_check(check_number, above=0.0))
+    top_db: float | None = attrs.field(
+        default=80.0, converter=plain_number, validator=_optional(check_number, minimum=0.0, unit="dB")
+    )
+    level_offset: float = attrs.field(default=0.0, converter=plain_number, validator=field_check(check_number))
+    level_scale: float = attrs.field(default=1.0, converter=plain_number, validator=field_check(check_number))
+    n_mfcc: int | None = attrs.field(
+        default=None, converter=plain_number, validator=_optional(check_integer, minimum=1)
+    )
     dct_norm: str | None = attrs.field(default="ortho", validator=field_check(check_choice, choices=DCT_NORMS))
-    lifter: float = attrs.field(default=0.0, validator=field_check(check_number, minimum=0.0))
+    lifter: float = attrs.field(default=0.0, converter=plain_number, validator=field_check(check_number, minimum=0.0))
     c0_last: bool = attrs.field(default=False, validator=field_check(check_flag))
     use_energy: bool = attrs.field(default=False, validator=field_check(check_flag))
-    rolloff_share: float = attrs.field(default=0.85, validator=field_check(check_number, above=0.0, maximum=1.0))
+    rolloff_share: float = attrs.field(
+        default=0.85, converter=plain_number, validator=field_check(check_number, above=0.0, maximum=1.0)
+    )
 
     def __attrs_post_init__(self) -> None:
         """Check what depends on several fields at once."""
@@ -187,7 +215,7 @@ class SpectralConfig(Configuration):
         """Samples that are added at either end."""
         if self.pad_length is not None:
             return self.pad_length
-        return self.n_fft // 2 if self.center else 0
+        return self.frame // 2 if self.center else 0
 
     def n_frames(self, length: Any) -> Any:
         """Return the number of frames of clips.
@@ -202,10 +230,22 @@ class SpectralConfig(Configuration):
             >>> SpectralConfig().n_frames(22050), SpectralConfig(center=False).n_frames(2047)
             (44, 0)
         """
+        if isinstance(length, np.ndarray | np.generic):
+            length = length.astype(np.int64)
+        elif isinstance(length, jax.Array):
+            length = length.astype(np.int32)
         if self.frame_count == "round":
             return (length + self.hop // 2) // self.hop
         fitting = 1 + (length + 2 * self.padding - self.frame) // self.hop - (self.frame_count == "drop_last")
         return fitting * ((fitting > 0) & (length > 0))
+
+    @property
+    def least_length(self) -> int:
+        """The shortest clip that makes a frame, samples."""
+        if self.frame_count == "round":
+            return self.hop - self.hop // 2
+        dropped = self.hop if self.frame_count == "drop_last" else 0
+        return max(1, self.frame + dropped - 2 * self.padding)
 
     @classmethod
     def from_extension(cls, config: ExtensionConfig) -> Self:

@@ -233,7 +233,9 @@ def _checked(name: str, features: ArrayLike) -> jax.Array:
 
 
 def _valid(features: jax.Array, n_frames: ArrayLike | None) -> jax.Array | None:
-    return None if n_frames is None else check_lengths(n_frames, features.shape[:-2], features.shape[-1], "frames")
+    if n_frames is None:
+        return None
+    return jnp.asarray(check_lengths(n_frames, features.shape[:-2], features.shape[-1], "frames"))
 
 
 def _prepared(features: jax.Array, n_valid: jax.Array | None) -> tuple[jax.Array, jax.Array | NDArray[np.bool_], Any]:

@@ -108,6 +108,7 @@ def spectral_flatness(frames: Frames, config: SpectralConfig, *, amin: float = _
     Reference:
         ``librosa.feature.spectral_flatness``.
     """
+    amin = max(amin, 4 * float(np.finfo(frames.power.dtype).tiny))
     power = jnp.where(frames.power < amin, amin, frames.power)
     return jnp.exp(jnp.mean(jnp.log(power), axis=-1)) / jnp.mean(power, axis=-1)
 

@@ -122,6 +122,9 @@ def padded_audio(audio: jax.Array, config: SpectralConfig, lengths: jax.Array | 
     if lengths is None:
         # Kaldi's frames may reach further past the end than before the start.
         after = max(pad, config.frame)
+        if after >= length:  # XLA takes a second over the many mirrors of a short clip
+            mirrors = np.pad(np.arange(length), (pad, after), mode=config.pad_mode)  # type: ignore[call-overload]
+            return _fitted(audio[..., mirrors], 0, total)
         return _fitted(jnp.pad(audio, [(0, 0)] * (audio.ndim - 1) + [(pad, after)], mode=config.pad_mode), 0, total)
     place = _mirrored(jnp.arange(total) - pad, lengths[..., None], config.pad_mode)
     return jnp.take_along_axis(audio, jnp.clip(place, 0, length - 1), axis=-1)
@@ -150,8 +153,9 @@ def audio_of(
     else:
         squares = jnp.asarray(window**2, frames.dtype) * (jnp.arange(n_frames) < n_valid)[:, None]
         envelope = _overlap_add(squares, config.hop)
-        least = _LEAST_OVERLAP * _steady_envelope(*shape).max()
-        inverse = jnp.where(envelope > least, 1 / jnp.where(envelope > least, envelope, 1), 0)
+        full = _steady_envelope(*shape).max()
+        reached = envelope > _LEAST_OVERLAP * full
+        inverse = jnp.where(reached, 1 / jnp.maximum(jnp.where(reached, envelope, 1), min_coverage * full), 0)
     start = config.padding
     kept = (audio * inverse)[..., start : start + length]
     return jnp.pad(kept, [(0, 0)] * (kept.ndim - 1) + [(0, length - kept.shape[-1])])

@@ -44,7 +44,7 @@ _NO_PHASE = 1e-18
 
 # At the ends of a clip that frames do not cover well (one left out, or no padding), dividing by less than this share
 # of the full squared-window sum would blow up what phases that do not agree leave there: of noise to 8 times its peak.
-_MIN_COVERAGE = 0.03
+_MIN_COVERAGE = 0.3
 
 # So many frames are worked on at once on a CPU: their spectra stay in its cache through all iterations.
 _FRAMES_AT_ONCE = 512

@@ -92,7 +92,7 @@ def amplitude_to_db(
 
 def decibels(power: jax.Array, ref: ArrayLike, amin: ArrayLike, top_db: float | None) -> jax.Array:
     """Return levels of powers (..., freq, time) in a working dtype, as ``power_to_db`` does."""
-    amin = jnp.asarray(amin, power.dtype)
+    amin = jnp.maximum(jnp.asarray(amin, power.dtype), np.finfo(power.dtype).tiny)
     level = 10 * jnp.log10(jnp.maximum(power, amin)) - 10 * jnp.log10(jnp.maximum(jnp.asarray(ref, power.dtype), amin))
     if top_db is None:
         return level
@@ -104,7 +104,7 @@ def level_of(values: jax.Array, config: SpectralConfig) -> jax.Array:
     """Return the logarithm of powers or magnitudes in a working dtype, as configured, before ``top_db``."""
     ref = max(config.ref, config.amin)
     logarithm = jnp.log if config.log == "ln" else jnp.log10
-    level: jax.Array = logarithm(jnp.maximum(values, config.amin))
+    level: jax.Array = logarithm(jnp.maximum(values, max(config.amin, float(np.finfo(values.dtype).tiny))))
     if ref != 1:
         level = level - float(np.log(ref) if config.log == "ln" else np.log10(ref))
     return 20.0 / config.power * level if config.log == "db" else level
@@ -129,5 +129,5 @@ def _power_to_db(power: jax.Array, ref: ArrayLike, amin: ArrayLike, top_db: floa
 @partial(jax.jit, static_argnums=(3,))
 def _amplitude_to_db(amplitude: jax.Array, ref: ArrayLike, amin: ArrayLike, top_db: float | None) -> jax.Array:
     working = numerics.working_dtype(amplitude.dtype)
-    power = jnp.square(amplitude.astype(working))
-    return decibels(power, jnp.square(ref), jnp.square(amin), top_db).astype(amplitude.dtype)
+    half = None if top_db is None else top_db / 2
+    return (2 * decibels(jnp.abs(amplitude.astype(working)), ref, amin, half)).astype(amplitude.dtype)

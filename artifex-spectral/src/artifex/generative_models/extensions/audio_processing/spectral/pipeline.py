@@ -135,6 +135,9 @@ def batch_local(function: Callable[..., Any], first: jax.Array, *others: jax.Arr
     Returns:
         What the function returns.
     """
+    spec = jax.typeof(first).sharding.spec
+    if any(spec[first.ndim - core :]):  # an example lies on several devices, but is worked on as a whole
+        first = jax.reshard(first, NamedSharding(jax.typeof(first).sharding.mesh, P(*spec[: first.ndim - core])))
     names, lead = _sharded_axes(first, core)
     if not names:
         return function(first, *others)
@@ -182,11 +185,10 @@ def check_audio(audio: ArrayLike, config: SpectralConfig) -> jax.Array:
         )
     if audio.ndim == 0 or audio.size == 0:
         raise ValueError(f"audio has to be (..., time) with at least one sample, got shape {audio.shape}")
-    if config.n_frames(audio.shape[-1]) < 1:
-        length = "n_fft" if config.frame == config.n_fft else "win_length"
+    if audio.shape[-1] < config.least_length:
         raise ValueError(
-            f"audio of {audio.shape[-1]} samples is shorter than one frame of {length} {config.frame} samples; "
-            f"pad it or set center=True"
+            f"audio of {audio.shape[-1]} samples is too short for one frame, which takes {config.least_length} (frames of "
+            f"{config.frame} samples); pad it" + ("" if config.padding else " or set center=True")
         )
     return audio
 
@@ -204,7 +206,9 @@ def check_spectrum(name: str, array: jax.Array, rows: int | None = None, what: s
         raise ValueError(f"{name} has to be (..., {expected}, time), not empty, got shape {array.shape}")
 
 
-def check_lengths(lengths: ArrayLike, shape: tuple[int, ...], longest: int, unit: str = "samples") -> jax.Array:
+def check_lengths(
+    lengths: ArrayLike, shape: tuple[int, ...], longest: int, unit: str = "samples"
+) -> jax.Array | np.ndarray:
     """Return lengths (...,) as int32, broadcast to the leading axes, or raise when they do not fit."""
     given = lengths if isinstance(lengths, jax.Array) else np.asarray(lengths)
     if not jnp.issubdtype(given.dtype, np.integer):
@@ -217,7 +221,9 @@ def check_lengths(lengths: ArrayLike, shape: tuple[int, ...], longest: int, unit
         fitting = False
     if not fitting:
         raise ValueError(f"lengths of shape {given.shape} does not fit the leading axes {shape}")
-    return jnp.broadcast_to(jnp.asarray(given).astype(np.int32), shape)
+    if isinstance(given, np.ndarray):  # what NumPy does costs no dispatch
+        return np.broadcast_to(given.astype(np.int32), shape)
+    return jnp.broadcast_to(given.astype(np.int32), shape)
 
 
 def _computed(
@@ -278,6 +284,8 @@ def _analyse(
         return jax.tree.map(lambda x: x.reshape(*lead, *x.shape[1:]), measured)
 
     def local(audio: jax.Array, lengths: jax.Array | None = None) -> Any:
+        if lengths is not None:
+            lengths = jnp.clip(lengths, 0, audio.shape[-1])
         n_valid = None if lengths is None else jnp.clip(config.n_frames(lengths), 0, n_frames)
         padded = padded_audio(audio.astype(working), config, lengths)
         if in_parts and int(np.prod(audio.shape[:-1])) * n_frames > _MANY_FRAMES:
@@ -311,6 +319,4 @@ def _sharded_axes(array: jax.Array, core: int) -> tuple[set[str], tuple[Any, ...
     """The explicit mesh axes over which whole examples lie, and how the leading axes are split."""
     spec = jax.typeof(array).sharding.spec
     lead = spec[: array.ndim - core]
-    if any(spec[array.ndim - core :]):
-        return set(), lead
     return {name for entry in lead if entry for name in (entry if isinstance(entry, tuple) else (entry,))}, lead

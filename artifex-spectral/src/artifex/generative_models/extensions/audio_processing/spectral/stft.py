@@ -128,8 +128,8 @@ def istft(spectrum: ArrayLike, config: SpectralConfig, *, length: int, min_cover
 
     Returns:
         Waveforms, (..., length), real. Where no window reaches (the first sample of an uncentred Hann window)
-        it is 0. ``input_scale`` is undone; so is ``preemphasis``, but for the first sample of each frame; the
-        means that ``remove_dc`` took are lost.
+        it is 0. ``input_scale`` is undone, and so is ``preemphasis``, but for what it makes of the first sample of
+        each frame under a window that does not start from 0; the means that ``remove_dc`` took are lost.
 
     Raises:
         TypeError: When the spectrum is not complex.
@@ -163,15 +163,23 @@ def input_response(config: SpectralConfig) -> NDArray[np.complex128]:
     return np.asarray(config.input_scale * (1 - config.preemphasis * turn))
 
 
+def _deemphasised(audio: jax.Array, share: float) -> jax.Array:
+    """Return ``y[n] = x[n] + share * y[n - 1]`` along the last axis."""
+
+    def joined(left: tuple[jax.Array, jax.Array], right: tuple[jax.Array, jax.Array]) -> tuple[jax.Array, jax.Array]:
+        return left[0] * right[0], left[1] * right[0] + right[1]
+
+    decay = jnp.full_like(audio, share)
+    found: jax.Array = lax.associative_scan(joined, (decay, audio), axis=audio.ndim - 1)[1]
+    return found
+
+
 @partial(jax.jit, static_argnums=(1, 2, 3))
 def _istft(spectrum: jax.Array, config: SpectralConfig, length: int, min_coverage: float) -> jax.Array:
-    response = input_response(config)
-    undo = np.where(response != 0, 1 / np.where(response != 0, response, 1), 0).astype(spectrum.dtype)
-    plain = np.all(undo == 1)
-
     def local(spectrum: jax.Array) -> jax.Array:
-        spectra = spectrum.swapaxes(-1, -2) * (1 if plain else undo)
-        return audio_of(spectra, config, length, min_coverage=min_coverage)
+        spectra = spectrum.swapaxes(-1, -2)
+        audio = audio_of(spectra, config, length, min_coverage=min_coverage) / config.input_scale
+        return _deemphasised(audio, config.preemphasis) if config.preemphasis else audio
 
     audio: jax.Array = batch_local(local, spectrum, core=2)
     return audio

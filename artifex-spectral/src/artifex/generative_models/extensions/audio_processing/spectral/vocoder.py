@@ -31,6 +31,9 @@ if TYPE_CHECKING:
 # A magnitude below this has no phase to speak of: its square, which gradients divide by, vanishes in float32.
 _LEAST_MAGNITUDE = 1e-18
 
+# The share of the full squared-window sum that the ends of a clip are divided by at the least.
+_MIN_COVERAGE = 0.03
+
 
 def phase_vocoder(spectrum: ArrayLike, rate: ArrayLike, *, n_frames: int) -> jax.Array:
     """Play spectra faster or slower and keep their frequencies.
@@ -74,7 +77,7 @@ def time_stretch(audio: ArrayLike, rate: ArrayLike, config: SpectralConfig, *, l
         audio: Waveforms, (..., time), floating point, full scale 1.
         rate: Speed, a scalar or one per example (broadcast against the leading axes), above 0; may be traced.
             Above 1 is faster.
-        config: The conventions of the transform in between.
+        config: The conventions of the transform in between; its scaling, pre-emphasis and removal of means are left out.
         length: Length of the result in samples; the stretched audio of ``round(time / rate)`` samples is cut
             or padded with zeros to it.
 
@@ -155,12 +158,14 @@ def _phase_vocoder(spectrum: jax.Array, rate: ArrayLike, n_frames: int) -> jax.A
 def _time_stretch(audio: jax.Array, rate: ArrayLike, config: SpectralConfig, length: int) -> jax.Array:
     working = numerics.working_dtype(audio.dtype)
     n_frames = max(1, -(-(length + 2 * config.padding) // config.hop))
+    plain = config.evolve(input_scale=1.0, remove_dc=False, preemphasis=0.0)
+    # Ends that are not padded lie under the rim of a window alone, where changed phases would be blown up.
+    least = 0.0 if 2 * config.padding >= config.frame - 1 else _MIN_COVERAGE
 
     def one(audio: jax.Array, rate: jax.Array) -> jax.Array:
-        padded = padded_audio(audio, config)
-        spectra = Frames(padded, config.n_frames(audio.shape[-1]), config).spectra
+        spectra = Frames(padded_audio(audio, plain), plain.n_frames(audio.shape[-1]), plain).spectra
         n_valid = jnp.ceil(spectra.shape[0] / rate)
-        stretched = audio_of(_stretched(spectra, rate, n_frames), config, length, n_valid)
+        stretched = audio_of(_stretched(spectra, rate, n_frames), plain, length, n_valid, min_coverage=least)
         return jnp.where(jnp.arange(length) < jnp.round(audio.shape[-1] / rate), stretched, 0)
 
     def local(audio: jax.Array, rate: jax.Array) -> jax.Array:
