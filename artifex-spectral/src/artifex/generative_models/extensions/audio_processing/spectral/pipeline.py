@@ -22,9 +22,11 @@ from artifex.generative_models.extensions.audio_processing.spectral.framing impo
 if TYPE_CHECKING:
     from artifex.generative_models.extensions.audio_processing.spectral.config import SpectralConfig
 
-# Up to so many frames go through the transform together, on all threads. More than that go in parts on a CPU, each of so
-# many that its spectra stay in the cache.
-_MANY_FRAMES, _FRAMES_AT_ONCE = 4096, 1024
+# More frames than these go through the transform in parts on a CPU, each of so many that its spectra stay in the cache.
+_FRAMES_AT_ONCE = 1024
+
+# Where spectra leave the cache anyway, as results, only more frames than these do.
+_FRAMES_OF_SPECTRA = 4096
 
 _ARGS = """\
 audio: Waveforms, (..., time), floating point, full scale 1.
@@ -51,6 +53,7 @@ class Feature(Protocol):
 
     measure: Callable[..., Any]
     finish: Callable[..., Any] | None
+    spectra: bool
 
     @overload
     def __call__(
@@ -64,7 +67,7 @@ class Feature(Protocol):
 
 
 def feature(
-    *, finish: Callable[..., Any] | None = None, check: Callable[..., None] | None = None
+    *, finish: Callable[..., Any] | None = None, check: Callable[..., None] | None = None, spectra: bool = False
 ) -> Callable[[Callable[..., Any]], Feature]:
     """Return a decorator that makes a feature of audio of a measure of frames.
 
@@ -75,6 +78,7 @@ def feature(
         finish: ``f(measured, config, n_valid, **options)`` for what needs whole clips: ``n_valid`` is the number of
             valid frames (...,), or None for all.
         check: ``f(config, **options)``, which raises for options that do not fit, before anything is traced.
+        spectra: Whether what comes out is as large as the spectra.
 
     Returns:
         The decorator.
@@ -113,7 +117,7 @@ def feature(
             ]
         )
         compute.__doc__ = completed(measure.__doc__, args=_ARGS, returns=_RETURNS, raises=_RAISES)
-        compute.measure, compute.finish = measure, finish  # type: ignore[attr-defined]
+        compute.measure, compute.finish, compute.spectra = measure, finish, spectra  # type: ignore[attr-defined]
         return cast(Feature, compute)
 
     return decorate
@@ -253,6 +257,7 @@ def _analyse(
     working = numerics.working_dtype(audio.dtype)
     named = dict(options)
     n_frames = config.n_frames(audio.shape[-1])
+    many = _FRAMES_OF_SPECTRA if compute.spectra else _FRAMES_AT_ONCE
     in_parts = alone or bool(_sharded_axes(audio, 1)[0])
 
     def measure(padded: jax.Array, n_valid: jax.Array | None, first: jax.Array | int = 0, count: int = n_frames) -> Any:
@@ -288,7 +293,7 @@ def _analyse(
             lengths = jnp.clip(lengths, 0, audio.shape[-1])
         n_valid = None if lengths is None else jnp.clip(config.n_frames(lengths), 0, n_frames)
         padded = padded_audio(audio.astype(working), config, lengths)
-        if in_parts and int(np.prod(audio.shape[:-1])) * n_frames > _MANY_FRAMES:
+        if in_parts and int(np.prod(audio.shape[:-1])) * n_frames > many:
             measured = lax.platform_dependent(padded, n_valid, cpu=by_parts, default=measure)
         else:
             measured = measure(padded, n_valid)

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 _LEAST_POWER = 1e-18
 
 
-@feature()
+@feature(spectra=True)
 def stft(frames: Frames, config: SpectralConfig) -> jax.Array:
     """Return the complex short-time Fourier transform.
 
@@ -47,7 +47,7 @@ def stft(frames: Frames, config: SpectralConfig) -> jax.Array:
     return frames.spectra.swapaxes(-1, -2)
 
 
-@feature()
+@feature(spectra=True)
 def magnitude_spectrogram(frames: Frames, config: SpectralConfig) -> jax.Array:
     """Return the magnitudes of the short-time Fourier transform.
 
@@ -65,7 +65,7 @@ def magnitude_spectrogram(frames: Frames, config: SpectralConfig) -> jax.Array:
     return frames.magnitude.swapaxes(-1, -2)
 
 
-@feature()
+@feature(spectra=True)
 def power_spectrogram(frames: Frames, config: SpectralConfig) -> jax.Array:
     """Return the squared magnitudes of the short-time Fourier transform.
 
@@ -83,7 +83,7 @@ def power_spectrogram(frames: Frames, config: SpectralConfig) -> jax.Array:
     return frames.power.swapaxes(-1, -2)
 
 
-@feature()
+@feature(spectra=True)
 def instantaneous_frequency(frames: Frames, config: SpectralConfig) -> jax.Array:
     """Return the frequency of what each bin hears: the derivative of its phase.
 
