@@ -299,8 +299,10 @@ def _scaled(values: jax.Array) -> tuple[jax.Array, jax.Array]:
     # XLA leaves NaN out of a maximum on CPUs.
     largest = lax.stop_gradient(jnp.max(jnp.abs(values), axis=-1, keepdims=True))
     usable = jnp.where((largest >= kind.tiny) & jnp.isfinite(largest), largest, 1)
-    # By a power of two nothing is rounded.
-    scaled = values / jnp.ldexp(jnp.ones_like(usable), jnp.frexp(usable)[1] - 1)
+    # By the power of two, the number without its mantissa, nothing is rounded.
+    word = np.dtype(f"u{values.dtype.itemsize}")
+    exponent = np.array((2**kind.nexp - 1) << kind.nmant, word)
+    scaled = values / lax.bitcast_convert_type(lax.bitcast_convert_type(usable, word) & exponent, values.dtype)
     return scaled, jnp.where(largest < kind.tiny, kind.tiny, _ROUNDINGS * kind.eps).astype(values.dtype)
 
 
