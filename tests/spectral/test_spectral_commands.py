@@ -70,7 +70,10 @@ def test_features_draws_a_picture_here_and_prints_what_the_file_is(artifex, tone
         r"silence      0\.0 % of the time",
     ):
         assert re.search(rf"^  {fact}", out, re.MULTILINE), out
-    assert "librosa's defaults: n_fft 512, hop 128 (16.0 ms), 128 slaney bands, 32 frames" in out
+    assert (
+        "librosa's conventions, frames that fit the rate: n_fft 512, hop 128 (16.0 ms), 128 slaney bands, 32 frames"
+        in out
+    )
     assert "picture: tone.features.png" in out
 
 

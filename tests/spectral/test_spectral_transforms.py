@@ -152,3 +152,16 @@ def test_floors_below_what_float32_holds_are_finite_on_silence(signals, config, 
     assert np.isfinite(spectral.power_to_db(silence, amin=amin)).all()
     assert np.isfinite(spectral.amplitude_to_db(silence, amin=amin)).all()
     np.testing.assert_allclose(FUNCTIONS["spectral_flatness"](silence, config, amin=amin), 1.0, rtol=1e-4)
+
+
+def test_what_is_no_configuration_is_named_with_the_way_to_one(signals, config):
+    message = "takes audio, then a SpectralConfig, got {} and {}; the configuration of a preset is create"
+    with pytest.raises(TypeError, match=message.format("ndarray", "str")):
+        FUNCTIONS["mel_spectrogram"](signals["tone"], "whisper")
+    with pytest.raises(TypeError, match=message.format("SpectralConfig", "ndarray")):
+        FUNCTIONS["mel_spectrogram"](config, signals["tone"])
+
+
+def test_rms_has_full_scale_1_whatever_the_input_is_scaled_by(signals, config):
+    plain = np.asarray(FUNCTIONS["rms"](signals["tone"], config))
+    np.testing.assert_allclose(FUNCTIONS["rms"](signals["tone"], config.evolve(input_scale=32768.0)), plain, rtol=1e-6)

@@ -107,7 +107,7 @@ def features(
     say(_printable(str(file)), "bold")
     table(list(_facts(audio, mono, rate)))
     say("")
-    name = preset or config or "librosa's defaults"
+    name = preset or config or "librosa's conventions, frames that fit the rate"
     say(
         f"{name}: n_fft {settings.n_fft}, hop {settings.hop} ({1000 * settings.hop / rate:.1f} ms), "
         f"{settings.n_mels} {settings.mel_scale} bands, {found['rms'].shape[-1]} frames"
@@ -261,7 +261,7 @@ def _statistics(found: dict[str, NDArray[Any]], settings: SpectralConfig) -> Ite
     if settings.level_scale != 1 or settings.level_offset:
         level += ", rescaled"
     units = {
-        "rms": "full scale 1" if not settings.preemphasis else "full scale 1, after pre-emphasis",
+        "rms": "full scale 1",
         "zero_crossing_rate": "share of samples",
         "spectral_centroid": "Hz",
         "spectral_bandwidth": "Hz",
@@ -273,7 +273,7 @@ def _statistics(found: dict[str, NDArray[Any]], settings: SpectralConfig) -> Ite
         "log_mel_spectrogram": level,
     }
     for name, unit in units.items():
-        values = found[name] / settings.input_scale if name == "rms" else found[name]
+        values = found[name]
         yield _row(name, values, unit)
     for number, values in enumerate(found["mfcc"]):
         yield _row(f"mfcc {number}", values, "")

@@ -128,7 +128,8 @@ class SpectralAnalysis(ModelExtension):
 
         Raises:
             UnknownComponentError: When no preset has that name.
-            ValueError: For an unknown field or a value that does not fit.
+            TypeError: For an unknown field.
+            ValueError: For a value that does not fit.
 
         Example:
             >>> SpectralAnalysis.from_preset("whisper").compute_log_mel_spectrogram(jnp.zeros(16000)).shape

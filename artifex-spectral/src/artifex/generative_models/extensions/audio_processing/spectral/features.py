@@ -303,7 +303,7 @@ def rms(frames: Frames, config: SpectralConfig) -> jax.Array:
     """Return the root of the mean square of each frame's samples, without a window.
 
     Returns:
-        Amplitudes, (..., n_frames), in the audio's dtype.
+        Amplitudes, full scale 1 whatever ``input_scale`` is, (..., n_frames), in the audio's dtype.
 
     Example:
         >>> from artifex.generative_models.extensions.audio_processing.spectral import SpectralConfig
@@ -313,7 +313,7 @@ def rms(frames: Frames, config: SpectralConfig) -> jax.Array:
     Reference:
         ``librosa.feature.rms``.
     """
-    return numerics.safe_sqrt(jnp.mean(jnp.square(frames.samples), axis=-1))
+    return numerics.safe_sqrt(jnp.mean(jnp.square(frames.samples), axis=-1)) / config.input_scale
 
 
 @feature()

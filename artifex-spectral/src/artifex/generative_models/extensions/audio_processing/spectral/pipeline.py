@@ -181,6 +181,11 @@ def mapped(function: Callable[[Any], Any], rows: Any, at_once: int) -> Any:
 
 def check_audio(audio: ArrayLike, config: SpectralConfig) -> jax.Array:
     """Return audio as an array, or raise when it is none that the configuration can analyse."""
+    if not hasattr(config, "least_length") or hasattr(audio, "least_length"):
+        raise TypeError(
+            f"a feature takes audio, then a SpectralConfig, got {type(audio).__name__} and {type(config).__name__}; the "
+            f"configuration of a preset is create('preset', 'whisper')"
+        )
     audio = jnp.asarray(audio)
     if not jnp.issubdtype(audio.dtype, np.floating):
         raise TypeError(

@@ -224,8 +224,8 @@ def features_figure(
     over_time = _over_time(config)
 
     plot.waveform(audio, config.sample_rate, ax=panels[0])
-    level = found["rms"] / config.input_scale
-    name = "RMS after pre-emphasis" if config.preemphasis else "RMS"
+    level = found["rms"]
+    name = "RMS"
     plot.lines({name: level}, **over_time, ax=panels[0], colours=["black"])
     panels[0].set_title("Waveform")
     peak = float(np.max(np.abs(audio), initial=0.0, where=np.isfinite(audio))) or 1.0
