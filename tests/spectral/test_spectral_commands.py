@@ -140,6 +140,20 @@ def test_features_takes_a_file_of_conventions(artifex, tone, config, tmp_path):
     assert "ours.toml: n_fft 512, hop 128 (16.0 ms), 40 slaney bands" in out
 
 
+def test_features_says_when_channels_cancel(artifex, signals, tmp_path):
+    soundfile.write(tmp_path / "both.wav", np.stack([signals["tone"], -signals["tone"]], axis=1), 8000)
+    code, out, _ = artifex("features", tmp_path / "both.wav", "--out", tmp_path / "both.png")
+    assert code == 0
+    assert "100.0 % of the time below -60 dBFS; the channels cancel in their mean" in out
+
+
+def test_features_says_where_it_cannot_write(artifex, tone, tmp_path):
+    (tmp_path / "file").write_text("")
+    code, _, err = artifex("features", tone, "--out", tmp_path / "file" / "picture.png")
+    assert code == 2
+    assert ".tmp" not in err
+
+
 def test_features_overwrites_only_when_told(artifex, tone, tmp_path):
     there = tmp_path / "here" / "tone.features.png"
     there.write_text("mine")

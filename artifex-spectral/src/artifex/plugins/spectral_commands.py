@@ -100,14 +100,17 @@ def features(
 
     mono = audio.mean(axis=0, dtype=np.float32)
     found = overview.clip_features(mono, settings)
+    name = preset or config or "librosa's conventions, frames that fit the rate"
     figure = plot.features_figure(
-        audio if len(audio) <= _MOST_CHANNELS_DRAWN else mono, found, settings, title=_printable(file.name)
+        audio if len(audio) <= _MOST_CHANNELS_DRAWN else mono,
+        found,
+        settings,
+        title=f"{_printable(file.name)}, {rate} Hz" + (f", as {_printable(str(name))}" if preset or config else ""),
     )
     _write(figure, target)
     say(_printable(str(file)), "bold")
     table(list(_facts(audio, mono, rate)))
     say("")
-    name = preset or config or "librosa's conventions, frames that fit the rate"
     say(
         f"{name}: n_fft {settings.n_fft}, hop {settings.hop} ({1000 * settings.hop / rate:.1f} ms), "
         f"{settings.n_mels} {settings.mel_scale} bands, {found['rms'].shape[-1]} frames"
@@ -253,7 +256,8 @@ def _facts(audio: NDArray[np.float32], mono: NDArray[np.float32], rate: int) -> 
     sums = np.add.reduceat(np.square(mono, dtype=np.float64), begins)
     levels = np.sqrt(sums / np.diff([*begins, mono.size]))
     quiet = float(np.mean(levels < 10 ** (_SILENT_DBFS / 20)))
-    yield "silence", f"{100 * quiet:.1f} % of the time below {_SILENT_DBFS:g} dBFS"
+    cancelled = "; the channels cancel in their mean" if quiet == 1 and peak > 10 ** (_SILENT_DBFS / 20) else ""
+    yield "silence", f"{100 * quiet:.1f} % of the time below {_SILENT_DBFS:g} dBFS{cancelled}"
 
 
 def _statistics(found: dict[str, NDArray[Any]], settings: SpectralConfig) -> Iterator[tuple[str, ...]]:
@@ -300,6 +304,10 @@ def _write(figure: Any, target: Path) -> None:
     try:
         figure.savefig(partial, format="png", dpi=110)
         partial.replace(target)
+    except OSError as error:
+        raise ValueError(
+            f"{target} cannot be written: {error.strerror or error}; name another place with --out"
+        ) from error
     finally:
         partial.unlink(missing_ok=True)
 
