@@ -13,6 +13,7 @@ import pytest
 
 from artifex.generative_models.core import plugins, refresh
 from artifex.generative_models.core.registry import _registries
+from artifex.generative_models.core.testing import _quick_compiles
 
 jax.config.update("jax_num_cpu_devices", 2)  # so that sharding is tried everywhere
 
@@ -37,10 +38,8 @@ def quick_compiles(request: pytest.FixtureRequest) -> Iterator[None]:
     if request.path.stem in AS_USERS_DO or os.environ.get("ARTIFEX_TEST_FULLY"):
         yield
         return
-    before = jax.config.read("jax_disable_most_optimizations")
-    jax.config.update("jax_disable_most_optimizations", True)
-    yield
-    jax.config.update("jax_disable_most_optimizations", before)
+    with _quick_compiles():
+        yield
 
 
 @dataclass

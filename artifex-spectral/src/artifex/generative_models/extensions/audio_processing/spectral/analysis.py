@@ -43,7 +43,7 @@ from artifex.generative_models.extensions.audio_processing.spectral.inversion im
     mfcc_to_audio,
 )
 from artifex.generative_models.extensions.audio_processing.spectral.mel import log_mel_spectrogram, mel_spectrogram
-from artifex.generative_models.extensions.audio_processing.spectral.pipeline import Feature, feature
+from artifex.generative_models.extensions.audio_processing.spectral.pipeline import Feature, feature, finish_all
 from artifex.generative_models.extensions.audio_processing.spectral.stft import (
     instantaneous_frequency,
     istft,
@@ -283,10 +283,7 @@ def _audio_in(data: Any, name: str) -> jax.Array:
 
 
 def _finish(measured: dict[str, Any], config: SpectralConfig, n_valid: jax.Array | None) -> dict[str, Any]:
-    return {
-        name: one if (finish := _ALL[name].finish) is None else finish(one, config, n_valid)
-        for name, one in measured.items()
-    }
+    return finish_all(_ALL, measured, config, n_valid)
 
 
 @feature(finish=_finish)

@@ -111,6 +111,12 @@ def lfcc(frames: Frames, config: SpectralConfig, *, n_lfcc: int | None = None) -
     return levels
 
 
+def lifter_weights(n: int, lifter: float) -> NDArray[np.float64]:
+    """Return what a lifter multiplies the first coefficients by, (n,) float64."""
+    weights: NDArray[np.float64] = 1 + lifter / 2 * np.sin(np.pi * np.arange(n) / lifter)
+    return weights
+
+
 @lru_cache(maxsize=64)
 def cepstral_table(n_out: int, n_in: int, norm: str | None = "ortho", lifter: float = 0.0) -> NDArray[np.float64]:
     """Return the first rows of the DCT-II, liftered, (n_out, n_in) float64, not writeable."""
@@ -120,6 +126,6 @@ def cepstral_table(n_out: int, n_in: int, norm: str | None = "ortho", lifter: fl
     if norm == "ortho":
         table[0] *= np.sqrt(0.5)
     if lifter:
-        table *= (1 + lifter / 2 * np.sin(np.pi * order / lifter))[:, None]
+        table *= lifter_weights(n_out, lifter)[:, None]
     table.flags.writeable = False
     return table

@@ -10,6 +10,7 @@ from typing import Any, Self
 import attrs
 import jax
 import numpy as np
+from numpy.typing import NDArray
 
 from artifex.generative_models.core import UnknownComponentError
 from artifex.generative_models.core.checks import (
@@ -238,6 +239,16 @@ class SpectralConfig(Configuration):
             return (length + self.hop // 2) // self.hop
         fitting = 1 + (length + 2 * self.padding - self.frame) // self.hop - (self.frame_count == "drop_last")
         return fitting * ((fitting > 0) & (length > 0))
+
+    @property
+    def plain(self) -> Self:
+        """The same without what frames go through before their transform: scaling, removed means, pre-emphasis."""
+        return self.evolve(input_scale=1.0, remove_dc=False, preemphasis=0.0)
+
+    @property
+    def frequencies(self) -> NDArray[np.float64]:
+        """The frequencies of a spectrum's bins in Hz, (n_freq,)."""
+        return np.arange(self.n_freq, dtype=np.float64) * (self.sample_rate / self.n_fft)
 
     @property
     def least_length(self) -> int:

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from artifex.generative_models.core import numerics
 from artifex.generative_models.core.checks import check_flag, check_integer, check_number
+from artifex.generative_models.extensions.audio_processing.spectral.cepstral import lifter_weights
 from artifex.generative_models.extensions.audio_processing.spectral.pipeline import check_lengths, check_real
 
 # A spread of so many roundings of the largest value is no spread.
@@ -276,7 +277,7 @@ def _derivative(width: int, order: int) -> NDArray[np.float64]:
 @partial(jax.jit, static_argnums=(1,))
 def _liftered(cepstra: jax.Array, lifter: float) -> jax.Array:
     working = numerics.working_dtype(cepstra.dtype)
-    weight: NDArray[np.float64] = 1 + lifter / 2 * np.sin(np.pi * np.arange(cepstra.shape[-2]) / lifter)
+    weight = lifter_weights(cepstra.shape[-2], lifter)
     return jnp.asarray(cepstra.astype(working) * weight[:, None].astype(working), cepstra.dtype)
 
 

@@ -9,7 +9,6 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from jax import lax
-from numpy.typing import NDArray
 
 from artifex.generative_models.core import numerics
 from artifex.generative_models.core.checks import check_integer, check_number
@@ -44,7 +43,7 @@ def spectral_centroid(frames: Frames, config: SpectralConfig) -> jax.Array:
     Reference:
         ``librosa.feature.spectral_centroid``.
     """
-    return jnp.sum(_shares(frames.magnitude, 0.0) * _frequencies(config, frames.magnitude.dtype), axis=-1)
+    return jnp.sum(_shares(frames.magnitude, 0.0) * config.frequencies.astype(frames.magnitude.dtype), axis=-1)
 
 
 @feature()
@@ -63,7 +62,7 @@ def spectral_bandwidth(frames: Frames, config: SpectralConfig) -> jax.Array:
         ``librosa.feature.spectral_bandwidth``.
     """
     centre = spectral_centroid.measure(frames, config)[..., None]
-    deviation = _frequencies(config, frames.magnitude.dtype) - centre
+    deviation = config.frequencies.astype(frames.magnitude.dtype) - centre
     return numerics.safe_sqrt(jnp.sum(_shares(frames.magnitude, 0.0) * jnp.square(deviation), axis=-1))
 
 
@@ -173,7 +172,7 @@ def spectral_slope(frames: Frames, config: SpectralConfig) -> jax.Array:
     Reference:
         Peeters, "A large set of audio features", 2004; MATLAB's ``spectralSlope`` leaves out the division by the sum.
     """
-    frequency = np.arange(config.n_freq) * (config.sample_rate / config.n_fft)
+    frequency = config.frequencies
     deviation = frequency - frequency.mean()
     weight = (deviation / np.sum(deviation**2)).astype(frames.magnitude.dtype)
     return jnp.sum(_shares(frames.magnitude, 0.0) * weight, axis=-1)
@@ -386,7 +385,7 @@ def _in_db(config: SpectralConfig) -> SpectralConfig:
 
 def _octaves(config: SpectralConfig, n_bands: int, f_min: float, quantile: float) -> _Bands:
     """First bin, end, and number of bins that count as peak and as valley, of each band, as librosa has them."""
-    frequency = np.arange(config.n_freq) * (config.sample_rate / config.n_fft)
+    frequency = config.frequencies
     edges = np.concatenate([[0.0], f_min * 2.0 ** np.arange(n_bands + 1)])
     bands = []
     for band in range(n_bands + 1):
@@ -398,7 +397,3 @@ def _octaves(config: SpectralConfig, n_bands: int, f_min: float, quantile: float
         count = max(1, int(np.rint(quantile * (end - first))))
         bands.append((first, end - (band < n_bands), count))
     return bands
-
-
-def _frequencies(config: SpectralConfig, dtype: np.dtype[np.float64]) -> NDArray[np.float64]:
-    return (np.arange(config.n_freq) * (config.sample_rate / config.n_fft)).astype(dtype)

@@ -130,6 +130,12 @@ def padded_audio(audio: jax.Array, config: SpectralConfig, lengths: jax.Array | 
     return jnp.take_along_axis(audio, jnp.clip(place, 0, length - 1), axis=-1)
 
 
+def spectra_of(audio: jax.Array, config: SpectralConfig, n_frames: int | None = None) -> jax.Array:
+    """Return the complex spectra (..., n_frames, n_freq) of audio (..., time) in a working dtype, all frames or the first."""
+    count = config.n_frames(audio.shape[-1]) if n_frames is None else n_frames
+    return Frames(padded_audio(audio, config), count, config).spectra
+
+
 def audio_of(
     spectra: jax.Array,
     config: SpectralConfig,

@@ -18,10 +18,9 @@ from artifex.generative_models.core.checks import check_integer, check_number
 from artifex.generative_models.extensions.audio_processing.spectral.cepstral import cepstral_table
 from artifex.generative_models.extensions.audio_processing.spectral.filterbanks import filters_of
 from artifex.generative_models.extensions.audio_processing.spectral.framing import (
-    Frames,
     audio_of,
     check_invertible,
-    padded_audio,
+    spectra_of,
 )
 from artifex.generative_models.extensions.audio_processing.spectral.pipeline import (
     batch_local,
@@ -372,7 +371,7 @@ def _griffin_lim(
     share = momentum / (1 + momentum)
     response = np.abs(input_response(config))
     undo = np.where(response > 0, 1 / np.where(response > 0, response, 1), 0).astype(working)
-    plain = config.evolve(input_scale=1.0, remove_dc=False, preemphasis=0.0)
+    plain = config.plain
     to_audio = partial(audio_of, config=plain, length=length, min_coverage=_MIN_COVERAGE)
 
     def found(magnitude: jax.Array, phases: jax.Array) -> jax.Array:
@@ -380,7 +379,7 @@ def _griffin_lim(
 
         def step(_: int, state: tuple[jax.Array, jax.Array]) -> tuple[jax.Array, jax.Array]:
             estimate, previous = state
-            rebuilt = Frames(padded_audio(to_audio(estimate), plain), n_frames, plain).spectra
+            rebuilt = spectra_of(to_audio(estimate), plain, n_frames)
             # In real numbers, because XLA multiplies and divides a complex by a real one as two complex ones.
             real = rebuilt.real - share * previous.real
             imag = rebuilt.imag - share * previous.imag

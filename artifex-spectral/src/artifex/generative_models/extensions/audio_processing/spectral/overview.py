@@ -25,7 +25,7 @@ from artifex.generative_models.extensions.audio_processing.spectral.features imp
 )
 from artifex.generative_models.extensions.audio_processing.spectral.framing import Frames
 from artifex.generative_models.extensions.audio_processing.spectral.mel import log_mel_spectrogram
-from artifex.generative_models.extensions.audio_processing.spectral.pipeline import Feature, feature
+from artifex.generative_models.extensions.audio_processing.spectral.pipeline import Feature, feature, finish_all
 
 if TYPE_CHECKING:
     from artifex.generative_models.extensions.audio_processing.spectral.config import SpectralConfig
@@ -92,10 +92,7 @@ def _pool(n_freq: int, n_frames: int) -> int:
 def _finish(
     measured: dict[str, Any], config: SpectralConfig, n_valid: jax.Array | None, *, pool: int
 ) -> dict[str, jax.Array]:
-    return {
-        name: one if name == "power" or (finish := PARTS[name].finish) is None else finish(one, config, n_valid)
-        for name, one in measured.items()
-    }
+    return finish_all(PARTS, measured, config, n_valid)
 
 
 @feature(finish=_finish)

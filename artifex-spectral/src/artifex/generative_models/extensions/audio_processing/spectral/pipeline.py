@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 import inspect
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, Protocol, cast, overload
 
 import jax
@@ -121,6 +121,16 @@ def feature(
         return cast(Feature, compute)
 
     return decorate
+
+
+def finish_all(
+    parts: Mapping[str, Feature], measured: Mapping[str, Any], config: SpectralConfig, n_valid: jax.Array | None
+) -> dict[str, Any]:
+    """Finish several features that were measured on the same frames, by name; what is no feature stays as it is."""
+    return {
+        name: one if name not in parts or (finish := parts[name].finish) is None else finish(one, config, n_valid)
+        for name, one in measured.items()
+    }
 
 
 def batch_local(function: Callable[..., Any], first: jax.Array, *others: jax.Array, core: int) -> Any:

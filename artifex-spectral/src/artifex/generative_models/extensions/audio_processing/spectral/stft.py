@@ -109,7 +109,7 @@ def instantaneous_frequency(frames: Frames, config: SpectralConfig) -> jax.Array
     least = float(np.finfo(power.dtype).eps) ** 2 * lax.stop_gradient(power.max(axis=-1, keepdims=True))
     heard = ~(power <= jnp.maximum(least, _LEAST_POWER))  # NaN is heard too
     turn = jnp.imag(frames.spectra_under(slope) * spectra.conj()) / jnp.where(heard, power, 1)
-    bins = (np.arange(config.n_freq) * (config.sample_rate / config.n_fft)).astype(power.dtype)
+    bins = config.frequencies.astype(power.dtype)
     frequency = bins - jnp.where(heard, turn, 0) * (config.sample_rate / (2 * np.pi))
     return jnp.clip(frequency, 0, config.sample_rate / 2).swapaxes(-1, -2)
 

@@ -14,10 +14,9 @@ from jax.typing import ArrayLike
 from artifex.generative_models.core import numerics
 from artifex.generative_models.core.checks import check_integer, check_number
 from artifex.generative_models.extensions.audio_processing.spectral.framing import (
-    Frames,
     audio_of,
     check_invertible,
-    padded_audio,
+    spectra_of,
 )
 from artifex.generative_models.extensions.audio_processing.spectral.pipeline import (
     batch_local,
@@ -105,11 +104,11 @@ def time_stretch(audio: ArrayLike, rate: ArrayLike, config: SpectralConfig, *, l
     return stretched
 
 
-def phasor(z: jax.Array, at_zero: float) -> jax.Array:
-    """Return ``z / |z|``, and ``at_zero`` with no gradient where ``z`` is next to nothing."""
+def _phasor(z: jax.Array) -> jax.Array:
+    """Return ``z / |z|``, and 1 with no gradient where ``z`` is next to nothing."""
     magnitude = numerics.safe_abs(z)
     heard = magnitude > _LEAST_MAGNITUDE
-    return jnp.where(heard, z / jnp.where(heard, magnitude, 1), jnp.asarray(at_zero, z.dtype))
+    return jnp.where(heard, z / jnp.where(heard, magnitude, 1), jnp.ones((), z.dtype))
 
 
 def _checked_rate(rate: ArrayLike) -> ArrayLike:
@@ -127,12 +126,12 @@ def _stretched(spectra: jax.Array, rate: jax.Array, n_frames: int) -> jax.Array:
     place = jnp.clip(jnp.floor(step), 0, n_given).astype(np.int32)
     share = (step - jnp.floor(step))[:, None]
     magnitude = numerics.safe_abs(padded)
-    unit = phasor(padded, 1.0)
+    unit = _phasor(padded)
     # A phase advance is a quotient of unit numbers, and the accumulated phase their product: no angle ever
     # grows.
     advance = unit[place + 1] * jnp.conj(unit[place])
     turns = jnp.concatenate([unit[:1], advance[:-1]])
-    phase = phasor(lax.associative_scan(jnp.multiply, turns), 1.0)
+    phase = _phasor(lax.associative_scan(jnp.multiply, turns))
     louds = (1 - share) * magnitude[place] + share * magnitude[place + 1]
     return jnp.where((step < n_given)[:, None], louds * phase, 0)
 
@@ -158,12 +157,12 @@ def _phase_vocoder(spectrum: jax.Array, rate: ArrayLike, n_frames: int) -> jax.A
 def _time_stretch(audio: jax.Array, rate: ArrayLike, config: SpectralConfig, length: int) -> jax.Array:
     working = numerics.working_dtype(audio.dtype)
     n_frames = max(1, -(-(length + 2 * config.padding) // config.hop))
-    plain = config.evolve(input_scale=1.0, remove_dc=False, preemphasis=0.0)
+    plain = config.plain
     # Ends that are not padded lie under the rim of a window alone, where changed phases would be blown up.
     least = 0.0 if 2 * config.padding >= config.frame - 1 else _MIN_COVERAGE
 
     def one(audio: jax.Array, rate: jax.Array) -> jax.Array:
-        spectra = Frames(padded_audio(audio, plain), plain.n_frames(audio.shape[-1]), plain).spectra
+        spectra = spectra_of(audio, plain)
         n_valid = jnp.ceil(spectra.shape[0] / rate)
         stretched = audio_of(_stretched(spectra, rate, n_frames), plain, length, n_valid, min_coverage=least)
         return jnp.where(jnp.arange(length) < jnp.round(audio.shape[-1] / rate), stretched, 0)
