@@ -45,6 +45,9 @@ class BaseDataset(ABC):
     A subclass gives ``__len__`` and either ``__getitem__``, from which the rest follows, or ``__iter__`` and
     ``get_batch``. With ``__len__`` and ``__getitem__`` it is a Grain source as it stands.
 
+    ``time_axis_keys`` names what an example holds that has time as its last axis and its length under ``length``: what
+    a loader pads when examples differ in length.
+
     Args:
         config: What the examples are like.
         split: Which part of the data, such as ``"train"``.
@@ -61,6 +64,8 @@ class BaseDataset(ABC):
         >>> sorted(int(sample["square"]) for sample in data)
         [0, 1, 4, 9]
     """
+
+    time_axis_keys: tuple[str, ...] = ("audio",)
 
     def __init__(self, config: Any, split: str = "train", *, rngs: nnx.Rngs | None) -> None:
         if not isinstance(split, str) or not split:
@@ -82,6 +87,41 @@ class BaseDataset(ABC):
         """Yield every example once, in order."""
         for index in range(len(self)):
             yield self[index]
+
+    def example(self, index: int, *, epoch: int = 0) -> Any:
+        """Return one example as training sees it in an epoch.
+
+        A dataset that draws something of an example, such as which part of a recording is taken, draws it from
+        ``(seed, epoch, index)`` alone. ``dataset[index]`` is the example of epoch 0.
+
+        Args:
+            index: Its place, from 0.
+            epoch: How many times training has gone through the data before, from 0.
+
+        Returns:
+            What ``self[index]`` returns.
+        """
+        return self[index]
+
+    def examples(self, indices: Sequence[int], *, epoch: int = 0) -> list[Any]:
+        """Return several examples of one epoch; a dataset that makes them faster together overrides it.
+
+        Args:
+            indices: Their places, from 0.
+            epoch: As for ``example``.
+
+        Returns:
+            A list of what ``example`` returns.
+        """
+        return [self.example(int(index), epoch=epoch) for index in indices]
+
+    def lengths(self) -> np.ndarray | None:
+        """Return the length of every example along time, where that is known without reading them.
+
+        Returns:
+            Lengths, shape (n,), int64, or None.
+        """
+        return None
 
     def get_batch(self, batch_size: int) -> dict[str, Any]:
         """Return a batch of examples drawn with replacement.
