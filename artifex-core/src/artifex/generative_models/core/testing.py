@@ -44,6 +44,7 @@ class Subject:
         lengths: Lengths to run at, the longest last; most rules use the last.
         at: Gives the function for a length, where the length is part of it; None means ``function`` at all.
         keyed: Whether it takes a key.
+        draws: Whether the key decides anything; silence takes one and does not use it.
         batched: Whether it takes batch axes in front of an example by itself.
         differentiable: Whether its gradient with respect to the example is to be finite.
         label: Which method this is, for the report.
@@ -56,6 +57,7 @@ class Subject:
     lengths: tuple[int, ...] = (1, 400)
     at: Callable[[int], Callable[..., Any]] | None = None
     keyed: bool = False
+    draws: bool = True
     batched: bool = False
     differentiable: bool = True
     label: str = ""
@@ -292,6 +294,7 @@ def _rules(kind: str, component: Any) -> Iterator[tuple[str, Callable[[], None]]
 def _subject_rules(subject: Subject) -> Iterator[tuple[str, Callable[[], None]]]:
     trial = _Trial(subject)
     takes = {"example": subject.example is not None, "key": subject.keyed, "slope": subject.differentiable}
+    takes["draws"] = subject.keyed and subject.draws
     takes["rows"] = takes["example"] or takes["key"]
     takes["real example"] = takes["example"] and not any(
         example is not None and np.iscomplexobj(example) for example in subject.examples(trial.length).values()
@@ -684,7 +687,7 @@ _SUBJECT_RULES: dict[str, tuple[Any, ...]] = {  # the rule, and what a subject t
     "dtype": (_dtype,),
     "pure": (_pure,),
     "finite": (_finite,),
-    "depends on its key": (_keyed, "key"),
+    "depends on its key": (_keyed, "draws"),
     "no key used twice": (_key_reuse, "key"),
     "one compile over many keys": (_one_compile, "key"),
     "jit equals eager": (_jit,),

@@ -20,7 +20,7 @@ def audio_type(component: Any) -> list[Subject | Rule]:
     """Return an audio type as the kit runs it: a function of a key, at several lengths.
 
     Args:
-        component: The function.
+        component: The function; one with the attribute ``draws`` set to False may give the same sound for every key.
 
     Returns:
         One subject.
@@ -31,6 +31,7 @@ def audio_type(component: Any) -> list[Subject | Rule]:
             shape=lambda shape: shape,
             dtype=np.float32,
             keyed=True,
+            draws=getattr(component, "draws", True),
         )
     ]
 

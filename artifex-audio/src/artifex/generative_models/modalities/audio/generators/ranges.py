@@ -4,6 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
+import jax
+
+from artifex.generative_models.core.checks import check_number
+
 
 def check_band(f_min: Any, f_max: Any, sample_rate: int) -> None:
     """Raise unless ``0 <= f_min <= f_max <= sample_rate / 2``; traced values pass unseen.
@@ -28,3 +32,33 @@ def check_band(f_min: Any, f_max: Any, sample_rate: int) -> None:
             f"frequencies go from f_min to f_max within 0 to {sample_rate / 2} Hz, half the sample rate of "
             f"{sample_rate} Hz, got f_min={f_min}, f_max={f_max}"
         )
+
+
+def check_range(
+    name: str, low: Any, high: Any, *, minimum: float | None = None, maximum: float | None = None, unit: str = ""
+) -> None:
+    """Raise unless ``minimum <= low <= high <= maximum``; arrays, traced or not, pass unseen.
+
+    Args:
+        name: What is drawn; its bounds are the options ``{name}_min`` and ``{name}_max``.
+        low: Its lower bound.
+        high: Its upper bound.
+        minimum: The least value allowed.
+        maximum: The greatest value allowed.
+        unit: The unit, for the message.
+
+    Raises:
+        TypeError: When a bound is no number.
+        ValueError: When a bound is not finite, outside of what is allowed, or the lower one above the upper one.
+
+    Example:
+        >>> check_range("duty", 0.6, 0.4, minimum=0, maximum=1)
+        Traceback (most recent call last):
+        ValueError: duty is drawn from duty_min to duty_max, got duty_min=0.6 above duty_max=0.4
+    """
+    for end, value in (("min", low), ("max", high)):
+        if not isinstance(value, jax.Array):
+            check_number(f"{name}_{end}", value, minimum=minimum, maximum=maximum, unit=unit)
+    if not (isinstance(low, jax.Array) or isinstance(high, jax.Array)) and low > high:
+        given = f"{name}_min={low} above {name}_max={high}" + (f" {unit}" if unit else "")
+        raise ValueError(f"{name} is drawn from {name}_min to {name}_max, got {given}")

@@ -1,0 +1,111 @@
+"""Mixtures: their ratio as measured, their stems, what their parts know."""
+
+from functools import partial
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+import scipy.stats
+
+from artifex.generative_models.core import create
+from artifex.generative_models.modalities.audio.generators.annotations import with_annotations
+
+RATE = 8000
+
+
+def quiet(key, *, n_time_steps, sample_rate):
+    """Render silence of a length in samples."""
+    return jnp.zeros(n_time_steps)
+
+
+def rendered(of, n=2000, keys=4, **options):
+    make = with_annotations(create("audio_type", "mixture", of=of, **options))
+    batch = jax.jit(jax.vmap(partial(make, n_time_steps=n, sample_rate=RATE)))
+    return jax.tree.map(np.asarray, batch(jax.random.split(jax.random.key(1), keys)))
+
+
+def measured(stems):
+    stems = stems.astype(np.float64)
+    return 10 * np.log10(np.mean(stems[:, 0] ** 2, axis=-1) / np.mean(stems[:, 1:].sum(axis=1) ** 2, axis=-1))
+
+
+@pytest.mark.parametrize("of", [("sine", "noise"), ("noise", "am", ("sine", {"f_min": 300.0}))], ids=["2", "3"])
+def test_the_ratio_is_the_one_drawn_and_the_stems_add_up(of):
+    audio, known = rendered(of)
+    np.testing.assert_allclose(measured(known["stems"]), known["snr_db"], atol=0.01)
+    np.testing.assert_allclose(known["stems"].sum(axis=1), audio, atol=1e-6)
+    assert known["stems"].shape == (4, len(of), 2000)
+    assert np.abs(audio).max() <= 1 + 1e-6
+
+
+def test_ratios_are_uniform_and_do_not_depend_on_what_is_mixed():
+    _, known = rendered(("am", "noise"), n=200, keys=300, snr_min=-5.0, snr_max=25.0)
+    np.testing.assert_allclose(measured(known["stems"]), known["snr_db"], atol=0.01)
+    assert scipy.stats.kstest((known["snr_db"] + 5) / 30, "uniform").pvalue > 1e-3
+    assert abs(np.corrcoef(known["snr_db"], known["0.frequency"])[0, 1]) < 0.25
+
+
+def test_a_part_is_turned_by_its_gain_and_keeps_what_it_knows():
+    _, known = rendered(("am", "tremolo"))
+    part = known["stems"][:, 0] / known["gains"][:, :1]
+    turns = known["0.frequency"][:, None].astype(np.float64) * np.arange(2000) / RATE + known["0.phase"][:, None]
+    np.testing.assert_allclose(part, known["0.envelope"] * np.sin(2 * np.pi * turns), atol=1e-5)
+    assert known["1.depth_db"].shape == (4,)
+
+
+def test_a_mixture_in_a_mixture_names_its_parts_by_their_path():
+    inner = ("mixture", {"of": ("am", "noise")})
+    audio, known = rendered(("noise", inner))
+    assert {"snr_db", "stems", "1.snr_db", "1.stems", "1.0.frequency"} <= set(known)
+    np.testing.assert_allclose(known["1.stems"].sum(axis=1), known["stems"][:, 1], atol=1e-6)
+    np.testing.assert_allclose(measured(known["1.stems"]), known["1.snr_db"], atol=0.01)
+    np.testing.assert_allclose(known["stems"].sum(axis=1), audio, atol=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("of", "snr_db"), [((quiet, "am"), -np.inf), (("am", quiet), np.inf), ((quiet, quiet), np.nan)]
+)
+def test_silence_has_no_ratio_and_spoils_nothing(of, snr_db):
+    audio, known = rendered(of, n=100)
+    np.testing.assert_array_equal(known["snr_db"], np.full(4, snr_db))
+    np.testing.assert_array_equal(known["gains"], 1)
+    np.testing.assert_array_equal(known["stems"].sum(axis=1), audio)
+
+    def energy(snr_max):
+        make = create("audio_type", "mixture", of=of, snr_max=snr_max)
+        return jnp.sum(make(jax.random.key(0), n_time_steps=100, sample_rate=RATE) ** 2)
+
+    assert float(jax.jit(jax.grad(energy))(20.0)) == 0
+
+
+def test_the_slope_along_the_ratio_is_finite_and_right():
+    @jax.jit
+    @jax.value_and_grad
+    def energy(snr_max):
+        make = create("audio_type", "mixture", of=("am", "noise"), snr_max=snr_max)
+        return jnp.sum(make(jax.random.key(0), n_time_steps=100, sample_rate=RATE) ** 2)
+
+    slope = energy(20.0)[1]
+    np.testing.assert_allclose(slope, (energy(20.05)[0] - energy(19.95)[0]) / 0.1, rtol=0.03)
+
+
+@pytest.mark.parametrize(
+    ("options", "error", "message"),
+    [
+        ({"of": "sine"}, TypeError, "tuple of audio types"),
+        ({"of": ("sine",)}, ValueError, "at least two"),
+        ({"of": ("sine", "nose")}, LookupError, "noise"),
+        ({"of": ("sine", ("noise", {"level": 1}))}, TypeError, "amplitude"),
+        ({"snr_min": 30.0}, ValueError, r"snr_min must not exceed snr_max \(dB\), got 30.0 and 20.0"),
+    ],
+)
+def test_what_cannot_be_mixed_is_refused(options, error, message):
+    with pytest.raises(error, match=message):
+        create("audio_type", "mixture", **options)(jax.random.key(0), n_time_steps=8, sample_rate=RATE)
+
+
+def test_equal_mixtures_are_one_program():
+    first, second = (create("audio_type", "mixture", of=("sine", ("noise", {"amplitude": 0.1}))) for _ in range(2))
+    assert first == second
+    assert hash(first) == hash(second)

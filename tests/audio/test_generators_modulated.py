@@ -1,0 +1,207 @@
+"""Modulated tones, against closed forms in float64, Bessel functions, and the phase of the analytic signal."""
+
+from functools import cache, partial
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+import scipy.signal
+import scipy.special
+import scipy.stats
+
+from artifex.generative_models.core import create
+from artifex.generative_models.modalities.audio.generators.annotations import with_annotations
+
+RATE = 8000
+NAMES = ("am", "fm", "vibrato", "tremolo", "siren")
+
+
+@cache
+def rendered(name, n, keys=1, rate=RATE, **options):
+    """Sounds and annotations of several keys, in NumPy, with the batch axis in front."""
+    make = with_annotations(create("audio_type", name, **options))
+    batch = jax.jit(jax.vmap(partial(make, n_time_steps=n, sample_rate=rate)))
+    audio, known = jax.tree.map(np.asarray, batch(jax.random.split(jax.random.key(1), keys)))
+    return audio.astype(np.float64), {key: value.astype(np.float64) for key, value in known.items()}
+
+
+def cycles(known, t, of="frequency", phase="phase"):
+    return known[of][:1, None] * t + known[phase][:1, None]
+
+
+def wave(turns):
+    return np.sin(2 * np.pi * turns)
+
+
+def am_form(known, t):
+    depth = known["depth"]
+    envelope = (1 + depth * wave(cycles(known, t, "rate", "rate_phase"))) / (1 + depth)
+    np.testing.assert_allclose(known["envelope"], 0.5 * envelope, atol=1e-6)
+    return envelope * wave(cycles(known, t))
+
+
+def fm_form(known, t):
+    turns = cycles(known, t, "rate", "rate_phase")
+    return wave(cycles(known, t) + known["index"] / (2 * np.pi) * wave(turns))
+
+
+def vibrato_form(known, t):
+    bend, rate = known["depth_cents"] * np.log(2) / 1200, known["rate"]
+    turns = cycles(known, t, "rate", "rate_phase")
+    total = scipy.special.iv(0, bend) * t
+    for k in range(1, 20):
+        risen = wave(k * (turns - 0.25)) - wave(k * (known["rate_phase"] - 0.25))
+        total = total + scipy.special.iv(k, bend) * risen / (np.pi * rate * k)
+    return wave(known["frequency"] * total + known["phase"])
+
+
+def tremolo_form(known, t):
+    level = 10 ** (known["depth_db"] / 40 * (wave(cycles(known, t, "rate", "rate_phase")) - 1))
+    np.testing.assert_allclose(known["envelope"], 0.5 * level, atol=1e-6)
+    return level * wave(cycles(known, t))
+
+
+def siren_form(known, t):
+    rate, rise, low, high = (known[name][0] for name in ("rate", "rise", "low", "high"))
+    first = known["rate_phase"][0]
+    whole = np.arange(np.ceil(t[-1] * rate + first) + 1)
+    knots = np.sort(np.concatenate([whole, whole + rise]))
+    heights = np.where(np.isin(knots, whole), low, high)
+    areas = np.concatenate([[0], np.cumsum(np.diff(knots) * (heights[1:] + heights[:-1]) / 2)])
+
+    def integral(place):
+        before = np.searchsorted(knots, place, side="right") - 1
+        here = np.interp(place, knots, heights)
+        return areas[before] + (place - knots[before]) * (here + heights[before]) / 2
+
+    return wave((integral(t * rate + first) - integral(np.array([first]))) / rate + known["phase"][0])[None]
+
+
+@pytest.mark.parametrize(
+    ("name", "form", "tolerance"),
+    [
+        ("am", am_form, 3e-6),
+        ("fm", fm_form, 1e-5),
+        ("vibrato", vibrato_form, 1e-4),
+        ("tremolo", tremolo_form, 3e-6),
+        ("siren", siren_form, 5e-4),
+    ],
+)
+def test_after_a_minute_the_phase_is_still_that_of_the_closed_form(name, form, tolerance):
+    audio, known = rendered(name, 60 * RATE)
+    np.testing.assert_allclose(audio, 0.5 * form(known, np.arange(60 * RATE) / RATE), atol=tolerance)
+
+
+@pytest.mark.parametrize(
+    ("name", "options"),
+    [("fm", {"rate_max": 20.0}), ("vibrato", {}), ("siren", {}), ("siren", {"shape": "two_tone"})],
+)
+def test_the_phase_of_the_analytic_signal_moves_at_f0(name, options):
+    audio, known = rendered(name, 2 * RATE, keys=4, **options)
+    turns = np.unwrap(np.angle(scipy.signal.hilbert(audio)), axis=-1) / (2 * np.pi)
+    measured = (turns[:, 2:] - turns[:, :-2]) * RATE / 2
+    inner = slice(RATE // 4, -RATE // 4)
+    error = np.abs(measured - known["f0"][:, 1:-1])[:, inner] / known["f0"][:, 1:-1][:, inner]
+    assert np.percentile(error, 90) < 0.003
+    pitches = known["frequency"][:, None] if name != "siren" else 0
+    assert (np.ptp(known["f0"] - pitches, axis=-1) > 1).all()
+
+
+def lines(audio):
+    """Amplitudes of the components at whole Hz of one second."""
+    return np.abs(np.fft.rfft(audio)) * 2 / RATE
+
+
+def test_the_sidebands_of_am_have_half_the_depth():
+    fixed = {"f_min": 1000.0, "f_max": 1000.0, "rate_min": 100.0, "rate_max": 100.0, "depth_min": 0.6, "depth_max": 0.6}
+    found = lines(rendered("am", RATE, **fixed)[0][0])
+    carrier = 0.5 / 1.6
+    np.testing.assert_allclose(found[[900, 1000, 1100]], [0.3 * carrier, carrier, 0.3 * carrier], atol=1e-5)
+    found[[900, 1000, 1100]] = 0
+    assert found.max() < 1e-5
+
+
+def test_the_sidebands_of_fm_are_bessel_functions_of_the_index():
+    fixed = {"f_min": 1000.0, "f_max": 1000.0, "rate_min": 50.0, "rate_max": 50.0, "index_min": 2.0, "index_max": 2.0}
+    found = lines(rendered("fm", RATE, **fixed)[0][0])
+    orders = np.arange(-8, 9)
+    np.testing.assert_allclose(found[1000 + 50 * orders], 0.5 * np.abs(scipy.special.jv(orders, 2.0)), atol=1e-5)
+
+
+def test_vibrato_reaches_as_many_cents_to_either_side_as_it_says():
+    _, known = rendered("vibrato", 2 * RATE, keys=4)
+    cents = 1200 * np.log2(known["f0"] / known["frequency"][:, None])
+    np.testing.assert_allclose(cents.max(axis=-1), known["depth_cents"], rtol=1e-3)
+    np.testing.assert_allclose(cents.min(axis=-1), -known["depth_cents"], rtol=1e-3)
+
+
+def test_tremolo_is_as_many_db_deep_as_it_says():
+    audio, known = rendered("tremolo", 2 * RATE, keys=4)
+    peaks = np.abs(scipy.signal.hilbert(audio))[:, RATE // 4 : -RATE // 4]
+    depth = 20 * np.log10(peaks.max(axis=-1) / peaks.min(axis=-1))
+    np.testing.assert_allclose(depth, known["depth_db"], rtol=0.01)
+
+
+def test_a_two_tone_siren_spends_its_share_at_the_upper_tone():
+    _, known = rendered("siren", 2 * RATE, keys=4, shape="two_tone", rate_min=2.0, rate_max=2.0)
+    upper = known["f0"] == known["high"][:, None]
+    np.testing.assert_array_equal(known["f0"] == known["low"][:, None], ~upper)
+    np.testing.assert_allclose(upper.mean(axis=-1), known["rise"], atol=1e-3)
+
+
+@pytest.mark.parametrize(
+    ("name", "ranges"),
+    [
+        ("am", {"frequency": (400, 1600), "rate": (20, 120), "depth": (0.2, 1), "phase": (0, 1), "rate_phase": (0, 1)}),
+        ("fm", {"frequency": (500, 1500), "rate": (2, 50), "index": (0.5, 5)}),
+        ("vibrato", {"frequency": (200, 800), "rate": (4, 8), "depth_cents": (20, 100)}),
+        ("tremolo", {"frequency": (200, 800), "rate": (4, 8), "depth_db": (3, 12)}),
+        ("siren", {"low": (400, 700), "high": (900, 1500), "rate": (0.5, 3), "rise": (0.3, 0.7), "phase": (0, 1)}),
+    ],
+)
+def test_what_is_drawn_is_uniform_and_independent(name, ranges):
+    _, known = rendered(name, 2, keys=300)
+    for drawn, (low, high) in ranges.items():
+        assert scipy.stats.kstest((known[drawn] - low) / (high - low), "uniform").pvalue > 1e-3, drawn
+    correlations = np.corrcoef([known[drawn] for drawn in ranges])
+    assert np.abs(correlations - np.eye(len(ranges))).max() < 0.25
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_slopes_along_traced_options_are_finite_and_right(name):
+    rate_max = 100.0 if name in ("am", "fm") else 8.0
+    options = {"low_min" if name == "siren" else "f_min": 300.0, "rate_max": rate_max, "amplitude": 0.5}
+    make = partial(create("audio_type", name), jax.random.key(3), n_time_steps=64, sample_rate=RATE)
+
+    @jax.jit
+    @jax.value_and_grad
+    def energy(options):
+        return jnp.sum(make(**options) ** 2 * jnp.arange(64) / 64)
+
+    value, slopes = energy(options)
+    assert all(np.isfinite(slope) for slope in slopes.values())
+    first = next(iter(options))
+    above, below = (float(energy({**options, first: options[first] + step})[0]) for step in (0.5, -0.5))
+    np.testing.assert_allclose(slopes[first], above - below, rtol=0.02, atol=1e-4)
+    assert value > 0
+
+
+@pytest.mark.parametrize(
+    ("name", "options", "message"),
+    [
+        ("am", {"f_max": 3950.0}, r"f_max \+ rate_max = 4070 Hz lies above 4000.0 Hz"),
+        ("am", {"depth_max": 1.5}, "depth_max must be a finite number from 0 to 1"),
+        ("fm", {"index_max": 90.0}, r"f_max \+ \(index_max \+ 1\) \* rate_max = 6050 Hz"),
+        ("fm", {"rate_min": 60.0}, r"rate_min must not exceed rate_max \(Hz\), got 60.0 and 50.0"),
+        ("vibrato", {"f_max": 3990.0}, "f_max raised by depth_max = 4227"),
+        ("vibrato", {"rate_min": 0.0}, "rate_min must be a finite number above 0 Hz"),
+        ("tremolo", {"depth_min": -1.0}, "depth_min must be a finite number of at least 0 dB"),
+        ("siren", {"shape": "round"}, "swept"),
+        ("siren", {"low_max": 1000.0}, r"low_max must not exceed high_min \(Hz\), got 1000.0 and 900.0"),
+        ("siren", {"high_max": 5000.0}, "within 0 to 4000.0 Hz"),
+    ],
+)
+def test_an_option_out_of_range_is_refused(name, options, message):
+    with pytest.raises(ValueError, match=message):
+        create("audio_type", name, **options)(jax.random.key(0), n_time_steps=8, sample_rate=RATE)

@@ -1,0 +1,234 @@
+"""Tones, sweeps and noise against scipy, Fourier series and the distributions they are drawn from."""
+
+from functools import partial
+
+import jax
+import numpy as np
+import pytest
+import scipy.signal
+import scipy.stats
+
+from artifex.generative_models.core import create, registry
+from artifex.generative_models.modalities.audio.generators.annotations import with_annotations
+from artifex.generative_models.modalities.audio.generators.sweeps import inverse_filter
+
+RATE = 16000
+KEY = jax.random.key(0)
+
+
+def known(name, n=RATE, rate=RATE, **options):
+    made = with_annotations(create("audio_type", name, **options))(KEY, n_time_steps=n, sample_rate=rate)
+    return np.asarray(made[0], np.float64), {key: np.asarray(value, np.float64) for key, value in made[1].items()}
+
+
+def many(name, count, n, **options):
+    function = partial(with_annotations(create("audio_type", name, **options)), n_time_steps=n, sample_rate=RATE)
+    return jax.tree.map(np.asarray, jax.jit(jax.vmap(function))(jax.random.split(jax.random.key(1), count)))
+
+
+SERIES = {
+    "sawtooth": lambda k, x: -2 / np.pi * np.sin(k * x) / k,
+    "square": lambda k, x: np.where(k % 2, 4 / np.pi * np.sin(k * x) / k, 0),
+    "triangle": lambda k, x: np.where(k % 2, -8 / np.pi**2 * np.cos(k * x) / k**2, 0),
+}
+
+
+@pytest.mark.parametrize("name", SERIES)
+@pytest.mark.parametrize("frequency", [110.1, 997.3, 3333.3, 7000.1])
+def test_band_limited_waves_are_their_fourier_series_with_aliases_below_100_db(name, frequency):
+    audio, facts = known(name, n=4096, f_min=frequency, f_max=frequency, amplitude=1.0)
+    angle = 2 * np.pi * (facts["frequency"] * np.arange(4096) / RATE + facts["phase"])
+    orders = np.arange(1, np.ceil(RATE / 2 / facts["frequency"]))[:, None]
+    series = SERIES[name](orders, angle).sum(axis=0)
+    spectrum, rest = (np.abs(np.fft.rfft(wave * np.blackman(4096))).max() for wave in (series, audio - series))
+    assert 20 * np.log10(rest / spectrum) < -100
+    np.testing.assert_allclose(audio, series, atol=1e-5)
+
+
+def test_a_band_limited_pulse_is_its_fourier_series():
+    audio, facts = known("pulse", n=4096, amplitude=1.0)
+    cycles, duty = facts["frequency"] * np.arange(4096) / RATE + facts["phase"], facts["duty"]
+    orders = np.arange(1, np.ceil(RATE / 2 / facts["frequency"]))[:, None]
+    waves = [np.sin(2 * np.pi * orders * moved) / orders for moved in (cycles, cycles - duty)]
+    series = 2 * duty - 1 + 2 / np.pi * (waves[0] - waves[1]).sum(axis=0)
+    np.testing.assert_allclose(audio, series, atol=1e-5)
+
+
+@pytest.mark.parametrize("name", ["square", "pulse", "sawtooth", "triangle"])
+def test_naive_waves_are_scipys(name):
+    audio, facts = known(name, n=2000, amplitude=1.0, band_limited=False)
+    cycles = facts["frequency"] * np.arange(2000) / RATE + facts["phase"]
+    angle = 2 * np.pi * cycles
+    reference = {
+        "square": lambda: scipy.signal.square(angle),
+        "pulse": lambda: scipy.signal.square(angle, facts["duty"]),
+        "sawtooth": lambda: scipy.signal.sawtooth(angle),
+        "triangle": lambda: scipy.signal.sawtooth(angle, 0.5),
+    }[name]()
+    edges = (0, 0.5, float(facts.get("duty", 0)))
+    clear = np.min([np.abs((cycles - edge + 0.5) % 1 - 0.5) for edge in edges], axis=0) > 1e-6
+    assert clear.mean() > 0.99
+    np.testing.assert_allclose(audio[clear], reference[clear], atol=2e-6)
+
+
+@pytest.mark.parametrize(
+    ("name", "crest"), [("sine", 2**0.5), ("square", 1), ("triangle", 3**0.5), ("sawtooth", 3**0.5)]
+)
+def test_crest_factors(name, crest):
+    options = {} if name == "sine" else {"band_limited": False}
+    audio, _ = known(name, amplitude=0.8, f_min=300.7, f_max=300.7, **options)
+    assert np.abs(audio).max() == pytest.approx(0.8, rel=2e-3)
+    assert np.abs(audio).max() / np.sqrt(np.mean(audio**2)) == pytest.approx(crest, rel=5e-3)
+
+
+@pytest.mark.parametrize("name", ["sine", "pulse", "multi_tone"])
+def test_frequencies_and_phases_are_drawn_uniformly_and_apart(name):
+    facts = many(name, 400, 4)[1]
+    frequency = facts["frequencies"][:, 0] if name == "multi_tone" else facts["frequency"]
+    phase = facts["phases"][:, 0] if name == "multi_tone" else facts["phase"]
+    assert scipy.stats.kstest(frequency, scipy.stats.uniform(200, 600).cdf).pvalue > 1e-3
+    assert scipy.stats.kstest(phase, scipy.stats.uniform().cdf).pvalue > 1e-3
+    assert abs(scipy.stats.spearmanr(frequency, phase).statistic) < 0.2
+
+
+def test_multi_tone_is_the_sum_of_its_stems_within_its_amplitude():
+    audio, facts = known("multi_tone", n_tones=3, amplitude=0.9)
+    np.testing.assert_allclose(facts["stems"].sum(axis=0), audio, atol=1e-6)
+    assert np.abs(audio).max() <= 0.9
+    waves = np.sin(2 * np.pi * (np.outer(facts["frequencies"], np.arange(RATE)) / RATE + facts["phases"][:, None]))
+    np.testing.assert_allclose(facts["stems"], 0.3 * waves, atol=1e-6)
+
+
+def test_an_impulse_is_where_it_says():
+    audio, facts = known("impulse", n=500)
+    assert np.flatnonzero(audio).tolist() == [round(facts["onsets"][0] * RATE)]
+    places = many("impulse", 300, 50)[0].argmax(axis=-1)
+    assert scipy.stats.chisquare(np.bincount(places // 10, minlength=5)).pvalue > 1e-3
+
+
+def test_dc_is_what_it_says_and_silence_is_silent():
+    audio, facts = known("dc", n=5)
+    np.testing.assert_array_equal(audio, np.full(5, facts["amplitude"]))
+    assert not known("silence", n=5)[0].any()
+
+
+@pytest.mark.parametrize("seconds", [1, 60])
+def test_clicks_come_at_their_rate_and_onsets_without_drift(seconds):
+    audio, facts = known("click_train", n=seconds * RATE)
+    places = np.flatnonzero(audio)
+    onsets = facts["onsets"][np.isfinite(facts["onsets"])]
+    np.testing.assert_allclose(onsets * RATE, places, atol=0.5)
+    times = places[0] + np.arange(len(places)) * RATE / facts["rate"]
+    assert np.abs(places - times).max() <= 1.1
+    assert places[-1] + RATE / facts["rate"] >= len(audio) - 1
+
+
+@pytest.mark.parametrize("method", ["linear", "quadratic", "logarithmic", "hyperbolic"])
+@pytest.mark.parametrize("seconds", [2, 60])
+def test_chirps_are_scipys_at_any_length(method, seconds):
+    n = seconds * RATE
+    audio, facts = known("chirp", n=n, method=method, amplitude=1.0)
+    times = np.arange(n) / RATE
+    expected = scipy.signal.chirp(times, 200, seconds, 800, method=method, phi=360 * facts["phase"] - 90)
+    np.testing.assert_allclose(audio, expected, atol=1e-6)
+    angle = np.unwrap(np.angle(scipy.signal.hilbert(audio[: 2 * RATE])))
+    middle = slice(RATE // 2, RATE)
+    np.testing.assert_allclose(np.gradient(angle)[middle] * RATE / 2 / np.pi, facts["f0"][middle], rtol=0.02)
+
+
+def test_a_sweep_convolved_with_its_inverse_is_an_impulse():
+    sweep, _ = known("exponential_sweep", n=2 * RATE)
+    response = scipy.signal.fftconvolve(sweep, np.asarray(inverse_filter(sweep, f_min=50.0, f_max=3500.0)))
+    energy, peak = response**2, 2 * RATE - 1
+    assert response.argmax() == peak
+    assert response[peak] == pytest.approx(1, abs=1e-5)
+    outside = energy.sum() - energy[peak - 160 : peak + 161].sum()
+    assert 10 * np.log10(outside / energy.sum()) < -28
+    assert not np.asarray(inverse_filter(np.zeros(9, np.float32), f_min=50.0, f_max=3500.0)).any()
+
+
+SLOPES = [
+    ("pink_noise", {}, -0.5),
+    ("brown_noise", {}, -1),
+    ("blue_noise", {}, 0.5),
+    ("violet_noise", {}, 1),
+    ("coloured_noise", {"slope_db": 4.5}, 4.5 / 6.0206),
+]
+
+
+@pytest.mark.parametrize(("name", "options", "exponent"), SLOPES)
+def test_coloured_noise_has_its_slope_and_rms(name, options, exponent):
+    audio = many(name, 24, 8101, **options)[0]
+    np.testing.assert_allclose(np.sqrt(np.mean(audio**2, axis=-1)), 0.3, rtol=1e-5)
+    f, power = scipy.signal.welch(audio, RATE, nperseg=1024, window="blackmanharris", detrend=False)
+    band = (f > 250) & (f < 4000)
+    slope = np.polyfit(np.log2(f[band]), 10 * np.log10(power.mean(axis=0)[band]), 1)[0]
+    assert slope == pytest.approx(20 * np.log10(2) * exponent, abs=0.3)
+
+
+def test_band_limited_noise_stays_in_its_band_flat():
+    audio = many("band_limited_noise", 24, 8000)[0]
+    np.testing.assert_allclose(np.sqrt(np.mean(audio**2, axis=-1)), 0.3, rtol=1e-5)
+    f, power = scipy.signal.welch(audio, RATE, nperseg=2000, window="blackmanharris", detrend=False)
+    power = power.mean(axis=0)
+    inside = power[(f > 250) & (f < 750)]
+    assert power[(f < 150) | (f > 850)].max() < 1e-6 * inside.mean()
+    assert inside.max() / inside.min() < 2.5
+
+
+def test_a_band_of_no_width_still_sounds():
+    audio, _ = known("band_limited_noise", n=1000, f_min=440.0, f_max=440.0)
+    assert np.sqrt(np.mean(audio**2)) == pytest.approx(0.3, rel=1e-5)
+
+
+def test_bursts_sound_from_their_onset_for_their_duration_and_nowhere_else():
+    audio, facts = known("noise_bursts", n=2 * RATE, amplitude=0.3)
+    times = np.arange(len(audio)) / RATE
+    heard = np.isfinite(facts["onsets"])
+    since = times - facts["onsets"][heard, None]
+    left = facts["durations"][heard, None] - since
+    margin = 2e-5
+    assert not audio[((since < -margin) | (left < -margin)).all(axis=0)].any()
+    assert audio[((since > 0.005) & (left > 0.005)).any(axis=0)].std() == pytest.approx(0.3, rel=0.06)
+    assert heard.sum() in (np.floor(2 * facts["rate"]), np.ceil(2 * facts["rate"]))
+
+
+@pytest.mark.parametrize(
+    ("name", "options", "message"),
+    [
+        ("chirp", {"method": "log"}, "method must be one of"),
+        ("chirp", {"method": "logarithmic", "f_min": 0.0}, "starts above 0 Hz"),
+        ("pulse", {"duty_max": 1.5}, "duty_max must be"),
+        ("dc", {"amplitude_min": 0.5, "amplitude_max": 0.1}, "amplitude_min=0.5 above amplitude_max=0.1"),
+        ("click_train", {"rate_max": 9000.0}, "rate_max must be"),
+        ("noise_bursts", {"duration_max": 1.0}, "duration_max must be"),
+        ("multi_tone", {"n_tones": 0}, "n_tones must be"),
+        ("coloured_noise", {"slope_db": 90.0}, "slope_db must be"),
+        *[(name, {"f_max": 9000.0}, "within 0 to 8000.0 Hz") for name in ("square", "pulse", "band_limited_noise")],
+    ],
+)
+def test_options_out_of_range_are_refused(name, options, message):
+    with pytest.raises(ValueError, match=message):
+        known(name, n=10, **options)
+
+
+@pytest.mark.parametrize("name", sorted(registry("audio_type")))
+def test_annotations_do_not_change_the_sound_and_lie_within_the_clip(name):
+    n = 400
+    plain = partial(registry("audio_type")[name], n_time_steps=n, sample_rate=RATE)
+    full = partial(with_annotations(registry("audio_type")[name]), n_time_steps=n, sample_rate=RATE)
+    shapes = []
+    for key in jax.random.split(KEY, 2):
+        audio, facts = full(key)
+        np.testing.assert_allclose(audio, plain(key), atol=1e-6)
+        shapes.append(jax.tree.map(np.shape, facts))
+        if "f0" in facts:
+            assert facts["f0"].shape == (n,)
+            assert ((facts["f0"] >= 0) & (facts["f0"] <= RATE / 2)).all()
+        if "onsets" in facts:
+            onsets = np.asarray(facts["onsets"])
+            assert onsets.ndim == 1
+            assert (np.isnan(onsets) | ((onsets >= 0) & (onsets < n / RATE))).all()
+        if "stems" in facts:
+            np.testing.assert_allclose(facts["stems"].sum(axis=0), audio, atol=1e-5)
+    assert shapes[0] == shapes[1]
