@@ -9,7 +9,6 @@ to copy, and its operations: those of the transforms, and of the filters that ar
 import argparse
 import os
 import statistics
-import time
 from collections.abc import Callable
 from functools import partial
 from importlib.util import find_spec
@@ -21,6 +20,7 @@ if hasattr(os, "sched_setaffinity"):
 import jax
 import jax.numpy as jnp
 import numpy as np
+from timing import milliseconds, spread
 
 from artifex.generative_models.core.configuration import ExtensionConfig
 from artifex.generative_models.extensions.audio_processing.spectral import (
@@ -198,16 +198,6 @@ PEERS = {
     "librosax": librosax_calls,
     "korvax": korvax_calls,
 }
-
-
-def milliseconds(function: Callable[[], Any]) -> float:
-    begin = time.perf_counter()
-    function()
-    return 1e3 * (time.perf_counter() - begin)
-
-
-def spread(values: list[float], digits: int = 2) -> str:
-    return f"{statistics.median(values):.{digits}f} ({min(values):.{digits}f}-{max(values):.{digits}f})"
 
 
 def run(name: str, row: Row, n_rounds: int) -> None:
