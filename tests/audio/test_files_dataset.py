@@ -1,10 +1,15 @@
 import pickle
+import re
+import struct
 import subprocess
 import sys
+import warnings
+from pathlib import Path
 
 import librosa
 import numpy as np
 import pytest
+import soundfile
 
 from artifex.generative_models.core import create
 from artifex.generative_models.modalities.audio.base import AudioModalityConfig
@@ -12,6 +17,7 @@ from artifex.generative_models.modalities.audio.datasets.files import AudioFileD
 from artifex.generative_models.modalities.audio.io import AudioReadError, write_audio
 
 RATE = 8000
+KEYS = ["audio", "length", "valid", "path", "start", "sample_rate", "duration", "label"]
 PLAIN = AudioModalityConfig(sample_rate=RATE, duration=0.5, normalize=False)
 
 
@@ -36,8 +42,9 @@ def test_a_sample_has_the_waveform_and_what_describes_it(folder):
     data = AudioFileDataset(PLAIN, folder)
     sample = data[0]
     assert len(data) == 3
-    assert list(sample) == ["audio", "length", "path", "sample_rate", "duration"]
+    assert list(sample) == KEYS
     assert (sample["length"], sample["sample_rate"], sample["duration"]) == (1000, RATE, 0.5)
+    assert (sample["valid"], sample["start"], sample["label"]) == (True, 0.0, 0)
     assert sample["path"] == str(folder / "a_short.wav")
     assert (sample["audio"].dtype, sample["audio"].shape) == (np.float32, (4000,))
     np.testing.assert_array_equal(sample["audio"][:1000], 0.25)
@@ -64,6 +71,16 @@ def test_a_random_crop_depends_on_seed_and_index_alone(folder):
     assert len({start(seed, 0, long) for seed in range(20)}) > 15
     others = [folder / "a_short.wav", folder / "c_stereo.wav"]
     assert start(3, 0, [long]) != start(3, 2, [*others, long])
+
+
+def test_a_random_crop_changes_with_the_epoch_and_nothing_else(folder):
+    data = AudioFileDataset(PLAIN, folder, crop="random", seed=3)
+    starts = [places(data.example(1, epoch=epoch)["audio"])[0] for epoch in range(6)]
+    expected = [np.random.default_rng((3, epoch, 1)).integers(0, 8000, endpoint=True) for epoch in range(6)]
+    assert starts == expected
+    assert places(data[1]["audio"])[0] == expected[0]
+    assert data.example(1, epoch=4)["start"] == expected[4] / RATE
+    assert [places(sample["audio"])[0] for sample in data.examples([1, 1], epoch=2)] == [expected[2]] * 2
 
 
 def test_random_crops_reach_both_ends(tmp_path):
@@ -106,7 +123,7 @@ def test_a_mel_configuration_adds_the_features_alone_and_in_batches(tmp_path):
         y=sound.astype(np.float32), sr=RATE, n_fft=512, hop_length=128, n_mels=40, pad_mode="constant"
     )[:, :31]
     single, batch = data[0], data.get_batch(3)
-    assert list(single) == ["audio", "length", "path", "sample_rate", "duration", "mel_spectrogram"]
+    assert list(single) == [*KEYS, "mel_spectrogram"]
     np.testing.assert_allclose(single["mel_spectrogram"], reference, atol=1e-4 * reference.max())
     assert batch["mel_spectrogram"].shape == (3, 40, 31)
     np.testing.assert_allclose(batch["mel_spectrogram"][2], reference, atol=1e-4 * reference.max())
@@ -159,11 +176,303 @@ def test_a_file_that_vanished_or_broke_is_named_when_it_is_read(folder):
         ({"seed": -1}, ValueError, "seed must be an integer of at least 0"),
         ({"mono": "yes"}, TypeError, "mono must be True or False"),
         ({"config": {"duration": 1.0}}, TypeError, "got dict"),
+        ({"on_error": "ignore"}, ValueError, "on_error must be one of 'raise', 'skip', 'warn'"),
+        ({"labels": "name"}, ValueError, "labels must be one of 'folder', None"),
+        ({"labels": lambda path: ""}, TypeError, "labels gives the name of a class for a path"),
+        ({"hop": 0.1}, ValueError, "hop is the step of crop=\"sliding\", and crop is 'center'"),
+        ({"hop": 0.0, "crop": "sliding"}, ValueError, "hop must be"),
+        ({"manifest": "takes.csv"}, TypeError, "give paths or a manifest, not both"),
+        (
+            {"crop": "whole", "config": PLAIN.evolve(representation="mel_spectrogram")},
+            ValueError,
+            "recordings of any length, but mel_spectrogram is computed for one",
+        ),
     ],
 )
 def test_bad_options_are_errors_at_construction(folder, options, error, message):
     with pytest.raises(error, match=message):
         AudioFileDataset(**{"paths": folder, **options})
+
+
+@pytest.mark.parametrize(
+    ("n_samples", "hop", "starts", "last"),
+    [
+        (12000, None, [0, 4000, 8000], 4000),
+        (12000, 0.25, [0, 2000, 4000, 6000, 8000], 4000),
+        (9000, None, [0, 4000, 8000], 1000),
+        (9000, 1.0, [0, 8000], 1000),
+        (8000, 1.0, [0], 4000),
+        (4000, 0.1, [0], 4000),
+        (10, None, [0], 10),
+    ],
+)
+def test_windows_slide_until_the_recording_is_covered(tmp_path, n_samples, hop, starts, last):
+    write_audio(tmp_path / "a.wav", ramp(n_samples), RATE)
+    data = AudioFileDataset(PLAIN, tmp_path, crop="sliding", hop=hop)
+    samples = list(data)
+    assert len(samples) == len(data) == len(starts)
+    assert [sample["start"] * RATE for sample in samples] == starts
+    assert [sample["length"] for sample in samples] == [4000] * (len(starts) - 1) + [last]
+    for sample, start in zip(samples, starts, strict=True):
+        np.testing.assert_array_equal(
+            places(sample["audio"])[: sample["length"]], np.arange(start, start + sample["length"])
+        )
+
+
+def test_windows_of_several_recordings_follow_one_another(folder):
+    data = AudioFileDataset(PLAIN, folder, crop="sliding", hop=0.5)
+    assert [(Path(sample["path"]).stem[0], sample["start"]) for sample in data] == [
+        ("a", 0.0), ("b", 0.0), ("b", 0.5), ("b", 1.0), ("c", 0.0), ("c", 0.5),
+    ]  # fmt: skip
+    np.testing.assert_array_equal(data.lengths(), [4000] * 6)
+
+
+@pytest.mark.parametrize("mono", [True, False])
+def test_the_loudest_window_is_found_to_a_sixteenth_of_it(tmp_path, mono):
+    sound = np.random.default_rng(0).uniform(-0.01, 0.01, (2, 200_000))
+    sound[:, 150_000:154_000] *= 50
+    sound[:, 20] = 0.99
+    write_audio(tmp_path / "a.flac", sound, RATE)
+    data = AudioFileDataset(PLAIN, tmp_path, crop="loudest", mono=mono)
+    for _ in range(2):
+        assert data[0]["start"] * RATE == pytest.approx(150_000, abs=125)
+    assert data[0]["audio"].shape == ((4000,) if mono else (2, 4000))
+
+
+def test_channels_that_cancel_in_the_mix_are_not_loud(tmp_path):
+    left, right = np.zeros(12000), np.zeros(12000)
+    left[:4000], right[:4000] = 0.9, -0.9
+    left[8000:], right[8000:] = 0.1, 0.1
+    write_audio(tmp_path / "a.wav", np.stack([left, right]), RATE)
+    assert AudioFileDataset(PLAIN, tmp_path, crop="loudest")[0]["start"] == 1.0
+    assert AudioFileDataset(PLAIN, tmp_path, crop="loudest", mono=False)[0]["start"] == 0.0
+
+
+def test_whole_recordings_keep_their_lengths_which_are_known_before_they_are_read(folder):
+    write_audio(folder / "d_other.wav", np.zeros(22051), 44100)
+    data = AudioFileDataset(PLAIN, folder, crop="whole")
+    lengths = data.lengths()
+    assert lengths.dtype == np.int64
+    assert lengths.tolist() == [1000, 12000, 6000, -(-22051 * RATE // 44100)]
+    for sample, length in zip(data, lengths, strict=True):
+        assert sample["audio"].shape == (length,)
+        assert (sample["length"], sample["duration"]) == (length, length / RATE)
+
+
+def test_crops_have_the_length_that_they_are_padded_to(folder):
+    np.testing.assert_array_equal(AudioFileDataset(PLAIN, folder).lengths(), [4000, 4000, 4000])
+
+
+def test_labels_are_the_folders_beneath_the_one_that_was_given(tmp_path, monkeypatch):
+    for name in ("10/monday/a", "9/b", "dog/c", "d"):
+        (tmp_path / "pets" / name).parent.mkdir(parents=True, exist_ok=True)
+        write_audio(tmp_path / "pets" / f"{name}.wav", np.zeros(8), RATE)
+    data = AudioFileDataset(PLAIN, tmp_path / "pets")
+    assert data.labels == ("9", "10", "dog", "pets")
+    assert [(path.stem, sample["label"]) for path, sample in zip(data.paths, data, strict=True)] == [
+        ("a", 1), ("b", 0), ("d", 3), ("c", 2),
+    ]  # fmt: skip
+    monkeypatch.chdir(tmp_path / "pets" / "dog")
+    assert AudioFileDataset(PLAIN, ".").labels == AudioFileDataset(PLAIN, "c.wav").labels == ("dog",)
+    assert AudioFileDataset(PLAIN, "../*.wav").labels == ("pets",)
+
+
+def test_labels_come_from_a_function_or_are_left_out(folder):
+    data = AudioFileDataset(PLAIN, folder, labels=lambda path: path.stem.split("_")[1])
+    assert data.labels == ("long", "short", "stereo")
+    assert [sample["label"] for sample in pickle.loads(pickle.dumps(data))] == [1, 0, 2]
+    plain = AudioFileDataset(PLAIN, folder, labels=None)
+    assert plain.labels == ()
+    assert list(plain[0]) == KEYS[:-1]
+
+
+def test_a_manifest_names_parts_of_files_their_labels_and_splits(folder, tmp_path):
+    table = tmp_path / "takes.csv"
+    table.write_text(
+        "path,label,start,end,split\n"
+        "b_long.flac,up,0.25,0.75,train\n"
+        "b_long.flac,down,1.25,,train\n"
+        "c_stereo.wav,flat,,,validation\n"
+        "b_long.flac,up,1.4,1.5005,train\n"
+    )
+    data = AudioFileDataset(PLAIN, manifest=table, crop="start")
+    assert data.labels == ("down", "flat", "up")
+    assert [sample["label"] for sample in data] == [2, 0, 2]
+    assert [sample["start"] for sample in data] == [0.25, 1.25, 1.4]
+    assert [sample["length"] for sample in data] == [4000, 2000, 800]
+    np.testing.assert_array_equal(places(data[1]["audio"])[:2000], np.arange(10000, 12000))
+    held_out = AudioFileDataset(PLAIN, manifest=table, split="validation")
+    assert (len(held_out), held_out.labels, held_out[0]["label"]) == (1, data.labels, 1)
+    whole = AudioFileDataset(PLAIN, manifest=table, crop="whole")
+    assert whole.lengths().tolist() == [len(sample["audio"]) for sample in whole] == [4000, 2000, 800]
+    with pytest.raises(ValueError, match=r"no recording has the split 'test'; those it names are 'train', 'valid"):
+        AudioFileDataset(PLAIN, manifest=table, split="test")
+
+
+def test_a_file_that_a_manifest_names_and_is_not_there_is_an_error_now_or_a_problem_later(folder, tmp_path):
+    table = tmp_path / "m.csv"
+    table.write_text("path,end\nz.wav,\na_short.wav,5\na_short.wav,0.1\n")
+    with pytest.raises(
+        FileNotFoundError, match=r"m\.csv:2: no such file: .*z\.wav; paths are relative to the manifest"
+    ):
+        AudioFileDataset(PLAIN, manifest=table)
+    for crop in ("center", "whole", "sliding"):
+        data = AudioFileDataset(PLAIN, manifest=table, crop=crop, on_error="skip")
+        assert [sample["length"] for sample in data] == [800]
+        assert data.problems == {
+            str(tmp_path / "z.wav"): "no such file",
+            str(tmp_path / "a_short.wav"): "has no part from 0 s to 5 s: it is 0.125 s long",
+        }
+
+
+def test_what_a_manifest_knows_is_not_read_again(folder, tmp_path, monkeypatch):
+    table = tmp_path / "m.jsonl"
+    table.write_text('{"path": "b_long.flac", "sample_rate": 8000, "n_channels": 1, "n_frames": 12000}\n')
+    with monkeypatch.context() as patch:
+        patch.setattr("artifex.generative_models.modalities.audio.datasets.files.probe", None)
+        data = AudioFileDataset(PLAIN, manifest=table, crop="sliding", hop=0.5, mono=False)
+        assert len(data) == 3
+        assert data[2]["start"] == 1.0
+    table.write_text(table.read_text().replace("12000", "14000"))
+    with pytest.raises(AudioReadError, match="has changed: 14000 samples at 8000 Hz were known of it"):
+        AudioFileDataset(PLAIN, manifest=table)[0]
+
+
+def test_a_file_that_grew_since_its_header_was_read_is_no_example(folder):
+    data = AudioFileDataset(PLAIN, folder, crop="whole")
+    data.lengths()
+    write_audio(folder / "a_short.wav", np.zeros(2000), RATE)
+    with pytest.raises(AudioReadError, match="has changed: 1000 samples"):
+        data[0]
+
+
+def test_channels_that_are_kept_have_to_be_as_many_everywhere(folder):
+    data = AudioFileDataset(PLAIN, folder, mono=False)
+    assert data[0]["audio"].shape == (1, 4000)
+    with pytest.raises(AudioReadError, match=r"c_stereo\.wav: has 2 channels, the first recording has 1"):
+        data[2]
+    data = AudioFileDataset(PLAIN, [folder / "c_stereo.wav", folder], mono=False, on_error="skip")
+    assert [sample["audio"].shape for sample in data] == [(2, 4000)]
+    assert data[1]["audio"].shape == (2, 4000)
+
+
+def cut_off(path):
+    write_audio(path, np.random.default_rng(0).uniform(-0.5, 0.5, 16000), RATE)
+    path.write_bytes(path.read_bytes()[: path.stat().st_size * 2 // 3])
+
+
+def says(value, position, layout="<I"):
+    def make(path):
+        write_audio(path, np.random.default_rng(0).uniform(-0.5, 0.5, 8000), RATE)
+        content = bytearray(path.read_bytes())
+        struct.pack_into(layout, content, position, value)
+        path.write_bytes(content)
+
+    return make
+
+
+def vanished(path):
+    write_audio(path, np.zeros(8), RATE)
+
+
+def loud_mp3(path):
+    tone = np.sin(np.arange(16000) / 3)
+    soundfile.write(path, tone, RATE, format="MP3")
+    content = bytearray(path.read_bytes())
+    # Bits that scale a granule: somewhere among them the peak goes far beyond full scale.
+    for position in range(400, len(content)):
+        for bit in range(8):
+            content[position] ^= 1 << bit
+            path.write_bytes(content)
+            try:
+                if np.abs(soundfile.read(path)[0]).max() > 9:
+                    return
+            except soundfile.LibsndfileError:
+                pass
+            content[position] ^= 1 << bit
+    raise AssertionError("no bit makes it loud")
+
+
+FAULTS = {
+    "cut.wav": (cut_off, "is cut off: its header says 32000 bytes of audio, the file holds"),
+    "cut.flac": (cut_off, "is damaged or cut off after"),
+    "cut.mp3": (cut_off, "is cut off: its header says"),
+    "cut.ogg": (cut_off, "is cut off: the "),
+    "more.wav": (says(64000, 40), "is cut off: its header says 64000 bytes of audio, the file holds 16000"),
+    "less.wav": (says(1000, 40), "its header says 500 samples, 15000 bytes that are no part of them follow"),
+    "none.wav": (says(0, 40), "its header says 0 samples, 16000 bytes that are no part of them follow"),
+    "more.flac": (says(1 << 20, 22, ">I"), "its header says 1048576 samples, but the last frame begins at sample 4096"),
+    "less.flac": (says(4000, 22, ">I"), "its header says 4000 samples, but the last frame begins at sample 4096"),
+    "empty.ogg": (lambda path: path.touch(), "the file is empty (0 bytes)"),
+    "text.wav": (lambda path: path.write_text("no audio at all\n"), "is no audio that can be decoded"),
+    "gone.wav": (vanished, "no such file"),
+    "loud.mp3": (loud_mp3, "where full scale is 1: it is damaged"),
+}
+
+
+@pytest.fixture(scope="module")
+def faulty(tmp_path_factory):
+    """A folder of every fault, and one recording that has none."""
+    folder = tmp_path_factory.mktemp("faulty")
+    for name, (make, _) in FAULTS.items():
+        make(folder / name)
+    write_audio(folder / "whole.wav", ramp(8000), RATE)
+    data = AudioFileDataset(PLAIN.evolve(duration=2.5), folder, crop="start", on_error="skip")
+    (folder / "gone.wav").unlink()
+    return folder, data
+
+
+@pytest.mark.parametrize("name", FAULTS)
+def test_each_fault_is_named_with_the_file(faulty, name):
+    folder, data = faulty
+    if name == "gone.wav":
+        sample = data[data.paths.index(folder / name)]
+        assert (sample["valid"], data.problems[str(folder / name)]) == (False, "no such file")
+        return
+    with pytest.raises(AudioReadError, match=re.escape(FAULTS[name][1])) as raised:
+        AudioFileDataset(PLAIN.evolve(duration=2.5), folder / name, crop="start")[0]
+    assert str(raised.value).startswith(f"{folder / name}: ")
+
+
+def test_what_cannot_be_read_is_left_out_or_silent_and_the_reasons_are_kept(faulty):
+    _, data = faulty
+    assert [sample["path"].rpartition("/")[2] for sample in data] == ["whole.wav"]
+    assert {name.rpartition("/")[2] for name in data.problems} == set(FAULTS)
+    sample = data[0]
+    assert (sample["valid"], sample["length"], sample["audio"].shape) == (False, 0, (20000,))
+    assert not sample["audio"].any()
+    assert list(sample) == KEYS
+    batch = data.get_batch(30)
+    assert batch["valid"] == [path.endswith("whole.wav") for path in batch["path"]]
+
+
+@pytest.mark.parametrize("crop", ["sliding", "whole"])
+def test_what_has_no_header_has_no_windows_and_a_length_of_one(faulty, crop):
+    folder, _ = faulty
+    headless = [name for name in FAULTS if name not in ("cut.flac", "loud.mp3")]
+    data = AudioFileDataset(PLAIN, folder, crop=crop, on_error="skip")
+    with_header = len(FAULTS) - len(headless) + 1
+    lengths = data.lengths()
+    assert {name.rpartition("/")[2] for name in data.problems} >= {*headless} - {"gone.wav"}
+    if crop == "whole":
+        assert (lengths > 1).sum() == with_header
+        assert [sample["path"].rpartition("/")[2] for sample in data] == ["whole.wav"]
+        assert all(data[index]["audio"].shape[-1] <= length for index, length in enumerate(lengths))
+    else:
+        assert {sample["path"].rpartition("/")[2] for sample in data} <= {"whole.wav", "cut.flac", "loud.mp3"}
+    with pytest.raises(AudioReadError):
+        AudioFileDataset(PLAIN, folder, crop=crop).lengths()
+
+
+def test_a_warning_names_each_file_once(faulty):
+    folder, _ = faulty
+    data = AudioFileDataset(PLAIN, [folder / "text.wav", folder / "empty.ogg"], on_error="warn")
+    with warnings.catch_warnings(record=True) as said:
+        warnings.simplefilter("always")
+        for index in (0, 0, 1, 0):
+            data[index]
+    assert [str(each.message).split(": ")[0] for each in said] == [str(folder / "text.wav"), str(folder / "empty.ogg")]
+    assert "silence with valid=False stands in for it" in str(said[0].message)
 
 
 READ_IN_A_WORKER = """

@@ -12,6 +12,9 @@ import soundfile
 from artifex.generative_models.core import MissingDependencyError
 from artifex.generative_models.modalities.audio.io import (
     AudioReadError,
+    Samples,
+    blocks,
+    decode,
     find_audio,
     probe,
     read_audio,
@@ -168,6 +171,11 @@ def loud_vorbis(folder: Path) -> Path:
     return folder / "loud.ogg"
 
 
+def unfinished(folder: Path) -> Path:
+    soundfile.write(folder / "unfinished.wav", tone(440, 0.5), RATE)
+    return damaged(folder / "unfinished.wav", 40, "<I", 0)
+
+
 def no_channels(folder: Path) -> Path:
     soundfile.write(folder / "channels.wav", np.zeros(10), RATE)
     return damaged(folder / "channels.wav", 22, "<H", 0)
@@ -193,9 +201,13 @@ def flac_that_says_more(folder: Path) -> Path:
         (no_samples, "holds no samples"),
         (not_finite, "holds 2 samples that are NaN or infinite"),
         (loud_vorbis, "where full scale is 1: it is damaged"),
+        (
+            unfinished,
+            "its header says 0 samples, 16000 bytes that are no part of them follow: the recorder stopped early",
+        ),
         (no_channels, "channel count is zero"),
         (streamed_flac, "does not say how long it is"),
-        (flac_that_says_more, "damaged or cut off after 0 of 2000000000 samples"),
+        (flac_that_says_more, "says 2000000000 samples, but the last frame begins at sample 8192: it is cut off"),
     ],
     ids=lambda value: value.__name__ if callable(value) else None,
 )
@@ -390,3 +402,151 @@ def test_paths_without_audio_are_errors(tmp_path):
 def test_a_folder_that_is_not_there_is_named(tmp_path):
     with pytest.raises(FileNotFoundError, match="the folder .*nowhere does not exist; make it first"):
         write_audio(tmp_path / "nowhere" / "x.flac", np.zeros(10), 8000)
+
+
+@pytest.mark.parametrize("n_samples", [1, 400, 360_000])
+@pytest.mark.parametrize("n_channels", [1, 2, 3])
+@pytest.mark.parametrize("rate", [RATE, 8000])
+@pytest.mark.parametrize("mono", [True, False])
+def test_what_was_read_stays_when_more_is_read(tmp_path, n_samples, n_channels, rate, mono):
+    levels = np.arange(1, n_channels + 1)[:, None] / 8
+    for number, sign in enumerate((1, -1)):
+        soundfile.write(tmp_path / f"{number}.wav", sign * np.repeat(levels, n_samples, axis=1).T, RATE)
+    first, _ = read_audio(tmp_path / "0.wav", sample_rate=rate, mono=mono)
+    before = first.copy()
+    second, _ = read_audio(tmp_path / "1.wav", sample_rate=rate, mono=mono)
+    np.testing.assert_array_equal(first, before)
+    np.testing.assert_allclose(second, -first, atol=1e-6)
+    if rate == RATE:
+        np.testing.assert_allclose(first, np.broadcast_to(levels.mean() if mono else levels, first.shape), atol=1e-6)
+
+
+@pytest.mark.parametrize("ending", [*LOSSLESS, *LOSSY])
+def test_bytes_are_read_as_the_file_that_they_are(tmp_path, noise, ending):
+    path = tmp_path / f"noise.{ending}"
+    write_audio(path, noise, RATE)
+    content = path.read_bytes()
+    assert probe(content).n_frames == probe(path).n_frames
+
+    def span(info):
+        return 3000, 5000
+
+    np.testing.assert_array_equal(decode(content, span)[0], decode(path, span)[0])
+    with pytest.raises(AudioReadError, match=r"row 7: (is cut off|is no audio|.*damaged or cut off)"):
+        decode(content[: len(content) // 2], lambda info: (0, info.n_frames), name="row 7")
+
+
+@pytest.mark.parametrize("size", [1000, 1 << 16])
+@pytest.mark.parametrize("ending", [*LOSSLESS, *LOSSY])
+def test_blocks_put_together_are_the_recording(tmp_path, noise, ending, size):
+    path = tmp_path / f"noise.{ending}"
+    write_audio(path, noise, RATE)
+    expected, _ = read_audio(path)
+    pieces = [piece for _, piece in blocks(path, size=size)]
+    assert max(map(len, pieces)) <= size
+    # An MP3 decoder that is set to where it stands rounds otherwise, far below a step of 16 bits.
+    np.testing.assert_allclose(np.concatenate(pieces)[:, 0], expected, rtol=0, atol=4e-6 if ending == "mp3" else 0)
+    part = [piece for _, piece in blocks(path, lambda info: (2000, 5000), size=size)]
+    np.testing.assert_allclose(np.concatenate(part)[:, 0], expected[2000:7000], atol=1e-4)
+
+
+@pytest.mark.parametrize(
+    ("array", "levels"),
+    [
+        (np.array([-32768, 0, 16384], np.int16), [-1.0, 0.0, 0.5]),
+        (np.array([-(2**31), 0, 2**30], np.int32), [-1.0, 0.0, 0.5]),
+        (np.array([0, 128, 192], np.uint8), [-1.0, 0.0, 0.5]),
+        (np.array([-17.0, 0.0, 2.5]), [-17.0, 0.0, 2.5]),
+        (np.array([-0.5, 0.0, 1.5], np.float16), [-0.5, 0.0, 1.5]),
+    ],
+    ids=lambda value: str(getattr(value, "dtype", "")),
+)
+def test_arrays_of_integers_are_scaled_by_their_range_and_others_kept(array, levels):
+    audio, info = decode(Samples(array, RATE), lambda info: (0, info.n_frames))
+    assert (audio.dtype, info.n_frames) == (np.float32, 3)
+    np.testing.assert_array_equal(audio, np.float32(levels))
+
+
+def test_a_flac_whose_header_says_less_is_refused_whatever_its_frames(tmp_path):
+    for number, (rate, n_channels, subtype) in enumerate(
+        [(8000, 1, "PCM_16"), (44100, 2, "PCM_16"), (12345, 1, "PCM_24"), (96000, 2, "PCM_24")]
+    ):
+        sound = np.random.default_rng(number).uniform(-1, 1, (150_000 + 999 * number, n_channels))
+        path = tmp_path / f"{number}.flac"
+        soundfile.write(path, sound, rate, subtype=subtype)
+        assert probe(path).n_frames == len(sound)
+        damaged(path, 22, ">I", len(sound) // 2)
+        with pytest.raises(
+            AudioReadError, match=f"says {len(sound) // 2} samples, but the last frame begins at sample"
+        ):
+            probe(path)
+
+
+@pytest.mark.parametrize("said", [8000, 8001, 8002, 8003, 31000])
+def test_a_wav_whose_header_says_less_is_refused_wherever_it_ends(tmp_path, noise, said):
+    path = tmp_path / "less.wav"
+    write_audio(path, noise, RATE)
+    damaged(path, 40, "<I", said)
+    with pytest.raises(AudioReadError, match=rf"says {said // 2} samples, \d+ bytes that are no part of them follow"):
+        probe(path)
+
+
+@pytest.mark.parametrize("n_samples", [4000, 4001, 4002, 4003])
+@pytest.mark.parametrize(
+    "more",
+    [
+        bytes([1, 2, 3, 254]) * 10,
+        bytes(5000),
+        b"\xff" * 5000,
+        b"ID3\x04\x00\x00\x00\x00\x20\x00" + bytes(range(256)) * 20,
+        b"TAG" + b"\x07" * 400,
+        b"<?xml version='1.0'?>" + b"<take>1</take>" * 100,
+        b"LIST" + struct.pack("<I", 5000) + b"INFO" + bytes(4996),
+        b"id3 " + struct.pack("<I", 5120) + bytes(range(256)) * 20,
+    ],
+    ids=["few", "zeros", "ones", "id3", "tag", "xml", "list chunk", "id3 chunk"],
+)
+def test_padding_and_tags_after_the_audio_are_no_lie(tmp_path, more, n_samples):
+    path = tmp_path / "tagged.wav"
+    soundfile.write(path, np.full(n_samples, 0.5), RATE, subtype="PCM_U8")
+    path.write_bytes(path.read_bytes() + more)
+    assert len(read_audio(path)[0]) == n_samples
+
+
+def test_no_file_stays_open(tmp_path):
+    (tmp_path / "text.wav").write_text("no audio at all")
+    write_audio(tmp_path / "a.wav", np.zeros(8), RATE)
+    before = len(os.listdir("/proc/self/fd"))
+    for _ in range(5):
+        read_audio(tmp_path / "a.wav")
+        with pytest.raises(AudioReadError):
+            read_audio(tmp_path / "text.wav")
+    assert len(os.listdir("/proc/self/fd")) == before
+
+
+@pytest.mark.parametrize(
+    ("pattern", "expected"),
+    [
+        ("*.wav", ["a.wav"]),
+        ("**/*.wav", ["a.wav", "b/1.wav", "b/c/2.wav"]),
+        ("b*", ["b/1.wav", "b/c/2.wav"]),
+        ("*", ["a.wav", "b/1.wav", "b/c/2.wav"]),
+        ("b/[12].wav", ["b/1.wav"]),
+        ("x[1].wav", ["x[1].wav"]),
+    ],
+)
+def test_patterns_find_files_and_folders(tmp_path, pattern, expected):
+    for name in ("a.wav", "notes.txt", "b/1.wav", "b/c/2.wav", "x[1].wav"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).touch()
+    if "x[1].wav" not in expected:
+        (tmp_path / "x[1].wav").unlink()
+    found = [path.relative_to(tmp_path).as_posix() for path in find_audio(f"{tmp_path}/{pattern}")]
+    assert found == expected
+
+
+@pytest.mark.parametrize(("pattern", "what"), [("*.flac", "fits nothing"), ("*.txt", "fits 1 paths, but no audio")])
+def test_patterns_that_find_no_audio_are_errors(tmp_path, pattern, what):
+    (tmp_path / "notes.txt").touch()
+    with pytest.raises(FileNotFoundError, match=f"this pattern {what}"):
+        find_audio(tmp_path / pattern)

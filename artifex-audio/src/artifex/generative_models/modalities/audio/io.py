@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import contextlib
+import glob
+import io
 import math
 import os
 import re
 import threading
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import IO, Any
 
 import attrs
 import numpy as np
@@ -24,6 +27,7 @@ SUFFIXES = (
 
 _EXTRA = "artifex-audio[files]"
 _BLOCK = 1 << 20
+_FILE = "recording in memory"
 _LOSSY = ("VORBIS", "OPUS", "MPEG_LAYER_I", "MPEG_LAYER_II", "MPEG_LAYER_III")
 _LOSSY_PEAK = 8.0
 _MAX_RATE = 10_000_000
@@ -67,7 +71,7 @@ class AudioInfo:
     """What the header of an audio file says.
 
     Args:
-        path: The file.
+        path: The file, or what a recording in memory is called.
         sample_rate: Samples per second, Hz.
         n_channels: Channels.
         n_frames: Samples in each channel.
@@ -93,11 +97,33 @@ class AudioInfo:
         return self.n_frames / self.sample_rate
 
 
-def probe(path: str | os.PathLike[str]) -> AudioInfo:
+@attrs.frozen(eq=False)
+class Samples:
+    """A recording that is decoded already.
+
+    Args:
+        array: Samples (time,) or (channels, time): floating point as it is, integers scaled by their range.
+        sample_rate: Samples per second, Hz.
+
+    Example:
+        >>> probe(Samples(np.zeros((2, 400), np.int16), 8000)).duration
+        0.05
+    """
+
+    array: np.ndarray
+    sample_rate: int
+
+
+AudioSource = str | os.PathLike[str] | bytes | Samples
+"""A recording: a file, the bytes of one, or samples."""
+
+
+def probe(source: AudioSource, *, name: str | None = None) -> AudioInfo:
     """Read the header of an audio file and check it against the file.
 
     Args:
-        path: The file.
+        source: A file, the bytes of one, or ``Samples``.
+        name: What a recording in memory is called in messages; a file is called by its path.
 
     Returns:
         What the header says.
@@ -114,8 +140,10 @@ def probe(path: str | os.PathLike[str]) -> AudioInfo:
         >>> info.sample_rate, info.n_frames, info.duration, info.subtype
         (16000, 8000, 0.5, 'PCM_16')
     """
-    with _opened(path) as file:
-        return _header(path, file)
+    if isinstance(source, Samples):
+        return _facts(source, name or _FILE)
+    with _opened(source, name) as opened:
+        return _header(_name(source, name), *opened)
 
 
 def read_audio(
@@ -155,6 +183,9 @@ def read_audio(
     Reference:
         The SoX Resampler library, quality HQ, https://sourceforge.net/projects/soxr/.
     """
+    check_flag("mono", mono)
+    if sample_rate is not None:
+        check_integer("sample_rate", sample_rate, minimum=1, maximum=_MAX_RATE, unit="Hz")
     check_number("offset", offset, minimum=0, unit="seconds")
     if duration is not None:
         check_number("duration", duration, above=0, unit="seconds")
@@ -171,19 +202,21 @@ def read_audio(
 
 
 def decode(
-    path: str | os.PathLike[str],
+    source: AudioSource,
     span: Callable[[AudioInfo], tuple[int, int]],
     *,
     sample_rate: int | None = None,
     mono: bool = True,
+    name: str | None = None,
 ) -> tuple[np.ndarray, AudioInfo]:
-    """Decode the span of a file that is chosen once its header is known.
+    """Decode the span of a recording that is chosen once its header is known.
 
     Args:
-        path: The file.
+        source: A file, the bytes of one, or ``Samples``.
         span: From the header to the first sample and the number of samples, at the file's rate.
         sample_rate: The rate to resample to, Hz; None keeps the file's.
         mono: Whether the channels are averaged to one.
+        name: What a recording in memory is called in messages; a file is called by its path.
 
     Returns:
         The samples as ``read_audio`` gives them, and what the header says.
@@ -199,25 +232,72 @@ def decode(
         >>> audio.shape, info.n_frames
         ((100,), 8000)
     """
-    check_flag("mono", mono)
-    if sample_rate is not None:
-        check_integer("sample_rate", sample_rate, minimum=1, maximum=_MAX_RATE, unit="Hz")
-    with _opened(path) as file:
-        info = _header(path, file)
-        if sample_rate is not None and sample_rate > _MAX_RATIO * info.sample_rate:
-            raise AudioReadError(
-                path,
-                f"its header says {info.sample_rate} Hz, and resampling to more than {_MAX_RATIO} times "
-                f"that, {sample_rate} Hz, is refused; correct the header",
-            )
+    called = _name(source, name)
+    if isinstance(source, Samples):
+        info = _facts(source, called)
+        _check_ratio(info, sample_rate)
         start, count = span(info)
-        frames = _frames(path, file, start, count)
-    _check_values(path, info, frames)
-    if mono and info.n_channels > 1:
-        frames = frames.mean(axis=1, keepdims=True, dtype=np.float32)
+        frames = _floats(np.atleast_2d(source.array)[:, start : start + count].T)
+    else:
+        with _opened(source, name) as (file, stream):
+            info = _header(called, file, stream)
+            _check_ratio(info, sample_rate)
+            start, count = span(info)
+            # What is mixed, resampled or transposed next may be read to memory that the next recording takes again.
+            copied = info.n_channels > 1 or sample_rate not in (None, info.sample_rate)
+            frames = _frames(
+                called, file, start, count, out=_scratch("read", count, info.n_channels) if copied else None
+            )
+    _check_values(called, info, frames)
     if sample_rate is not None and sample_rate != info.sample_rate:
-        frames = _resampled(frames, info.sample_rate, sample_rate)
-    return (frames[:, 0] if mono else np.ascontiguousarray(frames.T)), info
+        frames = _resampled(frames, info.sample_rate, sample_rate, mono=mono)
+    elif mono and info.n_channels > 1:
+        frames = _mixed(frames, np.empty(len(frames), np.float32))[:, None]
+    return (np.ascontiguousarray(frames[:, 0]) if mono else frames.T.copy()), info
+
+
+def blocks(
+    source: AudioSource,
+    span: Callable[[AudioInfo], tuple[int, int]] | None = None,
+    *,
+    size: int = 1 << 16,
+    name: str | None = None,
+) -> Iterator[tuple[AudioInfo, np.ndarray]]:
+    """Decode a recording piece by piece, so that its length does not decide how much memory is taken.
+
+    Args:
+        source: A file, the bytes of one, or ``Samples``.
+        span: From the header to the first sample and the number of samples; None means all of it.
+        size: Samples of each channel in a piece; the last one may have fewer.
+        name: What a recording in memory is called in messages; a file is called by its path.
+
+    Yields:
+        What the header says, and a piece, float32 (time, channels), at the file's rate.
+
+    Raises:
+        AudioReadError: As ``read_audio`` does.
+
+    Example:
+        >>> [piece.shape for _, piece in blocks(Samples(np.zeros(2500), 8000), size=1000)]
+        [(1000, 1), (1000, 1), (500, 1)]
+    """
+    called = _name(source, name)
+    if isinstance(source, Samples):
+        info = _facts(source, called)
+        start, count = (0, info.n_frames) if span is None else span(info)
+        frames = np.atleast_2d(source.array)[:, start : start + count].T
+        for first in range(0, count, size):
+            piece = _floats(frames[first : first + size])
+            _check_values(called, info, piece)
+            yield info, piece
+        return
+    with _opened(source, name) as (file, stream):
+        info = _header(called, file, stream)
+        start, count = (0, info.n_frames) if span is None else span(info)
+        for first in range(start, start + count, size):
+            piece = _frames(called, file, first, min(size, start + count - first))
+            _check_values(called, info, piece)
+            yield info, piece
 
 
 def write_audio(
@@ -297,15 +377,15 @@ def find_audio(paths: str | os.PathLike[str] | Iterable[str | os.PathLike[str]])
     """Find the audio files that are meant by files and folders.
 
     Args:
-        paths: A file, a folder, or several. A folder is searched with everything beneath it for files with
-            the endings of ``SUFFIXES``, hidden ones left out; a file that is named itself counts whatever its
-            ending.
+        paths: A file, a folder, a pattern such as ``"takes/**/*.wav"``, or several. A folder is searched with
+            everything beneath it for files with the endings of ``SUFFIXES``, hidden ones left out, and a pattern
+            finds such files and folders; a file that is named itself counts whatever its ending.
 
     Returns:
         The files, in the order given, sorted within each folder; each once.
 
     Raises:
-        FileNotFoundError: For a path that is not there.
+        FileNotFoundError: For a path that is not there, or a pattern that nothing fits.
         ValueError: For a folder without audio, or no path at all.
 
     Example:
@@ -328,11 +408,11 @@ def find_audio_in(
         paths: As for ``find_audio``.
 
     Returns:
-        Pairs of a file and the folder that was given; for a file that was named itself, the folder it lies
-        in.
+        Pairs of a file and the folder that was given; for a file that was named itself or found by a pattern,
+        the folder it lies in.
 
     Raises:
-        FileNotFoundError: For a path that is not there.
+        FileNotFoundError: For a path that is not there, or a pattern that nothing fits.
         ValueError: For a folder without audio, or no path at all.
 
     Example:
@@ -354,13 +434,31 @@ def find_audio_in(
                 raise ValueError(
                     f"{path}: no audio files in this folder or beneath it; looked for {', '.join(SUFFIXES)}"
                 )
+            roots = [path] * len(inside)
         elif path.exists():
-            inside = [path]
+            inside, roots = [path], [path.parent]
         else:
-            raise FileNotFoundError(f"{path}: no such file or folder")
-        for file in inside:
-            found.setdefault(os.path.realpath(file), (file, path if path.is_dir() else path.parent))
+            inside, roots = _fitting(path)
+        for file, root in zip(inside, roots, strict=True):
+            found.setdefault(os.path.realpath(file), (file, root))
     return list(found.values())
+
+
+def _fitting(pattern: Path) -> tuple[list[Path], list[Path]]:
+    """Return the files that a pattern finds, itself or in folders that it fits, and where each was found from."""
+    if not glob.has_magic(str(pattern)):
+        raise FileNotFoundError(f"{pattern}: no such file or folder")
+    fitting = [Path(path) for path in sorted(glob.glob(str(pattern), recursive=True))]
+    pairs: list[tuple[Path, Path]] = []
+    for path in fitting:
+        if not path.is_dir():
+            pairs += [(path, path.parent)] if path.suffix.lower() in SUFFIXES else []
+        elif "**" not in pattern.parts:
+            pairs += [(file, path) for file in _walk(path)]
+    if not pairs:
+        what = f"fits {len(fitting)} paths, but no audio" if fitting else "fits nothing"
+        raise FileNotFoundError(f"{pattern}: this pattern {what}; looked for {', '.join(SUFFIXES)}")
+    return [file for file, _ in pairs], [root for _, root in pairs]
 
 
 def _walk(folder: Path) -> list[Path]:
@@ -375,40 +473,97 @@ def _walk(folder: Path) -> list[Path]:
     return sorted(found)
 
 
-def _opened(path: str | os.PathLike[str]) -> Any:
+def _name(source: AudioSource, name: str | None) -> str:
+    return name or _FILE if isinstance(source, bytes | Samples) else os.fspath(source)
+
+
+@contextlib.contextmanager
+def _opened(source: str | os.PathLike[str] | bytes, name: str | None) -> Iterator[tuple[Any, IO[bytes]]]:
     soundfile = require("soundfile", install=_EXTRA, purpose="Reading audio files")
+    called = _name(source, name)
+    # One opening for the checks and the decoder.
+    with _stream(source) as stream:
+        size = stream.seek(0, os.SEEK_END)
+        if size == 0:
+            raise AudioReadError(called, "the file is empty (0 bytes); fetch or record it again")
+        stream.seek(0)
+        _check_tail(called, stream, size)
+        stream.seek(0)
+        try:
+            file = soundfile.SoundFile(stream if isinstance(source, bytes) else stream.fileno(), closefd=False)
+        except soundfile.LibsndfileError as error:
+            raise AudioReadError(
+                called,
+                f"is no audio that can be decoded ({_reason(error)}); "
+                f"its content has to be wav, flac, ogg, opus, mp3 or aiff",
+            ) from error
+        with file:
+            yield file, stream
+
+
+def _stream(source: str | os.PathLike[str] | bytes) -> IO[bytes]:
+    if isinstance(source, bytes):
+        return io.BytesIO(source)
     try:
-        size = os.stat(path).st_size
+        return open(source, "rb", buffering=0)
     except FileNotFoundError:
-        raise AudioReadError(path, "no such file") from None
+        raise AudioReadError(source, "no such file") from None
     except OSError as error:
-        raise AudioReadError(path, f"cannot be opened: {error.strerror}") from error
-    if os.path.isdir(path):
-        raise AudioReadError(path, "is a folder; name a file in it")
-    if size == 0:
-        raise AudioReadError(path, "the file is empty (0 bytes); fetch or record it again")
-    try:
-        with open(path, "rb") as stream:
-            _check_tail(path, stream, size)
-    except PermissionError as error:
-        raise AudioReadError(path, f"cannot be opened: {error.strerror}") from error
-    try:
-        return soundfile.SoundFile(path)
-    except soundfile.LibsndfileError as error:
+        folder = os.path.isdir(source)
+        reason = "is a folder; name a file in it" if folder else f"cannot be opened: {error.strerror}"
+        raise AudioReadError(source, reason) from error
+
+
+def _facts(source: Samples, name: str) -> AudioInfo:
+    array = source.array
+    if array.ndim not in (1, 2) or 0 in array.shape:
+        raise AudioReadError(name, f"samples are (time,) or (channels, time) and not empty, got shape {array.shape}")
+    if array.dtype.kind not in "fiu":
+        raise AudioReadError(name, f"samples are floating point or integers, got {array.dtype}")
+    rate = source.sample_rate
+    if isinstance(rate, bool) or not isinstance(rate, int | np.integer) or not 1 <= rate <= _MAX_RATE:
+        raise AudioReadError(name, f"its sample rate is an integer of 1 to {_MAX_RATE} Hz, got {rate!r}")
+    return AudioInfo(
+        path=Path(name),
+        sample_rate=int(rate),
+        n_channels=1 if array.ndim == 1 else array.shape[0],
+        n_frames=array.shape[-1],
+        format="SAMPLES",
+        subtype=array.dtype.name,
+    )
+
+
+def _floats(frames: np.ndarray) -> np.ndarray:
+    if frames.dtype.kind == "f":
+        return frames.astype(np.float32)
+    bits = 8 * frames.dtype.itemsize - 1
+    middle = 2.0**bits if frames.dtype.kind == "u" else 0.0
+    return ((frames.astype(np.float64) - middle) / 2.0**bits).astype(np.float32)
+
+
+def _check_ratio(info: AudioInfo, sample_rate: int | None) -> None:
+    if sample_rate is not None and sample_rate > _MAX_RATIO * info.sample_rate:
         raise AudioReadError(
-            path,
-            f"is no audio that can be decoded ({_reason(error)}); "
-            f"its content has to be wav, flac, ogg, opus, mp3 or aiff",
-        ) from error
-    except OSError as error:
-        raise AudioReadError(path, f"cannot be opened: {error}") from error
+            info.path,
+            f"its header says {info.sample_rate} Hz, and resampling to more than {_MAX_RATIO} times "
+            f"that, {sample_rate} Hz, is refused; correct the header",
+        )
+
+
+def _mixed(frames: np.ndarray, out: np.ndarray) -> np.ndarray:
+    # np.mean over the last axis takes thirty times as long.
+    np.add(frames[:, 0], frames[:, 1], out=out)
+    for channel in range(2, frames.shape[1]):
+        out += frames[:, channel]
+    out /= frames.shape[1]
+    return out
 
 
 def _reason(error: Any) -> str:
     return str(getattr(error, "error_string", error)).removeprefix("Error : ").rstrip(".\n").strip().lower()
 
 
-def _header(path: str | os.PathLike[str], file: Any) -> AudioInfo:
+def _header(path: str, file: Any, stream: IO[bytes]) -> AudioInfo:
     info = AudioInfo(
         path=Path(path),
         sample_rate=file.samplerate,
@@ -419,15 +574,23 @@ def _header(path: str | os.PathLike[str], file: Any) -> AudioInfo:
     )
     if not 1 <= info.sample_rate <= _MAX_RATE:
         raise AudioReadError(path, f"its header says {info.sample_rate} Hz, which cannot be true; correct the header")
+    log = file.extra_info
+    rest = _beyond(log, stream)
+    if rest > _JUNK and rest > 0.01 * file.frames * info.n_channels:
+        raise AudioReadError(
+            path,
+            f"its header says {info.n_frames} samples, {rest} bytes that are no part of them follow: the recorder "
+            f"stopped early or the header lies; mend it, or convert the file anew",
+        )
     if info.n_frames < 1:
         raise AudioReadError(path, "its header says that it holds no samples; fetch or record it again")
     if info.n_frames >= 1 << 62:
         raise AudioReadError(path, "its header does not say how long it is; encode it anew to a file, not a stream")
-    said, held = _declared(file.extra_info)
+    said, held = _declared(log)
     if said > held:
         raise AudioReadError(
             path,
-            f"is cut off: its header says {said} {_unit(file.extra_info)}, the file holds {held}; fetch it again",
+            f"is cut off: its header says {said} {_unit(log)}, the file holds {held}; fetch it again",
         )
     return info
 
@@ -446,13 +609,40 @@ def _declared(log: str) -> tuple[int, int]:
     return 0, 0
 
 
+_BEYOND = re.compile(r"Unknown chunk marker(?: \([0-9A-F]+\))? at position (\d+)")
+_LENGTH = re.compile(r"^Length\s*:\s*(\d+)", re.MULTILINE)
+_JUNK = 256
+
+
+def _beyond(log: str, stream: IO[bytes]) -> int:
+    """Return the bytes after the last chunk that look like audio, which libsndfile leaves alone without a word.
+
+    Tags, text and padding are there by intent: they begin with letters, or repeat zeros or ones.
+    """
+    unknown, length = _BEYOND.search(log), _LENGTH.search(log)
+    if not unknown or not length:
+        return 0
+    place, here = int(unknown[1]), stream.tell()
+    stream.seek(place)
+    first = stream.read(4)
+    stream.seek(here)
+    intended = first[:3].isalnum() or (first.isascii() and first.decode().isprintable()) or first in _PADDING
+    return 0 if intended else int(length[1]) - place
+
+
+_PADDING = (bytes(4), b"\xff" * 4)
+
+
 def _unit(log: str) -> str:
     return "bytes of audio" if _SIZES.search(log) else "samples"
 
 
-def _check_tail(path: str | os.PathLike[str], file: BinaryIO, size: int) -> None:
-    """Refuse an Ogg file that ends before its end, and an MP3 far shorter than its Xing header says."""
+def _check_tail(path: str, file: IO[bytes], size: int) -> None:
+    """Refuse what ends before or after its header says, where libsndfile does so in silence."""
     head = file.read(4)
+    if head == b"fLaC":
+        _check_flac(path, file, size)
+        return
     if head == b"OggS":
         file.seek(max(0, size - 65_536))
         tail = file.read()
@@ -471,7 +661,62 @@ def _check_tail(path: str | os.PathLike[str], file: BinaryIO, size: int) -> None
         )
 
 
-def _xing_bytes(file: BinaryIO, head: bytes) -> tuple[int, int] | None:
+def _check_flac(path: str, file: IO[bytes], size: int) -> None:
+    """Refuse a FLAC file of whole frames that are more or fewer than its header states."""
+    file.seek(0)
+    head = file.read(42)
+    total = int.from_bytes(head[18:26], "big") & ((1 << 36) - 1)
+    block, longest = int.from_bytes(head[10:12], "big"), int.from_bytes(head[15:18], "big")
+    if len(head) < 42 or head[4] & 0x7F or not total:
+        return
+    file.seek(max(42, size - max(_FLAC_TAIL, min(longest, 1 << 20))))
+    tail = file.read()
+    for sync in (b"\xff\xf8", b"\xff\xf9"):
+        place = tail.rfind(sync)
+        while place >= 0:
+            start = _flac_frame(tail[place : place + 16], block)
+            # Chance makes headers of frames as well; the sum over the frame is checked where it matters.
+            fits = start is None or start < total <= start + block
+            if not fits and not _crc(tail[place:], 16, 0x8005):
+                raise AudioReadError(
+                    path,
+                    f"its header says {total} samples, but the last frame begins at sample {start}: it is cut off, or "
+                    f"the header lies; fetch it again, or convert it anew",
+                )
+            if start is not None and fits:
+                return
+            place = tail.rfind(sync, 0, place)
+
+
+_FLAC_TAIL = 1 << 14
+
+
+def _flac_frame(head: bytes, block: int) -> int | None:
+    """Return the first sample of the frame that a FLAC frame header announces, or None for what is no such header."""
+    if len(head) < 6:
+        return None
+    ones = 8 - (head[4] ^ 0xFF).bit_length()
+    more = max(0, ones - 1)
+    extra = {6: 1, 7: 2}.get(head[2] >> 4, 0) + {12: 1, 13: 2, 14: 2}.get(head[2] & 15, 0)
+    end = 5 + more + extra
+    if ones == 1 or ones == 8 or len(head) <= end or _crc(head[: end + 1], 8, 0x07):
+        return None
+    number = head[4] & (0x7F >> ones)
+    for byte in head[5 : 5 + more]:
+        number = number << 6 | byte & 0x3F
+    return number if head[1] & 1 else number * block
+
+
+def _crc(content: bytes, bits: int, polynomial: int) -> int:
+    remainder, top = 0, 1 << (bits - 1)
+    for byte in content:
+        remainder ^= byte << (bits - 8)
+        for _ in range(8):
+            remainder = (remainder << 1 ^ polynomial if remainder & top else remainder << 1) & (2 * top - 1)
+    return remainder
+
+
+def _xing_bytes(file: IO[bytes], head: bytes) -> tuple[int, int] | None:
     """Return where the first MP3 frame starts and the bytes its Xing header declares, or None without one."""
     start = 0
     if head[:3] == b"ID3":
@@ -493,20 +738,40 @@ def _xing_bytes(file: BinaryIO, head: bytes) -> tuple[int, int] | None:
     return start, int.from_bytes(frame[place : place + 4], "big")
 
 
-def _frames(path: str | os.PathLike[str], file: Any, start: int, count: int) -> np.ndarray:
+_memory = threading.local()
+
+
+def _scratch(purpose: str, count: int, n_channels: int) -> np.ndarray | None:
+    """Return memory (count, n_channels) that this thread uses again and again, or None for more than a block.
+
+    Fresh memory of this size comes from the system and goes back to it, page by page: that takes as long as reading
+    and resampling together.
+    """
+    needed = count * n_channels
+    if count < 1 or needed > _BLOCK:
+        return None
+    memory: np.ndarray | None = getattr(_memory, purpose, None)
+    if memory is None or len(memory) < needed:
+        memory = np.empty(needed, np.float32)
+        setattr(_memory, purpose, memory)
+    return memory[:needed].reshape(count, n_channels)
+
+
+def _frames(path: str, file: Any, start: int, count: int, *, out: np.ndarray | None = None) -> np.ndarray:
     # In blocks, so that a header that lies about the length does not decide how much memory is taken.
     import soundfile
 
-    blocks: list[np.ndarray] = []
+    pieces: list[np.ndarray] = []
     got = 0
     try:
-        if start:
+        # A decoder that is there already is not started anew.
+        if start != file.tell():
             file.seek(start)
         while got < count:
-            block = file.read(min(_BLOCK, count - got), dtype="float32", always_2d=True)
-            blocks.append(block)
-            got += len(block)
-            if not len(block):
+            piece = file.read(min(_BLOCK, count - got), dtype="float32", always_2d=True, out=out)
+            pieces.append(piece)
+            got += len(piece)
+            if not len(piece):
                 break
     except soundfile.LibsndfileError as error:
         raise AudioReadError(
@@ -518,10 +783,10 @@ def _frames(path: str | os.PathLike[str], file: Any, start: int, count: int) -> 
             path,
             f"is cut off: its header says {file.frames} samples, {start + got} can be decoded; fetch it again",
         )
-    return blocks[0] if len(blocks) == 1 else np.concatenate(blocks)
+    return pieces[0] if len(pieces) == 1 else np.concatenate(pieces)
 
 
-def _check_values(path: str | os.PathLike[str], info: AudioInfo, frames: np.ndarray) -> None:
+def _check_values(path: str, info: AudioInfo, frames: np.ndarray) -> None:
     peak = float(np.maximum(frames.max(), -frames.min()))
     if not math.isfinite(peak):
         count = frames.size - int(np.isfinite(frames).sum())
@@ -532,12 +797,21 @@ def _check_values(path: str | os.PathLike[str], info: AudioInfo, frames: np.ndar
         )
 
 
-def _resampled(frames: np.ndarray, rate: int, target: int) -> np.ndarray:
+def _resampled(frames: np.ndarray, rate: int, target: int, *, mono: bool) -> np.ndarray:
     soxr = require("soxr", install=_EXTRA, purpose="Resampling audio files")
-    length = -(-len(frames) * target // rate)
+    count, n_channels = frames.shape
+    length = -(-count * target // rate)
     # soxr rounds the length; the samples after the end are zero to it either way.
     padding = -(-rate // target)
-    padded = np.concatenate([frames, np.zeros((padding, frames.shape[1]), np.float32)])
+    shape = (count + padding, 1 if mono else n_channels)
+    padded = _scratch("resampled", *shape)
+    if padded is None:
+        padded = np.empty(shape, np.float32)
+    padded[count:] = 0.0
+    if mono and n_channels > 1:
+        _mixed(frames, padded[:count, 0])
+    else:
+        padded[:count] = frames
     resampled: np.ndarray = soxr.resample(padded, rate, target, quality="HQ")
     return resampled[:length]
 

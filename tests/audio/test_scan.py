@@ -1,0 +1,180 @@
+import json
+import sys
+import tracemalloc
+
+import numpy as np
+import pytest
+import soundfile
+
+from artifex.generative_models.core import cli
+from artifex.generative_models.modalities.audio.base import AudioModalityConfig
+from artifex.generative_models.modalities.audio.datasets.files import AudioFileDataset
+from artifex.generative_models.modalities.audio.datasets.manifest import read_manifest
+from artifex.generative_models.modalities.audio.datasets.scan import scan
+from artifex.generative_models.modalities.audio.io import read_audio, write_audio
+
+RATE = 8000
+
+
+@pytest.fixture
+def folder(tmp_path):
+    audio = tmp_path / "audio"
+    for name in ("10", "9"):
+        (audio / name).mkdir(parents=True)
+    write_audio(audio / "9" / "quiet.wav", 0.25 * np.sin(np.arange(4000)), RATE)
+    write_audio(audio / "9" / "stereo.flac", np.random.default_rng(0).uniform(-0.5, 0.5, (2, 44100)), 44100)
+    write_audio(audio / "10" / "loud.wav", 3 * np.sin(np.arange(8000) / 9), RATE, clip=True)
+    write_audio(audio / "10" / "silent.wav", np.zeros(1000), RATE)
+    write_audio(audio / "10" / "off.wav", np.full(1000, -0.125), RATE)
+    return audio
+
+
+@pytest.fixture
+def artifex(monkeypatch, capsys, tmp_path):
+    """Return a function that runs the command line: its exit code, standard output and standard error."""
+    monkeypatch.chdir(tmp_path)
+
+    def run(*words: object) -> tuple[int, str, str]:
+        monkeypatch.setattr(sys, "argv", ["artifex", *map(str, words)])
+        with pytest.raises(SystemExit) as left:
+            cli.main()
+        written = capsys.readouterr()
+        return left.value.code, written.out, written.err
+
+    return run
+
+
+def spoil(folder):
+    (folder / "empty.wav").touch()
+    (folder / "text.mp3").write_text("no audio at all\n")
+    # Its header and its beginning are whole: only decoding it to the end tells.
+    content = bytearray((folder / "9" / "stereo.flac").read_bytes())
+    content[len(content) // 2 : len(content) // 2 + 2000] = bytes(2000)
+    (folder / "damaged.flac").write_bytes(content)
+
+
+def test_figures_are_those_of_the_samples(folder):
+    done = []
+    found = scan(folder, progress=lambda *counts: done.append(counts))
+    assert done == [(count, 5) for count in range(1, 6)]
+    assert not found.problems
+    for each in found.recordings:
+        audio, rate = read_audio(each.path, mono=False)
+        assert (each.sample_rate, each.n_channels, each.n_frames) == (rate, *audio.shape)
+        assert each.duration == audio.shape[1] / rate
+        assert each.peak == np.abs(audio).max()
+        assert each.dc == pytest.approx(audio.mean(dtype=np.float64), abs=1e-9)
+    named = {each.path.rpartition("/")[2]: each for each in found.recordings}
+    assert [name for name, each in named.items() if each.clipped] == ["loud.wav"]
+    assert [name for name, each in named.items() if each.silent] == ["silent.wav"]
+    assert [name for name, each in named.items() if each.offset] == ["off.wav"]
+    assert found.summary() == {
+        "count": 5,
+        "duration": {"total": 2.75, "min": 0.125, "median": 0.5, "max": 1.0},
+        "sample_rates": {"8000": 4, "44100": 1},
+        "n_channels": {"1": 4, "2": 1},
+        "formats": {"WAV PCM_16": 4, "FLAC PCM_16": 1},
+        "labels": {"9": 2, "10": 3},
+        "peak": {"min": 0.0, "median": named["quiet.wav"].peak, "max": named["loud.wav"].peak},
+        "clipped": 1,
+        "silent": 1,
+        "dc": 1,
+        "problems": 0,
+    }
+
+
+@pytest.mark.parametrize(
+    ("run", "clipped"), [((65534, 65537), True), ((65536, 65538), False), ((0, 3), True), ((5, 6), False)]
+)
+def test_clipping_is_three_samples_in_a_row_wherever_blocks_meet(tmp_path, run, clipped):
+    sound = 0.5 * np.sin(np.arange(140_000))
+    sound[slice(*run)] = -1.0
+    sound[65_000::2][:4] = 1.0
+    write_audio(tmp_path / "a.wav", sound, RATE)
+    assert scan(tmp_path).recordings[0].clipped is clipped
+
+
+def test_a_result_can_be_written_as_json(folder):
+    spoil(folder)
+    found = scan(folder)
+    read = json.loads(json.dumps(found.to_dict(), allow_nan=False))
+    assert [each["path"] for each in read["recordings"]] == [each.path for each in found.recordings]
+    assert [each["reason"] for each in read["problems"]] == [each.reason for each in found.problems]
+    assert read["summary"] == found.summary()
+
+
+def test_nothing_at_all_can_be_read(tmp_path):
+    (tmp_path / "a.wav").touch()
+    assert scan(tmp_path).summary()["peak"] == {"min": None, "median": None, "max": None}
+
+
+def test_an_hour_takes_no_more_memory_than_a_second(tmp_path):
+    soundfile.write(tmp_path / "long.wav", np.zeros(20_000_000, np.int16), RATE)
+    tracemalloc.start()
+    scan(tmp_path)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < 4 * 2**20
+
+
+def test_the_command_prints_a_table_and_writes_the_manifest(artifex, folder):
+    code, out, err = artifex("scan", folder)
+    assert (code, err) == (0, "")
+    for words in (
+        "recordings   5, 2.75 s in all",
+        "duration     0.12 s to 1.00 s, median 0.50 s",
+        "sample rate  8000 Hz (4), 44100 Hz (1)",
+        "channels     1 (4), 2 (1)",
+        "clipped      1 (3 samples in a row at full scale): ",
+        "labels       9 (2), 10 (3)",
+        f"manifest: {folder / 'manifest.jsonl'}",
+    ):
+        assert words in out
+    lines = [json.loads(line) for line in (folder / "manifest.jsonl").read_text().splitlines()]
+    assert list(lines[0]) == ["path", "label", "sample_rate", "n_channels", "n_frames", "duration", "peak"]
+    assert lines[0]["path"] == "10/loud.wav"
+    data = AudioFileDataset(AudioModalityConfig(sample_rate=RATE), manifest=folder / "manifest.jsonl", crop="whole")
+    assert data.labels == ("9", "10")
+    assert data.lengths().tolist() == [len(sample["audio"]) for sample in data]
+
+
+def test_what_cannot_be_read_is_named_left_out_and_the_exit_code(artifex, folder, tmp_path):
+    spoil(folder)
+    code, out, _ = artifex("scan", folder, "--out", tmp_path / "m.jsonl")
+    assert code == 1
+    assert "3 files cannot be read:" in out
+    for name, reason in (("empty.wav", "the file is empty"), ("text.mp3", "is no audio"), ("damaged.flac", "damaged")):
+        line = next(line for line in out.splitlines() if line.lstrip().startswith(str(folder / name)))
+        assert reason in line
+    assert len(read_manifest(tmp_path / "m.jsonl")) == 5
+
+
+def test_where_nothing_can_be_read_nothing_is_written(artifex, tmp_path):
+    (tmp_path / "a.wav").touch()
+    code, out, _ = artifex("scan", "a.wav")
+    assert code == 1
+    assert "nothing can be read; no manifest was written" in out
+    assert not (tmp_path / "manifest.jsonl").exists()
+
+
+def test_an_earlier_manifest_is_replaced_only_when_told(artifex, folder):
+    assert artifex("scan", folder / "9", "--out", "m.jsonl")[0] == 0
+    code, out, err = artifex("scan", folder, "--out", "m.jsonl")
+    assert (code, out) == (2, "")
+    assert "m.jsonl is there already; --overwrite replaces it" in err
+    assert artifex("scan", folder, "--out", "m.jsonl", "--overwrite")[0] == 0
+    assert len(read_manifest("m.jsonl")) == 5
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (("nowhere",), "nowhere: no such file or folder"),
+        (("audio", "--out", "m.csv"), "m.csv: a manifest that is written ends in .jsonl"),
+        (("audio", "--out", "none/m.jsonl"), "the folder none does not exist"),
+    ],
+)
+def test_what_cannot_be_done_is_one_message_and_exit_code_2(artifex, folder, words, message):
+    code, out, err = artifex("scan", *words)
+    assert (code, out) == (2, "")
+    assert message in err

@@ -1,0 +1,199 @@
+import io
+import pickle
+import re
+from pathlib import Path
+
+import numpy as np
+import pytest
+import soundfile
+
+from artifex.generative_models.core import create
+from artifex.generative_models.modalities.audio.base import AudioModalityConfig
+from artifex.generative_models.modalities.audio.datasets.files import AudioFileDataset
+from artifex.generative_models.modalities.audio.datasets.tables import TableAudioDataset
+from artifex.generative_models.modalities.audio.io import AudioReadError, write_audio
+
+RATE = 8000
+PLAIN = AudioModalityConfig(sample_rate=RATE, duration=0.5, normalize=False)
+
+
+def content(samples: np.ndarray, rate: int = RATE, form: str = "FLAC") -> bytes:
+    file = io.BytesIO()
+    soundfile.write(file, samples, rate, format=form)
+    return file.getvalue()
+
+
+@pytest.fixture
+def sounds():
+    draw = np.random.default_rng(0)
+    return [np.round(draw.uniform(-0.5, 0.5, n) * 32768) / 32768 for n in (1000, 12000, 5000)]
+
+
+def as_rows(sounds, form, folder: Path):
+    for number, sound in enumerate(sounds):
+        write_audio(folder / f"{number}.flac", sound, RATE)
+    files = [str(folder / f"{number}.flac") for number in range(len(sounds))]
+    return {
+        "path": files,
+        "Path": [Path(file) for file in files],
+        "bytes": [content(sound) for sound in sounds],
+        "wav bytes": [content(sound, form="WAV") for sound in sounds],
+        "mapping of bytes": [{"bytes": content(sound), "path": None} for sound in sounds],
+        "mapping of path": [{"bytes": None, "path": file} for file in files],
+        "mapping of both": [{"bytes": content(sound), "path": "gone.flac"} for sound in sounds],
+        "array": [{"array": sound, "sampling_rate": RATE, "path": None} for sound in sounds],
+        "integers": [{"array": (sound * 32768).astype(np.int16), "sampling_rate": np.int64(RATE)} for sound in sounds],
+        "unsigned": [{"array": (sound * 32768 + 32768).astype(np.uint16), "sampling_rate": RATE} for sound in sounds],
+        "list": [{"array": sound.tolist(), "sampling_rate": RATE} for sound in sounds],
+    }[form]
+
+
+FORMS = (
+    *("path", "Path", "bytes", "wav bytes", "mapping of bytes", "mapping of path", "mapping of both"),
+    *("array", "integers", "unsigned", "list"),
+)
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_every_form_of_audio_gives_what_the_file_gives(sounds, tmp_path, form):
+    values = as_rows(sounds, form, tmp_path)
+    rows = [{"audio": value, "label": label} for value, label in zip(values, ("b", "a", "b"), strict=True)]
+    for crop in ("random", "sliding", "loudest", "whole"):
+        files = AudioFileDataset(PLAIN, tmp_path, crop=crop, seed=3, labels=None)
+        for table, labels in ((rows, ("a", "b")), (values, ())):
+            data = TableAudioDataset(PLAIN, table, crop=crop, seed=3)
+            assert (len(data), data.labels) == (len(files), labels)
+            np.testing.assert_array_equal(data.lengths(), files.lengths())
+            for index in range(len(data)):
+                sample, expected = data.example(index, epoch=1), files.example(index, epoch=1)
+                np.testing.assert_array_equal(sample["audio"], expected["audio"])
+                assert (sample["start"], sample["length"]) == (expected["start"], expected["length"])
+                assert ("label" in sample) == bool(labels)
+
+
+def test_labels_are_numbers_of_words_or_the_integers_themselves(sounds):
+    audio = [{"array": sound, "sampling_rate": RATE} for sound in sounds]
+    words = TableAudioDataset(
+        PLAIN, [{"x": a, "y": y} for a, y in zip(audio, "bab", strict=True)], audio="x", label="y"
+    )
+    assert (words.labels, [sample["label"] for sample in words]) == (("a", "b"), [1, 0, 1])
+    numbers = TableAudioDataset(PLAIN, [{"audio": a, "label": y} for a, y in zip(audio, (7, 3, 7), strict=True)])
+    assert (numbers.labels, [sample["label"] for sample in numbers]) == ((), [7, 3, 7])
+    none = TableAudioDataset(PLAIN, [{"audio": a, "label": "b"} for a in audio], label=None)
+    assert (none.labels, "label" in none[0]) == ((), False)
+
+
+def test_stereo_arrays_are_channels_by_time_and_resampled(sounds):
+    time = np.arange(22050) / 44100
+    wave = 0.5 * np.sin(2 * np.pi * 500 * time)
+    rows = [{"array": np.stack([wave, 0 * wave]), "sampling_rate": 44100}]
+    kept = TableAudioDataset(PLAIN, rows, mono=False)[0]["audio"]
+    expected = 0.5 * np.sin(2 * np.pi * 500 * np.arange(4000) / RATE)
+    assert kept.shape == (2, 4000)
+    np.testing.assert_allclose(kept[0, 300:3700], expected[300:3700], atol=1e-3)
+    np.testing.assert_allclose(TableAudioDataset(PLAIN, rows)[0]["audio"], kept[0] / 2, atol=1e-6)
+
+
+BAD = {
+    "nothing": (None, "row 1: its audio is nothing; it has to be a path, bytes, or a mapping"),
+    "a number": (7, "row 1: its audio is int"),
+    "an empty mapping": ({"bytes": None, "path": None}, "row 1: its audio is nothing"),
+    "no bytes": (b"", "row 1: the file is empty (0 bytes)"),
+    "text": (b"no audio at all", "row 1: is no audio that can be decoded"),
+    "cut off": (content(np.ones(9000) / 2, form="WAV")[:-200], "row 1: is cut off: its header says 18000 bytes"),
+    "no file": ("gone.wav", "gone.wav: no such file"),
+    "no rate": ({"array": np.zeros(8)}, "row 1: its sample rate is an integer of 1 to 10000000 Hz, got 0"),
+    "half a rate": ({"array": np.zeros(8), "sampling_rate": 8e3}, "its sample rate is an integer"),
+    "no samples": ({"array": np.zeros(0), "sampling_rate": 8}, "not empty, got shape (0,)"),
+    "three axes": ({"array": np.zeros((1, 2, 3)), "sampling_rate": 8}, "got shape (1, 2, 3)"),
+    "words": ({"array": np.array(["x"]), "sampling_rate": 8}, "samples are floating point or integers"),
+    "nan": ({"array": np.array([0, np.nan]), "sampling_rate": RATE}, "row 1: holds 1 samples that are NaN or infinite"),
+}
+
+
+@pytest.mark.parametrize("fault", BAD)
+def test_what_cannot_be_read_is_named_by_its_row_or_left_out(sounds, fault):
+    value, message = BAD[fault]
+    rows = [{"audio": {"array": sounds[0], "sampling_rate": RATE}}, {"audio": value}]
+    with pytest.raises(AudioReadError, match=re.escape(message)):
+        TableAudioDataset(PLAIN, rows)[1]
+    for crop in ("center", "sliding"):
+        data = TableAudioDataset(PLAIN, rows, on_error="skip", crop=crop)
+        assert len(list(data)) == len(list(data)) == 1
+    sample = TableAudioDataset(PLAIN, rows, on_error="skip")[1]
+    assert (sample["valid"], sample["length"], sample["audio"].any()) == (False, 0, False)
+
+
+class Stream:
+    def __iter__(self):
+        return iter(())
+
+
+@pytest.mark.parametrize(
+    ("options", "error", "message"),
+    [
+        ({"table": []}, ValueError, "the table is empty"),
+        ({"table": {"train": []}}, TypeError, "got dict of 'train': give one of them"),
+        ({"table": Stream()}, TypeError, "got Stream; load a stream to a table"),
+        ({"table": "a.wav"}, TypeError, "got str"),
+        ({"table": [{"sound": b""}]}, ValueError, "the rows have no 'audio' for audio=; the first has 'sound'"),
+        ({"table": [{"audio": b""}], "label": "kind"}, ValueError, "no column 'kind' for label=; it has 'audio'"),
+        ({"table": [{"audio": b"", "label": 0.5}]}, ValueError, "labels are words or integers, got 0.5"),
+        (
+            {"table": [{"audio": b"", "label": "a"}, {"audio": b""}]},
+            ValueError,
+            "labels are words or integers, got None",
+        ),
+        ({"table": [b""], "config": {}}, TypeError, "TableAudioDataset takes config=AudioModalityConfig"),
+    ],
+)
+def test_a_table_that_is_none_is_an_error_at_construction(options, error, message):
+    with pytest.raises(error, match=re.escape(message)):
+        TableAudioDataset(**options)
+
+
+def test_it_is_found_by_name_and_survives_the_way_to_a_worker(sounds):
+    data = create("dataset", "table", config=PLAIN, table=[content(sound) for sound in sounds])
+    again = pickle.loads(pickle.dumps(data))
+    assert isinstance(again, TableAudioDataset)
+    np.testing.assert_array_equal(again[1]["audio"], data[1]["audio"])
+
+
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")
+def test_a_hugging_face_table_is_decoded_here_and_no_other_column_is_read(sounds, tmp_path, monkeypatch):
+    hugging = pytest.importorskip("datasets")
+    monkeypatch.setattr(hugging.Audio, "decode_example", None)
+    hugging.disable_progress_bars()
+    files = as_rows(sounds, "path", tmp_path)
+    columns = {
+        "audio": as_rows(sounds, "mapping of bytes", tmp_path),
+        "file": files,
+        "label": [1, 0, 1],
+        "word": ["b", "a", "b"],
+        "other": [{"bytes": b"no audio", "path": None}] * 3,
+    }
+    plain = hugging.Dataset.from_dict(columns).cast_column("label", hugging.ClassLabel(names=["down", "up"]))
+    table = plain
+    for column in ("audio", "file", "other"):
+        table = table.cast_column(column, hugging.Audio(sampling_rate=16000))
+    expected = AudioFileDataset(PLAIN, tmp_path, crop="random")
+    for rows, audio in (
+        (plain, "audio"),
+        (table, "audio"),
+        (plain, "file"),
+        (table, "file"),
+        (table.with_format("numpy"), "file"),
+    ):
+        data = TableAudioDataset(PLAIN, rows, audio=audio, crop="random")
+        assert data.labels == ("down", "up")
+        assert [sample["label"] for sample in data] == [1, 0, 1]
+        for index in range(3):
+            np.testing.assert_array_equal(data[index]["audio"], expected[index]["audio"])
+    assert TableAudioDataset(PLAIN, table, label="word").labels == ("a", "b")
+    assert "label" not in TableAudioDataset(PLAIN, table.remove_columns("label"))[0]
+    with pytest.raises(ValueError, match="no column 'sound' for audio=; it has 'audio', 'file'"):
+        TableAudioDataset(PLAIN, table, audio="sound")
+    with pytest.raises(TypeError, match="got IterableDataset; load a stream to a table"):
+        TableAudioDataset(PLAIN, table.to_iterable_dataset())
+    with pytest.raises(TypeError, match="got DatasetDict of 'train': give one of them"):
+        TableAudioDataset(PLAIN, hugging.DatasetDict({"train": table}))
