@@ -1,0 +1,664 @@
+import concurrent.futures.thread
+import importlib
+import json
+import multiprocessing
+import os
+import pickle
+import signal
+import sys
+import textwrap
+import threading
+import types
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import orbax.checkpoint as ocp
+import pytest
+from jax.sharding import Mesh, NamedSharding
+from jax.sharding import PartitionSpec as P
+
+from artifex.generative_models.core.errors import MissingDependencyError
+from artifex.generative_models.modalities.audio import (
+    AudioFileDataset,
+    AudioModalityConfig,
+    AudioReadError,
+    LoaderError,
+    SyntheticAudioDataset,
+    device_batches,
+    make_loader,
+    write_audio,
+)
+from artifex.generative_models.modalities.audio.datasets import loader as loader_module
+from artifex.generative_models.modalities.base import BaseDataset
+
+IMPORTABLE = """
+    class Sealed(Exception):
+        def __init__(self, path, reason):
+            super().__init__(f"{path}: {reason}")
+
+    class Faulty:
+        def __len__(self):
+            return 12
+
+        def __getitem__(self, index):
+            import jax
+
+            if index == 8:
+                raise Sealed("take8.wav", "is cut off")
+            return {"x": index, "valid": index != 5, "platforms": str(jax.config.jax_platforms)}
+
+    def gain(sample, rng):
+        return {**sample, "audio": sample["audio"] * rng.uniform(0.5, 1.0)}
+"""
+
+
+class Numbers:
+    def __init__(self, n: int) -> None:
+        self.n = n
+
+    def __len__(self) -> int:
+        return self.n
+
+    def __getitem__(self, index: int) -> dict[str, object]:
+        return {"number": index, "name": f"n{index}"}
+
+
+class Clips(BaseDataset):
+    """Clips of given lengths, each full of its own index plus one."""
+
+    def __init__(self, lengths: Sequence[int]) -> None:
+        super().__init__(None, rngs=None)
+        self._lengths = np.array(lengths)
+
+    def __len__(self) -> int:
+        return len(self._lengths)
+
+    def __getitem__(self, index: int) -> dict[str, object]:
+        return {"audio": np.full(self._lengths[index], index + 1, np.float32)}
+
+    def lengths(self) -> np.ndarray:
+        return self._lengths
+
+
+def indices(batches: Sequence[Mapping[str, np.ndarray]]) -> list[int]:
+    return [int(index) for batch in batches for index in batch["index"]]
+
+
+def assert_same(batch: Mapping[str, np.ndarray], expected: Mapping[str, np.ndarray]) -> None:
+    assert list(batch) == list(expected)
+    for key, value in expected.items():
+        assert batch[key].dtype == value.dtype
+        np.testing.assert_array_equal(batch[key], value, err_msg=key)
+
+
+@pytest.fixture
+def recordings(tmp_path: Path) -> Path:
+    folder = tmp_path / "recordings"
+    folder.mkdir()
+    for number in range(12):
+        noise = np.random.default_rng(number).uniform(-0.5, 0.5, 1600 + 100 * number)
+        write_audio(folder / f"{number:02}.wav", noise, 8000)
+    return folder
+
+
+@pytest.fixture
+def importable(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[types.ModuleType]:
+    """What workers are given has to be importable in a new process, which no test module is."""
+    folder = tmp_path / "importable"
+    folder.mkdir()
+    (folder / "data_of_the_test.py").write_text(textwrap.dedent(IMPORTABLE))
+    monkeypatch.syspath_prepend(str(folder))
+    yield importlib.import_module("data_of_the_test")
+    del sys.modules["data_of_the_test"]
+
+
+@pytest.fixture(autouse=True)
+def no_worker_is_left() -> Iterator[None]:
+    yield
+    assert not [child for child in multiprocessing.active_children() if "grain" in child.name]
+
+
+@pytest.mark.parametrize("n", [12, 13, 19, 40])
+@pytest.mark.parametrize("drop_remainder", [True, False])
+def test_every_example_comes_once_per_epoch(n: int, drop_remainder: bool) -> None:
+    loader = make_loader(Numbers(n), 4, shuffle=True, epochs=3, drop_remainder=drop_remainder)
+    batches = list(loader)
+    assert len(batches) == len(loader) == 3 * loader.steps_per_epoch
+    for epoch in range(3):
+        own = batches[epoch * loader.steps_per_epoch : (epoch + 1) * loader.steps_per_epoch]
+        assert all((batch["epoch"] == epoch).all() and batch["index"].shape == (4,) for batch in own)
+        shown = [index for index in indices(own) if index >= 0]
+        assert len(shown) == len(set(shown)) == (n // 4 * 4 if drop_remainder else n)
+    orders = [tuple(indices(batches[i :: loader.steps_per_epoch])) for i in range(loader.steps_per_epoch)]
+    assert len(set(orders)) == len(orders)
+
+
+@pytest.mark.parametrize("case", range(12))
+def test_shards_and_restarts_at_random_points_change_nothing(case: int) -> None:
+    rng = np.random.default_rng(case)
+    options = {
+        "batch_size": int(rng.choice([4, 8])),
+        "shuffle": bool(rng.integers(2)),
+        "seed": int(rng.integers(100)),
+        "epochs": 3,
+        "drop_remainder": bool(rng.integers(2)),
+    }
+    if case % 2:
+        dataset: object = Clips(rng.integers(1, 40, size=29).tolist())
+        options["bucket_lengths"] = (10, 25, 40)
+    else:
+        dataset = Numbers(29)
+    whole = list(make_loader(dataset, **options))
+    state, step = make_loader(dataset, **options).state(), 0
+    while step < len(whole):
+        count = int(rng.choice([1, 2, 4]))
+        shards = [make_loader(dataset, **options, shard=(index, count)) for index in range(count)]
+        for shard in shards:
+            shard.restore(json.loads(json.dumps(state)))
+        for _ in range(min(int(rng.integers(1, 9)), len(whole) - step)):
+            parts = [next(shard) for shard in shards]
+            assert_same({key: np.concatenate([part[key] for part in parts]) for key in parts[0]}, whole[step])
+            step += 1
+        states = [shard.state() for shard in shards]
+        assert all(each == states[0] for each in states)
+        state = states[0]
+    assert all(next(shard, None) is None for shard in shards)
+
+
+def test_a_seed_is_not_another_seed_one_epoch_later() -> None:
+    def epochs(seed: int) -> list[list[int]]:
+        batches = list(make_loader(Numbers(20), 20, shuffle=True, seed=seed, epochs=2))
+        return [indices([batch]) for batch in batches]
+
+    first, second = epochs(0), epochs(1)
+    assert first[1] not in second
+    assert first == epochs(0)
+    assert first[0] != first[1]
+
+
+def test_without_shuffle_the_order_is_the_dataset_s() -> None:
+    assert indices(list(make_loader(Numbers(10), 5, epochs=2))) == [*range(10), *range(10)]
+
+
+def test_a_billion_examples_cost_no_memory_to_shuffle() -> None:
+    loader = make_loader(Numbers(10**9), 8, shuffle=True, epochs=None)
+    first = next(loader)["number"]
+    assert len(set(first.tolist())) == 8
+    assert first.max() > 10**8
+    loader.restore({**loader.state(), "step": 10**12})
+    assert next(loader)["epoch"][0] == 10**12 // (10**9 // 8)
+    loader.close()
+
+
+def test_batches_are_arrays_with_length_valid_index_and_epoch() -> None:
+    samples = [
+        {"audio": np.ones((2, 6), np.float32), "label": i % 3, "gain": 0.5, "path": f"{i}.wav"} for i in range(5)
+    ]
+    last = list(make_loader(samples, 3, drop_remainder=False))[1]
+    assert {key: value.shape for key, value in last.items()} == {
+        "audio": (3, 2, 6),
+        **dict.fromkeys(("epoch", "gain", "index", "label", "length", "path", "valid"), (3,)),
+    }
+    assert last["valid"].tolist() == [True, True, False]
+    assert last["index"].tolist() == [3, 4, -1]
+    assert last["length"].tolist() == [6, 6, 0]
+    assert last["label"].tolist() == [0, 1, 0]
+    assert last["path"].tolist() == ["3.wav", "4.wav", ""]
+    assert not last["audio"][2].any()
+    assert last["audio"].dtype == np.float32
+    assert last["index"].dtype == last["epoch"].dtype == np.int64
+
+
+def test_a_shard_of_padding_alone_has_the_shapes_of_the_others() -> None:
+    samples = [{"audio": np.ones(6, np.float32), "truth": {"f0": np.ones(2)}} for _ in range(5)]
+    full, last = list(make_loader(samples, 4, shard=(1, 2), drop_remainder=False))
+    assert full["audio"].shape == last["audio"].shape == (2, 6)
+    assert full["truth"]["f0"].tolist() == [[1, 1], [1, 1]]
+    assert not last["truth"]["f0"].any()
+    assert last["index"].tolist() == [-1, -1]
+    assert not last["valid"].any()
+
+
+def test_a_substitute_of_the_dataset_stays_invalid() -> None:
+    samples = [{"x": i, "valid": i != 1} for i in range(3)]
+    batches = list(make_loader(samples, 2, drop_remainder=False))
+    assert [batch["valid"].tolist() for batch in batches] == [[True, False], [True, False]]
+
+
+def test_device_arrays_of_a_dataset_become_numpy() -> None:
+    dataset = SyntheticAudioDataset(AudioModalityConfig(duration=0.01), n_samples=4)
+    batch = next(make_loader(dataset, 4))
+    assert type(batch["audio"]) is np.ndarray
+    np.testing.assert_array_equal(batch["audio"], dataset[0:4]["audio"])
+    assert batch["audio_type"].tolist() == ["sine", "noise", "chirp", "sine"]
+
+
+def test_a_dataset_that_makes_examples_together_is_asked_for_them_together() -> None:
+    asked = []
+
+    class Together(Clips):
+        def examples(self, indices: Sequence[int], *, epoch: int = 0) -> list[dict[str, object]]:
+            asked.append((list(indices), epoch))
+            return super().examples(indices, epoch=epoch)
+
+    list(make_loader(Together([4] * 4), 2, epochs=2))
+    assert sorted(asked, key=str) == sorted([([0, 1], 0), ([2, 3], 0), ([0, 1], 1), ([2, 3], 1)], key=str)
+
+
+def test_transforms_draw_from_the_seed_epoch_and_index() -> None:
+    def both(sample: Mapping[str, object], rng: np.random.Generator) -> dict[str, object]:
+        return {**sample, "drawn": rng.uniform()}
+
+    loader = make_loader(
+        Numbers(6), 3, shuffle=True, seed=5, epochs=2, transforms=[lambda sample: {**sample, "twice": 2}, both]
+    )
+    for batch in loader:
+        assert batch["twice"].tolist() == [2, 2, 2]
+        expected = [
+            np.random.default_rng((5, int(epoch), int(index), 1)).uniform()
+            for epoch, index in zip(batch["epoch"], batch["index"], strict=True)
+        ]
+        assert batch["drawn"].tolist() == expected
+
+
+@pytest.mark.parametrize("drop_remainder", [True, False])
+def test_buckets_show_every_example_once_padded_to_the_least_that_holds_it(drop_remainder: bool) -> None:
+    lengths = np.random.default_rng(0).integers(1, 100, size=203)
+    buckets = (16, 32, 64, 100)
+    options = {"shuffle": True, "epochs": 2, "drop_remainder": drop_remainder, "bucket_lengths": buckets}
+    loader = make_loader(Clips(lengths.tolist()), 8, **options)
+    batches = list(loader)
+    for epoch in range(2):
+        own = [batch for batch in batches if batch["epoch"][0] == epoch]
+        shown = [index for index in indices(own) if index >= 0]
+        assert len(own) == loader.steps_per_epoch
+        assert len(shown) == len(set(shown)) == (200 if drop_remainder else 203)
+    for batch in batches:
+        bucket = batch["audio"].shape[1]
+        for audio, length, index in zip(batch["audio"], batch["length"], batch["index"], strict=True):
+            if index >= 0:
+                assert length == lengths[index]
+                assert (audio == np.where(np.arange(bucket) < length, index + 1, 0)).all()
+    # At most a batch of a bucket goes up one.
+    least = {bucket: int((np.searchsorted(buckets, lengths) == number).sum()) for number, bucket in enumerate(buckets)}
+    for bucket, count in least.items():
+        in_it = sum(
+            int(np.searchsorted(buckets, length) == buckets.index(bucket))
+            for batch in batches
+            if batch["audio"].shape[1] == bucket and batch["epoch"][0] == 0
+            for length in batch["length"][batch["valid"]]
+        )
+        assert in_it > count - 8
+
+
+def test_a_function_compiles_once_for_each_bucket() -> None:
+    lengths = np.random.default_rng(1).integers(1, 64, size=200).tolist()
+    traced = []
+
+    @jax.jit
+    def total(audio: jax.Array) -> jax.Array:
+        traced.append(audio.shape)
+        return audio.sum()
+
+    loader = make_loader(Clips(lengths), 4, shuffle=True, bucket_lengths=(16, 32, 64))
+    for batch in device_batches(loader):
+        total(batch["audio"])
+    assert sorted(traced) == [(4, 16), (4, 32), (4, 64)]
+
+
+def test_a_bucket_shortens_what_the_dataset_has_padded() -> None:
+    class Padded(Clips):
+        def __getitem__(self, index: int) -> dict[str, object]:
+            audio = super().__getitem__(index)["audio"]
+            return {"audio": np.pad(audio, (0, 50 - len(audio))), "length": len(audio)}
+
+    batches = list(make_loader(Padded([5, 30, 6, 31]), 2, bucket_lengths=(8, 50)))
+    assert [batch["audio"].shape for batch in batches] == [(2, 8), (2, 50)]
+    assert [batch["length"].tolist() for batch in batches] == [[5, 6], [30, 31]]
+    assert batches[0]["audio"].sum() == 5 * 1 + 6 * 3
+
+
+def test_a_loop_goes_on_after_a_break_and_a_second_one_is_an_error() -> None:
+    loader = make_loader(Numbers(6), 2)
+    for batch in loader:
+        assert batch["number"].tolist() == [0, 1]
+        break
+    assert indices(list(loader)) == [2, 3, 4, 5]
+    with pytest.raises(RuntimeError, match="has come to its end, after epochs=1 and 3 batches"):
+        list(loader)
+    assert indices(list(loader.rewind())) == [*range(6)]
+    assert next(loader, None) is None
+
+
+def test_a_finished_run_that_is_restored_has_nothing_left_to_do() -> None:
+    loader = make_loader(Numbers(6), 2)
+    list(loader)
+    again = make_loader(Numbers(6), 2).restore(loader.state())
+    assert list(again) == []
+    assert next(make_loader(Numbers(6), 2, epochs=2).restore(loader.state()))["epoch"].tolist() == [1, 1]
+
+
+@pytest.mark.parametrize(
+    ("changed", "message"),
+    [
+        ({"batch_size": 4}, "batch_size was 3 and is 4"),
+        ({"seed": 1}, "seed was 0 and is 1"),
+        ({"shuffle": False}, "shuffle was True and is False"),
+        ({"drop_remainder": False}, "drop_remainder was True and is False"),
+        ({"bucket_lengths": [9]}, r"bucket_lengths was \[5, 9\] and is \[9\]"),
+        ({"dataset": Clips([4] * 11)}, "dataset_length was 12 and is 11"),
+        ({"dataset": Clips([5] * 12)}, "lengths_crc32 was"),
+    ],
+)
+def test_a_state_of_other_batches_is_refused(changed: Mapping[str, object], message: str) -> None:
+    options = {"dataset": Clips([4] * 12), "batch_size": 3, "shuffle": True, "bucket_lengths": (5, 9)}
+    state = make_loader(**options).state()
+    with pytest.raises(ValueError, match=message):
+        make_loader(**{**options, **changed}).restore(state)
+
+
+def test_what_is_no_state_is_refused() -> None:
+    loader = make_loader(Numbers(6), 2)
+    with pytest.raises(TypeError, match="a loader's state is a dict with step, dataset"):
+        loader.restore({"step": 1})
+    with pytest.raises(ValueError, match="state is of step 4, but epochs=1 is at its end after 3"):
+        loader.restore({**loader.state(), "step": 4})
+
+
+def test_progress_counts_examples_and_not_the_filling_of_a_batch(monkeypatch: pytest.MonkeyPatch) -> None:
+    clock = iter(np.arange(100) * 0.5)
+    monkeypatch.setattr(loader_module.time, "perf_counter", lambda: float(next(clock)))
+    loader = make_loader(Numbers(10), 4, epochs=2, drop_remainder=False)
+    seen = []
+    for _ in loader:
+        at = loader.progress
+        seen.append((at.epoch, at.step, at.examples, at.fraction))
+    assert seen == [
+        (0, 1, 4, 1 / 6),
+        (0, 2, 8, 2 / 6),
+        (0, 3, 10, 0.5),
+        (1, 4, 14, 4 / 6),
+        (1, 5, 18, 5 / 6),
+        (1, 6, 20, 1),
+    ]
+    assert loader.progress.examples_per_second == pytest.approx(16 / 2.5)
+    forever = make_loader(Numbers(10), 4, epochs=None)
+    assert forever.progress.fraction is None
+    with pytest.raises(TypeError, match="epochs=None has no length"):
+        len(forever)
+
+
+def test_orbax_saves_the_state_beside_a_model(tmp_path: Path) -> None:
+    def loader() -> loader_module.Loader:
+        return make_loader(Numbers(20), 4, shuffle=True, epochs=2)
+
+    batches = device_batches(loader())
+    for _ in range(3):
+        next(batches)
+    model = {"weights": jnp.arange(3.0)}
+    with ocp.CheckpointManager(tmp_path / "run") as manager:
+        both = ocp.args.Composite(model=ocp.args.StandardSave(model), loader=ocp.args.JsonSave(batches.state()))
+        manager.save(3, args=both)
+        manager.wait_until_finished()
+        wanted = ocp.args.Composite(model=ocp.args.StandardRestore(model), loader=ocp.args.JsonRestore())
+        found = manager.restore(3, args=wanted)
+    assert_same(next(loader().restore(found.loader)), list(loader())[3])
+
+
+def test_what_is_read_ahead_is_bounded_by_bytes(monkeypatch: pytest.MonkeyPatch) -> None:
+    n_bytes = 4 * 100 * 4
+    monkeypatch.setattr(loader_module, "PREFETCH_BYTES", int(3.5 * (n_bytes + 4 * 30)))
+    made, lock = [], threading.Lock()
+
+    class Counted(Clips):
+        def __getitem__(self, index: int) -> dict[str, object]:
+            with lock:
+                made.append(index)
+            return super().__getitem__(index)
+
+    loader = make_loader(Counted([100] * 200), 4)
+    for number, _ in enumerate(loader, start=1):
+        # What was given out, three ahead, and one that takes the place of what was just taken.
+        assert len(made) <= 4 * (number + 4)
+    assert len(made) == 200
+
+
+def test_a_program_that_ends_reads_nothing_more(monkeypatch: pytest.MonkeyPatch) -> None:
+    loader = make_loader(Numbers(4), 2)
+    monkeypatch.setattr(concurrent.futures.thread, "_shutdown", True)
+    with pytest.raises(LoaderError, match="the program is ending: batch 0 is not read"):
+        next(loader)
+
+
+def test_an_error_comes_where_its_batch_would_and_again_for_who_goes_on(recordings: Path) -> None:
+    (recordings / "05.wav").write_bytes(b"RIFF\x10\0\0\0WAVEjunk")
+    dataset = AudioFileDataset(AudioModalityConfig(sample_rate=8000, duration=0.1), recordings)
+    loader = make_loader(dataset, 2)
+    assert indices([next(loader), next(loader)]) == [0, 1, 2, 3]
+    for _ in range(2):
+        with pytest.raises(AudioReadError, match="05.wav"):
+            next(loader)
+    assert loader.state()["step"] == 2
+    (recordings / "05.wav").write_bytes((recordings / "04.wav").read_bytes())
+    assert indices(list(loader.restore(loader.state()))) == [*range(4, 12)]
+
+
+def test_an_error_of_a_dataset_or_a_transform_names_the_example() -> None:
+    def broken(sample: Mapping[str, object]) -> Mapping[str, object]:
+        return sample if sample["number"] != 3 else {"quotient": 1 / 0}
+
+    loader = make_loader(Numbers(6), 2, transforms=[broken])
+    next(loader)
+    with pytest.raises(ZeroDivisionError) as caught:
+        next(loader)
+    assert caught.value.__notes__ == ["in transform 0 of example 3 of Numbers, epoch 0"]
+
+
+def test_workers_give_the_same_batches_on_other_shards_until_one_is_killed(
+    recordings: Path, importable: types.ModuleType
+) -> None:
+    (recordings / "07.wav").write_bytes(b"RIFF\x10\0\0\0WAVEjunk")
+    config = AudioModalityConfig(sample_rate=8000, duration=0.1)
+    dataset = AudioFileDataset(config, recordings, crop="random", on_error="skip", seed=3)
+
+    def loader(**where: object) -> loader_module.Loader:
+        return make_loader(dataset, 4, shuffle=True, seed=7, epochs=50, transforms=[importable.gain], **where)
+
+    alone = loader()
+    whole = [next(alone) for _ in range(6)]
+    assert len({float(audio[0]) for batch in whole for audio in batch["audio"]}) == 23
+    assert [index for batch in whole for index in batch["index"][~batch["valid"]]] == [7, 7]
+    first = loader()
+    next(first)
+    half = loader(shard=(1, 2), workers=2).restore(first.state())
+    parts = [next(half) for _ in range(5)]
+    os.kill(next(c.pid for c in multiprocessing.active_children() if "grain" in c.name), signal.SIGKILL)
+    with pytest.raises(LoaderError, match=r"a worker process died before batch \d+ .*exit code -9"):
+        parts.extend(half)
+    with pytest.raises(LoaderError):
+        next(half)
+    parts.append(next(loader(shard=(1, 2)).restore(half.state())))
+    whole += [next(alone) for _ in range(len(parts) - 5)]
+    for part, expected in zip(parts, whole[1:], strict=True):
+        assert_same(part, {key: value[2:] for key, value in expected.items()})
+        assert {type(value) for value in part.values()} == {np.ndarray}
+
+
+def test_an_error_in_a_worker_is_told_in_full_and_a_substitute_is_marked(
+    importable: types.ModuleType,
+) -> None:
+    with pytest.raises(TypeError):
+        pickle.loads(pickle.dumps(importable.Sealed("a", "b")))
+    assert type(loader_module._portable(AudioReadError("a.wav", "is cut off"))) is AudioReadError
+    loader = make_loader(importable.Faulty(), 2, workers=1)
+    batches = [next(loader) for _ in range(4)]
+    assert [batch["valid"].all() for batch in batches] == [True, True, False, True]
+    assert batches[2]["x"].tolist() == [4, 5]
+    assert batches[1]["platforms"].tolist() == ["cpu", "cpu"]
+    for _ in range(2):
+        with pytest.raises(LoaderError, match="Sealed: take8.wav: is cut off") as caught:
+            next(loader)
+    assert "in example 8 of Faulty, epoch 0" in caught.value.__notes__
+    assert any("data_of_the_test.py" in note for note in caught.value.__notes__)
+
+
+def test_what_cannot_be_sent_to_workers_is_told_so() -> None:
+    samples = Numbers(8)
+    samples.lock = threading.Lock()
+    loader = make_loader(samples, 2, workers=1)
+    next(loader)
+    with pytest.raises(LoaderError, match="the workers cannot begin .TypeError: cannot pickle '_thread.lock' object"):
+        next(loader)
+
+
+def test_a_dataset_that_exits_does_not_end_the_program_in_silence() -> None:
+    loader = make_loader(Numbers(8), 2, transforms=[lambda sample: sys.exit()])
+    with pytest.raises(LoaderError, match="Numbers or a transform asks to exit"):
+        next(loader)
+
+
+def test_a_program_that_workers_cannot_import_is_told_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    main = types.ModuleType("__main__")
+    monkeypatch.setitem(sys.modules, "__main__", main)
+    main.__file__ = str(tmp_path / "<stdin>")
+    with pytest.raises(LoaderError, match="it has to be a file, and .*stdin"):
+        make_loader(Numbers(4), 2, workers=1)
+    main.__file__ = str(tmp_path / "train.py")
+    Path(main.__file__).write_text("loader = make_loader(data, 2, workers=1)\n")
+    with pytest.raises(LoaderError, match=r'train.py does under `if __name__ == "__main__":`'):
+        make_loader(Numbers(4), 2, workers=1)
+
+
+def test_batches_on_a_mesh_keep_their_rows_and_leave_strings_out() -> None:
+    mesh = Mesh(jax.devices()[:2], "data")
+    samples = [{"audio": np.full((2, 4), i, np.float32), "path": f"{i}", "truth": {"f0": float(i)}} for i in range(8)]
+    for sharding in (mesh, NamedSharding(mesh, P("data")), NamedSharding(mesh, P("data", None, None))):
+        batches = list(device_batches(make_loader(samples, 4), sharding))
+        assert sorted(batches[0]) == ["audio", "epoch", "index", "length", "truth", "valid"]
+        assert batches[1]["audio"].sharding.shard_shape((4, 2, 4)) == (2, 2, 4)
+        assert batches[1]["truth"]["f0"].sharding.shard_shape((4,)) == (2,)
+        assert batches[1]["truth"]["f0"].tolist() == [4, 5, 6, 7]
+        assert batches[1]["index"].dtype == jnp.int32
+
+
+@pytest.mark.parametrize("prefetch", [0, 1, 3])
+def test_the_state_is_of_what_was_given_out_and_not_of_what_was_put_ahead(prefetch: int) -> None:
+    loader = make_loader(Numbers(40), 4, epochs=2)
+    batches = device_batches(loader, prefetch=prefetch)
+    for step, batch in enumerate(batches, start=1):
+        assert batches.state()["step"] == batches.progress.step == step
+        assert batches.progress.examples == 4 * step
+        assert loader.progress.step <= step + prefetch
+        fresh = make_loader(Numbers(40), 4, epochs=2).restore(batches.state())
+        following = next(fresh, None)
+        assert following is None if step == 20 else following["number"][0] == (batch["number"][0] + 4) % 40
+    assert step == 20
+    assert next(batches, None) is None
+
+
+def test_an_error_waits_for_the_batches_before_it() -> None:
+    def broken(sample: Mapping[str, object]) -> Mapping[str, object]:
+        return sample if sample["number"] != 8 else {"quotient": 1 / 0}
+
+    batches = device_batches(make_loader(Numbers(12), 2, transforms=[broken]), prefetch=3)
+    assert [int(next(batches)["number"][0]) for _ in range(4)] == [0, 2, 4, 6]
+    for _ in range(2):
+        with pytest.raises(ZeroDivisionError):
+            next(batches)
+
+
+def test_a_sharding_that_does_not_fit_the_loader_is_refused() -> None:
+    mesh = Mesh(jax.devices()[:2], "data")
+    with pytest.raises(ValueError, match="batch_size 5 does not divide by the 2 parts .*: 4 and 6 do"):
+        device_batches(make_loader(Numbers(10), 5), mesh)
+    with pytest.raises(
+        ValueError, match=r"hold rows 0 to 4 .* shard=\(1, 2\) makes rows 2 to 4: make_loader\(shard=\(0, 1\)\)"
+    ):
+        device_batches(make_loader(Numbers(10), 4, shard=(1, 2)), mesh)
+    two = Mesh(np.array(jax.devices()[:2]).reshape(2, 1), ("data", "model"))
+    with pytest.raises(ValueError, match="does not say which of them divide the batch"):
+        device_batches(make_loader(Numbers(10), 4), two)
+    with pytest.raises(TypeError, match="sharding is a"):
+        device_batches(make_loader(Numbers(10), 4), "data")
+    with pytest.raises(TypeError, match="takes what make_loader returns, got list"):
+        device_batches([])
+
+
+def test_an_integer_that_32_bits_do_not_hold_is_no_wrong_number() -> None:
+    with pytest.raises(OverflowError, match="'number' has 1099511627776, which int32 does not hold"):
+        next(device_batches(make_loader([{"number": 2**40}], 1)))
+
+
+@pytest.mark.parametrize(
+    ("options", "error", "message"),
+    [
+        ({"dataset": 5}, TypeError, "has __len__ and __getitem__, got int"),
+        ({"dataset": []}, ValueError, "is empty"),
+        ({"batch_size": 0}, ValueError, "batch_size must be an integer of at least 1"),
+        ({"batch_size": 7}, ValueError, "has 6 examples, which fill no batch of 7"),
+        ({"shuffle": 1}, TypeError, "shuffle must be True or False"),
+        ({"seed": -1}, ValueError, "seed must be an integer of at least 0"),
+        ({"epochs": 0}, ValueError, "epochs must be an integer of at least 1"),
+        ({"workers": -1}, ValueError, "workers must be an integer of at least 0"),
+        ({"shard": (0, 4)}, ValueError, "batch_size 2 does not divide into 4 shards of equal size: 4 and 4 do"),
+        ({"shard": (2, 2)}, ValueError, "shard's index must be an integer from 0 to 1, got 2"),
+        ({"shard": 1}, TypeError, r"shard is \(index, count\)"),
+        ({"transforms": max}, TypeError, "transforms is a list of functions"),
+        ({"transforms": [3]}, TypeError, "a transform is a function of an example, got 3"),
+        ({"bucket_lengths": [4]}, ValueError, "does not know: its lengths()"),
+        ({"dataset": Clips([3, 9]), "bucket_lengths": [4, 2]}, ValueError, "rise from the least to the greatest"),
+        ({"dataset": Clips([3, 9]), "bucket_lengths": [4, 8]}, ValueError, "example 1 of Clips has 9 samples"),
+        ({"dataset": Clips([3, 9]), "bucket_lengths": "48"}, TypeError, "bucket_lengths is a list of lengths"),
+    ],
+)
+def test_options_that_make_no_sense_are_refused(
+    options: Mapping[str, object], error: type[Exception], message: str
+) -> None:
+    with pytest.raises(error, match=message.replace("()", r"\(\)")):
+        make_loader(**{"dataset": Numbers(6), "batch_size": 2, **options})
+
+
+@pytest.mark.parametrize(
+    ("samples", "error", "message"),
+    [
+        (
+            [{"audio": np.ones(3), "path": "a.wav"}, {"audio": np.ones(4), "path": "b.wav"}],
+            ValueError,
+            r"'audio' differs in shape .*\(3,\) in example 0 \(a.wav\) and \(4,\) in example 1 \(b.wav\).*bucket_lengths=…",
+        ),
+        ([{"a": 1}, {"b": 1}], ValueError, r"example 0 has \['a'\] and example 1 has \['b'\]"),
+        ([{"a": {"b": 1}}, {"a": {"c": 1}}], ValueError, r"has \['b'\] and example 1 has \['c'\] in 'a'"),
+        ([{"a": None}, {"a": None}], TypeError, "'a' holds NoneType: a batch takes numbers, arrays and strings"),
+        ([{"a": 1}, {"a": "x"}], TypeError, "'a' holds int, str"),
+        ([3, 4], TypeError, "an example is a dict of at least one entry, but example 0 gave int"),
+    ],
+)
+def test_examples_that_make_no_batch_are_refused(samples: list[object], error: type[Exception], message: str) -> None:
+    with pytest.raises(error, match=message):
+        next(make_loader(samples, 2))
+
+
+def test_shapes_that_change_from_batch_to_batch_are_refused() -> None:
+    loader = make_loader(Clips([3, 3, 4, 4]), 2)
+    next(loader)
+    with pytest.raises(ValueError, match=r"from batch to batch: 'audio' \(3,\) and \(4,\). Give make_loader bucket_"):
+        next(loader)
+
+
+def test_a_clip_longer_than_its_dataset_said_is_refused() -> None:
+    def longer(sample: Mapping[str, object]) -> dict[str, object]:
+        return {"audio": np.pad(sample["audio"], (0, 9))}
+
+    with pytest.raises(
+        ValueError, match="example 0 has 12 samples, but its dataset's lengths.. put it into the bucket of 5"
+    ):
+        next(make_loader(Clips([3, 4]), 2, transforms=[longer], bucket_lengths=[5]))
+
+
+def test_a_missing_grain_names_the_extra(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "grain", None)
+    with pytest.raises(MissingDependencyError, match=r"pip install 'artifex-audio\[loader\]'"):
+        make_loader(Numbers(4), 2)

@@ -1,0 +1,53 @@
+"""Two hosts with two devices each train as one host with four does, and eight devices divide a batch without a gather."""
+
+import json
+import os
+import socket
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+SCRIPT = Path(__file__).with_name("multihost_training.py")
+
+
+@pytest.fixture(scope="module")
+def said() -> list[dict[str, object]]:
+    """Run a host alone and two hosts together, at once, and return what each said."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = str(probe.getsockname()[1])
+    # The number of devices is each run's own; proxies would take gloo's loopback for the world.
+    unset = {"XLA_FLAGS", "JAX_NUM_CPU_DEVICES", "http_proxy", "https_proxy", "HTTP_PROXY", "HTTPS_PROXY"}
+    env = {key: value for key, value in os.environ.items() if key not in unset}
+    runs = [
+        subprocess.Popen(
+            [sys.executable, SCRIPT, *host], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=env
+        )
+        for host in (("0", "1", "0"), ("0", "2", port), ("1", "2", port))
+    ]
+    try:
+        outputs = [run.communicate(timeout=120) for run in runs]
+    finally:
+        for run in runs:
+            run.kill()
+    for run, (_, problems) in zip(runs, outputs, strict=True):
+        assert run.returncode == 0, problems
+    return [json.loads(out.splitlines()[-1]) for out, _ in outputs]
+
+
+def test_two_hosts_come_to_the_losses_of_one(said: list[dict[str, object]]) -> None:
+    alone, first, second = said
+    assert first["losses"] == second["losses"]
+    assert first["losses"] == pytest.approx(alone["losses"], rel=1e-5)
+    assert len(set(alone["losses"])) == 6
+
+
+def test_each_host_makes_its_own_rows_alone(said: list[dict[str, object]]) -> None:
+    assert [host["rows"] for host in said[1:]] == [4, 4]
+
+
+def test_batches_on_eight_devices_are_never_gathered(said: list[dict[str, object]]) -> None:
+    assert said[0]["reduces"]
+    assert not said[0]["gathers"]
