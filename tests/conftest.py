@@ -1,5 +1,6 @@
 """Fixtures for tests that install something: distributions written by hand, a registry left as it was."""
 
+import contextlib
 import os
 import shutil
 import sys
@@ -7,9 +8,11 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from textwrap import dedent
+from typing import Any
 
 import jax
 import pytest
+from jax._src import compiler
 
 from artifex.generative_models.core import plugins, refresh
 from artifex.generative_models.core.registry import _registries
@@ -31,14 +34,42 @@ AS_USERS_DO = {
     "test_stft",
 }
 
+FULLY = bool(os.environ.get("ARTIFEX_TEST_FULLY"))  # as .ci/run sets it once
+
+# All else, doctests too, is compiled without XLA's costly optimisations.
+jax.config.update("jax_disable_most_optimizations", not FULLY)
+
+_as_jax_compiles = compiler.get_compile_options
+
+
+def _without_fusion_emitters(*args: Any, **options: Any) -> Any:
+    """Leave out of quick compiles what XLA takes half of their time for on a CPU."""
+    chosen = _as_jax_compiles(*args, **options)
+    if jax.config.read("jax_disable_most_optimizations"):
+        chosen.env_option_overrides = [*chosen.env_option_overrides, ("xla_cpu_use_fusion_emitters", False)]
+    return chosen
+
+
+if jax.__version_info__ < (0, 11) and not FULLY:  # later ones have no others to choose
+    compiler.get_compile_options = _without_fusion_emitters
+
 
 @pytest.fixture(autouse=True)
-def quick_compiles(request: pytest.FixtureRequest) -> Iterator[None]:
-    """Compile all else without XLA's costly optimisations, unless ARTIFEX_TEST_FULLY is set, as .ci/run does once."""
-    if request.path.stem in AS_USERS_DO or os.environ.get("ARTIFEX_TEST_FULLY"):
+def as_users_do(request: pytest.FixtureRequest) -> Iterator[None]:
+    """Compile as users do where the module is listed."""
+    if request.path.stem not in AS_USERS_DO:
         yield
         return
-    with _quick_compiles():
+    before = jax.config.read("jax_disable_most_optimizations")
+    jax.config.update("jax_disable_most_optimizations", False)
+    yield
+    jax.config.update("jax_disable_most_optimizations", before)
+
+
+@pytest.fixture
+def quickly(as_users_do: None) -> Iterator[None]:
+    """Compile as quickly as elsewhere what does not compare last digits, though its module is listed."""
+    with contextlib.nullcontext() if FULLY else _quick_compiles():
         yield
 
 

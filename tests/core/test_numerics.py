@@ -71,6 +71,7 @@ def test_draw_equals_jax_random_bit_for_bit(draw):
         assert_same(draw(numerics, key(), (65,)), draw(jax.random, key(), (65,)))
 
 
+@pytest.mark.usefixtures("quickly")
 @pytest.mark.parametrize("shape", SHAPES, ids=str)
 @pytest.mark.parametrize("name", ["bits", "normal", "randint"])
 def test_draw_of_any_shape_equals_jax_random(name, shape):
@@ -106,6 +107,7 @@ def test_draw_does_not_go_through_the_slow_primitives(draw):
     assert "random_split" not in ours
 
 
+@pytest.mark.usefixtures("quickly")
 @pytest.mark.parametrize("draw", FALLBACKS.values(), ids=FALLBACKS)
 def test_other_dtypes_are_drawn_by_jax_random(draw):
     key = jax.random.key(11)
@@ -113,6 +115,7 @@ def test_other_dtypes_are_drawn_by_jax_random(draw):
     assert_same(draw(numerics, key), draw(jax.random, key))
 
 
+@pytest.mark.usefixtures("quickly")
 @pytest.mark.parametrize("implementation", ["rbg", "unsafe_rbg"])
 @PLAIN
 def test_other_kinds_of_key_are_drawn_by_jax_random(name, implementation):
@@ -121,6 +124,7 @@ def test_other_kinds_of_key_are_drawn_by_jax_random(name, implementation):
     assert_same(draw(numerics, key, (9,)), draw(jax.random, key, (9,)))
 
 
+@pytest.mark.usefixtures("quickly")
 def test_draw_follows_the_partitionable_setting_when_it_changes():
     key, compiled = jax.random.key(0), jax.jit(lambda key: numerics.normal(key, (5,)))
     draws = {}
@@ -133,6 +137,7 @@ def test_draw_follows_the_partitionable_setting_when_it_changes():
     assert not np.array_equal(draws[True], draws[False])
 
 
+@pytest.mark.usefixtures("quickly")
 @pytest.mark.parametrize("name", ["uniform", "normal", "randint", "randint, wide", "bernoulli", "bernoulli, p"])
 def test_draw_follows_the_x64_setting_when_it_changes(name):
     key, draw = jax.random.key(0), DRAWS[name]
@@ -410,6 +415,7 @@ def test_a_bad_frequency_spoils_its_own_row_only():
     np.testing.assert_array_equal(starts.all(axis=1), [False, True, True, True])
 
 
+@pytest.mark.usefixtures("quickly")
 def test_derivatives_of_the_phase_are_those_of_its_formula():
     n, sample_rate = 200, 8_000
     ramp = partial(numerics.chirp_ramp, n_time_steps=n, sample_rate=sample_rate)

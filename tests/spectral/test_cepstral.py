@@ -47,6 +47,7 @@ def test_linear_coefficients_are_those_of_triangles_that_are_even_in_hz(batch, c
         np.testing.assert_allclose(ours, expected, rtol=0, atol=1e-4 * np.abs(expected).max())
 
 
+@pytest.mark.usefixtures("quickly")
 @pytest.mark.parametrize("norm", ["ortho", None, "htk"])
 @pytest.mark.parametrize("lifter", [0.0, 22.0])
 def test_norm_and_lifter_are_scipys_and_htks(signals, config, norm, lifter):

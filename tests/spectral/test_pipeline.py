@@ -28,6 +28,7 @@ def small():
     return SpectralConfig(sample_rate=8000, n_fft=64, hop_length=16, n_mels=10)
 
 
+@pytest.mark.usefixtures("quickly")
 @pytest.mark.parametrize(
     ("shape", "lengths"),
     [
@@ -59,6 +60,7 @@ def test_many_frames_in_parts_equal_few_at_once(small, shape, lengths):
     np.testing.assert_allclose(found, expected, rtol=0, atol=1e-5)
 
 
+@pytest.mark.usefixtures("quickly")
 def test_gradient_in_parts_equals_that_of_the_rows(small):
     audio = np.asarray(numerics.normal(jax.random.key(0), (170, 400)))
 
@@ -73,6 +75,7 @@ def test_gradient_in_parts_equals_that_of_the_rows(small):
     np.testing.assert_allclose(head(long)[:800], head(long[:3000])[:800], rtol=0, atol=1e-3)
 
 
+@pytest.mark.usefixtures("quickly")
 @pytest.mark.parametrize(("hop", "size"), [(16, 64), (10, 64), (64, 64), (7, 33)])
 def test_frames_cut_in_either_way_are_those_of_a_sliding_window(hop, size):
     audio = np.asarray(numerics.normal(jax.random.key(0), (2, hop * 30)))

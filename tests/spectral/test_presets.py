@@ -105,6 +105,7 @@ def test_preset_names_every_knob_and_takes_overrides(name):
     assert create("preset", name, n_mels=20, n_mfcc=None).n_mels == 20
 
 
+@pytest.mark.usefixtures("quickly")
 @pytest.mark.parametrize("name", ["kaldi", "htk", "lhotse", "whisper", "hifigan"])
 def test_what_frames_go_through_is_undone_on_the_way_back(name):
     """Scaling and emphasis; 300 samples at either end lie under the rims of windows where nothing is padded."""
@@ -123,6 +124,7 @@ def test_what_frames_go_through_is_undone_on_the_way_back(name):
     assert np.abs(faster).max() < 2 * np.abs(audio).max()
 
 
+@pytest.mark.usefixtures("quickly")
 @pytest.mark.parametrize("name", registry("preset"))
 def test_audio_found_for_the_levels_of_a_preset_is_about_as_loud_as_it_was(name):
     analysis = SpectralAnalysis.from_preset(name)

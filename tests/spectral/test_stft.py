@@ -121,6 +121,7 @@ def steps(config):
     ]
 
 
+@pytest.mark.usefixtures("quickly")
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
 @pytest.mark.parametrize("window", WINDOWS)
 def test_inverse_gives_the_audio_back_over_the_grid_of_windows_hops_and_lengths(window, dtype):
