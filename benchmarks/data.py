@@ -7,8 +7,14 @@ processors.
 """
 
 import argparse
+import atexit
+import functools
+import itertools
 import os
-from collections.abc import Callable
+import tempfile
+from collections.abc import Callable, Iterator
+from importlib.util import find_spec
+from pathlib import Path
 from typing import Any, NamedTuple
 
 if hasattr(os, "sched_setaffinity"):
@@ -20,9 +26,10 @@ import numpy as np
 from timing import milliseconds, spread
 
 from artifex.generative_models.modalities.audio import AudioModalityConfig
-from artifex.generative_models.modalities.audio.datasets import SyntheticAudioDataset
+from artifex.generative_models.modalities.audio.datasets import AudioFileDataset, SyntheticAudioDataset, make_loader
 
 TYPES = ("sine", "noise", "chirp")
+N_RECORDINGS, RATE, BATCH = 2_000, 16_000, 32
 
 
 class Tool(NamedTuple):
@@ -129,10 +136,105 @@ def synthetic_mixed(batch_size: int) -> Row:
     return Row({name: Tool(call, batch_size) for name, call in tools.items()}, 4 * config.n_time_steps)
 
 
+@functools.cache
+def recordings() -> list[Path]:
+    """Write noise of five rates, 1 to 6 seconds long, every other one in stereo, 16 bits."""
+    import soundfile
+
+    folder = tempfile.TemporaryDirectory()
+    atexit.register(folder.cleanup)
+    draws = np.random.default_rng(0)
+    noise = (3_000 * draws.standard_normal((6 * 48_000, 2))).astype(np.int16)
+    paths = [Path(folder.name) / f"{number:04}.wav" for number in range(N_RECORDINGS)]
+    for number, path in enumerate(paths):
+        rate = (8_000, 16_000, 22_050, 44_100, 48_000)[number % 5]
+        soundfile.write(path, noise[: int(rate * draws.uniform(1, 6)), : 1 + number % 2], rate, subtype="PCM_16")
+    return paths
+
+
+class TorchCrops:
+    """A random second of each recording, as torch's users read it: soundfile, and torchaudio's resampler as it comes."""
+
+    def __init__(self, paths: list[Path]) -> None:
+        self.paths = paths
+
+    def __len__(self) -> int:
+        return len(self.paths)
+
+    def __getitem__(self, index: int) -> Any:
+        import soundfile
+        import torch
+        import torchaudio
+
+        with soundfile.SoundFile(self.paths[index]) as file:
+            rate = file.samplerate
+            file.seek(int(torch.randint(0, max(1, file.frames - rate), ())))
+            audio = torch.from_numpy(file.read(rate, dtype="float32", always_2d=True)).mean(1)
+        return torchaudio.functional.resample(audio, rate, RATE)
+
+
+def librosa_batches(paths: list[Path]) -> Iterator[np.ndarray]:
+    import librosa
+
+    draws = np.random.default_rng(0)
+    for first in range(0, len(paths), BATCH):
+        rows = []
+        for path in paths[first : first + BATCH]:
+            start = draws.uniform(0, max(0.0, librosa.get_duration(path=path) - 1))
+            rows.append(librosa.load(path, sr=RATE, offset=start, duration=1.0)[0][:RATE])
+        yield np.stack(rows)
+
+
+def recordings_to_batches(workers: int) -> Row:
+    """A second out of each recording, at 16 kHz, in batches of 32, by the loop that training would run."""
+    paths = recordings()
+    n_batches = N_RECORDINGS // BATCH
+    config = AudioModalityConfig(sample_rate=RATE, duration=1.0, normalize=False)
+    data = AudioFileDataset(config, paths, crop="random")
+    ours = make_loader(data, BATCH, shuffle=True, epochs=None, workers=workers)
+
+    def epoch() -> None:
+        for batch in itertools.islice(ours, n_batches):
+            assert batch["audio"].shape == (BATCH, RATE)
+
+    tools = {"artifex": Tool(epoch, n_batches * BATCH)}
+    if find_spec("torchaudio") is not None:
+        import torch
+
+        torch.set_num_threads(2)
+        theirs = torch.utils.data.DataLoader(
+            TorchCrops(paths), BATCH, shuffle=True, drop_last=True, num_workers=workers, persistent_workers=workers > 0
+        )
+
+        def torch_epoch() -> None:
+            for batch in theirs:
+                assert batch.shape == (BATCH, RATE)
+
+        tools["torch's DataLoader"] = Tool(torch_epoch, n_batches * BATCH)
+    if find_spec("librosa") is not None and not workers:
+        few = paths[: 4 * BATCH]
+        tools["a loop of librosa.load"] = Tool(lambda: list(librosa_batches(few)), len(few))
+    return Row(tools, 4 * RATE)
+
+
+def memory() -> None:
+    """Print what the process holds after each of ten epochs of the recordings."""
+    data = AudioFileDataset(AudioModalityConfig(sample_rate=RATE, duration=1.0), recordings(), crop="random")
+    loader = make_loader(data, BATCH, shuffle=True, epochs=10)
+    held = []
+    for _ in loader:
+        if loader.progress.step % loader.steps_per_epoch == 0:
+            pages = int(Path("/proc/self/statm").read_text().split()[1])
+            held.append(pages * os.sysconf("SC_PAGE_SIZE") / 2**20)
+    print("resident after each of ten epochs, MiB: " + " ".join(f"{each:.0f}" for each in held))
+
+
 ROWS: dict[str, Callable[[], Row]] = {
     "10 000 clips of 1 s, sine, noise and chirp, in batches of 96": synthetic_epoch,
     "32 clips of 1 s, mixed": lambda: synthetic_mixed(32),
     "96 clips of 1 s, mixed": lambda: synthetic_mixed(96),
+    "2 000 recordings, a second of each at 16 kHz, in batches of 32": lambda: recordings_to_batches(0),
+    "2 000 recordings, the same, by 2 workers": lambda: recordings_to_batches(2),
 }
 
 
@@ -161,6 +263,8 @@ def main() -> None:
     for name, make in ROWS.items():
         if options.only in name:
             run(name, make(), options.rounds)
+    if options.only in "memory":
+        memory()
 
 
 if __name__ == "__main__":
