@@ -270,8 +270,8 @@ def test_the_guide_says_what_is_written_and_where(tmp_path, monkeypatch):
     for template in TEMPLATES.values():
         assert f"| `{template.name}` | {template.summary} | `{template.module}.py` |\n" in guide
     monkeypatch.chdir(tmp_path)
-    assert f"```\n{run('siren').output}```\n" in guide
-    package = tmp_path / "artifex-plugin-siren"
-    drawn = guide.partition("artifex-plugin-siren/\n")[2].partition("```")[0]
+    assert f"```\n{run('ambulance').output}```\n" in guide
+    package = tmp_path / "artifex-plugin-ambulance"
+    drawn = guide.partition("artifex-plugin-ambulance/\n")[2].partition("```")[0]
     for line in drawn.splitlines():
         assert (package / line.split()[0]).is_file()

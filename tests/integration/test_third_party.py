@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[2]
-SIREN = ROOT / "examples" / "artifex-plugin-siren"
+AMBULANCE = ROOT / "examples" / "artifex-plugin-ambulance"
 
 
 class Environment:
@@ -61,12 +61,12 @@ def environment(tmp_path_factory) -> Environment:
 
 
 @pytest.fixture(scope="module")
-def siren(tmp_path_factory) -> Path:
+def ambulance(tmp_path_factory) -> Path:
     """Build the example's wheel with what is installed here."""
     pytest.importorskip("hatchling")
     folder = tmp_path_factory.mktemp("wheels")
     build = f"from hatchling.build import build_wheel; print(build_wheel({str(folder)!r}))"
-    built = subprocess.run([sys.executable, "-c", build], cwd=SIREN, capture_output=True, text=True, check=False)
+    built = subprocess.run([sys.executable, "-c", build], cwd=AMBULANCE, capture_output=True, text=True, check=False)
     assert built.returncode == 0, built.stderr
     return folder / built.stdout.split()[-1]
 
@@ -91,13 +91,13 @@ def wheel_of(folder: Path, name: str, entry_points: str, modules: dict[str, str]
     return wheel
 
 
-def test_the_wheel_ships_its_own_package_alone(siren):
-    names = zipfile.ZipFile(siren).namelist()
+def test_the_wheel_ships_its_own_package_alone(ambulance):
+    names = zipfile.ZipFile(ambulance).namelist()
     assert {name.split("/")[0] for name in names} == {
-        "artifex_plugin_siren",
-        "artifex_plugin_siren-1.0.0.dist-info",
+        "artifex_plugin_ambulance",
+        "artifex_plugin_ambulance-1.0.0.dist-info",
     }
-    assert "artifex_plugin_siren/py.typed" in names
+    assert "artifex_plugin_ambulance/py.typed" in names
 
 
 USE = """
@@ -107,47 +107,47 @@ from artifex.generative_models.modalities.audio import AudioModalityConfig
 from artifex.generative_models.modalities.audio.datasets import SyntheticAudioDataset
 
 config = AudioModalityConfig(duration=0.05, normalize=False)
-data = SyntheticAudioDataset(config, n_samples=4, audio_types=["siren", ("siren", {"amplitude": 0.25})])
+data = SyntheticAudioDataset(config, n_samples=4, audio_types=["ambulance", ("ambulance", {"amplitude": 0.25})])
 peaks = [float(np.abs(sample["audio"]).max()) for sample in data]
 assert np.allclose(peaks, [0.5, 0.25] * 2, rtol=0.01), peaks
-assert data[0]["audio_type"] == "siren"
-from artifex_plugin_siren.windows import welch
+assert data[0]["audio_type"] == "ambulance"
+from artifex_plugin_ambulance.windows import welch
 assert registry("window")["welch"] is welch
-assert registry("window")["welch@artifex-plugin-siren"] is welch
+assert registry("window")["welch@artifex-plugin-ambulance"] is welch
 try:
-    create("audio_type", "siren", hodl=0.2)
+    create("audio_type", "ambulance", hodl=0.2)
 except TypeError as error:
     assert "Did you mean 'hold'" in str(error)
 """
 
 
-def test_a_plugin_comes_with_its_install_and_goes_with_its_uninstall(environment, siren):
-    assert "siren" not in environment.listed("audio_type")
-    environment.install(siren)
+def test_a_plugin_comes_with_its_install_and_goes_with_its_uninstall(environment, ambulance):
+    assert "ambulance" not in environment.listed("audio_type")
+    environment.install(ambulance)
     try:
-        claim = {"distribution": "artifex-plugin-siren", "version": "1.0.0"}
-        for kind, name in (("audio_type", "siren"), ("augmentation", "megaphone"), ("window", "welch")):
+        claim = {"distribution": "artifex-plugin-ambulance", "version": "1.0.0"}
+        for kind, name in (("audio_type", "ambulance"), ("augmentation", "megaphone"), ("window", "welch")):
             (found,) = environment.listed(kind)[name]
             assert found.items() >= claim.items()
-        assert "hold" in environment.artifex("show", "audio_type", "siren").stdout
+        assert "hold" in environment.artifex("show", "audio_type", "ambulance").stdout
         environment.run("-W", "error", "-c", USE)
         quick = ["-k", "found or refused or parabola", "-p", "no:cacheprovider", "-c", os.devnull]
-        tests = environment.run("-m", "pytest", "-q", *quick, "--rootdir", str(SIREN), str(SIREN / "tests"))
+        tests = environment.run("-m", "pytest", "-q", *quick, "--rootdir", str(AMBULANCE), str(AMBULANCE / "tests"))
         assert " passed" in tests.stdout
         assert (
-            "siren"
+            "ambulance"
             not in json.loads(
                 environment.artifex(
-                    "list", "audio_type", "--json", ARTIFEX_DISABLE_PLUGINS="artifex-plugin-siren"
+                    "list", "audio_type", "--json", ARTIFEX_DISABLE_PLUGINS="artifex-plugin-ambulance"
                 ).stdout
             )["audio_type"]["components"]
         )
     finally:
-        environment.uninstall("artifex-plugin-siren")
-    assert "siren" not in environment.listed("audio_type")
-    gone = environment.artifex("show", "audio_type", "siren")
+        environment.uninstall("artifex-plugin-ambulance")
+    assert "ambulance" not in environment.listed("audio_type")
+    gone = environment.artifex("show", "audio_type", "ambulance")
     assert gone.returncode == 2
-    assert gone.stderr.startswith("artifex: no audio_type 'siren' is installed.")
+    assert gone.stderr.startswith("artifex: no audio_type 'ambulance' is installed.")
 
 
 BITES = """

@@ -237,7 +237,7 @@ def uniform(
 
     Example:
         >>> key = jax.random.key(0)
-        >>> bool(uniform(key, minval=-3.0, maxval=3.0) == jax.random.uniform(key, minval=-3.0, maxval=3.0))
+        >>> bool((uniform(key, (5,)) == jax.random.uniform(key, (5,))).all())
         True
 
     Reference:

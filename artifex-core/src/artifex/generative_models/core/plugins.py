@@ -189,8 +189,8 @@ def normalized(distribution: str) -> str:
     """Return a distribution's name in the one spelling that is compared (PEP 503).
 
     Example:
-        >>> normalized("Artifex.Plugin_Siren")
-        'artifex-plugin-siren'
+        >>> normalized("Artifex.Plugin_Ambulance")
+        'artifex-plugin-ambulance'
     """
     return re.sub(r"[-_.]+", "-", distribution).lower()
 

@@ -84,7 +84,7 @@ def add_to(app: typer.Typer) -> None:
 
 
 def plugin(
-    name: Annotated[str, typer.Argument(help="What it is called: siren makes artifex-plugin-siren.")],
+    name: Annotated[str, typer.Argument(help="What it is called: ambulance makes artifex-plugin-ambulance.")],
     kind: Annotated[str, typer.Option(help=f"What it provides, with commas: {', '.join(TEMPLATES)}.")] = "audio_type",
     out: Annotated[Path, typer.Option(help="The folder to write it to.", show_default="here")] = Path(),
     license: Annotated[str, typer.Option(help="Its license, an SPDX expression.")] = "Apache-2.0",  # noqa: A002
@@ -108,8 +108,8 @@ def write_plugin(
     """Write a plugin's package, whole or not at all.
 
     Args:
-        name: ``siren`` or ``artifex-plugin-siren``: the distribution is artifex-plugin-siren, each component
-            is called ``siren``. A letter first, then letters and digits, parts joined by ``-``, ``_`` or
+        name: ``ambulance`` or ``artifex-plugin-ambulance``: the distribution is artifex-plugin-ambulance, each component
+            is called ``ambulance``. A letter first, then letters and digits, parts joined by ``-``, ``_`` or
             ``.``; at most 40 characters.
         kinds: Kinds of component, of those that ``TEMPLATES`` has; one of each is written.
         out: The folder to put the package's folder in; made if it is not there.
@@ -125,7 +125,7 @@ def write_plugin(
     Example:
         >>> import tempfile
         >>> with tempfile.TemporaryDirectory() as folder:
-        ...     package = write_plugin("my-siren", ["window"], out=folder)
+        ...     package = write_plugin("my-ambulance", ["window"], out=folder)
         ...     sorted(path.name for path in package.rglob("*.py"))
         ['__init__.py', 'conftest.py', 'test_conformance.py', 'test_windows.py', 'windows.py']
     """
@@ -156,7 +156,7 @@ def _names(name: str) -> dict[str, str]:
     if not re.fullmatch(r"[a-z][a-z0-9]*(-[a-z0-9]+)*", bare) or len(bare) > LONGEST:
         raise ValueError(
             f"a plugin's name is a letter, then letters and digits, parts joined by '-', at most {LONGEST} "
-            f"characters, such as siren or my-siren, got {name!r}"
+            f"characters, such as ambulance or my-ambulance, got {name!r}"
         )
     component = bare.replace("-", "_")
     classname = "".join(part.capitalize() for part in bare.split("-"))

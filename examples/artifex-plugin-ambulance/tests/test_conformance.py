@@ -5,7 +5,7 @@ import pytest
 from artifex.generative_models.core.testing import check, components
 
 
-@pytest.mark.parametrize(("kind", "name"), components(distribution="artifex-plugin-siren"))
+@pytest.mark.parametrize(("kind", "name"), components(distribution="artifex-plugin-ambulance"))
 def test_it_conforms(kind: str, name: str) -> None:
     report = check(kind, name)
     assert report.passed, str(report)

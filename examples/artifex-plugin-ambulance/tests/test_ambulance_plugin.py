@@ -6,9 +6,9 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from artifex_plugin_siren.augmentations import megaphone
-from artifex_plugin_siren.sounds import siren
-from artifex_plugin_siren.windows import welch
+from artifex_plugin_ambulance.augmentations import megaphone
+from artifex_plugin_ambulance.sounds import ambulance
+from artifex_plugin_ambulance.windows import welch
 from numpy.typing import NDArray
 
 from artifex.generative_models.core import create, registry
@@ -18,14 +18,14 @@ RATE = 8000
 
 
 @pytest.mark.parametrize(
-    ("kind", "name"), [("audio_type", "siren"), ("augmentation", "megaphone"), ("window", "welch")]
+    ("kind", "name"), [("audio_type", "ambulance"), ("augmentation", "megaphone"), ("window", "welch")]
 )
 def test_a_component_is_found_by_name(kind: str, name: str) -> None:
-    assert [claim.distribution for claim in registry(kind).claims(name)] == ["artifex-plugin-siren"]
+    assert [claim.distribution for claim in registry(kind).claims(name)] == ["artifex-plugin-ambulance"]
     assert callable(create(kind, name))
 
 
-def expected_siren(key: jax.Array, n_time_steps: int, hold: float) -> NDArray[np.float64]:
+def expected_ambulance(key: jax.Array, n_time_steps: int, hold: float) -> NDArray[np.float64]:
     """The sum of all steps of the phase, in float64."""
     tone_key, phase_key, place_key = jax.random.split(key, 3)
     low = jax.random.uniform(tone_key, minval=400.0, maxval=500.0)
@@ -39,26 +39,26 @@ def expected_siren(key: jax.Array, n_time_steps: int, hold: float) -> NDArray[np
 
 @pytest.mark.parametrize(("seconds", "hold"), [(1, 0.1), (60, 0.6)])
 def test_the_phase_is_exact_however_long_it_sounds(seconds: int, hold: float) -> None:
-    sound = siren(KEY, n_time_steps=seconds * RATE, sample_rate=RATE, hold=hold)
-    np.testing.assert_allclose(sound, expected_siren(KEY, seconds * RATE, hold), atol=2e-6)
+    sound = ambulance(KEY, n_time_steps=seconds * RATE, sample_rate=RATE, hold=hold)
+    np.testing.assert_allclose(sound, expected_ambulance(KEY, seconds * RATE, hold), atol=2e-6)
 
 
-def test_sirens_differ_by_key_and_by_no_transform() -> None:
-    render = jax.jit(lambda key: siren(key, n_time_steps=400, sample_rate=RATE))
+def test_ambulances_differ_by_key_and_by_no_transform() -> None:
+    render = jax.jit(lambda key: ambulance(key, n_time_steps=400, sample_rate=RATE))
     keys = jax.random.split(KEY, 3)
     rows = jax.vmap(render)(keys)
     assert len({row.tobytes() for row in np.asarray(rows)}) == 3
     for key, row in zip(keys, rows, strict=True):
         # A compiler may round the last digit of the drawn frequency otherwise, which is 2e-5 radians after 400 samples.
-        np.testing.assert_allclose(siren(key, n_time_steps=400, sample_rate=RATE), row, atol=2e-5)
+        np.testing.assert_allclose(ambulance(key, n_time_steps=400, sample_rate=RATE), row, atol=2e-5)
 
 
 @pytest.mark.parametrize(
     "wrong", [{"f_max": 3500.0}, {"f_min": 600.0}, {"f_min": -1.0}, {"hold": 0.0}, {"interval": 0.0}]
 )
-def test_a_siren_that_cannot_be_is_refused(wrong: dict[str, float]) -> None:
+def test_a_ambulance_that_cannot_be_is_refused(wrong: dict[str, float]) -> None:
     with pytest.raises(ValueError, match=next(iter(wrong))):
-        siren(KEY, n_time_steps=400, sample_rate=RATE, **wrong)
+        ambulance(KEY, n_time_steps=400, sample_rate=RATE, **wrong)
 
 
 @pytest.mark.parametrize(("frequency", "passes"), [(50.0, False), (1500.0, True), (7000.0, False)])

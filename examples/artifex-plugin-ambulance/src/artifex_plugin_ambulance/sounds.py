@@ -9,7 +9,7 @@ from artifex.generative_models.core import numerics
 from artifex.generative_models.core.checks import check_number
 
 
-def siren(
+def ambulance(
     key: jax.Array,
     *,
     n_time_steps: int,
@@ -20,7 +20,7 @@ def siren(
     hold: float = 0.6,
     amplitude: float = 0.5,
 ) -> jax.Array:
-    """Render a two-tone siren that starts anywhere in its pattern; the phase goes on where the tone changes.
+    """Render the two-tone siren of an ambulance that starts anywhere in its pattern; the phase goes on where the tone changes.
 
     Args:
         key: Decides the low tone, the phase, and where in the pattern it starts.
@@ -39,7 +39,7 @@ def siren(
         ValueError: When a tone may lie above half the sample rate, or an option is out of range.
 
     Example:
-        >>> sound = siren(jax.random.key(0), n_time_steps=16000, sample_rate=16000)
+        >>> sound = ambulance(jax.random.key(0), n_time_steps=16000, sample_rate=16000)
         >>> sound.shape, round(float(abs(sound).max()), 3)
         ((16000,), 0.5)
 

@@ -1,0 +1,1 @@
+"""An ambulance, a megaphone and the Welch window, for artifex."""

@@ -1,1 +1,0 @@
-"""A siren, a megaphone and the Welch window, for artifex."""
