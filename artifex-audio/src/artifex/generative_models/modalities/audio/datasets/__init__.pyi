@@ -1,3 +1,15 @@
+from .device import DeviceBatches as DeviceBatches
+from .device import device_batches as device_batches
 from .factory import create_audio_dataset as create_audio_dataset
+from .features import FeatureDataset as FeatureDataset
 from .files import AudioFileDataset as AudioFileDataset
+from .loader import Loader as Loader
+from .loader import LoaderError as LoaderError
+from .loader import Progress as Progress
+from .loader import make_loader as make_loader
+from .manifest import Recording as Recording
+from .manifest import read_manifest as read_manifest
+from .manifest import write_manifest as write_manifest
+from .scan import ScanResult as ScanResult
 from .synthetic import SyntheticAudioDataset as SyntheticAudioDataset
+from .tables import TableAudioDataset as TableAudioDataset

@@ -1,0 +1,10 @@
+from .run import Extraction as Extraction
+from .run import extract as extract
+from .run import manifest as manifest
+from .run import read_features as read_features
+from .share import Share as Share
+from .share import parsed_share as parsed_share
+from .share import share_of_environment as share_of_environment
+from .verification import Problem as Problem
+from .verification import Verified as Verified
+from .verification import verify as verify

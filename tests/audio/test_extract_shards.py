@@ -1,0 +1,427 @@
+import importlib.util
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from artifex.generative_models.core import cli
+from artifex.generative_models.modalities.audio.base import AudioModalityConfig
+from artifex.generative_models.modalities.audio.extraction import (
+    Share,
+    extract,
+    read_features,
+    share_of_environment,
+    store,
+    verify,
+)
+from artifex.generative_models.modalities.audio.io import write_audio
+
+RATE = 8000
+WAVES = AudioModalityConfig(representation="raw_waveform", sample_rate=RATE, normalize=False)
+
+# Writes its part of the shards and kills itself at the n-th thing that it does to a file of the extraction. Nothing in
+# it needs jax, so that it starts at once.
+WRITER = """
+import os, signal, sys, threading
+
+recordings, out, part, parts, kill_at = sys.argv[1], os.path.realpath(sys.argv[2]), *map(int, sys.argv[3:])
+from artifex.generative_models.core import registry
+from artifex.generative_models.modalities.audio.base import AudioModalityConfig
+from artifex.generative_models.modalities.audio.extraction import Share, encode, extract
+
+class Plain:
+    def __init__(self, config):
+        self.shape = (2, config.n_time_frames)
+    def encode(self, audio): ...
+    def decode(self, encoded, *, key=None): ...
+
+def features(config):
+    def encoded(audio):
+        sys.audit("encode", out)
+        frames = audio.reshape(len(audio), -1, config.hop_length)
+        return frames[..., :2].swapaxes(1, 2)
+    return encoded
+
+registry("representation").register("plain", Plain)
+encode.encoder = features
+done, lock = 0, threading.Lock()
+
+def watch(event, arguments):
+    global done
+    if event in ("open", "os.link", "os.rename", "os.remove", "os.mkdir", "encode") and str(arguments[0]).startswith(out):
+        with lock:
+            done += 1
+            if done == kill_at:
+                os.kill(os.getpid(), signal.SIGKILL)
+
+sys.addaudithook(watch)
+config = AudioModalityConfig(representation="plain", sample_rate=8000)
+extract([recordings], out, config=config, batch_size=2, shard_size=1, share=Share(part, parts), report=False)
+
+"""
+
+
+def contents(folder: Path) -> dict[str, bytes]:
+    return {path.relative_to(folder).as_posix(): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    """Nine recordings under two labels, and one that is cut off in a way that its header does not show."""
+    audio = tmp_path_factory.mktemp("audio")
+    for index in range(9):
+        path = audio / ("dog", "cat")[index % 2] / f"{index}.wav"
+        path.parent.mkdir(exist_ok=True)
+        write_audio(path, np.random.default_rng(index).uniform(-0.5, 0.5, 1000 + 3000 * index), RATE)
+    write_audio(audio / "dog" / "damaged.flac", np.random.default_rng(9).uniform(-0.5, 0.5, 20000), RATE)
+    content = bytearray((audio / "dog" / "damaged.flac").read_bytes())
+    content[len(content) // 2 : len(content) // 2 + 200] = bytes(200)
+    (audio / "dog" / "damaged.flac").write_bytes(content)
+    (audio / "empty.wav").touch()
+    return audio
+
+
+def made_of(folder: Path, out: Path, **options):
+    return extract([folder], out, config=WAVES, **{"shard_size": 3, "report": False, **options})
+
+
+@pytest.fixture(scope="module")
+def whole(folder, tmp_path_factory):
+    out = tmp_path_factory.mktemp("whole") / "features"
+    made_of(folder, out)
+    return out
+
+
+@pytest.mark.skipif(not hasattr(signal, "SIGKILL"), reason="no kill -9 on this system")
+def test_two_writers_killed_again_and_again_leave_what_one_writes_undisturbed(folder, tmp_path):
+    def start(out: Path, part: int, parts: int, kill_at: int) -> subprocess.Popen:
+        words = [sys.executable, "-c", WRITER, folder, out, part, parts, kill_at]
+        return subprocess.Popen(
+            [str(word) for word in words], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+        )
+
+    reference, out = start(tmp_path / "reference", 0, 1, 0), tmp_path / "made"
+    _, errors = reference.communicate()
+    assert reference.returncode == 0, errors
+    moments = np.random.default_rng(5).integers(4, 30, 8)
+    committed: set[str] = set()
+    deaths = 0
+    for kills in [*moments.reshape(-1, 2).tolist(), (0, 0)]:
+        writers = [start(out, part, 2, kill_at) for part, kill_at in enumerate(kills)]
+        for writer, kill_at in zip(writers, kills, strict=True):
+            _, errors = writer.communicate(timeout=60)
+            assert writer.returncode in ((0, -signal.SIGKILL) if kill_at else (0,)), errors
+            deaths += writer.returncode != 0
+        sidecars = {path.name for path in (out / "shards").glob("*.json")} if out.exists() else set()
+        assert committed <= sidecars
+        assert len(list(out.rglob("*.tmp"))) <= 2
+        committed = sidecars
+    assert deaths >= 6
+    assert contents(out) == contents(tmp_path / "reference")
+    assert {"plan.json", "config.toml", "manifest.jsonl", "failures.jsonl"} < set(contents(out))
+
+
+def test_the_parts_make_what_one_call_makes_and_the_last_one_finishes_it(folder, whole, tmp_path):
+    parts = [made_of(folder, tmp_path / "made", share=Share(index, 3)) for index in (2, 0, 1)]
+    assert [len(part.missing) for part in parts] == [3, 1, 0]
+    assert [part.written for part in parts] == [1, 2, 1]
+    failures = [[Path(failure["source"]).name for failure in part.failures] for part in parts]
+    both = ["damaged.flac", "empty.wav"]  # the second has no header and is told by the first part, and both in the end
+    assert failures == [[], both, both]
+    assert contents(tmp_path / "made") == contents(whole)
+
+
+def test_a_shard_is_bounded_and_labels_are_in_the_plan(whole):
+    plan = json.loads((whole / "plan.json").read_bytes())
+    assert plan["labels"] == ["cat", "dog"]
+    assert [len(shard) for shard in plan["shards"]] == [3, 3, 3, 1]
+    assert sorted(index for shard in plan["shards"] for index in shard) == [
+        index for index, row in enumerate(plan["recordings"]) if "error" not in row
+    ]
+
+
+def test_records_say_what_they_are_to_the_library_of_their_format(whole):
+    from safetensors.numpy import load
+
+    record = next(iter(json.loads(line) for line in (whole / "manifest.jsonl").read_text().splitlines()))
+    content = store.open_shard(whole / record["file"]).read([record["record"]])[0]
+    assert load(content)["features"].shape == tuple(record["shape"])
+    described = store.unpack(content)[0]
+    assert described == {key: value for key, value in record.items() if key not in ("file", "record")}
+
+
+def test_what_is_complete_is_left_alone_and_what_is_lost_is_written_again(folder, whole, tmp_path):
+    out = tmp_path / "made"
+    shutil.copytree(whole, out)
+    before = {path: path.stat().st_mtime_ns for path in out.rglob("*")}
+    result = made_of(folder, out)
+    assert (result.written, len(result.records), len(result.failures)) == (0, 9, 2)
+    assert {path: path.stat().st_mtime_ns for path in out.rglob("*")} == before
+    for name in ("manifest.jsonl", "shards/00001.arrayrecord", "shards/00002.json"):
+        (out / name).unlink()
+    assert made_of(folder, out).written == 2
+    assert contents(out) == contents(whole)
+
+
+def test_the_report_is_the_same_whoever_writes_it(tmp_path):
+    options = {"config": WAVES.evolve(duration=0.1), "n_synthetic": 2, "n_examples": 1}
+    extract([], tmp_path / "made", report=False, **options)
+    assert extract([], tmp_path / "made", **options).written == 0
+    extract([], tmp_path / "again", **options)
+    page = (tmp_path / "made" / "report.html").read_bytes()
+    assert page.count(b"data:image/png") == 1
+    assert page == (tmp_path / "again" / "report.html").read_bytes()
+
+
+@pytest.mark.parametrize(
+    ("change", "says"),
+    [
+        (lambda audio: write_audio(audio / "new.wav", np.ones(100) / 2, RATE), "1 recording is not in it (new.wav)"),
+        (lambda audio: (audio / "cat" / "1.wav").unlink(), "1 recording is in it and no longer among the inputs (cat/1.wav)"),
+        (lambda audio: os.utime(audio / "cat" / "1.wav", (1, 1)), "1 recording is changed since it was begun (cat/1.wav)"),
+        (lambda audio: [(audio / f"{i}.wav").touch() for i in range(5)], "5 recordings are not in it (0.wav, 1.wav, 2.wav and 2 more)"),
+    ],
+)  # fmt: skip
+def test_other_recordings_are_refused(folder, tmp_path, change, says):
+    audio, out = tmp_path / "audio", tmp_path / "made"
+    shutil.copytree(folder, audio)
+    made_of(audio, out)
+    before = contents(out)
+    change(audio)
+    with pytest.raises(FileExistsError) as refused:
+        made_of(audio, out)
+    assert says in str(refused.value).replace(f"{audio}/", "")
+    assert contents(out) == before
+
+
+@pytest.mark.parametrize(
+    ("options", "says"),
+    [
+        ({"config": WAVES.evolve(sample_rate=4000)}, "sample_rate is 8000 there and 4000 here"),
+        ({"whole": False}, "duration is each recording's own there and 2.0 here"),
+        ({"shard_size": 4}, "the shard size is 3 there and 4 here"),
+    ],
+)
+def test_another_configuration_is_refused_and_takes_the_place_when_told(folder, whole, tmp_path, options, says):
+    out = tmp_path / "made"
+    shutil.copytree(whole, out)
+    asked = {"config": WAVES, "shard_size": 3, "report": False, **options}
+    with pytest.raises(FileExistsError, match=says):
+        extract([folder], out, **asked)
+    assert contents(out) == contents(whole)
+    extract([folder], out, overwrite=True, **asked)
+    extract([folder], tmp_path / "new", **asked)
+    assert contents(out) == contents(tmp_path / "new")
+
+
+def flip(path: Path, place: int) -> None:
+    content = bytearray(path.read_bytes())
+    content[place] ^= 4
+    path.write_bytes(content)
+
+
+def other_plan(out: Path) -> None:
+    path = out / "shards" / "00001.json"
+    table, _ = store.unsealed(path.read_bytes())
+    path.write_bytes(store.sealed({**table, "plan": "0" * 64}))
+
+
+FAULTS = {
+    "a flipped bit in a shard": (
+        lambda out: flip(out / "shards" / "00001.arrayrecord", 1000),
+        "shards/00001.arrayrecord",
+        "is damaged, its checksum is not that of its sidecar (",
+    ),
+    "a missing shard": (
+        lambda out: (out / "shards" / "00002.arrayrecord").unlink(),
+        "shards/00002.arrayrecord",
+        "the shard is missing",
+    ),
+    "a missing sidecar": (
+        lambda out: (out / "shards" / "00002.json").unlink(),
+        "shards/00002.json",
+        "the sidecar is missing, shards/00002.arrayrecord is not committed",
+    ),
+    "a shard gone with its sidecar": (
+        lambda out: [(out / "shards" / f"00002.{ending}").unlink() for ending in ("json", "arrayrecord")],
+        "shards/00002.arrayrecord",
+        "the shard is missing",
+    ),
+    "a cut sidecar": (
+        lambda out: os.truncate(out / "shards" / "00000.json", 300),
+        "shards/00000.json",
+        "the sidecar is damaged: it is cut off",
+    ),
+    "a flipped bit in a sidecar": (
+        lambda out: flip(out / "shards" / "00000.json", 450),
+        "shards/00000.json",
+        "the sidecar is damaged",
+    ),
+    "a cut shard": (
+        lambda out: os.truncate(out / "shards" / "00001.arrayrecord", 1000),
+        "shards/00001.arrayrecord",
+        "the shard has 1000 bytes",
+    ),
+    "a sidecar of another plan": (other_plan, "shards/00001.json", "belongs to another plan"),
+    "a shard of another place": (
+        lambda out: shutil.copy(out / "shards" / "00000.arrayrecord", out / "shards" / "00001.arrayrecord"),
+        "shards/00001.arrayrecord",
+        "its checksum is not that of its sidecar; remove it",
+    ),
+    "a foreign file": (lambda out: (out / "shards" / "x.txt").touch(), "shards/x.txt", "is no part of the extraction"),
+    "a foreign folder": (lambda out: (out / "old").mkdir(), "old", "is no part of the extraction"),
+    "a leftover": (
+        lambda out: (out / "shards" / "00000.json.elsewhere-7-0123abcd.tmp").touch(),
+        "shards/00000.json.elsewhere-7-0123abcd.tmp",
+        "is unfinished",
+    ),
+    "a manifest that was edited": (
+        lambda out: flip(out / "manifest.jsonl", 30),
+        "manifest.jsonl",
+        "is not what the shards say",
+    ),
+    "no failures": (lambda out: (out / "failures.jsonl").unlink(), "failures.jsonl", "is missing"),
+}
+
+
+@pytest.mark.parametrize("fault", FAULTS)
+def test_verify_names_the_fault_and_the_same_call_mends_it(folder, whole, tmp_path, fault):
+    assert verify(whole).problems == []
+    out = tmp_path / "made"
+    shutil.copytree(whole, out)
+    damage, file, says = FAULTS[fault]
+    damage(out)
+    [problem] = verify(out).problems
+    assert problem.file == file
+    assert says in problem.what
+    if "remove" in problem.what:
+        shutil.rmtree(out / file) if (out / file).is_dir() else (out / file).unlink()
+    made_of(folder, out)
+    assert verify(out).problems == []
+    assert contents(out) == contents(whole)
+
+
+def test_a_damaged_plan_is_named_and_gives_way_only_when_told(folder, whole, tmp_path):
+    out = tmp_path / "made"
+    shutil.copytree(whole, out)
+    flip(out / "plan.json", 600)
+    [problem] = verify(out).problems
+    assert problem.file == "plan.json"
+    with pytest.raises(FileExistsError, match=r"plan.json is damaged.*--overwrite"):
+        made_of(folder, out)
+    made_of(folder, out, overwrite=True)
+    assert contents(out) == contents(whole)
+
+
+@pytest.mark.parametrize(
+    ("variables", "part"),
+    [
+        ({}, None),
+        ({"SLURM_PROCID": "1", "SLURM_NTASKS": "4"}, (1, 4)),
+        ({"SLURM_NTASKS": "4"}, None),
+        ({"JOB_COMPLETION_INDEX": "2", "JOB_COMPLETIONS": "3"}, (2, 3)),
+        ({"OMPI_COMM_WORLD_RANK": "0", "OMPI_COMM_WORLD_SIZE": "2"}, (0, 2)),
+        ({"JAX_PROCESS_ID": "1", "JAX_NUM_PROCESSES": "2", "SLURM_PROCID": "0", "SLURM_NTASKS": "1"}, (1, 2)),
+        ({"JOB_COMPLETION_INDEX": "2"}, "set JOB_COMPLETIONS"),
+        ({"SLURM_PROCID": "4", "SLURM_NTASKS": "4"}, "SLURM_PROCID/SLURM_NTASKS 4/4: there is no such part"),
+        ({"JAX_PROCESS_ID": "one", "JAX_NUM_PROCESSES": "2"}, "JAX_PROCESS_ID='one'"),
+    ],
+)
+def test_the_part_is_what_the_cluster_says(variables, part):
+    if isinstance(part, str):
+        with pytest.raises(ValueError, match=part):
+            share_of_environment(variables)
+        return
+    share = share_of_environment(variables)
+    assert part == (share and (share.index, share.count))
+
+
+def test_the_command_says_whose_part_it_does_what_is_missing_and_that_nothing_is_left(monkeypatch, capsys, tmp_path):
+    monkeypatch.chdir(tmp_path)
+
+    def run(*words: object, **variables: str) -> tuple[int, str]:
+        with monkeypatch.context() as context:
+            for name, value in variables.items():
+                context.setenv(name, value)
+            context.setattr(sys, "argv", ["artifex", "extract", *map(str, words)])
+            with pytest.raises(SystemExit) as left:
+                cli.main()
+        return left.value.code, capsys.readouterr().out
+
+    words = ("--samples", 3, "--duration", 0.1, "--shard-size", 1, "--representation", "raw_waveform", "--no-report")
+    code, out = run(*words, SLURM_PROCID="1", SLURM_NTASKS="2")
+    assert code == 0
+    assert "part 1/2 of 3 shards, as SLURM_PROCID/SLURM_NTASKS says; --shard 0/1 would do all" in out
+    assert "2 shards of 3 still missing" in out
+    code, out = run(*words, "--shard", "0/2")
+    assert code == 0
+    assert "part 0/2 of 3 shards\n" in out
+    assert "3 recordings" in out
+    assert "1 shard of 3 was there" in out
+    code, out = run(*words)
+    assert code == 0
+    assert "nothing left to do, all is there: 3 recordings" in out
+    assert run("--verify") == (0, "features is as it was written: 3 recordings in 3 shards\n")
+    flip(tmp_path / "features" / "shards" / "00000.arrayrecord", 1000)
+    (tmp_path / "features" / "notes.txt").touch()
+    code, out = run("--verify", "features")
+    assert code == 1
+    assert "features/shards/00000.arrayrecord: the shard is damaged" in out
+    assert "features/notes.txt: is no part of the extraction; move or remove it" in out
+    assert "2 problems in features" in out
+
+
+@pytest.mark.skipif(importlib.util.find_spec("ray") is None, reason="ray is not installed; .ci/run installs it")
+def test_ray_writes_the_same_shards(folder, whole, tmp_path):
+    command = [sys.executable, "-c", "from artifex.generative_models.core.cli import main; main()", "extract", folder]
+    options = ("--representation", "raw_waveform", "--sample-rate", RATE, "--no-normalize", "--shard-size", 3)
+    done = subprocess.run(
+        [str(word) for word in (*command, *options, "--no-report", "--engine", "ray", "--out", "made")],
+        capture_output=True,
+        text=True,
+        check=False,
+        cwd=tmp_path,
+        env={**os.environ, "COLUMNS": "300", "RAY_USAGE_STATS_ENABLED": "0"},
+    )
+    assert done.returncode == 1, done.stderr  # two recordings cannot be extracted
+    assert "9 recordings" in done.stdout
+    assert contents(tmp_path / "made") == contents(whole)
+
+
+def test_without_what_it_stores_with_it_says_which_extra_brings_it(monkeypatch, tmp_path):
+    class Absent:
+        def find_spec(self, name, path=None, target=None):
+            if name == "array_record":
+                raise ModuleNotFoundError(f"No module named {name!r}", name=name)
+
+    for name in [name for name in sys.modules if name.partition(".")[0] == "array_record"]:
+        monkeypatch.delitem(sys.modules, name)
+    monkeypatch.setattr(sys, "meta_path", [Absent(), *sys.meta_path])
+    with pytest.raises(ImportError, match=r"pip install 'artifex-audio\[loader\]'"):
+        extract([], tmp_path / "made", config=WAVES, n_synthetic=1, report=False)
+
+
+def test_a_writer_that_is_alive_keeps_its_unfinished_file_and_a_dead_one_does_not(tmp_path):
+    dead = subprocess.Popen([sys.executable, "-c", ""])
+    dead.wait()
+    host = store._host()
+    names = [f"00000.json.{host}-{pid}-0123abcd.tmp" for pid in (dead.pid, os.getppid(), os.getpid())]
+    names.append(f"00000.json.other-{dead.pid}-0123abcd.tmp")
+    for name in [*names, "mine.tmp"]:
+        (tmp_path / name).touch()
+    store.sweep(tmp_path)
+    assert {path.name for path in tmp_path.iterdir()} == {names[1], names[3], "mine.tmp"}
+
+
+def test_a_flipped_bit_is_an_error_where_it_is_read(whole, tmp_path):
+    out = tmp_path / "made"
+    shutil.copytree(whole, out)
+    flip(out / "shards" / "00000.arrayrecord", 1000)
+    with pytest.raises(OSError, match=r"00000.arrayrecord: record \d is damaged.*remove the shard"):
+        list(read_features(out))

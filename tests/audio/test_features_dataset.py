@@ -1,0 +1,145 @@
+import json
+import pickle
+import shutil
+import subprocess
+import sys
+from concurrent.futures import ThreadPoolExecutor
+
+import numpy as np
+import pytest
+
+from artifex.generative_models.core import create
+from artifex.generative_models.modalities.audio import AudioModalityConfig, FeatureDataset, make_loader, read_audio
+from artifex.generative_models.modalities.audio.extraction import extract, store
+from artifex.generative_models.modalities.audio.io import write_audio
+
+RATE = 8000
+CONFIG = AudioModalityConfig(representation="raw_waveform", sample_rate=RATE, normalize=False)
+LENGTHS = [1000, 9000, 400, 8000, 2500, 3000, 700]
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    """Features of seven recordings in four shards, and of none for a file that is empty."""
+    audio = tmp_path_factory.mktemp("audio")
+    for index, length in enumerate(LENGTHS):
+        path = audio / ("dog", "cat", "")[index % 3] / f"{index}.wav"
+        path.parent.mkdir(exist_ok=True)
+        write_audio(path, np.random.default_rng(index).uniform(-0.5, 0.5, length), RATE)
+    (audio / "0.wav").touch()
+    extract([audio], audio / "made" / "features", config=CONFIG, shard_size=2, report=False)
+    return audio / "made" / "features"
+
+
+def test_examples_are_the_features_in_the_order_of_the_recordings(folder):
+    data = FeatureDataset(folder)
+    assert data.labels == ("cat", "dog")
+    assert len(data) == len(LENGTHS)
+    manifest = [json.loads(line) for line in (folder / "manifest.jsonl").read_text().splitlines()]
+    for sample, record in zip(data, manifest, strict=True):
+        np.testing.assert_array_equal(sample["raw_waveform"], read_audio(record["source"])[0])
+        assert sample["length"] == record["n_samples"]
+        assert (sample["id"], sample["source"]) == (record["id"], record["source"])
+        assert sample["label"] == {"cat": 0, "dog": 1, None: -1}[record["label"]]
+    np.testing.assert_array_equal(data.lengths(), [record["n_samples"] for record in manifest])
+    assert data.time_axis_keys == ("raw_waveform",)
+    assert data[-1]["id"] == manifest[-1]["id"]
+    with pytest.raises(IndexError, match="has 7 examples"):
+        data[7]
+
+
+def test_it_comes_back_from_a_pickle_and_from_many_threads_the_same(folder):
+    data = FeatureDataset(folder)
+    once = [sample["raw_waveform"] for sample in data]
+    copy = pickle.loads(pickle.dumps(data))
+    order = np.random.default_rng(0).integers(0, len(data), 200)
+    with ThreadPoolExecutor(8) as pool:
+        for index, sample in zip(order, pool.map(copy.__getitem__, order), strict=True):
+            np.testing.assert_array_equal(sample["raw_waveform"], once[index])
+
+
+def test_what_it_gives_is_the_readers_own_to_change(folder):
+    data = FeatureDataset(folder)
+    sample = data[2]
+    sample["raw_waveform"] *= 0
+    assert np.abs(data[2]["raw_waveform"]).max() > 0.1
+
+
+def test_the_loader_pads_it_to_buckets_and_shows_every_example_once(folder):
+    loader = make_loader(FeatureDataset(folder), 2, shuffle=True, bucket_lengths=(1000, 9000), drop_remainder=False)
+    seen = []
+    for batch in loader:
+        assert batch["raw_waveform"].shape[1] in (1000, 9000)
+        for row, length, valid in zip(batch["raw_waveform"], batch["length"], batch["valid"], strict=True):
+            np.testing.assert_array_equal(row[length:], 0.0)
+            if valid:
+                seen.append(int(length))
+    assert sorted(seen) == sorted(LENGTHS)
+
+
+def test_it_is_found_by_name_and_checks_what_it_is_told(folder):
+    data = create("dataset", "features", folder=folder, config=CONFIG)
+    assert len(data) == len(LENGTHS)
+    assert data.config.representation_name == "raw_waveform"
+    with pytest.raises(ValueError, match="holds other features than config says: sample_rate is 8000, not 16000"):
+        FeatureDataset(folder, config=CONFIG.evolve(sample_rate=16000))
+    with pytest.raises(TypeError, match="takes config=AudioModalityConfig"):
+        FeatureDataset(folder, config="mel")
+
+
+def test_what_is_not_there_or_damaged_is_said(folder, tmp_path):
+    with pytest.raises(FileNotFoundError, match="no extraction here"):
+        FeatureDataset(tmp_path)
+    out = tmp_path / "made"
+    shutil.copytree(folder, out)
+    data = FeatureDataset(out)
+    path = out / "shards" / "00000.arrayrecord"
+    content = bytearray(path.read_bytes())
+    content[1000] ^= 1
+    path.write_bytes(content)
+    with pytest.raises(OSError, match=r"00000.arrayrecord: record 0 is damaged"):
+        list(data)
+    path.unlink()
+    with pytest.raises(FileNotFoundError, match=r"00000.arrayrecord: this shard is missing; the command that wrote"):
+        FeatureDataset(out)
+    (out / "manifest.jsonl").unlink()
+    with pytest.raises(FileNotFoundError, match="this extraction is not complete"):
+        FeatureDataset(out)
+
+
+def test_an_extraction_of_nothing_is_no_dataset(tmp_path):
+    write_audio(tmp_path / "click.wav", np.ones(10) / 2, RATE)
+    config = CONFIG.evolve(representation="mel_spectrogram")
+    result = extract([tmp_path / "click.wav"], tmp_path / "made", config=config, report=False)
+    assert (len(result.records), len(result.failures)) == (0, 1)
+    with pytest.raises(ValueError, match="holds no example: nothing could be extracted, failures.jsonl says why"):
+        FeatureDataset(tmp_path / "made")
+
+
+def test_features_that_are_replaced_under_an_open_dataset_are_noticed(folder, tmp_path):
+    out = tmp_path / "made"
+    shutil.copytree(folder, out)
+    data = FeatureDataset(out)
+    shutil.copy(out / "shards" / "00001.arrayrecord", out / "shards" / "00000.arrayrecord")
+    with pytest.raises(OSError, match="has been replaced since its manifest was read"):
+        list(data)
+
+
+def test_it_reads_without_jax(folder):
+    script = (
+        "import sys; from artifex.generative_models.modalities.audio import FeatureDataset, read_features; "
+        f"data = FeatureDataset({str(folder)!r}); data[0]; list(read_features({str(folder)!r})); "
+        "print('jax' in sys.modules)"
+    )
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+    assert done.stdout == "False\n"
+
+
+def test_few_shards_are_open_at_once_and_every_one_can_be_read(folder):
+    readers = store.Readers(most=2)
+    paths = sorted((folder / "shards").glob("*.arrayrecord"))
+    assert len(paths) == 4
+    for path in (*paths, *paths):
+        store.read_record(readers(path), path, 0)
+        assert readers(path) is readers(path)
+        assert len(readers._open) <= 2
