@@ -10,6 +10,7 @@ import scipy.stats
 
 from artifex.generative_models.core import create
 from artifex.generative_models.modalities.audio.generators.annotations import with_annotations
+from artifex.generative_models.modalities.audio.generators.mixtures import mixture
 
 RATE = 8000
 
@@ -109,3 +110,18 @@ def test_equal_mixtures_are_one_program():
     first, second = (create("audio_type", "mixture", of=("sine", ("noise", {"amplitude": 0.1}))) for _ in range(2))
     assert first == second
     assert hash(first) == hash(second)
+
+
+def test_a_ratio_holds_for_sounds_of_any_size():
+    quiet = ("sine", {"amplitude": 1e-20})
+    audio, known = with_annotations(mixture)(
+        jax.random.key(0), n_time_steps=800, sample_rate=16000, of=(quiet, "noise"), snr_min=10.0, snr_max=10.0
+    )
+    stems = np.asarray(known["stems"], np.float64)
+    assert np.isfinite(audio).all()
+    assert 10 * np.log10(np.mean(stems[0] ** 2) / np.mean(stems[1] ** 2)) == pytest.approx(10, abs=0.01)
+
+
+def test_a_ratio_out_of_range_is_refused():
+    with pytest.raises(ValueError, match="snr_min must be .* from -200"):
+        mixture(jax.random.key(0), n_time_steps=8, sample_rate=16000, snr_min=-2000.0, snr_max=0.0)

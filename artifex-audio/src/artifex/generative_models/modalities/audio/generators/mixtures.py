@@ -9,9 +9,11 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from artifex.generative_models.core import resolve
+from artifex.generative_models.core import numerics, resolve
 from artifex.generative_models.modalities.audio.generators.annotations import annotated, with_annotations
 from artifex.generative_models.modalities.audio.generators.partials import drawn
+
+_MOST_DB = 200.0  # more than float32 tells apart, far from where its powers overflow
 
 
 @annotated
@@ -35,8 +37,8 @@ def mixture(
         sample_rate: Samples per second, Hz.
         of: At least two audio types as a tuple: names, ``(name, options)`` pairs, mappings with ``name`` and options, or
             functions; a mixture may be among them.
-        snr_min: Least ratio, dB.
-        snr_max: Greatest ratio, dB.
+        snr_min: Least ratio, dB, at least -200.
+        snr_max: Greatest ratio, dB, at most 200.
 
     Returns:
         The waveform, (n_time_steps,) float32.
@@ -49,7 +51,7 @@ def mixture(
     Raises:
         TypeError: When ``of`` is no sequence of audio types.
         LookupError: For an audio type that is unknown.
-        ValueError: When there are fewer than two, or ``snr_min`` exceeds ``snr_max``.
+        ValueError: When there are fewer than two, ``snr_min`` exceeds ``snr_max``, or one is out of range.
 
     Example:
         >>> from artifex.generative_models.modalities.audio.generators.annotations import with_annotations
@@ -67,7 +69,7 @@ def mixture(
         raise ValueError(f"of must name at least two audio types, got {of!r}")
     parts = [with_annotations(resolve("audio_type", spec)) for spec in of]
     snr_key, *keys = jax.random.split(key, 1 + len(parts))
-    snr_db = drawn(snr_key, "snr", snr_min, snr_max, unit="dB")
+    snr_db = drawn(snr_key, "snr", snr_min, snr_max, minimum=-_MOST_DB, maximum=_MOST_DB, unit="dB")
 
     waves: list[jax.Array] = []
     known: dict[str, jax.Array] = {}
@@ -75,11 +77,11 @@ def mixture(
         wave, own = part(own_key, n_time_steps=n_time_steps, sample_rate=sample_rate)
         known.update({f"{len(waves)}.{name}": value for name, value in own.items()})
         waves.append(wave)
-    signal, rest = waves[0], sum(waves[1:])
-    signal_power, rest_power = jnp.mean(signal * signal), jnp.mean(rest * rest)
-    comparable = (signal_power > 0) & (rest_power > 0)
-    ratio = jnp.where(comparable, signal_power, 1) / jnp.where(comparable, rest_power, 1)
-    gain = jnp.where(comparable, jnp.sqrt(ratio) * jnp.exp(snr_db * np.float32(-np.log(10) / 20)), 1)
+    signal, rest = waves[0], jnp.stack(waves[1:]).sum(axis=0)
+    signal_rms, rest_rms = _rms(signal), _rms(rest)
+    comparable = (signal_rms > 0) & (rest_rms > 0)
+    ratio = jnp.where(comparable, signal_rms, 1) / jnp.where(comparable, rest_rms, 1)
+    gain = jnp.where(comparable, ratio * jnp.exp(snr_db * np.float32(-np.log(10) / 20)), 1)
 
     scale = 1 / jnp.maximum(jnp.max(jnp.abs(signal + gain * rest)), 1)
     gains = jnp.stack([scale, *[gain * scale] * (len(waves) - 1)])
@@ -87,10 +89,17 @@ def mixture(
     for name in known:
         if name.split(".")[-1] == "stems":
             known[name] = known[name] * gains[int(name.split(".")[0])]
-    alone = jnp.where(signal_power > 0, np.inf, jnp.where(rest_power > 0, -np.inf, np.nan))
+    alone = jnp.where(signal_rms > 0, np.inf, jnp.where(rest_rms > 0, -np.inf, np.nan))
     return stems.sum(axis=0), {
         "snr_db": jnp.where(comparable, snr_db, alone),
         "stems": stems,
         "gains": gains,
         **known,
     }
+
+
+def _rms(wave: jax.Array) -> jax.Array:
+    """Give the root of the mean power, of however small a wave: squares of what is below 1e-19 would vanish."""
+    peak = jnp.max(jnp.abs(wave))
+    scaled = wave / jnp.where(peak > 0, peak, 1)
+    return peak * numerics.safe_sqrt(jnp.mean(scaled * scaled))

@@ -11,8 +11,8 @@ import numpy as np
 from artifex.generative_models.core import numerics
 from artifex.generative_models.core.checks import check_choice
 from artifex.generative_models.modalities.audio.generators.annotations import annotated
-from artifex.generative_models.modalities.audio.generators.partials import check_reach, drawn, settled
-from artifex.generative_models.modalities.audio.generators.ranges import check_band
+from artifex.generative_models.modalities.audio.generators.partials import check_reach, drawn
+from artifex.generative_models.modalities.audio.generators.ranges import check_band, settled
 
 
 @annotated

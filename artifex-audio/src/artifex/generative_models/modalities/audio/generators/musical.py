@@ -18,9 +18,8 @@ from artifex.generative_models.modalities.audio.generators.partials import (
     harmonics,
     rolled_off,
     row_of,
-    settled,
 )
-from artifex.generative_models.modalities.audio.generators.ranges import check_band
+from artifex.generative_models.modalities.audio.generators.ranges import check_band, settled
 
 QUALITIES = {
     "major": (0, 4, 7),

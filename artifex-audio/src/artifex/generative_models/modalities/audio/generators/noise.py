@@ -11,7 +11,7 @@ import numpy as np
 from artifex.generative_models.core import numerics
 from artifex.generative_models.core.checks import check_number
 from artifex.generative_models.modalities.audio.generators.annotations import annotated
-from artifex.generative_models.modalities.audio.generators.ranges import check_band, check_range
+from artifex.generative_models.modalities.audio.generators.ranges import check_band, check_range, settled
 
 Known = dict[str, jax.Array]
 
@@ -38,7 +38,7 @@ def noise(key: jax.Array, *, n_time_steps: int, sample_rate: int, amplitude: flo
     Reference:
         ``amplitude * jax.random.normal(key, (n_time_steps,))``, bit for bit.
     """
-    return amplitude * numerics.normal(key, (n_time_steps,)), {}
+    return settled("amplitude", amplitude, minimum=0) * numerics.normal(key, (n_time_steps,)), {}
 
 
 @annotated
@@ -286,7 +286,7 @@ def noise_bursts(
     ramp = jnp.minimum(edge * sample_rate, length / 2)
     share = jnp.where(ramp > 0, inward / jnp.where(ramp > 0, ramp, 1), jnp.where(inward >= 0, 1, 0))
     envelope = numerics.sin2pi(jnp.clip(share, 0, 1) / 4) ** 2
-    audio = amplitude * envelope * numerics.normal(noise_key, (n_time_steps,))
+    audio = settled("amplitude", amplitude, minimum=0) * envelope * numerics.normal(noise_key, (n_time_steps,))
     is_heard = onsets < n_time_steps
     known = {"onsets": onsets / sample_rate, "durations": durations}
     return audio, {"rate": rate} | {name: jnp.where(is_heard, value, np.nan) for name, value in known.items()}
@@ -309,7 +309,7 @@ def _shaped(key: jax.Array, n_time_steps: int, weights: jax.Array, amplitude: fl
     loudest = jnp.max(jnp.abs(audio))
     scaled = audio / jnp.where(loudest > 0, loudest, 1)
     rms = numerics.safe_sqrt(jnp.mean(scaled * scaled))
-    shaped: jax.Array = amplitude * scaled / jnp.where(rms > 0, rms, 1)
+    shaped: jax.Array = settled("amplitude", amplitude, minimum=0) * scaled / jnp.where(rms > 0, rms, 1)
     return shaped
 
 

@@ -9,32 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from artifex.generative_models.core import numerics
-from artifex.generative_models.core.checks import check_number
-
-
-def settled(name: str, value: Any, **bounds: Any) -> Any:
-    """Return an option as it is, checked unless it is traced.
-
-    Args:
-        name: What the option is called.
-        value: Its value.
-        **bounds: Those of ``core.checks.check_number``.
-
-    Returns:
-        The value.
-
-    Raises:
-        TypeError: When it is no number.
-        ValueError: When it is out of bounds.
-
-    Example:
-        >>> settled("amplitude", -1.0, minimum=0, unit="full scale")
-        Traceback (most recent call last):
-        ValueError: amplitude must be a finite number of at least 0 full scale, got -1.0
-    """
-    if not isinstance(value, jax.Array):
-        check_number(name, value, **bounds)
-    return value
+from artifex.generative_models.modalities.audio.generators.ranges import settled
 
 
 def drawn(key: jax.Array, name: str, least: Any, most: Any, **bounds: Any) -> jax.Array:

@@ -9,6 +9,31 @@ import jax
 from artifex.generative_models.core.checks import check_number
 
 
+def settled(name: str, value: Any, **bounds: Any) -> Any:
+    """Return an option as it is, checked unless it is traced.
+
+    Args:
+        name: What the option is called.
+        value: Its value.
+        **bounds: Those of ``core.checks.check_number``.
+
+    Returns:
+        The value.
+
+    Raises:
+        TypeError: When it is no number.
+        ValueError: When it is out of bounds.
+
+    Example:
+        >>> settled("amplitude", -1.0, minimum=0, unit="full scale")
+        Traceback (most recent call last):
+        ValueError: amplitude must be a finite number of at least 0 full scale, got -1.0
+    """
+    if not isinstance(value, jax.Array):
+        check_number(name, value, **bounds)
+    return value
+
+
 def check_band(f_min: Any, f_max: Any, sample_rate: int) -> None:
     """Raise unless ``0 <= f_min <= f_max <= sample_rate / 2``; traced values pass unseen.
 
@@ -18,6 +43,7 @@ def check_band(f_min: Any, f_max: Any, sample_rate: int) -> None:
         sample_rate: Samples per second, Hz.
 
     Raises:
+        TypeError: When a frequency is no number.
         ValueError: When the band is empty or reaches above half the sample rate.
 
     Example:
@@ -25,8 +51,10 @@ def check_band(f_min: Any, f_max: Any, sample_rate: int) -> None:
         Traceback (most recent call last):
         ValueError: frequencies go from f_min to f_max within 0 to 500.0 Hz, half the sample rate of 1000 Hz, got f_min=200.0, f_max=800.0
     """
-    if not (isinstance(f_min, int | float) and isinstance(f_max, int | float)):
+    if isinstance(f_min, jax.Array) or isinstance(f_max, jax.Array):
         return
+    for name, value in (("f_min", f_min), ("f_max", f_max)):
+        check_number(name, value, unit="Hz")
     if not 0 <= f_min <= f_max <= sample_rate / 2:
         raise ValueError(
             f"frequencies go from f_min to f_max within 0 to {sample_rate / 2} Hz, half the sample rate of "
@@ -57,8 +85,7 @@ def check_range(
         ValueError: duty is drawn from duty_min to duty_max, got duty_min=0.6 above duty_max=0.4
     """
     for end, value in (("min", low), ("max", high)):
-        if not isinstance(value, jax.Array):
-            check_number(f"{name}_{end}", value, minimum=minimum, maximum=maximum, unit=unit)
+        settled(f"{name}_{end}", value, minimum=minimum, maximum=maximum, unit=unit)
     if not (isinstance(low, jax.Array) or isinstance(high, jax.Array)) and low > high:
         given = f"{name}_min={low} above {name}_max={high}" + (f" {unit}" if unit else "")
         raise ValueError(f"{name} is drawn from {name}_min to {name}_max, got {given}")

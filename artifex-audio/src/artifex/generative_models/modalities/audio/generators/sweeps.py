@@ -13,7 +13,7 @@ import numpy as np
 from artifex.generative_models.core import numerics
 from artifex.generative_models.core.checks import check_choice, check_integer, check_number
 from artifex.generative_models.modalities.audio.generators.annotations import annotated
-from artifex.generative_models.modalities.audio.generators.ranges import check_band
+from artifex.generative_models.modalities.audio.generators.ranges import check_band, settled
 
 _METHODS = ("linear", "quadratic", "logarithmic", "hyperbolic")
 
@@ -68,7 +68,7 @@ def chirp(
     else:
         ramp, frequency = _swept(method, f_min, f_max, n_time_steps, sample_rate)
         phase = ramp + start
-    return amplitude * numerics.sin2pi(phase), {"phase": start, "f0": frequency}
+    return settled("amplitude", amplitude, minimum=0) * numerics.sin2pi(phase), {"phase": start, "f0": frequency}
 
 
 @annotated
@@ -123,7 +123,10 @@ def exponential_sweep(
     inward = jnp.minimum(place, n_time_steps - place)
     # sin^2 of a quarter cycle is the raised cosine.
     envelope = numerics.sin2pi(jnp.minimum(inward / max(length, 0.5), 1) / 4) ** 2
-    return amplitude * envelope * numerics.sin2pi(ramp + drawn), {"phase": drawn, "f0": frequency}
+    return settled("amplitude", amplitude, minimum=0) * envelope * numerics.sin2pi(ramp + drawn), {
+        "phase": drawn,
+        "f0": frequency,
+    }
 
 
 def inverse_filter(sweep: jax.Array, *, f_min: float, f_max: float) -> jax.Array:

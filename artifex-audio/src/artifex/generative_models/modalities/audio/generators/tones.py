@@ -12,7 +12,7 @@ import numpy as np
 from artifex.generative_models.core import numerics
 from artifex.generative_models.core.checks import check_flag, check_integer, check_number
 from artifex.generative_models.modalities.audio.generators.annotations import annotated
-from artifex.generative_models.modalities.audio.generators.ranges import check_band, check_range
+from artifex.generative_models.modalities.audio.generators.ranges import check_band, check_range, settled
 
 Known = dict[str, jax.Array]
 
@@ -100,7 +100,9 @@ def impulse(key: jax.Array, *, n_time_steps: int, sample_rate: int, amplitude: f
     """
     place = numerics.randint(key, (), 0, n_time_steps)
     audio = jnp.where(jnp.arange(n_time_steps) == place, jnp.float32(1), jnp.float32(0))
-    return amplitude * audio, {"onsets": place[None].astype(np.float32) / np.float32(sample_rate)}
+    return settled("amplitude", amplitude, minimum=0) * audio, {
+        "onsets": place[None].astype(np.float32) / np.float32(sample_rate)
+    }
 
 
 @annotated
@@ -154,7 +156,7 @@ def click_train(
     most = min(n_time_steps, math.ceil(n_time_steps * rate_max / sample_rate) + 1)
     (places,) = jnp.nonzero(clicks, size=most, fill_value=-1)
     onsets = jnp.where(places < 0, np.float32(np.nan), places.astype(np.float32) / np.float32(sample_rate))
-    return amplitude * clicks.astype(np.float32), {"rate": rate, "onsets": onsets}
+    return settled("amplitude", amplitude, minimum=0) * clicks.astype(np.float32), {"rate": rate, "onsets": onsets}
 
 
 @annotated
@@ -193,7 +195,7 @@ def sine(
         ``amplitude * sin(2 pi (f n / sample_rate + phase))``, n = 0, 1, …
     """
     phase, known = _drawn_phase(key, n_time_steps, sample_rate, f_min, f_max)
-    return amplitude * numerics.sin2pi(phase), known
+    return settled("amplitude", amplitude, minimum=0) * numerics.sin2pi(phase), known
 
 
 @annotated
@@ -240,7 +242,7 @@ def multi_tone(
     frequencies = numerics.uniform(frequency_key, (n_tones,), minval=f_min, maxval=f_max)
     phases = numerics.uniform(phase_key, (n_tones,))
     ramps = numerics.phase_ramp(frequencies, n_time_steps=n_time_steps, sample_rate=sample_rate, start=phases)
-    stems = amplitude / n_tones * numerics.sin2pi(ramps)
+    stems = settled("amplitude", amplitude, minimum=0) / n_tones * numerics.sin2pi(ramps)
     return jnp.sum(stems, axis=0), {"frequencies": frequencies, "phases": phases, "stems": stems}
 
 
@@ -290,7 +292,7 @@ def square(
         wave = _square_series(phase, _harmonics_below_nyquist(known["frequency"], sample_rate))
     else:
         wave = jnp.where(phase >= 0, np.float32(1), np.float32(-1))
-    return amplitude * wave, known
+    return settled("amplitude", amplitude, minimum=0) * wave, known
 
 
 @annotated
@@ -352,7 +354,7 @@ def pulse(
         wave = 2 * duty - 1 + _sawtooth_series(shifted, n_harmonics) - _sawtooth_series(phase, n_harmonics)
     else:
         wave = jnp.where(jnp.where(phase < 0, phase + 1, phase) < duty, np.float32(1), np.float32(-1))
-    return amplitude * wave, {**known, "duty": duty}
+    return settled("amplitude", amplitude, minimum=0) * wave, {**known, "duty": duty}
 
 
 @annotated
@@ -401,7 +403,7 @@ def sawtooth(
         wave = _sawtooth_series(phase, _harmonics_below_nyquist(known["frequency"], sample_rate))
     else:
         wave = 2 * phase + jnp.where(phase >= 0, np.float32(-1), np.float32(1))
-    return amplitude * wave, known
+    return settled("amplitude", amplitude, minimum=0) * wave, known
 
 
 @annotated
@@ -449,7 +451,7 @@ def triangle(
         wave = _triangle_series(phase, _harmonics_below_nyquist(known["frequency"], sample_rate))
     else:
         wave = 4 * jnp.abs(phase) - 1
-    return amplitude * wave, known
+    return settled("amplitude", amplitude, minimum=0) * wave, known
 
 
 def _drawn_phase(
