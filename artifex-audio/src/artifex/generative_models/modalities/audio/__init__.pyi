@@ -25,6 +25,8 @@ from .datasets.synthetic import SyntheticAudioDataset as SyntheticAudioDataset
 from .datasets.tables import TableAudioDataset as TableAudioDataset
 from .extraction import extract as extract
 from .extraction import read_features as read_features
+from .generators.annotations import annotated as annotated
+from .generators.annotations import with_annotations as with_annotations
 from .io import AudioReadError as AudioReadError
 from .io import find_audio as find_audio
 from .io import probe as probe
