@@ -119,7 +119,7 @@ def test_the_manifest_says_what_each_example_is(folder, tmp_path):
     records = lines(tmp_path / "made" / "manifest.jsonl")
     assert records == result.records
     assert [record["id"] for record in records] == ["a.wav", "dog__a.wav", "dog__b.ogg"]
-    assert [record["label"] for record in records] == [None, "dog", "dog"]
+    assert [record["label"] for record in records] == ["audio", "dog", "dog"]
     assert [record["n_samples"] for record in records] == [3000, 20000, 8000]
     assert [record["shape"] for record in records] == [[40, 23], [40, 156], [40, 62]]
     assert [record["source_sample_rate"] for record in records] == [RATE, RATE, 44100]

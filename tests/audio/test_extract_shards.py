@@ -1,6 +1,7 @@
 import importlib.util
 import json
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -12,17 +13,22 @@ import pytest
 
 from artifex.generative_models.core import cli
 from artifex.generative_models.modalities.audio.base import AudioModalityConfig
+from artifex.generative_models.modalities.audio.datasets.features import FeatureDataset
 from artifex.generative_models.modalities.audio.extraction import (
     Share,
     extract,
+    plan,
     read_features,
+    recordings,
+    run,
     share_of_environment,
     store,
     verify,
 )
-from artifex.generative_models.modalities.audio.io import write_audio
+from artifex.generative_models.modalities.audio.io import AudioReadError, write_audio
 
 RATE = 8000
+STEP = {"SLURM_STEP_ID": "0", "SLURM_STEP_NODELIST": "node[1-2]"}
 WAVES = AudioModalityConfig(representation="raw_waveform", sample_rate=RATE, normalize=False)
 
 # Writes its part of the shards and kills itself at the n-th thing that it does to a file of the extraction. Nothing in
@@ -137,12 +143,12 @@ def test_the_parts_make_what_one_call_makes_and_the_last_one_finishes_it(folder,
     assert contents(tmp_path / "made") == contents(whole)
 
 
-def test_a_shard_is_bounded_and_labels_are_in_the_plan(whole):
-    plan = json.loads((whole / "plan.json").read_bytes())
-    assert plan["labels"] == ["cat", "dog"]
-    assert [len(shard) for shard in plan["shards"]] == [3, 3, 3, 1]
-    assert sorted(index for shard in plan["shards"] for index in shard) == [
-        index for index, row in enumerate(plan["recordings"]) if "error" not in row
+def test_a_shard_is_bounded_and_labels_are_in_the_plan(folder, whole):
+    table = json.loads((whole / "plan.json").read_bytes())
+    assert table["labels"] == [folder.name, "cat", "dog"]
+    assert [len(shard) for shard in table["shards"]] == [3, 3, 3, 1]
+    assert sorted(index for shard in table["shards"] for index in shard) == [
+        index for index, row in enumerate(table["recordings"]) if "error" not in row
     ]
 
 
@@ -164,7 +170,7 @@ def test_what_is_complete_is_left_alone_and_what_is_lost_is_written_again(folder
     assert (result.written, len(result.records), len(result.failures)) == (0, 9, 2)
     assert {path: path.stat().st_mtime_ns for path in out.rglob("*")} == before
     for name in ("manifest.jsonl", "shards/00001.arrayrecord", "shards/00002.json"):
-        (out / name).unlink()
+        (out / in_plan(out, name)).unlink()
     assert made_of(folder, out).written == 2
     assert contents(out) == contents(whole)
 
@@ -226,58 +232,67 @@ def flip(path: Path, place: int) -> None:
     path.write_bytes(content)
 
 
+def in_plan(out: Path, name: str) -> str:
+    """Return the name of a file with the plan in it where it is a shard's."""
+    return re.sub(r"^shards/(?=\d{5}\.)", store.names_start(store.plan_digest(out)), name)
+
+
+def at(out: Path, name: str) -> Path:
+    return out / in_plan(out, f"shards/{name}")
+
+
 def other_plan(out: Path) -> None:
-    path = out / "shards" / "00001.json"
+    path = at(out, "00001.json")
     table, _ = store.unsealed(path.read_bytes())
     path.write_bytes(store.sealed({**table, "plan": "0" * 64}))
 
 
 FAULTS = {
     "a flipped bit in a shard": (
-        lambda out: flip(out / "shards" / "00001.arrayrecord", 1000),
+        lambda out: flip(at(out, "00001.arrayrecord"), 1000),
         "shards/00001.arrayrecord",
         "is damaged, its checksum is not that of its sidecar (",
     ),
     "a missing shard": (
-        lambda out: (out / "shards" / "00002.arrayrecord").unlink(),
+        lambda out: (at(out, "00002.arrayrecord")).unlink(),
         "shards/00002.arrayrecord",
         "the shard is missing",
     ),
     "a missing sidecar": (
-        lambda out: (out / "shards" / "00002.json").unlink(),
+        lambda out: (at(out, "00002.json")).unlink(),
         "shards/00002.json",
-        "the sidecar is missing, shards/00002.arrayrecord is not committed",
+        "00002.arrayrecord is not committed without it",
     ),
     "a shard gone with its sidecar": (
-        lambda out: [(out / "shards" / f"00002.{ending}").unlink() for ending in ("json", "arrayrecord")],
+        lambda out: [(at(out, f"00002.{ending}")).unlink() for ending in ("json", "arrayrecord")],
         "shards/00002.arrayrecord",
         "the shard is missing",
     ),
     "a cut sidecar": (
-        lambda out: os.truncate(out / "shards" / "00000.json", 300),
+        lambda out: os.truncate(at(out, "00000.json"), 300),
         "shards/00000.json",
         "the sidecar is damaged: it is cut off",
     ),
     "a flipped bit in a sidecar": (
-        lambda out: flip(out / "shards" / "00000.json", 450),
+        lambda out: flip(at(out, "00000.json"), 450),
         "shards/00000.json",
         "the sidecar is damaged",
     ),
     "a cut shard": (
-        lambda out: os.truncate(out / "shards" / "00001.arrayrecord", 1000),
+        lambda out: os.truncate(at(out, "00001.arrayrecord"), 1000),
         "shards/00001.arrayrecord",
         "the shard has 1000 bytes",
     ),
     "a sidecar of another plan": (other_plan, "shards/00001.json", "belongs to another plan"),
     "a shard of another place": (
-        lambda out: shutil.copy(out / "shards" / "00000.arrayrecord", out / "shards" / "00001.arrayrecord"),
+        lambda out: shutil.copy(at(out, "00000.arrayrecord"), at(out, "00001.arrayrecord")),
         "shards/00001.arrayrecord",
         "its checksum is not that of its sidecar; remove it",
     ),
     "a foreign file": (lambda out: (out / "shards" / "x.txt").touch(), "shards/x.txt", "is no part of the extraction"),
     "a foreign folder": (lambda out: (out / "old").mkdir(), "old", "is no part of the extraction"),
     "a leftover": (
-        lambda out: (out / "shards" / "00000.json.elsewhere-7-0123abcd.tmp").touch(),
+        lambda out: (at(out, "00000.json.elsewhere-7-0123abcd.tmp")).touch(),
         "shards/00000.json.elsewhere-7-0123abcd.tmp",
         "is unfinished",
     ),
@@ -298,6 +313,7 @@ def test_verify_names_the_fault_and_the_same_call_mends_it(folder, whole, tmp_pa
     damage, file, says = FAULTS[fault]
     damage(out)
     [problem] = verify(out).problems
+    file = in_plan(out, file)
     assert problem.file == file
     assert says in problem.what
     if "remove" in problem.what:
@@ -323,13 +339,17 @@ def test_a_damaged_plan_is_named_and_gives_way_only_when_told(folder, whole, tmp
     ("variables", "part"),
     [
         ({}, None),
-        ({"SLURM_PROCID": "1", "SLURM_NTASKS": "4"}, (1, 4)),
+        ({"SLURM_PROCID": "1", "SLURM_NTASKS": "4", **STEP}, (1, 4)),
+        ({"SLURM_PROCID": "0", "SLURM_NTASKS": "4"}, None),
+        ({"SLURM_PROCID": "0", "SLURM_NTASKS": "4", **STEP, "SLURM_STEP_ID": "batch"}, None),
+        ({"SLURM_PROCID": "0", "SLURM_NTASKS": "4", **STEP, "SLURM_STEP_ID": "4294967290"}, None),
+        ({"SLURM_PROCID": "0", "SLURM_NTASKS": "4", "SLURM_STEP_ID": "0"}, None),
         ({"SLURM_NTASKS": "4"}, None),
         ({"JOB_COMPLETION_INDEX": "2", "JOB_COMPLETIONS": "3"}, (2, 3)),
         ({"OMPI_COMM_WORLD_RANK": "0", "OMPI_COMM_WORLD_SIZE": "2"}, (0, 2)),
-        ({"JAX_PROCESS_ID": "1", "JAX_NUM_PROCESSES": "2", "SLURM_PROCID": "0", "SLURM_NTASKS": "1"}, (1, 2)),
+        ({"JAX_PROCESS_ID": "1", "JAX_NUM_PROCESSES": "2", "SLURM_PROCID": "0", "SLURM_NTASKS": "1", **STEP}, (1, 2)),
         ({"JOB_COMPLETION_INDEX": "2"}, "set JOB_COMPLETIONS"),
-        ({"SLURM_PROCID": "4", "SLURM_NTASKS": "4"}, "SLURM_PROCID/SLURM_NTASKS 4/4: there is no such part"),
+        ({"SLURM_PROCID": "4", "SLURM_NTASKS": "4", **STEP}, "SLURM_PROCID/SLURM_NTASKS 4/4: there is no such part"),
         ({"JAX_PROCESS_ID": "one", "JAX_NUM_PROCESSES": "2"}, "JAX_PROCESS_ID='one'"),
     ],
 )
@@ -355,7 +375,7 @@ def test_the_command_says_whose_part_it_does_what_is_missing_and_that_nothing_is
         return left.value.code, capsys.readouterr().out
 
     words = ("--samples", 3, "--duration", 0.1, "--shard-size", 1, "--representation", "raw_waveform", "--no-report")
-    code, out = run(*words, SLURM_PROCID="1", SLURM_NTASKS="2")
+    code, out = run(*words, SLURM_PROCID="1", SLURM_NTASKS="2", **STEP)
     assert code == 0
     assert "part 1/2 of 3 shards, as SLURM_PROCID/SLURM_NTASKS says; --shard 0/1 would do all" in out
     assert "2 shards of 3 still missing" in out
@@ -368,11 +388,12 @@ def test_the_command_says_whose_part_it_does_what_is_missing_and_that_nothing_is
     assert code == 0
     assert "nothing left to do, all is there: 3 recordings" in out
     assert run("--verify") == (0, "features is as it was written: 3 recordings in 3 shards\n")
-    flip(tmp_path / "features" / "shards" / "00000.arrayrecord", 1000)
+    features = tmp_path / "features"
+    flip(at(features, "00000.arrayrecord"), 1000)
     (tmp_path / "features" / "notes.txt").touch()
     code, out = run("--verify", "features")
     assert code == 1
-    assert "features/shards/00000.arrayrecord: the shard is damaged" in out
+    assert f"features/{at(features, '00000.arrayrecord').relative_to(features)}: the shard is damaged" in out
     assert "features/notes.txt: is no part of the extraction; move or remove it" in out
     assert "2 problems in features" in out
 
@@ -413,15 +434,97 @@ def test_a_writer_that_is_alive_keeps_its_unfinished_file_and_a_dead_one_does_no
     host = store._host()
     names = [f"00000.json.{host}-{pid}-0123abcd.tmp" for pid in (dead.pid, os.getppid(), os.getpid())]
     names.append(f"00000.json.other-{dead.pid}-0123abcd.tmp")
+    names.append(f"00000.json.{host}0-{dead.pid}-0123abcd.tmp")  # of a container under the same name
     for name in [*names, "mine.tmp"]:
         (tmp_path / name).touch()
     store.sweep(tmp_path)
-    assert {path.name for path in tmp_path.iterdir()} == {names[1], names[3], "mine.tmp"}
+    assert {path.name for path in tmp_path.iterdir()} == {names[1], names[3], names[4], "mine.tmp"}
+    store.sweep(tmp_path, elsewhere=True)
+    assert {path.name for path in tmp_path.iterdir()} == {names[1], "mine.tmp"}
+    if Path("/proc/self/ns/pid").exists():
+        assert host.endswith(f"_{os.stat('/proc/self/ns/pid').st_ino}")
 
 
 def test_a_flipped_bit_is_an_error_where_it_is_read(whole, tmp_path):
     out = tmp_path / "made"
     shutil.copytree(whole, out)
-    flip(out / "shards" / "00000.arrayrecord", 1000)
+    flip(at(out, "00000.arrayrecord"), 1000)
     with pytest.raises(OSError, match=r"00000.arrayrecord: record \d is damaged.*remove the shard"):
         list(read_features(out))
+
+
+def test_a_process_whose_plan_was_replaced_stops_and_leaves_the_new_features_alone(folder, whole, tmp_path):
+    out = tmp_path / "made"
+    shutil.copytree(whole, out)
+    old = plan.read(out)
+    extract([folder], out, config=WAVES.evolve(normalize=True), shard_size=3, report=False, overwrite=True)
+    before = contents(out)
+    sidecars = {number: store.committed(whole, number, old.digest) for number in range(len(old.shards))}
+    for late in (
+        lambda: run.write_shards(out, old, [0], Path.cwd()),
+        lambda: run._finish(out, old, sidecars, report=False, n_examples=0),
+    ):
+        with pytest.raises(FileExistsError, match="is no longer the one that this process follows"):
+            late()
+        assert contents(out) == before
+    shutil.copy(whole / "manifest.jsonl", out / "manifest.jsonl")
+    with pytest.raises(ValueError, match="belongs to another plan"):
+        next(read_features(out))
+    with pytest.raises(ValueError, match="belongs to another plan"):
+        FeatureDataset(out)
+
+
+def test_a_shard_that_another_process_wrote_and_finished_meanwhile_is_accepted(whole, tmp_path):
+    out = tmp_path / "made"
+    shutil.copytree(whole, out)
+    digest = store.plan_digest(out)
+
+    class Cleared(list):
+        def __iter__(self):
+            yield from list.__iter__(self)
+            for path in store.leftovers(out / "shards"):
+                path.unlink()
+
+    example = {"index": 0, "dtype": "float32"}, np.zeros(3, np.float32)
+    store.write_shard(out, 0, digest, Cleared([example]), [])
+    assert contents(out) == contents(whole)
+    at(out, "00000.json").unlink()
+    with pytest.raises(FileNotFoundError):
+        store.write_shard(out, 0, digest, Cleared([example]), [])
+
+
+@pytest.mark.parametrize("broken", [False, True])
+def test_a_recording_that_changes_after_the_plan_was_made_stops_the_extraction(tmp_path, monkeypatch, broken):
+    (tmp_path / "audio").mkdir()
+    for name in ("a", "b"):
+        write_audio(tmp_path / "audio" / f"{name}.wav", np.full(1000, 0.25), RATE)
+    path, writing = tmp_path / "audio" / "b.wav", run.write_shards
+
+    def change(*arguments, **options):
+        path.write_bytes(b"no audio" if broken else path.read_bytes()[:-2] + b"\0\1")
+        os.utime(path, (1, 1))
+        writing(*arguments, **options)
+
+    monkeypatch.setattr(run, "write_shards", change)
+    with pytest.raises(OSError, match=r"b\.wav has changed since this extraction was planned.*--overwrite"):
+        extract([tmp_path / "audio"], tmp_path / "made", config=WAVES, shard_size=2, report=False)
+    assert list((tmp_path / "made" / "shards").iterdir()) == []
+
+
+@pytest.mark.parametrize("function", ["decode", "probe"])
+def test_an_error_that_may_pass_is_no_failure_and_is_tried_again(folder, whole, tmp_path, monkeypatch, function):
+    reading = getattr(recordings, function)
+
+    def crowded(path, *arguments, **options):
+        if Path(path).name == "3.wav":
+            error = AudioReadError(path, "cannot be opened: Too many open files")
+            error.transient = True
+            raise error
+        return reading(path, *arguments, **options)
+
+    with monkeypatch.context() as context:
+        context.setattr(recordings, function, crowded)
+        with pytest.raises(AudioReadError, match=r"3\.wav: .*Too many open files; that may pass"):
+            made_of(folder, tmp_path / "made")
+    made_of(folder, tmp_path / "made")
+    assert contents(tmp_path / "made") == contents(whole)

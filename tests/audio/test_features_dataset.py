@@ -9,7 +9,13 @@ import numpy as np
 import pytest
 
 from artifex.generative_models.core import create
-from artifex.generative_models.modalities.audio import AudioModalityConfig, FeatureDataset, make_loader, read_audio
+from artifex.generative_models.modalities.audio import (
+    AudioFileDataset,
+    AudioModalityConfig,
+    FeatureDataset,
+    make_loader,
+    read_audio,
+)
 from artifex.generative_models.modalities.audio.extraction import extract, store
 from artifex.generative_models.modalities.audio.io import write_audio
 
@@ -33,19 +39,31 @@ def folder(tmp_path_factory):
 
 def test_examples_are_the_features_in_the_order_of_the_recordings(folder):
     data = FeatureDataset(folder)
-    assert data.labels == ("cat", "dog")
+    assert data.labels == (folder.parent.parent.name, "cat", "dog")
     assert len(data) == len(LENGTHS)
     manifest = [json.loads(line) for line in (folder / "manifest.jsonl").read_text().splitlines()]
     for sample, record in zip(data, manifest, strict=True):
         np.testing.assert_array_equal(sample["raw_waveform"], read_audio(record["source"])[0])
         assert sample["length"] == record["n_samples"]
         assert (sample["id"], sample["source"]) == (record["id"], record["source"])
-        assert sample["label"] == {"cat": 0, "dog": 1, None: -1}[record["label"]]
+        assert data.labels[sample["label"]] == record["label"]
     np.testing.assert_array_equal(data.lengths(), [record["n_samples"] for record in manifest])
     assert data.time_axis_keys == ("raw_waveform",)
     assert data[-1]["id"] == manifest[-1]["id"]
     with pytest.raises(IndexError, match="has 7 examples"):
         data[7]
+
+
+def test_labels_are_the_numbers_that_the_files_themselves_have(tmp_path):
+    for name in ("9/monday/a.wav", "10/monday/a.wav", "10/tuesday/a.wav", "loose.wav"):
+        (tmp_path / "digits" / name).parent.mkdir(parents=True, exist_ok=True)
+        write_audio(tmp_path / "digits" / name, np.full(400, 0.25), RATE)
+    extract([tmp_path / "digits"], tmp_path / "made", config=CONFIG, report=False)
+    features, files = FeatureDataset(tmp_path / "made"), AudioFileDataset(CONFIG, tmp_path / "digits")
+    assert features.labels == files.labels == ("9", "10", "digits")
+    numbers = {sample["source"]: sample["label"] for sample in features}
+    assert numbers == {sample["path"]: sample["label"] for sample in files}
+    assert set(numbers.values()) == {0, 1, 2}
 
 
 def test_it_comes_back_from_a_pickle_and_from_many_threads_the_same(folder):
@@ -93,7 +111,7 @@ def test_what_is_not_there_or_damaged_is_said(folder, tmp_path):
     out = tmp_path / "made"
     shutil.copytree(folder, out)
     data = FeatureDataset(out)
-    path = out / "shards" / "00000.arrayrecord"
+    path = next(out.glob("shards/*-00000.arrayrecord"))
     content = bytearray(path.read_bytes())
     content[1000] ^= 1
     path.write_bytes(content)
@@ -120,7 +138,8 @@ def test_features_that_are_replaced_under_an_open_dataset_are_noticed(folder, tm
     out = tmp_path / "made"
     shutil.copytree(folder, out)
     data = FeatureDataset(out)
-    shutil.copy(out / "shards" / "00001.arrayrecord", out / "shards" / "00000.arrayrecord")
+    first, second, *_ = sorted(out.glob("shards/*.arrayrecord"))
+    shutil.copy(second, first)
     with pytest.raises(OSError, match="has been replaced since its manifest was read"):
         list(data)
 

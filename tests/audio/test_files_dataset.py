@@ -76,7 +76,8 @@ def test_a_random_crop_depends_on_seed_and_index_alone(folder):
 def test_a_random_crop_changes_with_the_epoch_and_nothing_else(folder):
     data = AudioFileDataset(PLAIN, folder, crop="random", seed=3)
     starts = [places(data.example(1, epoch=epoch)["audio"])[0] for epoch in range(6)]
-    expected = [np.random.default_rng((3, epoch, 1)).integers(0, 8000, endpoint=True) for epoch in range(6)]
+    draws = [np.random.default_rng(np.random.SeedSequence(3, spawn_key=(1, epoch, 1))) for epoch in range(6)]
+    expected = [each.integers(0, 8000, endpoint=True) for each in draws]
     assert starts == expected
     assert places(data[1]["audio"])[0] == expected[0]
     assert data.example(1, epoch=4)["start"] == expected[4] / RATE

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import glob
 import io
 import math
@@ -10,6 +11,7 @@ import os
 import re
 import threading
 from collections.abc import Callable, Iterable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import IO, Any
 
@@ -27,6 +29,11 @@ SUFFIXES = (
 
 _EXTRA = "artifex-audio[files]"
 _BLOCK = 1 << 20
+_MOST_CHANNELS = 64
+_RESAMPLER = 160  # samples at the lower rate that soxr HQ hears on either side, and more
+_PASSING = {
+    getattr(errno, name) for name in ("EMFILE", "ENFILE", "EIO", "ESTALE", "EAGAIN", "ENOMEM", "ETIMEDOUT", "ENOTCONN")
+}
 _FILE = "recording in memory"
 _LOSSY = ("VORBIS", "OPUS", "MPEG_LAYER_I", "MPEG_LAYER_II", "MPEG_LAYER_III")
 _LOSSY_PEAK = 8.0
@@ -50,6 +57,7 @@ class AudioReadError(OSError):
     Args:
         path: The file.
         reason: Why, and what to do.
+        transient: Whether the reason lies with the system and may pass: too many open files, a share that is away.
 
     Example:
         >>> raise AudioReadError("a.wav", "the file is empty (0 bytes)")
@@ -57,13 +65,14 @@ class AudioReadError(OSError):
         artifex.generative_models.modalities.audio.io.AudioReadError: a.wav: the file is empty (0 bytes)
     """
 
-    def __init__(self, path: str | os.PathLike[str], reason: str) -> None:
+    def __init__(self, path: str | os.PathLike[str], reason: str, *, transient: bool = False) -> None:
         super().__init__(f"{os.fspath(path)}: {reason}")
         self.path = os.fspath(path)
         self.reason = reason
+        self.transient = transient
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return (AudioReadError, (self.path, self.reason))
+        return (partial(AudioReadError, transient=self.transient), (self.path, self.reason))
 
 
 @attrs.frozen(kw_only=True)
@@ -237,7 +246,8 @@ def decode(
         info = _facts(source, called)
         _check_ratio(info, sample_rate)
         start, count = span(info)
-        frames = _floats(np.atleast_2d(source.array)[:, start : start + count].T)
+        around = _around(info, start, count, sample_rate)
+        frames = _floats(np.atleast_2d(source.array)[:, around.start : around.stop].T)
     else:
         with _opened(source, name) as (file, stream):
             info = _header(called, file, stream)
@@ -245,12 +255,12 @@ def decode(
             start, count = span(info)
             # What is mixed, resampled or transposed next may be read to memory that the next recording takes again.
             copied = info.n_channels > 1 or sample_rate not in (None, info.sample_rate)
-            frames = _frames(
-                called, file, start, count, out=_scratch("read", count, info.n_channels) if copied else None
-            )
+            around = _around(info, start, count, sample_rate)
+            memory = _scratch("read", len(around), info.n_channels) if copied else None
+            frames = _frames(called, file, stream, around.start, len(around), out=memory)
     _check_values(called, info, frames)
     if sample_rate is not None and sample_rate != info.sample_rate:
-        frames = _resampled(frames, info.sample_rate, sample_rate, mono=mono)
+        frames = _resampled(frames, info.sample_rate, sample_rate, mono=mono, first=start - around.start, count=count)
     elif mono and info.n_channels > 1:
         frames = _mixed(frames, np.empty(len(frames), np.float32))[:, None]
     return (np.ascontiguousarray(frames[:, 0]) if mono else frames.T.copy()), info
@@ -295,7 +305,7 @@ def blocks(
         info = _header(called, file, stream)
         start, count = (0, info.n_frames) if span is None else span(info)
         for first in range(start, start + count, size):
-            piece = _frames(called, file, first, min(size, start + count - first))
+            piece = _frames(called, file, stream, first, min(size, start + count - first))
             _check_values(called, info, piece)
             yield info, piece
 
@@ -511,7 +521,7 @@ def _stream(source: str | os.PathLike[str] | bytes) -> IO[bytes]:
     except OSError as error:
         folder = os.path.isdir(source)
         reason = "is a folder; name a file in it" if folder else f"cannot be opened: {error.strerror}"
-        raise AudioReadError(source, reason) from error
+        raise AudioReadError(source, reason, transient=error.errno in _PASSING) from error
 
 
 def _facts(source: Samples, name: str) -> AudioInfo:
@@ -520,6 +530,12 @@ def _facts(source: Samples, name: str) -> AudioInfo:
         raise AudioReadError(name, f"samples are (time,) or (channels, time) and not empty, got shape {array.shape}")
     if array.dtype.kind not in "fiu":
         raise AudioReadError(name, f"samples are floating point or integers, got {array.dtype}")
+    if array.dtype.kind in "iu" and array.dtype.itemsize == 8:
+        raise AudioReadError(
+            name, f"{array.dtype} does not say what full scale is: give int16 or int32, whose range it is, or floats"
+        )
+    if array.ndim == 2 and array.shape[0] > max(_MOST_CHANNELS, array.shape[1]):
+        raise AudioReadError(name, f"samples are (channels, time), got {array.shape}: transpose them")
     rate = source.sample_rate
     if isinstance(rate, bool) or not isinstance(rate, int | np.integer) or not 1 <= rate <= _MAX_RATE:
         raise AudioReadError(name, f"its sample rate is an integer of 1 to {_MAX_RATE} Hz, got {rate!r}")
@@ -757,7 +773,9 @@ def _scratch(purpose: str, count: int, n_channels: int) -> np.ndarray | None:
     return memory[:needed].reshape(count, n_channels)
 
 
-def _frames(path: str, file: Any, start: int, count: int, *, out: np.ndarray | None = None) -> np.ndarray:
+def _frames(
+    path: str, file: Any, stream: IO[bytes], start: int, count: int, *, out: np.ndarray | None = None
+) -> np.ndarray:
     # In blocks, so that a header that lies about the length does not decide how much memory is taken.
     import soundfile
 
@@ -766,7 +784,10 @@ def _frames(path: str, file: Any, start: int, count: int, *, out: np.ndarray | N
     try:
         # A decoder that is there already is not started anew.
         if start != file.tell():
-            file.seek(start)
+            place = min(start, _reached(file, stream)) if file.subtype == "VORBIS" else start
+            file.seek(place)
+            while place < start and (skipped := len(file.read(min(_BLOCK, start - place), dtype="float32"))):
+                place += skipped
         while got < count:
             piece = file.read(min(_BLOCK, count - got), dtype="float32", always_2d=True, out=out)
             pieces.append(piece)
@@ -786,6 +807,39 @@ def _frames(path: str, file: Any, start: int, count: int, *, out: np.ndarray | N
     return pieces[0] if len(pieces) == 1 else np.concatenate(pieces)
 
 
+def _reached(file: Any, stream: IO[bytes]) -> int:
+    """Return up to which sample libsndfile finds its place in an Ogg Vorbis file.
+
+    It counts from the ends of pages. Of the last page the end may be cut, by as much as it is then beside the place,
+    so the place is looked for in the page before, a block of overlap away, or else from the beginning.
+    """
+    here = stream.tell()
+    stream.seek(max(0, stream.seek(0, os.SEEK_END) - 2 * _OGG_PAGE))
+    tail = stream.read()
+    stream.seek(here)
+    last: bytes | None = None
+    end = len(tail)
+    while (end := tail.rfind(b"OggS", 0, end)) >= 0:
+        page = tail[end : end + 27]
+        position = int.from_bytes(page[6:14], "little", signed=True)
+        if page[4] or position < 0:
+            continue
+        if last is None:
+            last = page
+        elif page[14:18] == last[14:18] and int.from_bytes(page[18:22], "little") < int.from_bytes(
+            last[18:22], "little"
+        ):
+            held = int.from_bytes(last[6:14], "little") - position
+            return max(0, file.frames - held - _VORBIS_BLOCK)
+        else:
+            return 0
+    return 0
+
+
+_OGG_PAGE = 65_307
+_VORBIS_BLOCK = 8192
+
+
 def _check_values(path: str, info: AudioInfo, frames: np.ndarray) -> None:
     peak = float(np.maximum(frames.max(), -frames.min()))
     if not math.isfinite(peak):
@@ -797,23 +851,37 @@ def _check_values(path: str, info: AudioInfo, frames: np.ndarray) -> None:
         )
 
 
-def _resampled(frames: np.ndarray, rate: int, target: int, *, mono: bool) -> np.ndarray:
+def _around(info: AudioInfo, start: int, count: int, target: int | None) -> range:
+    """Return the samples to read for a span: with its neighbours on both sides where a resampler hears them."""
+    margin = 0 if target in (None, info.sample_rate) else _RESAMPLER * -(-info.sample_rate // (target or 1))
+    return range(max(0, start - margin), min(info.n_frames, start + count + margin))
+
+
+def _resampled(frames: np.ndarray, rate: int, target: int, *, mono: bool, first: int, count: int) -> np.ndarray:
+    """Resample ``count`` of the frames from ``first`` on; before and after them stand their neighbours."""
     soxr = require("soxr", install=_EXTRA, purpose="Resampling audio files")
-    count, n_channels = frames.shape
+    n_frames, n_channels = frames.shape
     length = -(-count * target // rate)
+    # The span begins on a sample of the new rate when a whole number of periods of both rates lies before it.
+    period = rate // math.gcd(rate, target)
+    before = -(-first // period)
+    lead = before * period - first
     # soxr rounds the length; the samples after the end are zero to it either way.
     padding = -(-rate // target)
-    shape = (count + padding, 1 if mono else n_channels)
+    shape = (lead + n_frames + padding, 1 if mono else n_channels)
     padded = _scratch("resampled", *shape)
     if padded is None:
         padded = np.empty(shape, np.float32)
-    padded[count:] = 0.0
+    padded[:lead] = 0.0
+    padded[lead + n_frames :] = 0.0
+    held = padded[lead : lead + n_frames]
     if mono and n_channels > 1:
-        _mixed(frames, padded[:count, 0])
+        _mixed(frames, held[:, 0])
     else:
-        padded[:count] = frames
+        held[:] = frames
     resampled: np.ndarray = soxr.resample(padded, rate, target, quality="HQ")
-    return resampled[:length]
+    begin = before * target // math.gcd(rate, target)
+    return resampled[begin : begin + length]
 
 
 def _writable(audio: Any) -> np.ndarray:

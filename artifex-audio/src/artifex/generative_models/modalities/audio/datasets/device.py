@@ -67,11 +67,17 @@ class DeviceBatches:
         self._step = loader.progress.step
         self._moments: tuple[tuple[float, int], ...] = ()
         self._wanted = 1
+        self._turn = loader._turn
 
     def __iter__(self) -> DeviceBatches:
+        if self._turn == self._loader._turn and isinstance(self._end, StopIteration) and not self._ahead:
+            iter(self._loader)  # which says what to do at the end
         return self
 
     def __next__(self) -> dict[str, Any]:
+        if self._turn != self._loader._turn:  # the loader was rewound or restored: what is ahead is of another place
+            self._turn, self._end, self._wanted = self._loader._turn, None, 1
+            self._ahead.clear()
         # One more each time until enough are ahead, so that the first batch does not wait for those after it.
         while len(self._ahead) < self._wanted and self._end is None:
             self._fetch()

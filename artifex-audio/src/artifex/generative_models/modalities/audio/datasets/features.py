@@ -34,7 +34,8 @@ class FeatureDataset(BaseDataset):
 
     Raises:
         FileNotFoundError: When the folder holds no complete extraction, or shards of it are missing.
-        ValueError: When there is no example in it, the features are not what ``config`` says, or the plan is damaged.
+        ValueError: When there is no example in it, the features are not what ``config`` says, the plan is damaged,
+            or the manifest belongs to another plan.
         MissingDependencyError: Without the extra ``artifex-audio[loader]``.
 
     Attributes:
@@ -75,7 +76,7 @@ class FeatureDataset(BaseDataset):
         self.labels = tuple(plan.labels)
         number = {label: place for place, label in enumerate(self.labels)}
         paths: dict[str, int] = {}
-        rows = [self._row(record, paths, number) for record in manifest(folder)]
+        rows = [self._row(record, paths, number) for record in manifest(folder, digest=plan.digest)]
         if not rows:
             raise ValueError(f"{folder} holds no example: nothing could be extracted, {store.FAILURES} says why")
         shards, places, indices, labels, shapes, dtypes, self._id, self._source = zip(*rows, strict=True)
@@ -103,7 +104,7 @@ class FeatureDataset(BaseDataset):
 
         Returns:
             The features under the representation's name; ``length``, the size of their last axis; ``id`` and
-            ``source``; ``label`` where there are labels, -1 for an example that has none.
+            ``source``; and ``label``, the number of its class.
 
         Raises:
             IndexError: When there is no such example.
@@ -120,13 +121,13 @@ class FeatureDataset(BaseDataset):
             shape=shape,
             dtype=self._dtype,
         )
-        sample = {
+        return {
             self._key: features,
             "length": shape[-1] if shape else 1,
             "id": self._id[place],
             "source": self._source[place],
+            "label": int(self._label[place]),
         }
-        return {**sample, "label": int(self._label[place])} if self.labels else sample
 
     def lengths(self) -> np.ndarray:
         """Return the length of every example along time.
@@ -149,7 +150,7 @@ class FeatureDataset(BaseDataset):
             paths.setdefault(record["file"], len(paths)),
             record["record"],
             record["index"],
-            number.get(record["label"], -1),
+            number[record["label"]],
             tuple(record["shape"]),
             record["dtype"],
             record["id"],

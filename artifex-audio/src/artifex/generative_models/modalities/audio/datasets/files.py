@@ -31,7 +31,7 @@ from artifex.generative_models.modalities.audio.io import (
     find_audio_in,
     probe,
 )
-from artifex.generative_models.modalities.base import BaseDataset, position
+from artifex.generative_models.modalities.base import BaseDataset, checksum, position
 
 if TYPE_CHECKING:
     import jax
@@ -76,6 +76,11 @@ class _Headers:
     sample_rate: np.ndarray
     n_frames: np.ndarray
     n_samples: np.ndarray
+
+
+def _draws(seed: int, epoch: int, index: int) -> np.random.Generator:
+    # The first of the spawn key tells these draws from those of a loader's transforms and orders.
+    return np.random.default_rng(np.random.SeedSequence(seed, spawn_key=(1, epoch, index)))
 
 
 class RecordingDataset(BaseDataset):
@@ -187,6 +192,15 @@ class RecordingDataset(BaseDataset):
         sample = self._read(position(index, len(self), self.name), epoch)
         return {**sample, **self._features(sample["audio"])}
 
+    def fingerprint(self) -> str:
+        """Return a few digits that are the same where the examples are; see ``BaseDataset.fingerprint``.
+
+        Of the recordings it is their files' names, labels and segments that count, not the folders that they lie in.
+        """
+        sources = map(self.source, range(self.n_recordings()))
+        parts = [(os.path.basename(each.name), each.label, each.start, each.end) for each in sources]
+        return checksum(self.split, self.seed, self.config, self.mono, self.crop, self._hop, self.labels, parts)
+
     def lengths(self) -> np.ndarray:
         """Return the length of every example along time.
 
@@ -265,7 +279,7 @@ class RecordingDataset(BaseDataset):
             elif self.crop == "center":
                 first += spare // 2
             elif self.crop == "random":
-                first += int(np.random.default_rng((self.seed, *draw)).integers(0, spare, endpoint=True))
+                first += int(_draws(self.seed, *draw).integers(0, spare, endpoint=True))
             elif self.crop == "sliding":
                 offset = window * self._hop * info.sample_rate // config.sample_rate
                 first, count = first + offset, count - offset
@@ -297,7 +311,7 @@ class RecordingDataset(BaseDataset):
             )
 
     def _note(self, name: str, error: AudioReadError) -> None:
-        if self.on_error == "raise":
+        if self.on_error == "raise" or error.transient:
             raise error
         if name in self.problems:
             return

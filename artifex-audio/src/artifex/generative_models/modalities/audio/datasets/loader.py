@@ -93,7 +93,7 @@ def make_loader(
         drop_remainder: Whether the examples that do not fill a last batch of an epoch are left out (others in each
             epoch); otherwise rows of zeros with ``valid`` False and ``index`` -1 fill it up.
         transforms: Functions ``f(example)`` or ``f(example, rng)`` that return the example changed, in NumPy; ``rng``
-            is ``np.random.default_rng((seed, epoch, index, number of the transform))``.
+            is drawn from ``(seed, epoch, index, number of the transform)``, apart from every other draw.
         bucket_lengths: Lengths in samples, rising: examples of like length are put together and padded to the least
             of these that holds them, so that there are as many shapes as lengths.
 
@@ -168,6 +168,7 @@ class Loader:
         self._ended = False
         self._failure: BaseException | None = None
         self._shapes: dict[str, tuple[int, ...]] | None = None
+        self._turn = 0
         self._moments: deque[tuple[float, int]] = deque(maxlen=33)
 
     def __len__(self) -> int:
@@ -195,6 +196,9 @@ class Loader:
             batch = self._take()
         except Exception as error:
             self._failure = error
+            self.close()
+            raise
+        except BaseException:  # Ctrl-C may lose what was being taken: reading starts again where we are
             self.close()
             raise
         self._step += 1
@@ -263,6 +267,7 @@ class Loader:
 
     def _go_to(self, step: int) -> None:
         self._step = step
+        self._turn += 1
         self._ended = False
         self._failure = None
         self._shapes = None
@@ -399,6 +404,8 @@ class _Plan:
         """Return how many examples are in the first batches."""
         epoch, within = divmod(step, self.steps_per_epoch)
         of_epoch = min(self.n_examples, self.steps_per_epoch * self.batch_size)
+        if self.bucket_lengths and within:  # the batch that is not full may stand anywhere
+            return epoch * of_epoch + int((self._epoch(epoch)[0][:within] >= 0).sum())
         return epoch * of_epoch + min(of_epoch, within * self.batch_size)
 
     def rows(self, step: int, start: int, stop: int) -> tuple[int, list[int], int | None]:
@@ -429,7 +436,7 @@ class _Plan:
         """Return the indices of an epoch, (steps, batch_size), and the number of each batch's bucket, (steps,)."""
         made = self._of_epochs.get(epoch)
         if made is None:
-            made = self._bucketed(np.random.default_rng((self.seed, epoch)))
+            made = self._bucketed(_draws(self.seed, 3, epoch))
             for old in list(self._of_epochs):
                 if old < epoch - 1:
                     self._of_epochs.pop(old, None)
@@ -439,6 +446,8 @@ class _Plan:
     def _bucketed(self, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
         assert self.lengths is not None
         order = rng.permutation(self.n_examples) if self.shuffle else np.arange(self.n_examples)
+        if self.drop_remainder:  # here, since what is left of the buckets is always of the longest
+            order = order[: self.n_examples // self.batch_size * self.batch_size]
         bucket_of = np.searchsorted(np.array(self.bucket_lengths), self.lengths[order])
         parts, buckets = [], []
         left = order[:0]
@@ -449,7 +458,7 @@ class _Plan:
             parts.append(waiting[: full * self.batch_size].reshape(full, self.batch_size))
             buckets.append(np.full(full, bucket))
             left = waiting[full * self.batch_size :]
-        if len(left) and not self.drop_remainder:
+        if len(left):
             parts.append(np.concatenate([left, np.full(self.batch_size - len(left), -1)])[None])
             needed = np.searchsorted(np.array(self.bucket_lengths), self.lengths[left].max())
             buckets.append(np.array([needed]))
@@ -462,6 +471,11 @@ class _Plan:
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         self.__dict__.update(state)
+
+
+def _draws(seed: int, *spawn_key: int) -> np.random.Generator:
+    # The first of the key tells transforms (2), orders (3) and the draws of datasets (1) from each other.
+    return np.random.default_rng(np.random.SeedSequence(seed, spawn_key=spawn_key))
 
 
 class _Batches:
@@ -537,7 +551,7 @@ class _Batches:
             _check_sample(sample, f"example {index} of {_name(self.dataset)}")
             try:
                 if takes_rng:
-                    sample = transform(sample, np.random.default_rng((self.plan.seed, epoch, index, number)))
+                    sample = transform(sample, _draws(self.plan.seed, 2, epoch, index, number))
                 else:
                     sample = transform(sample)
             except Exception as error:
@@ -722,12 +736,10 @@ def _checked_plan(
             f"batch_size, or drop_remainder=False to have the rest of a batch filled up"
         )
     buckets, lengths = _checked_buckets(dataset, bucket_lengths)
-    seed_of_data = getattr(dataset, "seed", None)
     return _Plan(
         name={
             "dataset": type(dataset).__name__,
-            "split": str(getattr(dataset, "split", "")),
-            "dataset_seed": int(seed_of_data) if isinstance(seed_of_data, int | np.integer) else 0,
+            "data": dataset.fingerprint() if hasattr(dataset, "fingerprint") else "",
         },
         n_examples=n_examples,
         batch_size=int(batch_size),

@@ -17,7 +17,7 @@ from artifex.generative_models.core.checks import check_flag, check_integer, che
 from artifex.generative_models.modalities.audio.base import AudioModality, AudioModalityConfig, AudioRepresentation
 from artifex.generative_models.modalities.audio.generators.annotations import with_annotations
 from artifex.generative_models.modalities.audio.preprocessing import normalize_audio
-from artifex.generative_models.modalities.base import BaseDataset, position
+from artifex.generative_models.modalities.base import BaseDataset, checksum, position
 
 # Samples asked for one after the other are rendered as many at a time: enough to hide the dispatch, few megabytes.
 _BLOCK = 32
@@ -112,6 +112,7 @@ class SyntheticAudioDataset(BaseDataset):
             )
         self.name = name
         self.n_samples = int(n_samples)
+        self.seed = int(seed)
         self.annotations = annotations
         self.sharding = sharding
         self.audio_types = self.labels = tuple(_name_of(spec) for spec in audio_types)
@@ -168,6 +169,12 @@ class SyntheticAudioDataset(BaseDataset):
         """
         return self.examples([index], epoch=epoch)[0]
 
+    def fingerprint(self) -> str:
+        """Return a few digits that are the same where the samples are; see ``BaseDataset.fingerprint``."""
+        weights = None if self._weights is None else self._weights.tolist()
+        types = [_described(generator) for generator in self._generators]
+        return checksum(len(self), self.split, self.seed, self.config, self.labels, types, weights, self.annotations)
+
     def examples(self, indices: Sequence[int], *, epoch: int = 0) -> list[dict[str, Any]]:
         """Return several samples with NumPy arrays, rendered together; they are the same in every epoch.
 
@@ -212,7 +219,10 @@ class SyntheticAudioDataset(BaseDataset):
             start, block = place, self._samples(places, list)
             if in_turn:
                 self._ahead = (start, block)
-        return dict(block[place - start])
+        sample = dict(block[place - start])
+        if self.annotations:
+            sample["annotations"] = dict(sample["annotations"])
+        return sample
 
     def _samples(self, places: np.ndarray, rows: Callable[[jax.Array], Any]) -> list[dict[str, Any]]:
         samples: list[dict[str, Any]] = [{}] * len(places)
@@ -448,6 +458,17 @@ def _trimmed(known: dict[str, Any]) -> dict[str, Any]:
 def _last(name: str) -> str:
     """Return the last part of an annotation's name: those of a mixture begin with the component's number."""
     return name.rpartition(".")[2]
+
+
+def _described(value: Any) -> Any:
+    """Return what a function with options is, without its place in memory."""
+    if isinstance(value, partial):
+        return _described(value.func), {name: _described(each) for name, each in sorted(value.keywords.items())}
+    if isinstance(value, list | tuple):
+        return [_described(each) for each in value]
+    if callable(value):
+        return f"{getattr(value, '__module__', '')}.{getattr(value, '__qualname__', type(value).__qualname__)}"
+    return value
 
 
 def _checked_weights(weights: Any, labels: Sequence[str]) -> np.ndarray:

@@ -13,7 +13,7 @@ import numpy as np
 from artifex.generative_models.modalities.audio.base import AudioModality, AudioModalityConfig
 from artifex.generative_models.modalities.audio.datasets.files import encoder
 from artifex.generative_models.modalities.audio.extraction.plan import Plan
-from artifex.generative_models.modalities.audio.extraction.recordings import THREADS, Reader
+from artifex.generative_models.modalities.audio.extraction.recordings import THREADS, Reader, check_lasting
 from artifex.generative_models.modalities.audio.io import AudioReadError
 
 _AHEAD_SAMPLES = 1 << 22
@@ -53,6 +53,10 @@ def encoded(
 
     Yields:
         Each shard in turn. Recordings of the next are read while one is encoded.
+
+    Raises:
+        AudioReadError: When a recording cannot be read for a reason that may pass.
+        OSError: When a recording is not what it was when the extraction was planned.
     """
     coming = _read_ahead(plan, [index for number in numbers for index in plan.shards[number]], read)
     try:
@@ -175,4 +179,5 @@ def _audio_of(read: Reader, index: int) -> Audio | AudioReadError:
     try:
         return read(index)
     except AudioReadError as error:
+        check_lasting(error)
         return error

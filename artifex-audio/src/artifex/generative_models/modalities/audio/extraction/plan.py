@@ -13,6 +13,7 @@ import attrs
 
 from artifex.generative_models.core import registry
 from artifex.generative_models.modalities.audio.base import AudioModalityConfig
+from artifex.generative_models.modalities.audio.datasets.manifest import label_names
 from artifex.generative_models.modalities.audio.extraction import store
 from artifex.generative_models.modalities.audio.extraction.recordings import (
     Reader,
@@ -67,8 +68,8 @@ class Plan:
 
     @property
     def labels(self) -> list[str]:
-        """The labels, sorted."""
-        return sorted({row["label"] for row in self.recordings if row["label"] is not None})
+        """The labels, in the order of their numbers, which are those that ``AudioFileDataset`` gives."""
+        return list(label_names(row["label"] for row in self.recordings))
 
     @cached_property
     def content(self) -> bytes:

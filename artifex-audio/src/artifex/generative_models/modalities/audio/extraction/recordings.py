@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 
 from artifex.generative_models.modalities.audio.base import AudioModalityConfig, AudioRepresentation
+from artifex.generative_models.modalities.audio.datasets.manifest import folder_label
 from artifex.generative_models.modalities.audio.io import AudioInfo, AudioReadError, decode, find_audio_in, probe
 
 # soundfile and soxr release the GIL: two threads keep the device fed, more take the cores it computes on.
@@ -46,7 +47,7 @@ def found(paths: list[Path]) -> list[Row]:
     names = _unique([file.relative_to(root).as_posix() for file, root in files])
     rows: list[Row] = []
     for (file, root), name in zip(files, names, strict=True):
-        row = {"id": name, "source": str(file), "label": file.relative_to(root).parent.name or None}
+        row = {"id": name, "source": str(file), "label": folder_label(file, root)}
         try:
             status = file.stat()
         except OSError:  # a link to nothing, or a file that went away: reading its header says so
@@ -126,9 +127,36 @@ def file_reader(rows: list[Row], base: str | os.PathLike[str], config: AudioModa
         whole: Whether a recording keeps its own length; otherwise ``config.duration`` seconds are read.
 
     Returns:
-        The reader; it raises AudioReadError for a file that cannot be read.
+        The reader; it raises AudioReadError for a file that cannot be read, and OSError for one that is not what it was
+        when the extraction was planned.
     """
     return partial(_read, rows, Path(base), config.sample_rate, None if whole else config.n_time_steps)
+
+
+def check_lasting(error: AudioReadError) -> None:
+    """Raise where a recording cannot be read for a reason that may pass: it is then no failure to be written down.
+
+    Args:
+        error: Why it cannot be read.
+
+    Raises:
+        AudioReadError: Where that may pass; the message says what to do.
+    """
+    if getattr(error, "transient", False):
+        raise AudioReadError(
+            error.path, f"{error.reason}; that may pass: whole shards stay, and the same command tries it again"
+        ) from error
+
+
+def _check_unchanged(file: Path, row: Row) -> None:
+    try:
+        status = file.stat()
+    except OSError:  # it went away: what reading it gave says so
+        return
+    if row["bytes"] is not None and (status.st_size, status.st_mtime_ns) != (row["bytes"], row["modified"]):
+        raise OSError(
+            f"{file} has changed since this extraction was planned; put it back as it was, or begin anew with --overwrite"
+        )
 
 
 def _read(
@@ -138,7 +166,14 @@ def _read(
         wanted = info.n_frames if limit is None else -(-limit * info.sample_rate // sample_rate)
         return 0, min(info.n_frames, wanted)
 
-    audio, info = decode(base / rows[index]["source"], span, sample_rate=sample_rate)
+    file = base / rows[index]["source"]
+    try:
+        audio, info = decode(file, span, sample_rate=sample_rate)
+    except AudioReadError as error:
+        if not getattr(error, "transient", False):
+            _check_unchanged(file, rows[index])
+        raise
+    _check_unchanged(file, rows[index])
     facts = {
         "source_sample_rate": info.sample_rate,
         "source_channels": info.n_channels,
@@ -158,6 +193,7 @@ def _probed(file: str) -> AudioInfo | AudioReadError:
     try:
         return probe(file)
     except AudioReadError as error:
+        check_lasting(error)
         return error
 
 

@@ -19,7 +19,6 @@ from artifex.generative_models.modalities.audio.extraction import recordings, st
 from artifex.generative_models.modalities.audio.extraction.encode import Encoded, encoded
 from artifex.generative_models.modalities.audio.extraction.plan import Plan
 from artifex.generative_models.modalities.audio.extraction.share import Share
-from artifex.generative_models.modalities.audio.io import AudioReadError
 
 ENGINES = ("local", "ray")
 
@@ -99,9 +98,13 @@ def extract(
         What was extracted and what could not be. Where no header can be read, nothing is written.
 
     Raises:
-        FileExistsError: When ``out`` holds another extraction and ``overwrite`` is not given, or something else.
+        FileExistsError: When ``out`` holds another extraction and ``overwrite`` is not given, or something else; or when
+            another process put another extraction in the place of this one meanwhile.
         FileNotFoundError: For a path that is not there.
         ValueError: For a folder without audio, or an option out of range.
+        AudioReadError: When a recording cannot be read for a reason that may pass, such as too many open files. Its shard
+            is not written; the same call tries it again.
+        OSError: When a recording has changed since the extraction was planned.
         MissingDependencyError: For something that is needed and not installed, before anything is read.
 
     Example:
@@ -164,13 +167,13 @@ def extract(
 
     numbers = range(len(plan.shards))
     there = {path.name for path in (folder / store.SHARDS).iterdir()}
-    missing = tuple(number for number in numbers if Path(store.sidecar_name(number)).name not in there)
+    missing = tuple(number for number in numbers if Path(store.sidecar_name(number, plan.digest)).name not in there)
     # One of many processes does not read what all others wrote, unless it may be the last.
     sidecars = _committed(folder, plan, mine if missing else numbers)
     missing = missing or tuple(number for number in numbers if number not in sidecars)
     if missing:
         own = {number: sidecar for number, sidecar in sidecars.items() if held.holds(number)}
-        records, failures = _tables(own, plan.failures() if held.index == 0 else [])
+        records, failures = _tables(plan, own, plan.failures() if held.index == 0 else [])
     else:
         records, failures = _finish(folder, plan, sidecars, report=report, n_examples=n_examples)
     return Extraction(
@@ -205,17 +208,19 @@ def read_features(folder: str | os.PathLike[str]) -> Iterator[tuple[dict[str, An
         yield record, store.read_record(readers(path), path, record["record"])[1]
 
 
-def manifest(folder: str | os.PathLike[str]) -> Iterator[dict[str, Any]]:
+def manifest(folder: str | os.PathLike[str], *, digest: str | None = None) -> Iterator[dict[str, Any]]:
     """Return the manifest of an extraction that is complete.
 
     Args:
         folder: The folder that was given as ``--out``.
+        digest: The checksum of the plan that it has to belong to; None means that of the folder's plan.
 
     Yields:
         A record for each example.
 
     Raises:
         FileNotFoundError: When the folder holds no extraction, or one that is not complete.
+        ValueError: When the manifest belongs to another plan.
     """
     path = Path(folder) / store.MANIFEST
     if not path.is_file():
@@ -225,9 +230,18 @@ def manifest(folder: str | os.PathLike[str]) -> Iterator[dict[str, Any]]:
                 f"goes on with it"
             )
         raise FileNotFoundError(f"{folder}: no extraction here, there is no {store.MANIFEST}")
+    if digest is None:
+        digest = store.plan_digest(Path(folder))
+    start = store.names_start(digest)
     with path.open(encoding="utf-8") as lines:
         for line in lines:
-            yield json.loads(line)
+            record = json.loads(line)
+            if not record["file"].startswith(start):
+                raise ValueError(
+                    f"{path} belongs to another plan than {store.PLAN}: the extraction was replaced while an earlier one "
+                    f"was at work; the command that wrote the features mends it"
+                )
+            yield record
 
 
 def write_shards(
@@ -264,7 +278,7 @@ def expected_files(
     Returns:
         The records, the failures, and the files beside the shards with what they hold.
     """
-    records, failures = _tables(sidecars, plan.failures())
+    records, failures = _tables(plan, sidecars, plan.failures())
     files = {
         store.CONFIG: plan.config_text().encode("utf-8", "replace"),
         store.FAILURES: _lines(failures),
@@ -366,16 +380,13 @@ def _check_unused(out: Path, *, overwrite: bool, named: str | os.PathLike[str]) 
 def _withdraw(out: Path, plan: Plan) -> None:
     """Put a plan in the place of another.
 
-    Shards of the other plan count no longer, since their sidecars name another plan; they are replaced one by one. So
-    several processes may do this at once, and one that comes late takes nothing back that another has written since.
+    Shards of the other plan count no longer and go. Those of this one have names of their own: several processes may do
+    this at once, and one that comes late takes nothing back that another has written since.
     """
     for name in (store.MANIFEST, store.FAILURES, store.REPORT):
         (out / name).unlink(missing_ok=True)
     store.ensure(out / store.PLAN, plan.content)
-    for path in (out / store.SHARDS).iterdir():
-        number = path.name.partition(".")[0]
-        if path.suffix in (".json", ".arrayrecord") and number.isdecimal() and int(number) >= len(plan.shards):
-            path.unlink(missing_ok=True)
+    store.clear_others(out, plan.digest)
 
 
 def _committed(out: Path, plan: Plan, numbers: Iterable[int]) -> dict[int, dict[str, Any]]:
@@ -384,12 +395,12 @@ def _committed(out: Path, plan: Plan, numbers: Iterable[int]) -> dict[int, dict[
 
 
 def _tables(
-    sidecars: dict[int, dict[str, Any]], failures: list[dict[str, Any]]
+    plan: Plan, sidecars: dict[int, dict[str, Any]], failures: list[dict[str, Any]]
 ) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
     records = []
     for number, sidecar in sidecars.items():
         failures = [*failures, *sidecar["failures"]]
-        file = store.shard_name(number)
+        file = store.shard_name(number, plan.digest)
         records += [{**record, "file": file, "record": place} for place, record in enumerate(sidecar["records"])]
     return sorted(records, key=_index), sorted(failures, key=_index)
 
@@ -403,6 +414,7 @@ def _finish(
 ) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
     """Write what a complete extraction has beside its shards: the same bytes, whoever does it and how often."""
     records, failures, files = expected_files(plan, sidecars)
+    store.check_plan(out, plan.digest)
     written = [name for name, content in files.items() if store.ensure(out / name, content)]
     if report and records and (written or not (out / store.REPORT).is_file()):
         from artifex.generative_models.modalities.audio import report as reporting
@@ -414,9 +426,11 @@ def _finish(
             _pictures(out, plan, _spread(records, n_examples)),
             whole=plan.whole or "synthetic" in plan.origin,
         )
+        store.check_plan(out, plan.digest)
         store.write(out / store.REPORT, page.encode("utf-8", "replace"))
-    for path in store.leftovers(out / store.SHARDS):  # of hosts that are gone, or of who writes what is there
-        path.unlink(missing_ok=True)
+    store.sweep(out / store.SHARDS, elsewhere=True)
+    store.check_plan(out, plan.digest)
+    store.clear_others(out, plan.digest)
     return records, failures
 
 
@@ -430,7 +444,7 @@ def _pictures(out: Path, plan: Plan, shown: list[dict[str, Any]]) -> list[dict[s
         _, features = store.read_record(store.open_shard(path), path, record["record"])
         try:
             audio, _ = read(record["index"])
-        except AudioReadError:  # gone since it was extracted: there is nothing to hear of it
+        except OSError:  # gone or changed since it was extracted: there is nothing to hear of it
             continue
         pictures.append(reporting.example(record, features, audio, plan.config))
     return pictures

@@ -14,6 +14,8 @@ _VARIABLES = (
     ("OMPI_COMM_WORLD_RANK", "OMPI_COMM_WORLD_SIZE"),
     ("JOB_COMPLETION_INDEX", "JOB_COMPLETIONS"),
 )
+# Slurm's own steps, such as the shell of salloc, are numbered from here on.
+_SLURM_OWN_STEPS = 0xFFFFFFF0
 
 
 @attrs.frozen
@@ -82,9 +84,12 @@ def share_of_environment(environment: Mapping[str, str] | None = None) -> Share 
     """Return the part that a cluster's variables give to this process.
 
     The first pair that is there counts: ``JAX_PROCESS_ID`` of ``JAX_NUM_PROCESSES``, the arguments of
-    ``jax.distributed.initialize`` by their names; ``SLURM_PROCID`` of ``SLURM_NTASKS`` and ``OMPI_COMM_WORLD_RANK`` of
-    ``OMPI_COMM_WORLD_SIZE``, which JAX itself reads; and Kubernetes' ``JOB_COMPLETION_INDEX`` of ``JOB_COMPLETIONS``,
-    which the job's own specification has to set, since Kubernetes does not say how many there are.
+    ``jax.distributed.initialize`` by their names, which JAX itself does not read; ``SLURM_PROCID`` of ``SLURM_NTASKS`` in
+    a step that ``srun`` started, as ``SLURM_STEP_ID`` and ``SLURM_STEP_NODELIST`` tell, since a batch script has the
+    first two as well and is one process (JAX reads them where there is also a ``SLURM_LOCALID``);
+    ``OMPI_COMM_WORLD_RANK`` of ``OMPI_COMM_WORLD_SIZE`` (JAX reads them under Open MPI that sets
+    ``OMPI_MCA_orte_hnp_uri``); and Kubernetes' ``JOB_COMPLETION_INDEX`` of ``JOB_COMPLETIONS``, which the job's own
+    specification has to set, since Kubernetes does not say how many there are (JAX asks its API).
 
     Args:
         environment: The variables; None means those of this process.
@@ -96,12 +101,14 @@ def share_of_environment(environment: Mapping[str, str] | None = None) -> Share 
         ValueError: For variables that hold no such numbers, or an index without a count.
 
     Example:
-        >>> share_of_environment({"SLURM_PROCID": "1", "SLURM_NTASKS": "4"})
+        >>> step = {"SLURM_STEP_ID": "0", "SLURM_STEP_NODELIST": "node[1-2]"}
+        >>> share_of_environment({"SLURM_PROCID": "1", "SLURM_NTASKS": "4", **step})
         Share(index=1, count=4, origin='SLURM_PROCID/SLURM_NTASKS')
+        >>> share_of_environment({"SLURM_PROCID": "0", "SLURM_NTASKS": "4"})  # a batch script: all of the work
     """
     given = os.environ if environment is None else environment
     for index, count in _VARIABLES:
-        if index in given and count in given:
+        if index in given and count in given and (index != "SLURM_PROCID" or _started_by_srun(given)):
             if not (re.fullmatch(r"\d+", given[index]) and re.fullmatch(r"\d+", given[count])):
                 raise ValueError(
                     f"{index}={given[index]!r} and {count}={given[count]!r} are to be integers; mend them, or pass --shard I/N"
@@ -113,3 +120,8 @@ def share_of_environment(environment: Mapping[str, str] | None = None) -> Share 
             "to the job's completions in the pod's env, or pass --shard I/N (0/1: this pod does all)"
         )
     return None
+
+
+def _started_by_srun(given: Mapping[str, str]) -> bool:
+    step = given.get("SLURM_STEP_ID", "")
+    return "SLURM_STEP_NODELIST" in given and bool(re.fullmatch(r"\d+", step)) and int(step) < _SLURM_OWN_STEPS

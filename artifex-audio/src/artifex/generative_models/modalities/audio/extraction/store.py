@@ -34,6 +34,8 @@ _READER = "readahead_buffer_size:0,max_parallelism:0"
 _READ_BYTES = 1 << 15
 _HASH_BYTES = 1 << 20
 _LEFTOVER = re.compile(r".+\.(?P<host>[\w-]+)-(?P<pid>\d+)-[0-9a-f]{8}\.tmp")
+_NAMED = re.compile(r"(?P<plan>[0-9a-f]{8})-\d{5,}\.(json|arrayrecord)")
+_SEAL_END = b'"\n}\n'
 
 _own: set[str] = set()
 
@@ -48,32 +50,98 @@ def check_ready() -> None:
     _safetensors()
 
 
-def shard_name(number: int) -> str:
+def shard_name(number: int, digest: str) -> str:
     """Return where a shard lies in the folder.
+
+    The plan is in the name, so that a process that still follows a plan which another has replaced cannot put features
+    of the one in the place of the other's.
 
     Args:
         number: Its number, from 0.
+        digest: The checksum of its plan.
 
     Returns:
         A relative path.
 
     Example:
-        >>> shard_name(3), sidecar_name(3)
-        ('shards/00003.arrayrecord', 'shards/00003.json')
+        >>> shard_name(3, "0123456789abcdef"), sidecar_name(3, "0123456789abcdef")
+        ('shards/01234567-00003.arrayrecord', 'shards/01234567-00003.json')
     """
-    return f"{SHARDS}/{number:05d}.arrayrecord"
+    return f"{names_start(digest)}{number:05d}.arrayrecord"
 
 
-def sidecar_name(number: int) -> str:
+def sidecar_name(number: int, digest: str) -> str:
     """Return where the sidecar of a shard lies in the folder.
 
     Args:
         number: The shard's number, from 0.
+        digest: The checksum of its plan.
 
     Returns:
         A relative path.
     """
-    return f"{SHARDS}/{number:05d}.json"
+    return f"{names_start(digest)}{number:05d}.json"
+
+
+def names_start(digest: str) -> str:
+    """Return what the relative paths of all shards of a plan begin with.
+
+    Args:
+        digest: The checksum of the plan.
+
+    Returns:
+        The beginning.
+    """
+    return f"{SHARDS}/{digest[:8]}-"
+
+
+def plan_digest(out: Path) -> str:
+    """Return the checksum at the end of the plan of a folder, without reading the plan.
+
+    Args:
+        out: The folder of an extraction.
+
+    Returns:
+        The checksum, or ``""`` where there is no plan or its end is damaged.
+    """
+    try:
+        with (out / PLAN).open("rb") as file:
+            file.seek(0, os.SEEK_END)
+            file.seek(-min(file.tell(), 64 + len(_SEAL_END)), os.SEEK_END)
+            found = re.fullmatch(rb"([0-9a-f]{64})" + re.escape(_SEAL_END), file.read())
+    except (FileNotFoundError, NotADirectoryError):
+        return ""
+    return found[1].decode() if found else ""
+
+
+def check_plan(out: Path, digest: str) -> None:
+    """Raise unless a plan is still the one that a folder follows.
+
+    Args:
+        out: The folder of an extraction.
+        digest: The checksum of the plan.
+
+    Raises:
+        FileExistsError: When another has taken its place.
+    """
+    if plan_digest(out) != digest:
+        raise FileExistsError(
+            f"{out}: {PLAN} is no longer the one that this process follows; another process has begun another extraction "
+            f"there (--overwrite), this one stops"
+        )
+
+
+def clear_others(out: Path, digest: str) -> None:
+    """Remove the shards of other plans than the one that a folder follows.
+
+    Args:
+        out: The folder of an extraction.
+        digest: The checksum of the plan.
+    """
+    for path in (out / SHARDS).iterdir():
+        match = _NAMED.fullmatch(path.name)
+        if match and match["plan"] != digest[:8]:
+            path.unlink(missing_ok=True)
 
 
 def sealed(table: dict[str, Any]) -> bytes:
@@ -293,8 +361,27 @@ def write_shard(
         digest: The checksum of the plan that it belongs to.
         examples: Records and features, in their order.
         failures: What the manifest of failures says of the recordings that gave none.
+
+    Raises:
+        FileExistsError: When the folder follows another plan by now.
     """
-    path = out / shard_name(number)
+    try:
+        _write_shard(out, number, digest, examples, failures)
+    except (OSError, RuntimeError):
+        # Another process had written this shard, and who finished the extraction cleared away what was unfinished.
+        check_plan(out, digest)
+        if committed(out, number, digest) is None:
+            raise
+
+
+def _write_shard(
+    out: Path,
+    number: int,
+    digest: str,
+    examples: Sequence[tuple[dict[str, Any], np.ndarray]],
+    failures: Sequence[dict[str, Any]],
+) -> None:
+    path = out / shard_name(number, digest)
     with _temporary(path) as partial:
         writer = _array_record().ArrayRecordWriter(str(partial), _WRITER)
         for record, features in examples:
@@ -302,6 +389,7 @@ def write_shard(
         writer.close()
         size, content_digest = partial.stat().st_size, file_digest(partial)
         _sync(partial)
+        check_plan(out, digest)
         _take_place(partial, path)
     sidecar = {
         "plan": digest,
@@ -311,7 +399,8 @@ def write_shard(
         "records": [record for record, _ in examples],
         "failures": list(failures),
     }
-    write(out / sidecar_name(number), sealed(sidecar))
+    check_plan(out, digest)
+    write(out / sidecar_name(number, digest), sealed(sidecar))
 
 
 def committed(out: Path, number: int, digest: str) -> dict[str, Any] | None:
@@ -327,8 +416,8 @@ def committed(out: Path, number: int, digest: str) -> dict[str, Any] | None:
         or the file is not there or not of the size that it was.
     """
     try:
-        sidecar, _ = unsealed((out / sidecar_name(number)).read_bytes())
-        whole = (out / shard_name(number)).stat().st_size == sidecar["bytes"]
+        sidecar, _ = unsealed((out / sidecar_name(number, digest)).read_bytes())
+        whole = (out / shard_name(number, digest)).stat().st_size == sidecar["bytes"]
     except (OSError, ValueError):
         return None
     return sidecar if whole and sidecar["plan"] == digest else None
@@ -401,15 +490,19 @@ def leftovers(folder: Path) -> list[Path]:
     return sorted(entry for entry in folder.iterdir() if _LEFTOVER.fullmatch(entry.name))
 
 
-def sweep(folder: Path) -> None:
+def sweep(folder: Path, *, elsewhere: bool = False) -> None:
     """Remove what writers of this host that are no longer alive left unfinished in a folder.
 
     Args:
         folder: The folder.
+        elsewhere: Whether to remove what writers of other hosts left, too. Whether they are alive cannot be told from
+            here, so it is for when all shards are committed: a writer whose file goes away then has lost nothing.
     """
     for path in leftovers(folder):
         match = _LEFTOVER.fullmatch(path.name)
-        if match and match["host"] == _host() and path.name not in _own and not _alive(int(match["pid"])):
+        if match is None or path.name in _own:
+            continue
+        if elsewhere if match["host"] != _host() else not _alive(int(match["pid"])):
             path.unlink(missing_ok=True)
 
 
@@ -487,12 +580,7 @@ def _temporary(path: Path) -> Iterator[Path]:
 
 
 def _take_place(partial: Path, path: Path) -> None:
-    try:
-        partial.replace(path)
-    except FileNotFoundError:
-        # Who finished the extraction cleared away what was unfinished: another process had written this one.
-        if not path.is_file():
-            raise
+    partial.replace(path)
     _sync_folder(path.parent)
 
 
@@ -519,7 +607,12 @@ def _sync_folder(folder: Path) -> None:
 
 
 def _host() -> str:
-    return re.sub(r"[^\w-]+", "_", socket.gethostname()) or "host"
+    """Name where process ids mean the same: containers may share a host's name, and each count from 1."""
+    try:
+        namespace = os.readlink("/proc/self/ns/pid")
+    except OSError:  # there are none on this system
+        namespace = ""
+    return re.sub(r"[^\w-]+", "_", f"{socket.gethostname()}{namespace and '_'}{namespace}".rstrip("]")) or "host"
 
 
 def _alive(pid: int) -> bool:

@@ -110,7 +110,7 @@ def verify(folder: str | os.PathLike[str], *, progress: Callable[[int, int], Non
 
 
 def _shard(out: Path, plan: Plan, number: int) -> tuple[dict[str, Any] | None, list[Problem]]:
-    name, beside = store.shard_name(number), store.sidecar_name(number)
+    name, beside = store.shard_name(number, plan.digest), store.sidecar_name(number, plan.digest)
     path = out / name
     if not (out / beside).is_file():
         if path.is_file():
@@ -173,7 +173,7 @@ def _beside(out: Path, plan: Plan, sidecars: dict[int, dict[str, Any]]) -> list[
 def _foreign(out: Path, plan: Plan) -> list[Problem]:
     names = {store.PLAN, store.CONFIG, store.MANIFEST, store.FAILURES, store.REPORT, store.SHARDS}
     numbers = range(len(plan.shards))
-    names |= {name(number) for number in numbers for name in (store.shard_name, store.sidecar_name)}
+    names |= {name(number, plan.digest) for number in numbers for name in (store.shard_name, store.sidecar_name)}
     unfinished = {*store.leftovers(out), *store.leftovers(out / store.SHARDS)}
     problems = []
     for folder in (out, out / store.SHARDS):
