@@ -130,6 +130,7 @@ def extract(
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
     from artifex.generative_models.modalities.audio import extraction
+    from artifex.generative_models.modalities.audio.io import AudioReadError
 
     if verify:
         _verify(audio or [], out)
@@ -180,6 +181,10 @@ def extract(
             n_examples=examples,
             progress=show,
         )
+    except AudioReadError as error:
+        bar.stop()
+        Console(stderr=True).print(f"artifex: {error}", soft_wrap=True, markup=False, highlight=False)
+        raise typer.Exit(1) from error
     except KeyboardInterrupt:
         bar.stop()
         Console(stderr=True).print("stopped; what is whole stays, the same command goes on from there", soft_wrap=True)

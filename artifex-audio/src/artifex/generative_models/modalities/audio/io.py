@@ -9,6 +9,7 @@ import io
 import math
 import os
 import re
+import struct
 import threading
 from collections.abc import Callable, Iterable, Iterator
 from functools import partial
@@ -493,12 +494,17 @@ def _opened(source: str | os.PathLike[str] | bytes, name: str | None) -> Iterato
     called = _name(source, name)
     # One opening for the checks and the decoder.
     with _stream(source) as stream:
-        size = stream.seek(0, os.SEEK_END)
-        if size == 0:
-            raise AudioReadError(called, "the file is empty (0 bytes); fetch or record it again")
-        stream.seek(0)
-        _check_tail(called, stream, size)
-        stream.seek(0)
+        try:
+            size = stream.seek(0, os.SEEK_END)
+            if size == 0:
+                raise AudioReadError(called, "the file is empty (0 bytes); fetch or record it again")
+            stream.seek(0)
+            _check_tail(called, stream, size)
+            stream.seek(0)
+        except AudioReadError:
+            raise
+        except OSError as error:
+            raise _unreadable(called, "read", error) from error
         try:
             file = soundfile.SoundFile(stream if isinstance(source, bytes) else stream.fileno(), closefd=False)
         except soundfile.LibsndfileError as error:
@@ -519,9 +525,13 @@ def _stream(source: str | os.PathLike[str] | bytes) -> IO[bytes]:
     except FileNotFoundError:
         raise AudioReadError(source, "no such file") from None
     except OSError as error:
-        folder = os.path.isdir(source)
-        reason = "is a folder; name a file in it" if folder else f"cannot be opened: {error.strerror}"
-        raise AudioReadError(source, reason, transient=error.errno in _PASSING) from error
+        if os.path.isdir(source):
+            raise AudioReadError(source, "is a folder; name a file in it") from error
+        raise _unreadable(source, "opened", error) from error
+
+
+def _unreadable(path: str | os.PathLike[str], what: str, error: OSError) -> AudioReadError:
+    return AudioReadError(path, f"cannot be {what}: {error.strerror}", transient=error.errno in _PASSING)
 
 
 def _facts(source: Samples, name: str) -> AudioInfo:
@@ -810,29 +820,27 @@ def _frames(
 def _reached(file: Any, stream: IO[bytes]) -> int:
     """Return up to which sample libsndfile finds its place in an Ogg Vorbis file.
 
-    It counts from the ends of pages. Of the last page the end may be cut, by as much as it is then beside the place,
-    so the place is looked for in the page before, a block of overlap away, or else from the beginning.
+    It counts back from where a page ends. The last page ends before its last block does, and 1.2.2 comes out beside
+    the place by as much, without a word; the page before it is safe, and where there is none the beginning.
     """
     here = stream.tell()
     stream.seek(max(0, stream.seek(0, os.SEEK_END) - 2 * _OGG_PAGE))
     tail = stream.read()
     stream.seek(here)
-    last: bytes | None = None
+    last: tuple[int, int] | None = None
     end = len(tail)
     while (end := tail.rfind(b"OggS", 0, end)) >= 0:
         page = tail[end : end + 27]
-        position = int.from_bytes(page[6:14], "little", signed=True)
-        if page[4] or position < 0:
+        if len(page) < 27 or page[4]:
+            continue
+        position, serial = struct.unpack("<qI", page[6:18])
+        if position < 0:
             continue
         if last is None:
-            last = page
-        elif page[14:18] == last[14:18] and int.from_bytes(page[18:22], "little") < int.from_bytes(
-            last[18:22], "little"
-        ):
-            held = int.from_bytes(last[6:14], "little") - position
-            return max(0, file.frames - held - _VORBIS_BLOCK)
+            last = position, serial
         else:
-            return 0
+            held = last[0] - position
+            return max(0, file.frames - held - _VORBIS_BLOCK) if serial == last[1] and held >= 0 else 0
     return 0
 
 

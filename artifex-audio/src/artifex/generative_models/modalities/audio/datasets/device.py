@@ -34,7 +34,8 @@ def device_batches(
 
     Returns:
         An iterator over dicts of ``jax.Array``s, each of ``batch_size`` rows on a mesh, over however many hosts.
-        Strings are left out; 64 bits become 32 unless ``jax_enable_x64`` is set.
+        Strings are left out; 64 bits become 32 unless ``jax_enable_x64`` is set, and an ``index`` that 32 bits do not
+        hold stays a NumPy array.
 
     Raises:
         TypeError: For something that is no loader or sharding.
@@ -115,6 +116,9 @@ def _put(batch: Mapping[str, Any], sharding: Any, batch_size: int, within: str =
         if isinstance(value, dict):
             put[key] = _put(value, sharding, batch_size, f"{within}{key}.")
         elif value.dtype.kind not in "US":
+            if key == "index" and not within and value.max(initial=0) > np.iinfo(np.int32).max and not _wide():
+                put[key] = value
+                continue
             value = _narrowed(within + key, value)
             laid_out = _for_rank(sharding, value.ndim)
             if laid_out is None or laid_out.is_fully_addressable:
@@ -124,6 +128,12 @@ def _put(batch: Mapping[str, Any], sharding: Any, batch_size: int, within: str =
                 shape = (batch_size, *value.shape[1:])
                 put[key] = jax.make_array_from_process_local_data(laid_out, value, global_shape=shape)
     return put
+
+
+def _wide() -> bool:
+    import jax
+
+    return bool(jax.config.read("jax_enable_x64"))
 
 
 def _narrowed(name: str, value: np.ndarray) -> np.ndarray:

@@ -195,26 +195,16 @@ class RecordingDataset(BaseDataset):
     def fingerprint(self) -> str:
         """Return a few digits that are the same where the examples are; see ``BaseDataset.fingerprint``.
 
-        Of the recordings it is their files' names, labels and segments that count, not the folders that they lie in.
+        Of the recordings it is their files' places below the folder that they share, their labels and their segments
+        that count: the folder may move.
         """
-        sources = map(self.source, range(self.n_recordings()))
-        parts = [(os.path.basename(each.name), each.label, each.start, each.end) for each in sources]
+        sources = [self.source(recording) for recording in range(self.n_recordings())]
+        names = [each.name for each in sources]
+        root = os.path.dirname(os.path.commonprefix([f"{os.path.dirname(name)}{os.sep}" for name in names]))
+        parts = [
+            (name[len(root) :], each.label, each.start, each.end) for name, each in zip(names, sources, strict=True)
+        ]
         return checksum(self.split, self.seed, self.config, self.mono, self.crop, self._hop, self.labels, parts)
-
-    def lengths(self) -> np.ndarray:
-        """Return the length of every example along time.
-
-        Returns:
-            Samples at the configuration's rate, shape (n,), int64: ``n_time_steps``, to which examples are padded;
-            with ``crop="whole"`` each recording's own, from the manifest or else from the headers, which are read once
-            (1 for what cannot be read).
-
-        Raises:
-            AudioReadError: With ``crop="whole"`` and ``on_error="raise"``, when a header cannot be read.
-        """
-        if self.crop == "whole":
-            return np.asarray(np.maximum(1, self._known().n_samples))
-        return np.full(len(self), self.config.n_time_steps, np.int64)
 
     def get_batch(self, batch_size: int) -> dict[str, Any]:
         """Return a batch of examples drawn with replacement, their features computed together.
@@ -338,6 +328,8 @@ class RecordingDataset(BaseDataset):
                 n_channels, rate, n_frames = info.n_channels, info.sample_rate, info.n_frames
             return n_channels, rate, n_frames, _part(source, rate, n_frames)[1]
         except AudioReadError as error:
+            if error.transient:
+                raise
             return error
 
     def _known(self) -> _Headers:
@@ -404,7 +396,8 @@ class AudioFileDataset(RecordingDataset):
             column. ``dataset.labels`` holds the names that the numbers stand for, in order, the same in every split.
         on_error: What happens when a recording cannot be read: ``"raise"`` names file and reason; with ``"skip"``
             silence with ``valid=False`` stands in for it, iteration leaves it out, and ``dataset.problems`` tells the
-            reason by path, of what this process has met; ``"warn"`` also warns, once a file.
+            reason by path, of what this process has met; ``"warn"`` also warns, once a file. A reason that may pass
+            is raised all the same, such as too many open files (``AudioReadError.transient``).
         split: Which part of the data: where a manifest has splits, the one that is taken.
         seed: At least 0; another number draws other crops.
         rngs: Where ``get_batch`` draws indices from; None draws the same sequence of batches every time.
