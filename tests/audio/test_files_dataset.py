@@ -1,3 +1,5 @@
+import errno
+import os
 import pickle
 import re
 import struct
@@ -12,6 +14,7 @@ import pytest
 import soundfile
 
 from artifex.generative_models.core import create
+from artifex.generative_models.modalities.audio import io as audio_io
 from artifex.generative_models.modalities.audio.base import AudioModalityConfig
 from artifex.generative_models.modalities.audio.datasets.files import AudioFileDataset
 from artifex.generative_models.modalities.audio.io import AudioReadError, write_audio
@@ -491,3 +494,70 @@ def test_reading_waveforms_imports_no_jax(folder, representation, loaded):
     script = READ_IN_A_WORKER.format(representation=representation, path=str(folder))
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=False)
     assert done.stdout.strip() == f"(8000,) {loaded}", done.stderr
+
+
+def test_random_crops_have_draws_of_their_own(folder):
+    data = AudioFileDataset(PLAIN, folder / "b_long.flac", crop="random", seed=5)
+    for epoch in (0, 3):
+        draws = np.random.default_rng(np.random.SeedSequence(5, spawn_key=(1, epoch, 0)))
+        assert data.example(0, epoch=epoch)["start"] == draws.integers(0, 12000 - 4000, endpoint=True) / RATE
+
+
+def test_resampled_crops_begin_and_end_in_the_middle_of_the_sound(tmp_path):
+    rate, duration = 44100, 0.25
+    tone = 0.5 * np.cos(2 * np.pi * 440 * np.arange(rate) / rate)
+    write_audio(tmp_path / "tone.wav", tone, rate, subtype="FLOAT")
+    config = AudioModalityConfig(sample_rate=16000, duration=duration, normalize=False)
+    for crop in ("center", "random", "loudest"):
+        sample = AudioFileDataset(config, tmp_path, crop=crop, seed=1)[0]
+        times = sample["start"] + np.arange(4000) / 16000
+        inside = slice(0 if sample["start"] > 0.02 else 200, None)
+        np.testing.assert_allclose(sample["audio"][inside], 0.5 * np.cos(2 * np.pi * 440 * times)[inside], atol=1e-4)
+
+
+@pytest.mark.parametrize("on_error", ["skip", "warn"])
+def test_what_may_pass_is_no_reason_to_leave_a_recording_out(folder, monkeypatch, on_error):
+    data = AudioFileDataset(PLAIN, folder, on_error=on_error)
+
+    def opening(*args, **kwargs):
+        raise OSError(errno.EMFILE, os.strerror(errno.EMFILE))
+
+    monkeypatch.setattr(audio_io, "open", opening, raising=False)
+    for read in (lambda: data[0], lambda: AudioFileDataset(PLAIN, folder, crop="whole", on_error=on_error).lengths()):
+        with pytest.raises(AudioReadError, match="Too many open files"):
+            read()
+    assert not data.problems
+
+
+def test_a_fingerprint_tells_what_decides_the_examples_and_nothing_else(tmp_path):
+    for place in ("here", "there"):
+        for name in ("cat/a.wav", "dog/a.wav"):
+            (tmp_path / place / name).parent.mkdir(parents=True)
+            write_audio(tmp_path / place / name, ramp(100), RATE)
+    here = tmp_path / "here"
+    plain = AudioFileDataset(PLAIN, here).fingerprint()
+    assert AudioFileDataset(PLAIN, tmp_path / "there", on_error="skip").fingerprint() == plain
+    others = [
+        AudioFileDataset(AudioModalityConfig(sample_rate=RATE, duration=0.25, normalize=False), here),
+        AudioFileDataset(PLAIN, here, crop="start"),
+        AudioFileDataset(PLAIN, here, crop="sliding"),
+        AudioFileDataset(PLAIN, here, crop="sliding", hop=0.25),
+        AudioFileDataset(PLAIN, here, mono=False),
+        AudioFileDataset(PLAIN, here, seed=1),
+        AudioFileDataset(PLAIN, here, labels=None),
+        AudioFileDataset(PLAIN, here, labels=lambda path: "pet"),
+        AudioFileDataset(PLAIN, here, split="test"),
+        AudioFileDataset(PLAIN, [here / "dog", here / "cat"], labels=None),
+        AudioFileDataset(PLAIN, here / "cat"),
+    ]
+    prints = [plain, *(other.fingerprint() for other in others)]
+    assert len(set(prints)) == len(prints)
+
+
+def test_a_fingerprint_counts_the_segments_of_a_manifest(folder, tmp_path):
+    prints = set()
+    for end in (0.5, 0.75):
+        table = tmp_path / f"{end}.csv"
+        table.write_text(f"path,start,end\n{folder / 'b_long.flac'},0.25,{end}\n")
+        prints.add(AudioFileDataset(PLAIN, manifest=table).fingerprint())
+    assert len(prints) == 2

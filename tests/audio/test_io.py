@@ -1,3 +1,6 @@
+import errno
+import io
+import math
 import os
 import pickle
 import re
@@ -10,6 +13,7 @@ import pytest
 import soundfile
 
 from artifex.generative_models.core import MissingDependencyError
+from artifex.generative_models.modalities.audio import io as audio_io
 from artifex.generative_models.modalities.audio.io import (
     AudioReadError,
     Samples,
@@ -582,3 +586,75 @@ def test_a_span_of_ogg_is_that_of_the_whole_up_to_its_end(tmp_path, rate):
 def test_arrays_that_mean_something_else_are_refused(samples, says):
     with pytest.raises(AudioReadError, match=says):
         decode(Samples(samples, 8000), lambda info: (0, info.n_frames))
+
+
+@pytest.mark.parametrize(("rate", "n_samples"), [(8000, 24123), (16000, 5000), (44100, 53000)])
+def test_vorbis_spans_equal_that_part_of_the_whole_up_to_the_end(rate, n_samples):
+    rng = np.random.default_rng(0)
+    sound = np.convolve(rng.uniform(-1, 1, n_samples), np.ones(20) / 20, "same")
+    buffer = io.BytesIO()
+    soundfile.write(buffer, sound, rate, format="OGG", subtype="VORBIS")
+    content = buffer.getvalue()
+    whole, _ = decode(content, lambda info: (0, info.n_frames))
+    for start in [
+        *range(1, n_samples, n_samples // 25),
+        *range(max(1, n_samples - 6000), n_samples, 211),
+        n_samples - 1,
+    ]:
+        part, _ = decode(content, lambda info, start=start: (start, min(400, info.n_frames - start)))
+        np.testing.assert_allclose(part, whole[start : start + 400], atol=1e-5)
+    pieces = [piece[:, 0] for _, piece in blocks(content, lambda info: (n_samples - 3000, 3000), size=700)]
+    np.testing.assert_allclose(np.concatenate(pieces), whole[-3000:], atol=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("rate", "target"),
+    [(8000, 16000), (22050, 16000), (44100, 16000), (48000, 16000), (192000, 8000), (8000, 44100), (48000, 44100)],
+)
+def test_a_resampled_span_equals_that_part_of_the_resampled_whole(rate, target):
+    noise = np.random.default_rng(0).uniform(-0.8, 0.8, (2, rate)).astype(np.float32)
+    recording = Samples(noise, rate)
+    whole, _ = decode(recording, lambda info: (0, rate), sample_rate=target, mono=False)
+    period = rate // math.gcd(rate, target)
+    count = rate // 4
+    for start in (0, period, rate // 2 // period * period, (rate - count) // period * period):
+        part, _ = decode(recording, lambda info, start=start: (start, count), sample_rate=target, mono=False)
+        assert part.shape == (2, -(-count * target // rate))
+        begin = start * target // rate
+        np.testing.assert_allclose(part, whole[:, begin : begin + part.shape[1]], atol=1e-5)
+
+
+@pytest.mark.parametrize("start", [1, 77, 3001])
+def test_a_resampled_span_begins_on_its_first_sample_wherever_that_is(start):
+    rate, target, count = 44100, 16000, 4410
+    recording = Samples(tone(440, 0.5, rate), rate)
+    part, _ = decode(recording, lambda info: (start, count), sample_rate=target)
+    expected = 0.5 * np.sin(2 * np.pi * 440 * (start / rate + np.arange(len(part)) / target))
+    # Before the recording there is nothing: close to its start the tone has not swung in.
+    settled = slice(40 if start < 500 else 0, None)
+    np.testing.assert_allclose(part[settled], expected[settled], atol=2e-3 if start < 500 else 1e-4)
+
+
+@pytest.mark.parametrize(("number", "transient"), [(errno.EMFILE, True), (errno.EIO, True), (errno.EACCES, False)])
+@pytest.mark.parametrize("when", ["opened", "read"])
+def test_what_may_pass_is_told_from_a_bad_file(tmp_path, monkeypatch, number, transient, when):
+    class Away(io.BytesIO):
+        def read(self, *args):
+            raise OSError(number, os.strerror(number))
+
+    def opening(*args, **kwargs):
+        if when == "opened":
+            raise OSError(number, os.strerror(number))
+        return Away(b"RIFF")
+
+    monkeypatch.setattr(audio_io, "open", opening, raising=False)
+    with pytest.raises(AudioReadError, match=f"cannot be {when}: {os.strerror(number)}") as caught:
+        probe(tmp_path / "a.wav")
+    assert caught.value.transient is transient
+    assert pickle.loads(pickle.dumps(caught.value)).transient is transient
+
+
+def test_a_bad_file_is_bad_for_good(tmp_path):
+    with pytest.raises(AudioReadError) as caught:
+        probe(text(tmp_path))
+    assert caught.value.transient is False

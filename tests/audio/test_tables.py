@@ -197,3 +197,16 @@ def test_a_hugging_face_table_is_decoded_here_and_no_other_column_is_read(sounds
         TableAudioDataset(PLAIN, table.to_iterable_dataset())
     with pytest.raises(TypeError, match="got DatasetDict of 'train': give one of them"):
         TableAudioDataset(PLAIN, hugging.DatasetDict({"train": table}))
+
+
+def test_a_fingerprint_tells_the_options_and_reads_no_row(sounds):
+    class Rows(list):
+        def __getitem__(self, index):
+            assert index == 0
+            return super().__getitem__(index)
+
+    rows = Rows({"audio": content(sound), "label": number} for number, sound in enumerate(sounds))
+    options = [{}, {"crop": "start"}, {"seed": 1}, {"mono": False}, {"label": None}, {"split": "test"}]
+    prints = [TableAudioDataset(PLAIN, rows, **each).fingerprint() for each in options]
+    assert len({*prints, TableAudioDataset(PLAIN, list(rows)[:2]).fingerprint()}) == len(prints) + 1
+    assert TableAudioDataset(PLAIN, rows).fingerprint() == prints[0]

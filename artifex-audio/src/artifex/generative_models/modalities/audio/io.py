@@ -495,12 +495,7 @@ def _opened(source: str | os.PathLike[str] | bytes, name: str | None) -> Iterato
     # One opening for the checks and the decoder.
     with _stream(source) as stream:
         try:
-            size = stream.seek(0, os.SEEK_END)
-            if size == 0:
-                raise AudioReadError(called, "the file is empty (0 bytes); fetch or record it again")
-            stream.seek(0)
-            _check_tail(called, stream, size)
-            stream.seek(0)
+            _check_ends(called, stream)
         except AudioReadError:
             raise
         except OSError as error:
@@ -661,6 +656,15 @@ _PADDING = (bytes(4), b"\xff" * 4)
 
 def _unit(log: str) -> str:
     return "bytes of audio" if _SIZES.search(log) else "samples"
+
+
+def _check_ends(path: str, stream: IO[bytes]) -> None:
+    size = stream.seek(0, os.SEEK_END)
+    if size == 0:
+        raise AudioReadError(path, "the file is empty (0 bytes); fetch or record it again")
+    stream.seek(0)
+    _check_tail(path, stream, size)
+    stream.seek(0)
 
 
 def _check_tail(path: str, file: IO[bytes], size: int) -> None:

@@ -200,11 +200,28 @@ class RecordingDataset(BaseDataset):
         """
         sources = [self.source(recording) for recording in range(self.n_recordings())]
         names = [each.name for each in sources]
-        root = os.path.dirname(os.path.commonprefix([f"{os.path.dirname(name)}{os.sep}" for name in names]))
+        folders = {os.path.dirname(name) for name in names}
+        # commonpath wants paths of one kind.
+        root = os.path.commonpath(folders) if len({os.path.isabs(folder) for folder in folders}) == 1 else ""
         parts = [
             (name[len(root) :], each.label, each.start, each.end) for name, each in zip(names, sources, strict=True)
         ]
         return checksum(self.split, self.seed, self.config, self.mono, self.crop, self._hop, self.labels, parts)
+
+    def lengths(self) -> np.ndarray:
+        """Return the length of every example along time.
+
+        Returns:
+            Samples at the configuration's rate, shape (n,), int64: ``n_time_steps``, to which examples are padded;
+            with ``crop="whole"`` each recording's own, from the manifest or else from the headers, which are read once
+            (1 for what cannot be read).
+
+        Raises:
+            AudioReadError: With ``crop="whole"`` and ``on_error="raise"``, when a header cannot be read.
+        """
+        if self.crop == "whole":
+            return np.asarray(np.maximum(1, self._known().n_samples))
+        return np.full(len(self), self.config.n_time_steps, np.int64)
 
     def get_batch(self, batch_size: int) -> dict[str, Any]:
         """Return a batch of examples drawn with replacement, their features computed together.

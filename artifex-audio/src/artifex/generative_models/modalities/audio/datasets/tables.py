@@ -12,6 +12,7 @@ from artifex.generative_models.modalities.audio.base import AudioModalityConfig
 from artifex.generative_models.modalities.audio.datasets.files import RecordingDataset, Source
 from artifex.generative_models.modalities.audio.datasets.manifest import label_names
 from artifex.generative_models.modalities.audio.io import AudioReadError, AudioSource, Samples
+from artifex.generative_models.modalities.base import checksum
 
 if TYPE_CHECKING:
     from flax import nnx
