@@ -556,26 +556,6 @@ def test_patterns_that_find_no_audio_are_errors(tmp_path, pattern, what):
         find_audio(tmp_path / pattern)
 
 
-@pytest.mark.parametrize("rate", [8000, 22050, 44100, 48000])
-def test_a_span_is_resampled_as_if_the_whole_recording_had_been(tmp_path, rate):
-    tone = 0.5 * np.cos(2 * np.pi * 440 * np.arange(2 * rate) / rate)
-    write_audio(tmp_path / "tone.wav", tone, rate, subtype="FLOAT")
-    start = rate // 3 + 1
-    audio, _ = decode(tmp_path / "tone.wav", lambda info: (start, rate // 2), sample_rate=16000)
-    expected = 0.5 * np.cos(2 * np.pi * 440 * (start / rate + np.arange(8000) / 16000))
-    np.testing.assert_allclose(audio, expected, atol=1e-4)
-
-
-@pytest.mark.parametrize("rate", [8000, 44100])
-def test_a_span_of_ogg_is_that_of_the_whole_up_to_its_end(tmp_path, rate):
-    noise = np.random.default_rng(0).uniform(-0.5, 0.5, 2 * rate)
-    write_audio(tmp_path / "noise.ogg", noise, rate)
-    whole, _ = read_audio(tmp_path / "noise.ogg")
-    for start in range(0, 2 * rate - 500, rate // 8 + 7):
-        span, _ = decode(tmp_path / "noise.ogg", lambda info, start=start: (start, 500))
-        np.testing.assert_allclose(span, whole[start : start + 500], atol=1e-6)
-
-
 @pytest.mark.parametrize(
     ("samples", "says"),
     [
