@@ -732,3 +732,22 @@ def test_an_index_beyond_32_bits_stays_on_the_host() -> None:
     loader = make_loader(SyntheticAudioDataset(config, n_samples=2**32), 2)
     batch = next(device_batches(loader.restore({**loader.state(), "step": 2**31 - 2})))
     assert batch["index"].tolist() == [2**32 - 4, 2**32 - 3]
+
+
+def test_a_transform_that_changes_the_length_without_saying_so_is_an_error() -> None:
+    class Known(Clips):
+        def __getitem__(self, index: int) -> dict[str, object]:
+            return {**super().__getitem__(index), "length": int(self.lengths()[index])}
+
+    clips = Known([60, 80, 70, 80])
+
+    def cut(sample: Mapping[str, object]) -> dict[str, object]:
+        return {**sample, "audio": np.asarray(sample["audio"])[:50]}
+
+    def doubled(sample: Mapping[str, object]) -> dict[str, object]:
+        return {**sample, "audio": np.repeat(np.asarray(sample["audio"]), 2)}
+
+    with pytest.raises(ValueError, match="'length' says 60, but there are 50 samples"):
+        next(make_loader(clips, 2, transforms=[cut], bucket_lengths=(80,)))
+    with pytest.raises(ValueError, match="has sound beyond the 80 samples"):
+        next(make_loader(clips, 2, transforms=[doubled], bucket_lengths=(80,)))

@@ -567,9 +567,14 @@ def _check_sample(sample: Any, origin: str) -> None:
 
 
 def _length(sample: Mapping[str, Any], keys: Sequence[str]) -> int:
-    if "length" in sample:
-        return int(sample["length"])
-    return int(next(np.shape(sample[key])[-1] for key in keys if key in sample))
+    size = int(next(np.shape(sample[key])[-1] for key in keys if key in sample))
+    length = int(sample.get("length", size))
+    if length > size:
+        raise ValueError(
+            f"'length' says {length}, but there are {size} samples{_place(sample)}: a transform that changes the length "
+            f"sets 'length' too"
+        )
+    return length
 
 
 def _fitted(sample: Mapping[str, Any], keys: Sequence[str], bucket: int, index: int) -> dict[str, Any]:
@@ -585,7 +590,13 @@ def _fitted(sample: Mapping[str, Any], keys: Sequence[str], bucket: int, index: 
     fitted = {**sample, "length": length}
     for key in keys:
         if key in sample:
-            value = np.asarray(sample[key])[..., :bucket]
+            whole = np.asarray(sample[key])
+            if whole[..., bucket:].any():
+                raise ValueError(
+                    f"example {index}{_place(sample)} has sound beyond the {bucket} samples of its bucket: a transform "
+                    f"that makes it longer sets 'length' too, and lengths() has to know it"
+                )
+            value = whole[..., :bucket]
             fitted[key] = np.pad(value, [(0, 0)] * (value.ndim - 1) + [(0, bucket - value.shape[-1])])
     return fitted
 
