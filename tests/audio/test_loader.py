@@ -676,6 +676,21 @@ def test_draws_of_transforms_are_not_those_of_the_crops_that_they_are_given(tmp_
     assert not np.isclose(batch["drawn"], batch["start"] * 8000).any()
 
 
+def test_no_two_draws_are_the_same_numbers() -> None:
+    epochs, places = range(3), range(3)
+    keys: list[tuple[int, ...]] = [(1, epoch, index) for epoch in epochs for index in places]
+    keys += [(2, epoch, index, number) for epoch in epochs for index in places for number in range(3)]
+    keys += [(3, epoch) for epoch in epochs]
+    drawn = {loader_module._draws(0, *key).bytes(16) for key in keys}
+    assert len(drawn) == len(keys) == 39
+
+
+def test_buckets_in_the_dataset_s_order_leave_out_the_last_examples() -> None:
+    lengths = [200, 100, 200, 100, 100, 200, 100, 200, 100, 100, 200]
+    loader = make_loader(Clips(lengths), 4, epochs=2, bucket_lengths=(100, 200))
+    assert sorted(indices(list(loader))) == sorted([*range(8)] * 2)
+
+
 def test_buckets_leave_out_other_examples_in_each_epoch() -> None:
     loader = make_loader(
         Clips([100] * 10 + [200]), 4, shuffle=True, epochs=50, drop_remainder=True, bucket_lengths=(100, 200)
@@ -697,9 +712,14 @@ def test_what_is_on_devices_follows_a_loader_that_is_rewound() -> None:
     loader = make_loader(Numbers(12), 2)
     batches = device_batches(loader)
     first = [np.asarray(next(batches)["index"]).tolist() for _ in range(2)]
+    state = batches.state()
     loader.rewind()
+    assert batches.state()["step"] == batches.progress.step == 0
     assert [np.asarray(next(batches)["index"]).tolist() for _ in range(2)] == first == [[0, 1], [2, 3]]
     list(batches)
+    loader.restore(state)
+    assert batches.state() == state
+    assert [int(batch["index"][0]) for batch in batches] == [4, 6, 8, 10]
     with pytest.raises(RuntimeError, match="has come to its end"):
         iter(batches)
 
@@ -727,11 +747,34 @@ def test_a_state_is_refused_by_other_sounds_in_the_same_number() -> None:
         make_loader(SyntheticAudioDataset(config, n_samples=4, audio_types=["noise"]), 2).restore(state)
 
 
+def test_a_state_is_taken_by_the_same_data_made_anew() -> None:
+    class Config:
+        """Has a repr that says where in memory it lies."""
+
+    class Made(Clips):
+        def __init__(self) -> None:
+            super().__init__([4] * 4)
+            self.config = Config()
+
+    class Foreign(Numbers):
+        fingerprint = "no method"
+
+    first, second = Made(), Made()
+    assert repr(first.config) != repr(second.config)
+    assert make_loader(second, 2).restore(make_loader(first, 2).state()).state()["data"] == second.fingerprint()
+    assert make_loader(Foreign(4), 2).state()["data"] == ""
+
+
 def test_an_index_beyond_32_bits_stays_on_the_host() -> None:
     config = AudioModalityConfig(duration=0.01)
     loader = make_loader(SyntheticAudioDataset(config, n_samples=2**32), 2)
-    batch = next(device_batches(loader.restore({**loader.state(), "step": 2**31 - 2})))
-    assert batch["index"].tolist() == [2**32 - 4, 2**32 - 3]
+    batches = device_batches(loader)
+    for step in (0, 2**31 - 2):  # also where it would fit: a batch has the types of the one before
+        loader.restore({**loader.state(), "step": step})
+        batch = next(batches)
+        assert type(batch["index"]) is np.ndarray
+        assert batch["index"].tolist() == [2 * step, 2 * step + 1]
+        assert isinstance(batch["epoch"], jax.Array)
 
 
 def test_a_transform_that_changes_the_length_without_saying_so_is_an_error() -> None:

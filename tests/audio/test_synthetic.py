@@ -2,6 +2,7 @@
 
 import pickle
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 
 import jax
 import jax.numpy as jnp
@@ -110,6 +111,35 @@ def test_a_sample_that_was_changed_is_not_seen_by_others():
     data = dataset()
     [data[i].clear() for i in range(3)]
     assert data[1]["audio_type"] == "noise"
+    told = dataset(audio_types=[clicks], annotations=True)
+    [told[i]["annotations"].clear() for i in range(3)]
+    known = told[1]["annotations"]
+    assert known["gain"] == dataset(audio_types=[clicks], annotations=True)[1]["annotations"]["gain"]
+    assert not any(value.flags.writeable for value in known.values())
+
+
+def test_a_fingerprint_tells_what_decides_the_samples_and_no_place_in_memory():
+    def made(**options):
+        def beep(key, *, n_time_steps, sample_rate):
+            return jnp.ones(n_time_steps)
+
+        types = ["sine", ("noise", {"amplitude": 0.1}), ("mixture", {"of": (beep, "sine")}), partial(clicks, level=0.5)]
+        return dataset(**{"audio_types": [*types, beep], **options}).fingerprint()
+
+    assert made() == made() == made(name="other")
+    others = [
+        {"audio_types": ["sine"]},
+        {"audio_types": [("sine", {"amplitude": 0.2})]},
+        {"audio_types": [partial(clicks, level=0.5)]},
+        {"audio_types": [clicks]},
+        {"n_samples": 13},
+        {"split": "validation"},
+        {"seed": 1},
+        {"weights": [1, 1, 1, 1, 2]},
+        {"annotations": True},
+        {"config": RAW},
+    ]
+    assert len({made(), *(made(**other) for other in others)}) == 1 + len(others)
 
 
 def test_the_blocks_that_are_kept_are_bounded_in_bytes():

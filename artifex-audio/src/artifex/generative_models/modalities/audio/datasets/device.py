@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections import deque
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
@@ -34,8 +34,9 @@ def device_batches(
 
     Returns:
         An iterator over dicts of ``jax.Array``s, each of ``batch_size`` rows on a mesh, over however many hosts.
-        Strings are left out; 64 bits become 32 unless ``jax_enable_x64`` is set, and an ``index`` that 32 bits do not
-        hold stays a NumPy array.
+        Strings are left out; 64 bits become 32 unless ``jax_enable_x64`` is set. Where a dataset has more than 2**31
+        examples, whose places 32 bits do not hold, ``index`` stays a NumPy array in every batch: int64, this process's
+        rows. After ``loader.rewind()`` or ``loader.restore(…)`` it goes on where the loader stands.
 
     Raises:
         TypeError: For something that is no loader or sharding.
@@ -71,14 +72,13 @@ class DeviceBatches:
         self._turn = loader._turn
 
     def __iter__(self) -> DeviceBatches:
-        if self._turn == self._loader._turn and isinstance(self._end, StopIteration) and not self._ahead:
+        self._follow()
+        if isinstance(self._end, StopIteration) and not self._ahead:
             iter(self._loader)  # which says what to do at the end
         return self
 
     def __next__(self) -> dict[str, Any]:
-        if self._turn != self._loader._turn:  # the loader was rewound or restored: what is ahead is of another place
-            self._turn, self._end, self._wanted = self._loader._turn, None, 1
-            self._ahead.clear()
+        self._follow()
         # One more each time until enough are ahead, so that the first batch does not wait for those after it.
         while len(self._ahead) < self._wanted and self._end is None:
             self._fetch()
@@ -91,34 +91,46 @@ class DeviceBatches:
 
     def state(self) -> dict[str, Any]:
         """Return the loader's state after the latest batch that was given out here."""
+        self._follow()
         return self._loader._state_at(self._step)
 
     @property
     def progress(self) -> Progress:
         """How far what was given out here has come."""
+        self._follow()
         return self._loader._progress_at(self._step, self._moments)
+
+    def _follow(self) -> None:
+        """Drop what is ahead where the loader was rewound or restored since: it is of another place."""
+        if self._turn != self._loader._turn:
+            self._turn, self._end, self._wanted = self._loader._turn, None, 1
+            self._step, self._moments = self._loader._step, ()
+            self._ahead.clear()
 
     def _fetch(self) -> None:
         try:
             batch = next(self._loader)
-            put = _put(batch, self._sharding, self._loader.batch_size)
+            # By the dataset and not by the batch: what index is may differ between neither batches nor hosts.
+            on_host = ("index",) if self._loader._plan.n_examples > 2**31 and not _wide() else ()
+            put = _put(batch, self._sharding, self._loader.batch_size, on_host)
         except Exception as end:  # noqa: BLE001  raised where its batch would have come
             self._end = end
         else:
             self._ahead.append((put, self._loader._step, tuple(self._loader._moments)))
 
 
-def _put(batch: Mapping[str, Any], sharding: Any, batch_size: int, within: str = "") -> dict[str, Any]:
+def _put(
+    batch: Mapping[str, Any], sharding: Any, batch_size: int, on_host: Sequence[str] = (), within: str = ""
+) -> dict[str, Any]:
     import jax
 
     put: dict[str, Any] = {}
     for key, value in batch.items():
-        if isinstance(value, dict):
-            put[key] = _put(value, sharding, batch_size, f"{within}{key}.")
+        if key in on_host:
+            put[key] = value
+        elif isinstance(value, dict):
+            put[key] = _put(value, sharding, batch_size, within=f"{within}{key}.")
         elif value.dtype.kind not in "US":
-            if key == "index" and not within and value.max(initial=0) > np.iinfo(np.int32).max and not _wide():
-                put[key] = value
-                continue
             value = _narrowed(within + key, value)
             laid_out = _for_rank(sharding, value.ndim)
             if laid_out is None or laid_out.is_fully_addressable:
@@ -133,7 +145,7 @@ def _put(batch: Mapping[str, Any], sharding: Any, batch_size: int, within: str =
 def _wide() -> bool:
     import jax
 
-    return bool(jax.config.read("jax_enable_x64"))
+    return bool(jax.dtypes.canonicalize_dtype(np.int64) == np.int64)
 
 
 def _narrowed(name: str, value: np.ndarray) -> np.ndarray:

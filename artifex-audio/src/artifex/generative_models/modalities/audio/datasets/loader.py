@@ -93,7 +93,9 @@ def make_loader(
         drop_remainder: Whether the examples that do not fill a last batch of an epoch are left out (others in each
             epoch); otherwise rows of zeros with ``valid`` False and ``index`` -1 fill it up.
         transforms: Functions ``f(example)`` or ``f(example, rng)`` that return the example changed, in NumPy; ``rng``
-            is drawn from ``(seed, epoch, index, number of the transform)``, apart from every other draw.
+            is ``np.random.default_rng(SeedSequence(seed, spawn_key=(2, epoch, index, number of the transform)))``. The
+            orders of buckets have the spawn key ``(3, epoch)``, a dataset's own draws ``(1, epoch, index)``: no two
+            of them are the same numbers.
         bucket_lengths: Lengths in samples, rising: examples of like length are put together and padded to the least
             of these that holds them, so that there are as many shapes as lengths.
 
@@ -750,7 +752,7 @@ def _checked_plan(
     return _Plan(
         name={
             "dataset": type(dataset).__name__,
-            "data": dataset.fingerprint() if hasattr(dataset, "fingerprint") else "",
+            "data": str(fingerprint()) if callable(fingerprint := getattr(dataset, "fingerprint", None)) else "",
         },
         n_examples=n_examples,
         batch_size=int(batch_size),

@@ -452,6 +452,7 @@ def _trimmed(known: dict[str, Any]) -> dict[str, Any]:
             is_beside = other.removesuffix(_last(other)) == beside and value.shape[:1] == absent.shape
             if is_beside and np.isnan(value[absent]).all():
                 trimmed[other] = value[~absent]
+                trimmed[other].flags.writeable = False  # as the others are, which are views
     return trimmed
 
 
@@ -463,11 +464,13 @@ def _last(name: str) -> str:
 def _described(value: Any) -> Any:
     """Return what a function with options is, without its place in memory."""
     if isinstance(value, partial):
-        return _described(value.func), {name: _described(each) for name, each in sorted(value.keywords.items())}
+        return _described(value.func), _described(value.args), _described(value.keywords)
+    if isinstance(value, Mapping):
+        return [(name, _described(each)) for name, each in sorted(value.items())]
     if isinstance(value, list | tuple):
         return [_described(each) for each in value]
-    if callable(value):
-        return f"{getattr(value, '__module__', '')}.{getattr(value, '__qualname__', type(value).__qualname__)}"
+    if hasattr(value, "__qualname__"):
+        return f"{value.__module__}.{value.__qualname__}"
     return value
 
 
