@@ -265,7 +265,7 @@ def test_options_out_of_range_are_refused(function, options, error, match):
 
 
 def test_a_traced_rate_range_is_refused():
-    with pytest.raises(TypeError, match=r"rate_range\[0\] must be a finite number above 0"):
+    with pytest.raises(TypeError, match="rate_range is static"):
         jax.jit(lambda low: time_stretch(jnp.ones(100), jax.random.key(0), (low, 1.2)))(0.8)
 
 

@@ -9,7 +9,7 @@ import pytest
 import scipy.stats
 
 from artifex.generative_models.core import create
-from artifex.generative_models.modalities.audio.generators.annotations import with_annotations
+from artifex.generative_models.modalities.audio.annotations import with_annotations
 from artifex.generative_models.modalities.audio.generators.mixtures import mixture
 
 RATE = 8000

@@ -11,7 +11,7 @@ import scipy.special
 import scipy.stats
 
 from artifex.generative_models.core import create
-from artifex.generative_models.modalities.audio.generators.annotations import with_annotations
+from artifex.generative_models.modalities.audio.annotations import with_annotations
 
 RATE = 8000
 NAMES = ("am", "fm", "vibrato", "tremolo", "siren")

@@ -9,7 +9,7 @@ import scipy.signal
 import scipy.stats
 
 from artifex.generative_models.core import create, registry
-from artifex.generative_models.modalities.audio.generators.annotations import with_annotations
+from artifex.generative_models.modalities.audio.annotations import with_annotations
 from artifex.generative_models.modalities.audio.generators.sweeps import inverse_filter
 
 RATE = 16000

@@ -10,7 +10,7 @@ import scipy.signal
 import scipy.stats
 
 from artifex.generative_models.core import create
-from artifex.generative_models.modalities.audio.generators.annotations import with_annotations
+from artifex.generative_models.modalities.audio.annotations import with_annotations
 
 RATE = 16000
 VOWELS = ("iy", "ih", "eh", "ae", "ah", "aa", "ao", "uh", "uw", "er")

@@ -14,8 +14,8 @@ from scipy.stats import chisquare
 
 from artifex.generative_models.core import UnknownComponentError, registry
 from artifex.generative_models.modalities.audio import AudioModalityConfig, AudioRepresentation
+from artifex.generative_models.modalities.audio.annotations import annotated
 from artifex.generative_models.modalities.audio.datasets import SyntheticAudioDataset, create_audio_dataset, synthetic
-from artifex.generative_models.modalities.audio.generators.annotations import annotated
 
 CONFIG = AudioModalityConfig(duration=0.05)
 RAW = CONFIG.evolve(normalize=False)

@@ -40,7 +40,7 @@ def augmentation(component: Any) -> list[Subject | Rule]:
     """Return an augmentation as the kit runs it: a function of a waveform, or a spectrogram, and a key.
 
     Args:
-        component: The function.
+        component: The function; one with the attribute ``draws`` set to False may do the same for every key.
 
     Returns:
         One subject.
@@ -51,6 +51,7 @@ def augmentation(component: Any) -> list[Subject | Rule]:
             example=_spectrograms if works_on(component) == "spectrogram" else signals,
             shape=lambda shape: shape,
             keyed=True,
+            draws=getattr(component, "draws", True),
         )
     ]
 

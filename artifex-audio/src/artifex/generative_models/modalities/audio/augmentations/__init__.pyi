@@ -1,11 +1,11 @@
-from .compose import augment_audio as augment_audio
-from .compose import augment_audio_batch as augment_audio_batch
 from .domain import on_spectrogram as on_spectrogram
 from .domain import works_on as works_on
+from .levels import random_gain as random_gain
+from .noise import add_gaussian_noise as add_gaussian_noise
+from .policies import augment_audio as augment_audio
+from .policies import augment_audio_batch as augment_audio_batch
 from .spectrogram import frequency_mask as frequency_mask
 from .spectrogram import spec_augment as spec_augment
 from .spectrogram import time_mask as time_mask
-from .waveform import add_gaussian_noise as add_gaussian_noise
-from .waveform import random_gain as random_gain
-from .waveform import time_shift as time_shift
-from .waveform import time_stretch as time_stretch
+from .stretching import time_stretch as time_stretch
+from .timing import time_shift as time_shift

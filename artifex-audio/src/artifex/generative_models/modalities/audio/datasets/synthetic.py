@@ -14,8 +14,8 @@ from flax import nnx
 
 from artifex.generative_models.core import resolve
 from artifex.generative_models.core.checks import check_flag, check_integer, check_number
+from artifex.generative_models.modalities.audio.annotations import with_annotations
 from artifex.generative_models.modalities.audio.base import AudioModality, AudioModalityConfig, AudioRepresentation
-from artifex.generative_models.modalities.audio.generators.annotations import with_annotations
 from artifex.generative_models.modalities.audio.preprocessing import normalize_audio
 from artifex.generative_models.modalities.base import BaseDataset, checksum, position
 

@@ -10,7 +10,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from artifex.generative_models.core import numerics, resolve
-from artifex.generative_models.modalities.audio.generators.annotations import annotated, with_annotations
+from artifex.generative_models.modalities.audio.annotations import annotated, with_annotations
 from artifex.generative_models.modalities.audio.generators.partials import drawn
 
 _MOST_DB = 200.0  # more than float32 tells apart, far from where its powers overflow
@@ -54,7 +54,7 @@ def mixture(
         ValueError: When there are fewer than two, ``snr_min`` exceeds ``snr_max``, or one is out of range.
 
     Example:
-        >>> from artifex.generative_models.modalities.audio.generators.annotations import with_annotations
+        >>> from artifex.generative_models.modalities.audio.annotations import with_annotations
         >>> of = (("sine", {"f_min": 400.0}), "noise")
         >>> audio, known = with_annotations(mixture)(jax.random.key(0), n_time_steps=800, sample_rate=16000, of=of)
         >>> audio.shape, known["stems"].shape, bool(0 <= known["snr_db"] < 20)

@@ -11,7 +11,7 @@ import numpy as np
 
 from artifex.generative_models.core import numerics
 from artifex.generative_models.core.checks import check_choice, check_integer, check_number
-from artifex.generative_models.modalities.audio.generators.annotations import annotated
+from artifex.generative_models.modalities.audio.annotations import annotated
 from artifex.generative_models.modalities.audio.generators.partials import (
     below_nyquist,
     drawn,
@@ -19,7 +19,7 @@ from artifex.generative_models.modalities.audio.generators.partials import (
     rolled_off,
     row_of,
 )
-from artifex.generative_models.modalities.audio.generators.ranges import check_band, settled
+from artifex.generative_models.modalities.audio.ranges import check_band, settled
 
 QUALITIES = {
     "major": (0, 4, 7),

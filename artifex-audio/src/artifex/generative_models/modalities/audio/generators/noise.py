@@ -10,8 +10,8 @@ import numpy as np
 
 from artifex.generative_models.core import numerics
 from artifex.generative_models.core.checks import check_number
-from artifex.generative_models.modalities.audio.generators.annotations import annotated
-from artifex.generative_models.modalities.audio.generators.ranges import check_band, check_range, settled
+from artifex.generative_models.modalities.audio.annotations import annotated
+from artifex.generative_models.modalities.audio.ranges import check_band, check_range, settled
 
 Known = dict[str, jax.Array]
 

@@ -9,7 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from artifex.generative_models.core import numerics
-from artifex.generative_models.modalities.audio.generators.ranges import settled
+from artifex.generative_models.modalities.audio.ranges import settled
 
 
 def drawn(key: jax.Array, name: str, least: Any, most: Any, **bounds: Any) -> jax.Array:

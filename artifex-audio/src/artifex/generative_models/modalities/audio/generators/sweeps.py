@@ -12,8 +12,8 @@ import numpy as np
 
 from artifex.generative_models.core import numerics
 from artifex.generative_models.core.checks import check_choice, check_integer, check_number
-from artifex.generative_models.modalities.audio.generators.annotations import annotated
-from artifex.generative_models.modalities.audio.generators.ranges import check_band, settled
+from artifex.generative_models.modalities.audio.annotations import annotated
+from artifex.generative_models.modalities.audio.ranges import check_band, settled
 
 _METHODS = ("linear", "quadratic", "logarithmic", "hyperbolic")
 

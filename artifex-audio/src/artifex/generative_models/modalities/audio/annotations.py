@@ -1,4 +1,4 @@
-"""What is known of a generated sound beside its samples: exact, since the sound was made from it."""
+"""What is known beside the samples: of a generated sound, what it was made from; of an augmentation, what it drew."""
 
 from __future__ import annotations
 
@@ -15,19 +15,22 @@ _P = ParamSpec("_P")
 
 
 def annotated(render: Callable[_P, tuple[jax.Array, dict[str, jax.Array]]]) -> Callable[_P, jax.Array]:
-    """Make an audio type of a function that returns a sound and what is known of it.
+    """Make an audio type or an augmentation of a function that returns a sound and what is known of it.
 
     The annotations have the shapes that the options decide, never the draws: ``f0`` (n_time_steps,) in Hz, 0 where
     nothing is pitched; ``onsets`` (k,) in seconds, NaN where there are fewer than k; ``stems`` (n, n_time_steps), which
     add up to the sound; everything that was drawn under its own name. Where nobody asks for them they cost nothing:
     the compiler leaves them out.
 
+    An augmentation names what it drew: the option ``gain_range`` gives ``gain``. What it drew does not depend on the
+    samples, only on the key, the shape and the options.
+
     Args:
-        render: A function ``f(key, *, n_time_steps, sample_rate, **options)`` that returns the waveform
-            (n_time_steps,) and a dict of arrays.
+        render: A function ``f(key, *, n_time_steps, sample_rate, **options)``, or ``f(audio, key, **options)``, that
+            returns the waveform and a dict of arrays.
 
     Returns:
-        The audio type: the same function, returning the waveform alone.
+        The audio type or augmentation: the same function, returning the waveform alone.
 
     Example:
         >>> import jax.numpy as jnp
@@ -53,14 +56,14 @@ def annotated(render: Callable[_P, tuple[jax.Array, dict[str, jax.Array]]]) -> C
 
 
 def with_annotations(audio_type: Callable[..., jax.Array]) -> Callable[..., tuple[jax.Array, dict[str, jax.Array]]]:
-    """Return the function of an audio type that gives its annotations too.
+    """Return the function of an audio type or augmentation that gives its annotations too.
 
     Args:
-        audio_type: An audio type, its options bound or not.
+        audio_type: An audio type or augmentation, its options bound or not.
 
     Returns:
-        A function of the same arguments that returns the waveform and a dict of arrays, empty for a type that knows
-        nothing. For equal audio types it is an equal function.
+        A function of the same arguments that returns the waveform and a dict of arrays, empty for one that knows
+        nothing. For equal functions it is an equal function.
 
     Example:
         >>> def hum(key, *, n_time_steps, sample_rate): return jax.numpy.zeros(n_time_steps)

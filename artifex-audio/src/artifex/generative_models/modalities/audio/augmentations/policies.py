@@ -7,12 +7,10 @@ import jax.numpy as jnp
 from jax.typing import ArrayLike
 
 from artifex.generative_models.core import numerics
-from artifex.generative_models.modalities.audio.augmentations.waveform import (
-    add_gaussian_noise,
-    random_gain,
-    time_shift,
-    time_stretch,
-)
+from artifex.generative_models.modalities.audio.augmentations.levels import random_gain
+from artifex.generative_models.modalities.audio.augmentations.noise import add_gaussian_noise
+from artifex.generative_models.modalities.audio.augmentations.stretching import time_stretch
+from artifex.generative_models.modalities.audio.augmentations.timing import time_shift
 from artifex.generative_models.modalities.audio.preprocessing import as_waveforms, normalize_audio, to_float
 
 
