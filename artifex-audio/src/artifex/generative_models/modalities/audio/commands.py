@@ -23,6 +23,7 @@ def add_to(app: typer.Typer) -> None:
     """
     app.command()(extract)
     app.command()(scan)
+    app.command()(augment)
 
 
 def extract(
@@ -252,6 +253,64 @@ def scan(
         raise typer.Exit(1)
 
 
+def augment(
+    audio: Annotated[Path, typer.Argument(help="A recording (wav, flac, ogg, opus, mp3, aiff).", metavar="FILE")],
+    policy: Annotated[
+        str | None,
+        typer.Option(
+            help="A TOML or YAML file of a policy, or the name of one augmentation.",
+            metavar="POLICY",
+            show_default="that of augment_audio",
+        ),
+    ] = None,
+    draws: Annotated[int, typer.Option(help="How many times the policy is applied, each time with another draw.")] = 4,
+    out: Annotated[Path, typer.Option(help="The folder to write to.")] = Path("augmented"),
+    seed: Annotated[int, typer.Option(help="Decides the draws.")] = 0,
+    sample_rate: Annotated[
+        int | None, typer.Option(help="Rate to resample to first, Hz.", show_default="the recording's")
+    ] = None,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace files that are there.")] = False,
+) -> None:
+    """Hear and see what a policy makes of a recording.
+
+    Writes the audio of each draw, a picture of it before and after, and a .draws.json of the parameters drawn. The exit
+    code is 1 when the recording cannot be read.
+    """
+    from artifex.generative_models.core.extras import require
+    from artifex.generative_models.core.terminal import say, table
+
+    require("matplotlib", install="artifex-audio[plot]", purpose="Drawing what a policy does")
+    from artifex.generative_models.modalities.audio.listening import audition, sentences
+    from artifex.generative_models.modalities.audio.io import AudioReadError
+
+    try:
+        made = audition(
+            audio,
+            _policy(policy),
+            out,
+            draws=draws,
+            seed=seed,
+            sample_rate=sample_rate,
+            overwrite=overwrite,
+        )
+    except AudioReadError as error:
+        typer.echo(f"artifex: {error}", err=True)
+        raise typer.Exit(1) from error
+    for row in made:
+        say(_printable(str(out / row["audio"])), "bold")
+        table([tuple(phrase.split(": ", 1)) for phrase in sentences(row["drawn"])] or [("nothing was applied",)])
+    say("")
+    say(f"pictures beside them; what was drawn: {_printable(str(out / f'{audio.stem}.draws.json'))}")
+
+
+def _policy(given: str | None) -> Any:
+    from artifex.generative_models.modalities.audio.augmentations.policies import default_policy
+
+    if given is None:
+        return default_policy()
+    return _plain(Path(given), "--policy") if Path(given).suffix else given
+
+
 def _show(found: ScanResult) -> None:
     from artifex.generative_models.core.terminal import say, table
 
@@ -310,7 +369,7 @@ def _settings(file: Path | None, **given: Any) -> tuple[AudioModalityConfig, boo
 
     stated: dict[str, Any] = {"representation": "mel_spectrogram"}
     if file is not None:
-        read = _plain(file)
+        read = _plain(file, "--config")
         table = read["audio"] if isinstance(read.get("audio"), dict) else read
         try:
             AudioModalityConfig.from_dict(table)
@@ -321,17 +380,17 @@ def _settings(file: Path | None, **given: Any) -> tuple[AudioModalityConfig, boo
     return AudioModalityConfig.from_dict(stated), "duration" not in stated
 
 
-def _plain(file: Path) -> dict[str, Any]:
+def _plain(file: Path, option: str) -> dict[str, Any]:
     import yaml
 
     if file.suffix.lower() not in (".toml", ".yaml", ".yml"):
-        raise ValueError(f"a configuration file ends in .toml, .yaml or .yml, got {str(file)!r}")
+        raise ValueError(f"the file of {option} ends in .toml, .yaml or .yml, got {str(file)!r}")
     try:
         text = file.read_text(encoding="utf-8")
     except OSError as error:
-        raise ValueError(f"--config {file} cannot be read: {error.strerror}") from error
+        raise ValueError(f"{option} {file} cannot be read: {error.strerror}") from error
     except UnicodeDecodeError as error:
-        raise ValueError(f"--config {file} cannot be read: it is no text in UTF-8") from error
+        raise ValueError(f"{option} {file} cannot be read: it is no text in UTF-8") from error
     try:
         read = tomllib.loads(text) if file.suffix.lower() == ".toml" else yaml.safe_load(text)
     except (tomllib.TOMLDecodeError, yaml.YAMLError) as error:

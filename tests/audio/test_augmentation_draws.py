@@ -1,0 +1,103 @@
+"""What every registered augmentation draws: within its bounds, as its docstring says, independent of one another and of the samples."""
+
+import inspect
+import math
+import re
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from scipy import stats
+
+from artifex.generative_models.core import registry
+from artifex.generative_models.core.plugins import FIRST_PARTY
+from artifex.generative_models.core.testing import components
+from artifex.generative_models.modalities.audio import with_annotations
+from artifex.generative_models.modalities.audio.augmentations.domain import works_on
+
+OURS = [name for distribution in FIRST_PARTY for _, name in components("augmentation", distribution)]
+N = 2000
+CHANCE = 1e-4  # of a right draw to fail a test of its distribution; the keys are fixed
+
+
+def example(name):
+    shape = (10, 40) if works_on(registry("augmentation")[name]) == "spectrogram" else (400,)
+    return jnp.linspace(0.1, 0.5, math.prod(shape)).reshape(shape)
+
+
+def entry(augmentation, option):
+    """What the docstring says of an option."""
+    text = inspect.getdoc(augmentation) or ""
+    found = re.search(rf"^    {option}: (.*?)(?=^    \S|^\S|\Z)", text, re.MULTILINE | re.DOTALL)
+    assert found, f"{option} has no entry"
+    return found[1]
+
+
+@pytest.fixture(scope="module")
+def drawn():
+    """What each augmentation draws from N keys, made when it is asked for."""
+    kept = {}
+
+    def of(name):
+        if name not in kept:
+            told = with_annotations(registry("augmentation")[name])
+            keys = jax.random.split(jax.random.key(11), N)
+            draw = jax.jit(jax.vmap(lambda x, key: told(x, key)[1], (None, 0)))
+            x = example(name)
+            kept[name] = jax.tree.map(np.asarray, draw(x, keys))
+            for ours, theirs in zip(jax.tree.leaves(draw(-3 * x * x, keys)), jax.tree.leaves(kept[name]), strict=True):
+                np.testing.assert_array_equal(ours, theirs, err_msg="what is drawn depends on the samples")
+        return kept[name]
+
+    return of
+
+
+def ranges(name):
+    """Each parameter drawn that has an option ``NAME_range``, and its bounds by default."""
+    augmentation = registry("augmentation")[name]
+    options = inspect.signature(augmentation).parameters
+    return {
+        option.removesuffix("_range"): each.default
+        for option, each in options.items()
+        if option.endswith("_range") and each.default is not None
+    }
+
+
+@pytest.mark.parametrize("name", OURS)
+def test_what_is_drawn_is_spread_as_the_docstring_says(name, drawn):
+    augmentation = registry("augmentation")[name]
+    for parameter, (low, high) in ranges(name).items():
+        assert parameter in drawn(name), f"{name} does not say which {parameter} it drew"
+        values = drawn(name)[parameter].reshape(N, -1).astype(np.float64)
+        said = entry(augmentation, f"{parameter}_range")
+        place = values
+        ends = (low, high)
+        if "log-uniform" in said:
+            place, ends = np.log(values), (math.log(low), math.log(high))
+        assert values.min() >= low - 1e-5 * abs(low), f"{parameter} below {low}"
+        assert values.max() <= high + 1e-5 * abs(high), f"{parameter} above {high}"
+        share = (place - ends[0]) / (ends[1] - ends[0])
+        if np.issubdtype(drawn(name)[parameter].dtype, np.integer):
+            counts = np.bincount(values[:, 0].astype(int) - int(low), minlength=int(high - low) + 1)
+            assert stats.chisquare(counts).pvalue > CHANCE
+            continue
+        for column in share.T:
+            assert stats.kstest(column, "uniform").pvalue > CHANCE, f"{parameter} is not uniform"
+            assert column.min() < 0.01, f"{parameter} does not reach its least"
+            assert column.max() > 0.99, f"{parameter} does not reach its greatest"
+
+
+@pytest.mark.parametrize("name", OURS)
+def test_no_draw_tells_another(name, drawn):
+    columns = {
+        f"{parameter}[{place}]": column
+        for parameter, values in drawn(name).items()
+        if parameter in ranges(name)
+        for place, column in enumerate(values.reshape(N, -1).astype(np.float64).T)
+    }
+    for first, a in columns.items():
+        assert abs(np.corrcoef(a[1:], a[:-1])[0, 1]) < 4.5 / math.sqrt(N), f"{first} from row to row"
+        for second, b in columns.items():
+            if first < second:
+                assert abs(np.corrcoef(a, b)[0, 1]) < 4.5 / math.sqrt(N), f"{first} and {second}"

@@ -1,0 +1,251 @@
+"""Policies: what they do to an example, that draws are their own, plain data and back, batches."""
+
+import itertools
+import math
+import tomllib
+from functools import partial
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+import tomli_w
+
+from artifex.generative_models.core.testing import Subject, check_function, signals
+from artifex.generative_models.modalities.audio import (
+    annotated,
+    apply_batch,
+    augment_audio,
+    compose,
+    create_policy,
+    default_policy,
+    describe,
+    one_of,
+    policy_spec,
+    random_gain,
+    random_order,
+    some_of,
+    time_shift,
+    with_annotations,
+    with_probability,
+)
+
+
+def plus(x, key, number=1.0):
+    return x + number
+
+
+def times(x, key, number=2.0):
+    return x * number
+
+
+@annotated
+def offset(x, key):
+    drawn = jax.random.uniform(key)
+    return x + drawn, {"drawn": drawn}
+
+
+MANY = jax.random.split(jax.random.key(7), 2000)
+
+
+def results(policy, x=1.0):
+    return np.asarray(jax.jit(jax.vmap(lambda key: policy(jnp.float32(x), key)))(MANY))
+
+
+def test_steps_are_applied_in_the_order_in_which_they_stand():
+    assert float(compose(plus, times)(jnp.float32(1), jax.random.key(0))) == 4
+    assert float(compose(times, plus)(jnp.float32(1), jax.random.key(0))) == 3
+    assert float(compose()(jnp.float32(1), jax.random.key(0))) == 1
+
+
+def test_each_step_draws_as_it_would_alone_with_a_key_of_its_own():
+    x, key = jnp.asarray(signals(400)["noise"]), jax.random.key(3)
+    first, second = jax.random.split(key)
+    expected = random_gain(time_shift(x, first, max_shift=80), second)
+    policy = compose(("time_shift", {"max_shift": 80}), "random_gain")
+    np.testing.assert_allclose(policy(x, key), expected, rtol=1e-6)
+
+
+def test_draws_of_the_steps_are_independent():
+    told = jax.jit(jax.vmap(lambda key: with_annotations(compose(offset, offset))(jnp.zeros(()), key)[1]))(MANY)
+    a, b = (np.asarray(step["drawn"]) for step in told["steps"])
+    assert abs(np.corrcoef(a, b)[0, 1]) < 4 / math.sqrt(len(MANY))
+
+
+@pytest.mark.parametrize(("weights", "shares"), [(None, (1 / 3, 1 / 3, 1 / 3)), ((1, 0, 3), (0.25, 0, 0.75))])
+def test_one_of_applies_each_step_as_often_as_its_weight_says(weights, shares):
+    policy = one_of(partial(plus, number=1), partial(plus, number=2), partial(plus, number=3), weights=weights)
+    for number, share in zip((1, 2, 3), shares, strict=True):
+        seen = np.mean(results(policy, 0.0) == number)
+        assert abs(seen - share) <= 4 * math.sqrt(share * (1 - share) / len(MANY))
+
+
+@pytest.mark.parametrize(("n", "counts"), [((1, None), (1, 2, 3)), (2, (2,)), ((0, 1), (0, 1))])
+def test_some_of_applies_every_choice_of_as_many_steps_as_often(n, counts):
+    seen = results(some_of(*(partial(plus, number=float(2**place)) for place in range(3)), n=n), 0.0)
+    for choice in itertools.product((0, 1), repeat=3):
+        count = sum(choice)
+        share = 1 / len(counts) / math.comb(3, count) if count in counts else 0.0
+        found = np.mean(seen == sum(on * 2**place for place, on in enumerate(choice)))
+        assert abs(found - share) <= 4 * math.sqrt(share * (1 - share) / len(MANY))
+
+
+def test_random_order_takes_every_order_as_often():
+    changes = {"+1": lambda x: x + 1, "*2": lambda x: x * 2, "+10": lambda x: x + 10}
+    seen = results(random_order(*(lambda x, key, change=change: change(x) for change in changes.values())))
+    ends = []
+    for order in itertools.permutations(changes.values()):
+        value = 1.0
+        for change in order:
+            value = change(value)
+        ends.append(value)
+    for value in set(ends):
+        share = ends.count(value) / 6
+        assert abs(np.mean(seen == value) - share) <= 4 * math.sqrt(share * (1 - share) / len(MANY))
+
+
+@pytest.mark.parametrize("probability", [0.0, 0.3, 1.0])
+def test_with_probability_applies_its_step_to_that_share(probability):
+    share = np.mean(results(with_probability(probability, plus)) == 2)
+    assert abs(share - probability) <= 4 * math.sqrt(probability * (1 - probability) / len(MANY))
+
+
+def test_a_probability_and_an_array_among_the_options_may_change_without_another_compile():
+    traces = []
+
+    def step(x, key, level):
+        traces.append(1)
+        return x + level
+
+    for value in (0.1, 0.2, 0.9):
+        policy = create_policy(with_probability(jnp.float32(1), create_policy(compose(partial(plus, number=1)))))
+        given = compose(policy)
+        assert float(given(jnp.float32(0), jax.random.key(0))) == 1
+        from artifex.generative_models.core.factory import Bound
+
+        moved = with_probability(jnp.float32(1.0), Bound(step, level=jnp.float32(value)))
+        assert float(moved(jnp.float32(0), jax.random.key(0))) == np.float32(value)
+    assert len(traces) == 1
+
+
+NESTED = {
+    "name": "compose",
+    "steps": [
+        {"name": "time_shift", "max_shift": 80, "mode": "fill"},
+        {
+            "name": "one_of",
+            "steps": [{"name": "random_gain", "gain_range": [0.5, 2.0]}, {"name": "add_gaussian_noise"}],
+            "weights": [1.0, 3.0],
+        },
+        {"name": "some_of", "steps": [{"name": "random_gain"}, {"name": "time_shift"}], "n": [0, 2]},
+        {"name": "random_order", "steps": [{"name": "random_gain"}, {"name": "time_shift"}], "probability": 0.25},
+    ],
+}
+
+
+def test_a_policy_goes_through_plain_data_and_toml_and_back():
+    policy = create_policy(NESTED)
+    assert policy_spec(policy) == NESTED
+    again = create_policy(tomllib.loads(tomli_w.dumps(policy_spec(policy))))
+    assert (again, hash(again)) == (policy, hash(policy))
+    x = jnp.asarray(signals(400)["noise"])
+    np.testing.assert_array_equal(again(x, jax.random.key(0)), policy(x, jax.random.key(0)))
+    assert create_policy({"steps": NESTED["steps"]}) == create_policy(NESTED["steps"]) == policy
+    assert create_policy(policy_spec(default_policy())) == create_policy(policy_spec(default_policy()))
+
+
+def test_the_sample_rate_goes_to_the_steps_that_take_one():
+    policy = create_policy([{"name": "one_of", "steps": ["low_pass", "reverse"]}, "high_pass"], sample_rate=8000)
+    one, high = policy_spec(policy)["steps"]
+    assert one["steps"] == [{"name": "low_pass", "sample_rate": 8000}, {"name": "reverse"}]
+    assert high == {"name": "high_pass", "sample_rate": 8000}
+    stated = create_policy({"name": "low_pass", "sample_rate": 22050}, sample_rate=8000)
+    assert policy_spec(stated)["sample_rate"] == 22050
+    assert create_policy(compose("high_pass"), sample_rate=8000) == create_policy(["high_pass"], sample_rate=8000)
+
+
+def test_describe_tells_what_was_applied_and_with_what():
+    policy, key = create_policy(NESTED), jax.random.key(2)
+    x = jnp.asarray(signals(400)["noise"])
+    told = describe(policy, key, x.shape)
+    for step in told["steps"][:1]:
+        by_hand = jnp.roll(jnp.pad(x, (400, 400)), step["shift"])[400:800]
+        alone = compose(*[{"name": "time_shift", "max_shift": 80, "mode": "fill"}])
+        first = jax.random.split(key, 4)[0]
+        np.testing.assert_array_equal(time_shift(x, first, max_shift=80, mode="fill"), by_hand)
+        assert describe(alone, key, x.shape)["name"] == "compose"
+    assert [step["name"] for step in told["steps"]][:3] == ["time_shift", "one_of", "some_of"]
+    assert len(told["steps"][1]["steps"]) == 1
+    applied = [describe(with_probability(0.5, offset), each, ()) for each in MANY[:16]]
+    assert {each["applied"] for each in applied} == {True, False}
+    assert all(("drawn" in each) == each["applied"] for each in applied)
+    order = describe(random_order(plus, times), key, ())["steps"]
+    assert sorted(step["name"] for step in order) == ["plus", "times"]
+
+
+def test_the_same_key_gives_the_same_draw_on_an_input_and_its_target():
+    x = jnp.stack([jnp.asarray(wave) for wave in signals(400).values()])
+    policy = create_policy([("time_shift", {"max_shift": 80}), with_probability(0.5, "random_gain")])
+    ours, theirs = apply_batch(policy, (x, 2 * x), jax.random.key(0))
+    np.testing.assert_allclose(theirs, 2 * ours, rtol=1e-6)
+
+
+def test_a_row_does_not_change_when_the_batch_grows():
+    x = jnp.asarray(signals(400)["noise"])[None].repeat(5, axis=0)
+    policy = create_policy(NESTED)
+    large = apply_batch(policy, x, jax.random.key(0))
+    np.testing.assert_allclose(apply_batch(policy, x[:2], jax.random.key(0)), large[:2], atol=1e-6)
+    for row, key in zip(large, jax.random.split(jax.random.key(0), 5), strict=True):
+        np.testing.assert_allclose(policy(x[0], key), row, atol=1e-6)
+    assert len(np.unique(np.asarray(large)[:, 100])) == 5
+
+
+@pytest.mark.parametrize(
+    "policy",
+    [
+        compose("time_shift", "random_gain", "add_gaussian_noise"),
+        one_of("random_gain", "time_shift"),
+        some_of("random_gain", "time_shift", "add_gaussian_noise"),
+        random_order("random_gain", "add_gaussian_noise"),
+        with_probability(0.5, one_of("random_gain", "add_gaussian_noise")),
+    ],
+    ids=["compose", "one_of", "some_of", "random_order", "with_probability"],
+)
+def test_policies_hold_as_augmentations_do(policy):
+    subject = Subject(function=policy, example=signals, shape=lambda shape: shape, keyed=True)
+    report = check_function("policy", subject)
+    assert report.passed, str(report)
+
+
+@pytest.mark.parametrize(
+    ("make", "error", "said"),
+    [
+        (lambda: compose("time_shif"), LookupError, "time_shift"),
+        (lambda: compose(("time_shift", {"max_shif": 1})), TypeError, "max_shift"),
+        (lambda: compose(3), TypeError, "expected a name"),
+        (lambda: one_of(), ValueError, "at least one step"),
+        (lambda: one_of("random_gain", weights=[1, 2]), ValueError, "a weight for each of its 1 steps"),
+        (lambda: one_of("random_gain", weights=[0]), ValueError, "not all of them 0"),
+        (lambda: some_of("random_gain", n=2), ValueError, r"n\[0\]|n\[1\]"),
+        (lambda: some_of("random_gain", "time_shift", n=(2, 1)), ValueError, "2 above 1"),
+        (lambda: with_probability(1.5, "random_gain"), ValueError, "probability"),
+        (lambda: create_policy({"name": "one_of", "steps": "reverse"}), TypeError, "a list"),
+        (lambda: create_policy({"name": "one_of", "steps": ["reverse"], "wieghts": [1]}), TypeError, "weights"),
+        (lambda: policy_spec(compose(plus)), TypeError, "not registered"),
+        (lambda: policy_spec(compose(("random_gain", {"gain_range": jnp.ones(2)}))), TypeError, "no plain data"),
+        (lambda: compose(lambda x, key: x[:2])(jnp.ones(3), jax.random.key(0)), ValueError, "keep shape and dtype"),
+        (lambda: apply_batch("random_gain", jnp.ones(()), jax.random.key(0)), ValueError, "of one batch size"),
+        (lambda: apply_batch("random_gain", jnp.ones((0, 4)), jax.random.key(0)), ValueError, "at least 1"),
+        (lambda: compose("random_gain")(jnp.ones(3), 0), TypeError, "key"),
+    ],
+)
+def test_what_is_wrong_is_said(make, error, said):
+    with pytest.raises(error, match=said):
+        make()
+
+
+def test_augment_audio_is_the_policy_that_it_names():
+    x, key = jnp.asarray(signals(4000)["noise"]), jax.random.key(5)
+    np.testing.assert_allclose(augment_audio(x, key), default_policy()(x, key), atol=1e-6)
+    spec = policy_spec(default_policy())
+    np.testing.assert_allclose(create_policy(spec)(x, key), default_policy()(x, key), atol=1e-6)
