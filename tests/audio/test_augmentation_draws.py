@@ -3,6 +3,7 @@
 import inspect
 import math
 import re
+from pathlib import Path
 
 import jax
 import jax.numpy as jnp
@@ -101,3 +102,8 @@ def test_no_draw_tells_another(name, drawn):
         for second, b in columns.items():
             if first < second:
                 assert abs(np.corrcoef(a, b)[0, 1]) < 4.5 / math.sqrt(N), f"{first} and {second}"
+
+
+def test_the_page_names_every_augmentation():
+    page = (Path(__file__).parents[2] / "docs" / "augmentation.md").read_text()
+    assert not [name for name in OURS if f"`{name}`" not in page]
