@@ -39,19 +39,26 @@ FULLY = bool(os.environ.get("ARTIFEX_TEST_FULLY"))  # as .ci/run sets it once
 # All else, doctests too, is compiled without XLA's costly optimisations.
 jax.config.update("jax_disable_most_optimizations", not FULLY)
 
+HAS_OTHER_EMITTERS = jax.__version_info__ < (0, 11)
+
 _as_jax_compiles = compiler.get_compile_options
 
 
-def _without_fusion_emitters(*args: Any, **options: Any) -> Any:
-    """Leave out of quick compiles what XLA takes half of their time for on a CPU."""
+def _on_one_thread(*args: Any, **options: Any) -> Any:
+    """Compile each program in one part, as the workers share the cores anyway.
+
+    Leave out of quick compiles the fusion emitters, which XLA takes half of their time for on a CPU.
+    """
     chosen = _as_jax_compiles(*args, **options)
-    if jax.config.read("jax_disable_most_optimizations"):
-        chosen.env_option_overrides = [*chosen.env_option_overrides, ("xla_cpu_use_fusion_emitters", False)]
+    overrides = [*chosen.env_option_overrides, ("xla_cpu_parallel_codegen_split_count", 1)]
+    if HAS_OTHER_EMITTERS and jax.config.read("jax_disable_most_optimizations"):
+        overrides.append(("xla_cpu_use_fusion_emitters", False))
+    chosen.env_option_overrides = overrides
     return chosen
 
 
-if jax.__version_info__ < (0, 11) and not FULLY:  # later ones have no others to choose
-    compiler.get_compile_options = _without_fusion_emitters
+if not FULLY:
+    compiler.get_compile_options = _on_one_thread
 
 
 @pytest.fixture(autouse=True)
@@ -71,6 +78,15 @@ def quickly(as_users_do: None) -> Iterator[None]:
     """Compile as quickly as elsewhere what does not compare last digits, though its module is listed."""
     with contextlib.nullcontext() if FULLY else _quick_compiles():
         yield
+
+
+@pytest.fixture(scope="session")
+def quick_children() -> dict[str, str]:
+    """Environment variables with which a child process compiles as quickly as the tests here."""
+    if FULLY:
+        return {}
+    flags = [os.environ.get("XLA_FLAGS", ""), *["--xla_cpu_use_fusion_emitters=false"] * HAS_OTHER_EMITTERS]
+    return {"JAX_DISABLE_MOST_OPTIMIZATIONS": "1", "XLA_FLAGS": " ".join(filter(None, flags))}
 
 
 @dataclass

@@ -7,7 +7,14 @@ import numpy as np
 import pytest
 
 from artifex.generative_models.core import create, registry
-from artifex.generative_models.modalities.audio import frequency_mask, spec_augment, time_mask
+from artifex.generative_models.modalities.audio import (
+    annotated,
+    frequency_mask,
+    spec_augment,
+    time_mask,
+    time_warp,
+    with_annotations,
+)
 from artifex.generative_models.modalities.audio.augmentations import on_spectrogram, works_on
 
 MASKS = [frequency_mask, time_mask]
@@ -275,7 +282,7 @@ def test_integers_and_the_minimum_of_complex_numbers_are_refused():
 @pytest.mark.parametrize("function", ALL)
 def test_they_are_found_by_name_and_marked(function):
     assert registry("augmentation")[function.__name__] is function
-    assert works_on(function) == "spectrogram"
+    assert works_on(function) == works_on(with_annotations(function)) == "spectrogram"
     assert works_on(create("augmentation", function.__name__, fill_value="mean")) == "spectrogram"
     assert works_on(registry("augmentation")["time_shift"]) == "waveform"
 
@@ -285,6 +292,16 @@ def test_the_mark_leaves_the_function_itself():
         return spectrogram / 2
 
     assert on_spectrogram(halved) is halved
+
+
+@pytest.mark.parametrize("outer_first", [False, True])
+def test_the_mark_and_the_annotations_go_together_in_either_order(outer_first):
+    def halved(spectrogram, key):
+        return spectrogram / 2, {"factor": 0.5}
+
+    both = on_spectrogram(annotated(halved)) if outer_first else annotated(on_spectrogram(halved))
+    assert works_on(both) == works_on(with_annotations(both)) == "spectrogram"
+    assert (both(3.0, None), with_annotations(both)(3.0, None)) == (1.5, (1.5, {"factor": 0.5}))
 
 
 @pytest.mark.parametrize(
@@ -308,3 +325,111 @@ def test_the_mark_leaves_the_function_itself():
 def test_parameters_have_their_agreed_names_order_and_defaults(function, expected):
     parameters = [p for p in inspect.signature(function).parameters.values() if p.kind is not p.KEYWORD_ONLY]
     assert [p.name if p.default is p.empty else f"{p.name}={p.default}" for p in parameters] == expected
+
+
+def test_the_annotations_say_which_places_are_masked():
+    for seed in range(10):
+        masked, drawn = with_annotations(spec_augment)(jnp.ones((40, 50)), jax.random.key(seed))
+        drawn = {name: np.asarray(value) for name, value in drawn.items()}
+        assert {name: value.shape for name, value in drawn.items()} == {
+            "freq_start": (2,),
+            "freq_width": (2,),
+            "time_start": (2,),
+            "time_width": (2,),
+        }
+        expected = np.ones((40, 50))
+        for start, width in zip(drawn["freq_start"], drawn["freq_width"], strict=True):
+            expected[start : start + width] = 0
+        for start, width in zip(drawn["time_start"], drawn["time_width"], strict=True):
+            expected[:, start : start + width] = 0
+        np.testing.assert_array_equal(masked, expected)
+
+
+@pytest.mark.parametrize(("function", "axis"), [(frequency_mask, "freq"), (time_mask, "time")])
+def test_one_kind_of_mask_is_annotated_alone(function, axis):
+    drawn = with_annotations(function)(jnp.ones((40, 50)), jax.random.key(0), 2)[1]
+    assert {name: value.shape for name, value in drawn.items()} == {f"{axis}_start": (2,), f"{axis}_width": (2,)}
+    assert with_annotations(function)(jnp.ones((40, 50)), jax.random.key(0), 0)[1] == {}
+
+
+# W, F, m_F, T, p, m_T of the paper's table 1.
+TABLE = {
+    "LB": (80, 27, 1, 100, 1.0, 1),
+    "LD": (80, 27, 2, 100, 1.0, 2),
+    "SM": (40, 15, 2, 70, 0.2, 2),
+    "SS": (40, 27, 2, 70, 0.2, 2),
+}
+
+
+def test_a_policy_draws_what_the_paper_says():
+    warp, band, n_bands, span, share, n_spans = TABLE["SS"]
+    ones, keys = jnp.ones((80, 400)), jax.random.split(jax.random.key(0), DRAWS)
+    draw = with_annotations(spec_augment)
+    draws = jax.jit(jax.vmap(lambda key, n: draw(ones, key, policy="SS", n_valid_frames=n)[1], (0, None)))
+    for n in (400, 200, 50):
+        drawn = {name: np.asarray(value) for name, value in draws(keys, n).items()}
+        assert drawn["freq_width"].shape == drawn["freq_start"].shape == (DRAWS, n_bands)
+        assert drawn["time_width"].shape == drawn["time_start"].shape == (DRAWS, n_spans)
+        furthest = min(warp, (n - 3) // 2)
+        assert_uniform(drawn["warp_distance"], -furthest, furthest)
+        for k in range(n_bands):
+            assert_uniform(drawn["freq_width"][:, k], 0, band)
+        for k in range(n_spans):
+            assert_uniform(drawn["time_width"][:, k], 0, min(span, int(share * n)))
+        assert (drawn["time_start"] + drawn["time_width"]).max() == n
+
+
+@pytest.mark.parametrize("policy", TABLE)
+def test_a_policy_is_the_options_of_the_paper(policy):
+    spectrogram = jax.random.normal(jax.random.key(1), (80, 400))
+    warp, band, n_bands, span, share, n_spans = TABLE[policy]
+    options = {"time_warp": warp, "time_max_share": share}
+    for seed, n in ((0, 400), (1, 400), (2, 60)):
+        key = jax.random.key(seed)
+        expected = spec_augment(spectrogram, key, n_bands, n_spans, band, span, **options, n_valid_frames=n)
+        found = spec_augment(spectrogram, key, policy=policy, n_valid_frames=n)
+        np.testing.assert_array_equal(found, expected)
+
+
+@pytest.mark.parametrize(
+    "stated",
+    [
+        {"freq_masks": 1},
+        {"time_masks": 1},
+        {"freq_mask_param": 14},
+        {"time_mask_param": jnp.array(20)},
+        {"time_max_share": 0.5},
+        {"time_warp": 5},
+    ],
+)
+def test_a_policy_beside_an_option_that_it_sets_is_refused(stated):
+    with pytest.raises(ValueError, match=rf"policy 'SS' sets {next(iter(stated))} to .* not both"):
+        spec_augment(jnp.ones((5, 5)), jax.random.key(0), policy="SS", **stated)
+
+
+def test_an_unknown_policy_is_refused_with_those_that_there_are():
+    with pytest.raises(ValueError, match="policy must be one of 'LB', 'LD', 'SM', 'SS', got 'XL'"):
+        spec_augment(jnp.ones((5, 5)), jax.random.key(0), policy="XL")
+
+
+def test_what_spec_augment_assumes_without_a_policy_is_its_defaults():
+    # An option left alone beside a policy has to pass for one that was not stated.
+    stated = inspect.signature(spec_augment).parameters
+    names = ("freq_masks", "time_masks", "freq_mask_param", "time_mask_param", "time_max_share", "time_warp")
+    defaults = {name: stated[name].default for name in names}
+    masked = spec_augment(jnp.ones((80, 400)), jax.random.key(0), policy="LB", **defaults)
+    np.testing.assert_array_equal(masked, spec_augment(jnp.ones((80, 400)), jax.random.key(0), policy="LB"))
+
+
+def test_spec_augment_warps_time_before_it_masks_and_masks_as_without():
+    spectrogram = jax.random.normal(jax.random.key(1), (40, 50))
+    key = jax.random.key(0)
+    first, second, third = jax.random.split(key, 3)
+    warped = time_warp(spectrogram, third, 20)
+    expected = time_mask(frequency_mask(warped, first, 2, 15), second, 2, 20)
+    found, drawn = with_annotations(spec_augment)(spectrogram, key, time_warp=20)
+    np.testing.assert_array_equal(found, expected)
+    np.testing.assert_array_equal(found == 0, spec_augment(spectrogram, key) == 0)
+    assert drawn["warp_distance"] != 0
+    with pytest.raises(TypeError, match="complex64: take its magnitude, or leave time_warp at 0"):
+        spec_augment(spectrogram.astype(jnp.complex64), key, time_warp=20)

@@ -8,7 +8,7 @@ import pytest
 import scipy.signal
 import scipy.stats
 
-from artifex.generative_models.core import create, registry
+from artifex.generative_models.core import create
 from artifex.generative_models.modalities.audio.annotations import with_annotations
 from artifex.generative_models.modalities.audio.generators.sweeps import inverse_filter
 
@@ -213,25 +213,3 @@ def test_bursts_sound_from_their_onset_for_their_duration_and_nowhere_else():
 def test_options_out_of_range_are_refused(name, options, message):
     with pytest.raises(ValueError, match=message):
         known(name, n=10, **options)
-
-
-@pytest.mark.parametrize("name", sorted(registry("audio_type")))
-def test_annotations_do_not_change_the_sound_and_lie_within_the_clip(name):
-    n = 400
-    plain = partial(registry("audio_type")[name], n_time_steps=n, sample_rate=RATE)
-    full = partial(with_annotations(registry("audio_type")[name]), n_time_steps=n, sample_rate=RATE)
-    shapes = []
-    for key in jax.random.split(KEY, 2):
-        audio, facts = full(key)
-        np.testing.assert_allclose(audio, plain(key), atol=1e-6)
-        shapes.append(jax.tree.map(np.shape, facts))
-        if "f0" in facts:
-            assert facts["f0"].shape == (n,)
-            assert ((facts["f0"] >= 0) & (facts["f0"] <= RATE / 2)).all()
-        if "onsets" in facts:
-            onsets = np.asarray(facts["onsets"])
-            assert onsets.ndim == 1
-            assert (np.isnan(onsets) | ((onsets >= 0) & (onsets < n / RATE))).all()
-        if "stems" in facts:
-            np.testing.assert_allclose(facts["stems"].sum(axis=0), audio, atol=1e-5)
-    assert shapes[0] == shapes[1]

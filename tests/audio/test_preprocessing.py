@@ -2,10 +2,20 @@ import inspect
 
 import jax
 import jax.numpy as jnp
+import librosa
 import numpy as np
 import pytest
+import scipy.signal
 
-from artifex.generative_models.modalities.audio import normalize_audio, rms_normalize, to_float, trim_or_pad
+from artifex.generative_models.modalities.audio import (
+    de_emphasis,
+    normalize_audio,
+    pre_emphasis,
+    remove_dc,
+    rms_normalize,
+    to_float,
+    trim_or_pad,
+)
 from artifex.generative_models.modalities.audio.preprocessing import as_waveforms
 
 NORMALISERS = [normalize_audio, rms_normalize]
@@ -106,6 +116,68 @@ def test_the_rms_of_a_long_clip_is_precise():
 def test_an_rms_target_that_is_no_level_is_refused(target):
     with pytest.raises(ValueError, match="target_rms must be a finite number above 0"):
         rms_normalize(np.ones(3), target)
+
+
+def test_clips_up_to_the_threshold_come_back_as_they_are(clips):
+    peaks = np.abs(clips).max(axis=-1)
+    normalized = np.asarray(normalize_audio(clips, threshold=peaks[1]))
+    np.testing.assert_array_equal(normalized[:2], clips[:2])
+    np.testing.assert_array_equal(normalized[2], normalize_audio(clips[2]))
+    by_clip = jax.jit(lambda a, t: normalize_audio(a, threshold=t))(clips, jnp.array([0.0, 1.0, 0.0]) * peaks)
+    np.testing.assert_allclose(np.abs(by_clip).max(axis=-1), [1, peaks[1], 1], rtol=1e-6)
+    spoilt = clips.copy()
+    spoilt[0, 3] = np.nan
+    assert np.isnan(normalize_audio(spoilt, threshold=1.0)[0]).all()
+
+
+@pytest.mark.parametrize("threshold", [-0.1, float("nan")])
+def test_a_threshold_that_is_no_peak_is_refused(threshold):
+    with pytest.raises(ValueError, match="threshold must be a finite number of at least 0"):
+        normalize_audio(np.ones(3), threshold=threshold)
+
+
+def test_an_offset_is_taken_off_every_clip(clips):
+    offset = clips + np.array([[3.0], [0.0], [-0.5]], np.float32)
+    np.testing.assert_allclose(remove_dc(offset), scipy.signal.detrend(offset, type="constant"), atol=1e-6)
+    assert remove_dc(np.array([0, 2**14], np.int16)).tolist() == [-0.25, 0.25]
+
+
+@pytest.mark.parametrize("coefficient", [0.0, 0.5, 0.97, 1.0])
+def test_emphasis_is_the_filter_of_scipy_and_librosa(coefficient, clips):
+    emphasised, lowered = pre_emphasis(clips, coefficient), de_emphasis(clips, coefficient)
+    np.testing.assert_allclose(emphasised, scipy.signal.lfilter([1, -coefficient], [1], clips), atol=2e-6)
+    np.testing.assert_allclose(lowered, scipy.signal.lfilter([1], [1, -coefficient], clips), rtol=1e-5, atol=1e-4)
+    theirs = librosa.effects.preemphasis(clips[2], coef=coefficient, zi=[0])
+    np.testing.assert_allclose(emphasised[2], theirs, atol=2e-6)
+    theirs = librosa.effects.preemphasis(clips[2], coef=coefficient)
+    assert theirs[0] - emphasised[2, 0] == pytest.approx(2 * clips[2, 0] - clips[2, 1], rel=1e-5)
+    np.testing.assert_allclose(theirs[1:], emphasised[2, 1:], atol=2e-6)
+
+
+@pytest.mark.parametrize("length", [1, 2, 400])
+def test_de_emphasis_undoes_pre_emphasis(length, clips):
+    clips = clips[:, :length]
+    np.testing.assert_allclose(de_emphasis(pre_emphasis(clips)), clips, rtol=1e-4, atol=1e-5)
+
+
+def test_coefficients_may_be_traced_and_differ_by_clip(clips):
+    coefficients = jnp.array([0.9, 0.5, 0.0])
+    for function in (pre_emphasis, de_emphasis):
+        together = jax.jit(function)(clips, coefficients)
+        one_by_one = [function(clip, float(each)) for clip, each in zip(clips, coefficients, strict=True)]
+        np.testing.assert_allclose(together, np.stack(one_by_one), rtol=1e-5, atol=1e-6)
+
+
+def test_the_slope_over_the_coefficient_is_finite_at_its_ends(clips):
+    slope = jax.jit(jax.grad(lambda coefficient: jnp.sum(de_emphasis(clips[:2], coefficient) ** 2)))
+    assert np.isfinite(slope(jnp.array([0.0, 1.0]))).all()
+
+
+@pytest.mark.parametrize("function", [pre_emphasis, de_emphasis])
+@pytest.mark.parametrize("coefficient", [-0.1, 1.1, float("nan")])
+def test_a_coefficient_that_is_no_share_is_refused(function, coefficient):
+    with pytest.raises(ValueError, match="coefficient must be a finite number from 0 to 1, got"):
+        function(np.ones(3), coefficient)
 
 
 @pytest.mark.parametrize("function", NORMALISERS)
@@ -215,8 +287,10 @@ def test_trim_or_pad_refuses_what_it_cannot_do(arguments, error, match):
 @pytest.mark.parametrize(
     ("function", "signature"),
     [
-        (normalize_audio, ["audio"]),
+        (normalize_audio, ["audio", "threshold=0.0"]),
         (rms_normalize, ["audio", "target_rms=0.1"]),
+        (pre_emphasis, ["audio", "coefficient=0.97"]),
+        (de_emphasis, ["audio", "coefficient=0.97"]),
         (trim_or_pad, ["audio", "target_length", "pad_value=0.0"]),
     ],
 )

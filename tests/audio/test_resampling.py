@@ -1,11 +1,22 @@
+import importlib.util
 import math
+from pathlib import Path
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from artifex.generative_models.modalities.audio import convert_sample_rate, resample_audio
+from artifex.generative_models.core.testing import Subject, check_function, signals
+from artifex.generative_models.modalities.audio import convert_sample_rate, resample_audio, resample_by
+from artifex.generative_models.modalities.audio.preprocessing import resampling
+
+_FILE = Path(__file__).parent / "references" / "make_resample_torchaudio.py"
+_SPEC = importlib.util.spec_from_file_location(_FILE.stem, _FILE)
+assert _SPEC is not None
+assert _SPEC.loader is not None
+references = importlib.util.module_from_spec(_SPEC)
+_SPEC.loader.exec_module(references)
 
 # The last three have no small common period.
 RATES = [
@@ -205,3 +216,146 @@ def test_an_empty_clip_is_refused(audio, match):
 def test_both_names_do_the_same():
     audio = np.random.default_rng(0).normal(size=(2, 100)).astype(np.float32)
     np.testing.assert_array_equal(convert_sample_rate(audio, 44100, 16000), resample_audio(audio, 44100, 16000))
+
+
+@pytest.mark.parametrize(("orig", "target"), references.RATES)
+def test_the_numbers_are_those_of_torchaudio_with_the_same_parameters(orig, target):
+    audio = references.clip(orig).astype(np.float32)
+    options = {name: {"quality": name} for name in references.PARAMETERS} | {"own": references.PARAMETERS["own"]}
+    with np.load(references.STORED) as stored:
+        for name, given in options.items():
+            resampled = resample_audio(audio, orig, target, **given)
+            np.testing.assert_allclose(resampled, stored[f"{orig} {target} {name}"], atol=1e-6, rtol=0, err_msg=name)
+
+
+def test_a_parameter_by_itself_replaces_that_of_the_quality():
+    audio = references.clip(1).astype(np.float32)
+    best = references.PARAMETERS["kaiser_best"]
+    whole = resample_audio(audio, 3, 2, quality="kaiser_best")
+    given = resample_audio(audio, 3, 2, quality="hann", **{name: best[name] for name in best if name != "beta"})
+    np.testing.assert_array_equal(given, whole)
+    assert np.abs(resample_audio(audio, 3, 2, rolloff=0.5) - whole).max() > 0.1
+    np.testing.assert_array_equal(
+        convert_sample_rate(audio, 3, 2, quality="hann"), resample_audio(audio, 3, 2, quality="hann")
+    )
+
+
+def test_the_quality_of_soxr_hq_keeps_and_rejects_what_soxr_hq_does():
+    soxr = pytest.importorskip("soxr")
+    shares = np.array([0.5, 0.85, 0.9, 0.93, 0.95, 1.0, 1.02, 1.3, 2.0])
+    audio = np.stack([tone(share * 8000, 44100, 8000) for share in shares]).astype(np.float32)
+    ours = np.asarray(resample_audio(audio, 44100, 16000, quality="soxr_hq"), np.float64)
+    theirs = soxr.resample(audio.T.astype(np.float64), 44100, 16000, quality="HQ").T
+    levels = np.array([[20 * np.log10(np.std(inner(row))) for row in rows] for rows in (ours, theirs)])
+    np.testing.assert_allclose(levels[0, :5], levels[1, :5], atol=0.3)
+    assert levels[:, 5:].max() < -115
+
+
+@pytest.mark.parametrize("duration", [1, 4])
+def test_parts_that_fit_the_cache_make_no_difference(duration, monkeypatch, quickly):
+    monkeypatch.setattr(resampling, "_AT_ONCE", 2500)
+    monkeypatch.setattr(resampling, "_lies_alone", lambda array: True)
+    jax.clear_caches()
+    audio = np.random.default_rng(0).normal(size=(2, 5, duration * 1100)).astype(np.float32)
+
+    def one(row):
+        return resample_audio(row, 4, 3, quality="hann")
+
+    in_parts = jax.jit(jax.vmap(jax.vmap(one)))(audio)
+    np.testing.assert_allclose(one(audio), in_parts, atol=1e-6)
+    slopes = jax.vmap(jax.grad(lambda row: jnp.sum(one(row) ** 2)))(audio[0])
+    ratios = jnp.linspace(0.5, 2, 5)
+    read = jax.jit(jax.vmap(resample_by))(audio[0], ratios)
+    monkeypatch.undo()
+    jax.clear_caches()
+    np.testing.assert_allclose(in_parts, jax.jit(one)(audio), atol=1e-6)
+    np.testing.assert_allclose(slopes, jax.jit(jax.grad(lambda row: jnp.sum(one(row) ** 2)))(audio[0]), atol=1e-5)
+    np.testing.assert_allclose(read, jax.jit(resample_by)(audio[0], ratios), atol=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("options", "match"),
+    [
+        ({"quality": "best"}, "quality must be one of 'kaiser_best'"),
+        ({"lowpass_filter_width": 0}, "lowpass_filter_width must be an integer of at least 1"),
+        ({"rolloff": 1.1}, "rolloff must be"),
+        ({"resampling_method": "hann"}, "resampling_method must be one of 'sinc_interp_hann'"),
+        ({"beta": -1.0}, "beta must be"),
+        ({"quality": "hann", "beta": 3.0}, "the window is a Hann window, got beta=3.0"),
+    ],
+)
+def test_parameters_that_make_no_filter_are_refused(options, match):
+    with pytest.raises(ValueError, match=match):
+        resample_audio(np.ones(10), 2, 1, **options)
+
+
+RATIOS = np.array([0.5, 0.77, 0.999, 1.0, 1.37, 2.0], np.float32)
+
+
+@pytest.fixture(scope="module")
+def read_rows():
+    return jax.jit(jax.vmap(jax.vmap(resample_by, (0, None)), (0, 0)))
+
+
+def test_a_traced_ratio_reads_sines_where_they_are(read_rows):
+    time = np.arange(3000)
+    frequencies = np.array([0.004, 0.2, 0.5, 0.79]) * np.minimum(0.5, 0.5 / RATIOS)[:, None]
+    audio = np.sin(2 * np.pi * frequencies[..., None] * time)
+    read = np.asarray(read_rows(audio.astype(np.float32), RATIOS), np.float64)
+    place = RATIOS.astype(np.float64)[:, None] * time
+    expected = np.sin(2 * np.pi * frequencies[..., None] * place[:, None])
+    inside = ((place > 140) & (place < len(time) - 140))[:, None]
+    assert np.abs(np.where(inside, read - expected, 0)).max() < 1e-4
+    assert not read[np.broadcast_to((place >= len(time))[:, None], read.shape)].any()
+
+
+def test_what_a_faster_reading_would_fold_is_eighty_decibels_down(read_rows):
+    time = np.arange(3000)
+    shares = np.array([1.003, 1.05, 1.3, 1.9])
+    frequencies = np.minimum(shares * 0.5 / RATIOS[:, None], 0.4999)
+    folded = frequencies * RATIOS[:, None] > 0.5
+    audio = np.sin(2 * np.pi * frequencies[..., None] * time)
+    read = np.asarray(read_rows(audio.astype(np.float32), RATIOS))
+    inside = ((RATIOS[:, None] * time > 140) & (RATIOS[:, None] * time < len(time) - 140))[:, None]
+    assert folded.sum() == 8
+    assert decibels(np.where(inside & folded[..., None], read, 0)) < -80
+
+
+def test_places_far_into_a_clip_keep_their_precision():
+    time = np.arange(2**18)
+    ratio = np.float32(0.7123456)
+    read = np.asarray(resample_by(np.sin(2 * np.pi * 0.21 * time).astype(np.float32), ratio), np.float64)
+    assert np.abs(read - np.sin(2 * np.pi * 0.21 * float(ratio) * time))[200:].max() < 1e-4
+
+
+def test_the_length_of_a_reading_is_free():
+    audio = np.random.default_rng(0).normal(size=(2, 500)).astype(np.float32)
+    whole = np.asarray(resample_by(audio, 0.8))
+    assert whole.shape == (2, 500)
+    longer = np.asarray(resample_by(audio, np.array([0.8, 1.3]), length=700))
+    np.testing.assert_allclose(longer[0, :500], whole[0], atol=1e-6)
+    assert longer[1, 384] != 0  # at sample 499.2
+    assert not longer[1, 385:].any()
+    np.testing.assert_allclose(resample_by(audio, 0.8, length=9), whole[:, :9], atol=1e-6)
+
+
+def test_a_reading_holds_under_jax(quickly):
+    report = check_function(
+        "resample_by", Subject(function=lambda a: resample_by(a, 1.3), example=signals, batched=True)
+    )
+    assert report.passed, str(report)
+
+
+@pytest.mark.parametrize(
+    ("ratio", "options", "match"),
+    [
+        (0.0, {}, "ratio must be"),
+        (2.5, {}, "ratio must be"),
+        (1.0, {"max_ratio": 0.9}, "max_ratio must be"),
+        (1.0, {"half_width": 7}, "half_width must be an integer of at least 8"),
+        (1.0, {"length": 0}, "length must be an integer of at least 1 samples"),
+    ],
+)
+def test_a_reading_that_cannot_be_is_refused(ratio, options, match):
+    with pytest.raises(ValueError, match=match):
+        resample_by(np.ones(10), ratio, **options)

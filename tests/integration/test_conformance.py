@@ -2,13 +2,18 @@
 
 import subprocess
 import sys
+from functools import partial
 
+import jax
+import numpy as np
 import pytest
 from typer.testing import CliRunner
 
+from artifex.generative_models.core import registry
 from artifex.generative_models.core.cli import build
 from artifex.generative_models.core.plugins import FIRST_PARTY
 from artifex.generative_models.core.testing import check, components
+from artifex.generative_models.modalities.audio.annotations import with_annotations
 
 OURS = [pair for distribution in FIRST_PARTY for pair in components(distribution=distribution)]
 
@@ -17,6 +22,31 @@ OURS = [pair for distribution in FIRST_PARTY for pair in components(distribution
 def test_it_conforms(kind, name):
     report = check(kind, name)
     assert report.passed, str(report)
+    if kind == "audio_type":  # here, where the kit has compiled the operations that it goes through
+        assert_annotated_rightly(registry("audio_type")[name])
+
+
+def assert_annotated_rightly(audio_type):
+    """What is known beside a sound does not change it, and lies within the clip."""
+    n, rate = 400, 16000
+    plain = partial(audio_type, n_time_steps=n, sample_rate=rate)
+    full = partial(with_annotations(audio_type), n_time_steps=n, sample_rate=rate)
+    shapes = []
+    for key in jax.random.split(jax.random.key(0), 2):
+        audio, facts = full(key)
+        np.testing.assert_allclose(audio, plain(key), atol=1e-6)
+        shapes.append(jax.tree.map(np.shape, facts))
+        if "f0" in facts:
+            f0 = np.asarray(facts["f0"])
+            assert f0.shape == (n,)
+            assert ((f0 >= 0) & (f0 <= rate / 2)).all()
+        if "onsets" in facts:
+            onsets = np.asarray(facts["onsets"])
+            assert onsets.ndim == 1
+            assert (np.isnan(onsets) | ((onsets >= 0) & (onsets < n / rate))).all()
+        if "stems" in facts:
+            np.testing.assert_allclose(np.asarray(facts["stems"]).sum(axis=0), audio, atol=1e-5)
+    assert shapes[0] == shapes[1]
 
 
 def test_the_command_shows_what_holds_and_what_does_not(install):

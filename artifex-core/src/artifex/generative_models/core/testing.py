@@ -365,6 +365,7 @@ class _Trial:
         self.subject = subject
         self.length = subject.lengths[-1]
         self.run = subject.run_at(self.length)
+        self._shorter: dict[int, tuple[dict[str, Any], dict[str, Any]]] = {}
 
     def arguments(self, example: np.ndarray | None, seed: int = 0) -> tuple[Any, ...]:
         key = (jax.random.key(seed),) if self.subject.keyed else ()
@@ -409,23 +410,74 @@ class _Trial:
         return jax.jit(self.run if self.subject.batched else jax.vmap(self.run))
 
     @functools.cached_property
+    def sharded(self) -> tuple[Any, Callable[..., Any]]:
+        """The function over a batch on two devices: the compiled program, and a call of it on any batch."""
+        try:
+            return self._compiled_on_two(jax.sharding.AxisType.Explicit)
+        except Exception as error:
+            if "Sharding" not in type(error).__name__:  # an operation that wants its output's sharding spelt out
+                raise
+            return self._compiled_on_two(jax.sharding.AxisType.Auto)
+
+    def _compiled_on_two(self, axis: jax.sharding.AxisType) -> tuple[Any, Callable[..., Any]]:
+        mesh = jax.make_mesh((2,), ("batch",), axis_types=(axis,), devices=jax.devices()[:2])
+        place = jax.NamedSharding(mesh, jax.P("batch"))
+
+        def placed(batch: tuple[Any, ...]) -> list[jax.Array]:
+            return [jax.device_put(argument, place) for argument in batch]
+
+        with jax.set_mesh(mesh):
+            compiled = self.batched.lower(*placed(self.batch())).compile()
+        return compiled, lambda *batch: compiled(*placed(batch))
+
+    @functools.cached_property
+    def over_batch(self) -> Callable[..., Any]:
+        """The function over a batch: on two devices where that gives what each row gives eagerly, else on one."""
+        return self.sharded[1] if self.is_same_in_a_compiled_batch and jax.device_count() > 1 else self.batched
+
+    def shorter(self, length: int) -> tuple[dict[str, Any], dict[str, Any]]:
+        """What each example of a shorter length gives and its slopes, by one program; eagerly where that fails."""
+        if length not in self._shorter:
+            self._shorter[length] = self._run_shorter(length)
+        return self._shorter[length]
+
+    def _run_shorter(self, length: int) -> tuple[dict[str, Any], dict[str, Any]]:
+        run, examples = self.subject.run_at(length), self.subject.examples(length)
+        arguments = {name: self.arguments(example) for name, example in examples.items()}
+        if all(arguments.values()):  # else there is nothing to trace
+            sloped = self.subject.differentiable and self.subject.example is not None
+            compiled = jax.jit(jax.grad(_energy(run), has_aux=True) if sloped else run)
+            with contextlib.suppress(Exception):
+                made = {name: _numpy(compiled(*given)) for name, given in arguments.items()}
+                if not sloped:
+                    return made, {}
+                return {name: given for name, (_, given) in made.items()}, {name: g for name, (g, _) in made.items()}
+        outputs = {}
+        for name, given in arguments.items():
+            with _on(name, examples[name], length):
+                outputs[name] = _numpy(run(*given))
+        return outputs, {}
+
+    @functools.cached_property
     def is_same_in_a_compiled_batch(self) -> bool:
-        """Whether one compiled batch gives what each row gives eagerly: then jit and vmap both hold, for one compile."""
+        """Whether one compiled batch, on two devices if there are two, gives what each row gives eagerly.
+
+        Then jit, vmap and sharding all hold, for one compile.
+        """
         if self.subject.example is None and not self.subject.keyed:
             return False
         batch = self.batch()
         try:
-            rows = [_numpy(self.run(*(argument[row] for argument in batch))) for row in range(len(batch[-1]))]
+            together = _numpy((self.sharded[1] if jax.device_count() > 1 else self.batched)(*batch))
             return all(
-                _close(jax.tree.map(lambda leaf, row=row: leaf[row], self.batch_output), one)
-                for row, one in enumerate(rows)
+                _close(
+                    jax.tree.map(lambda leaf, row=row: leaf[row], together),
+                    _numpy(self.run(*(argument[row] for argument in batch))),
+                )
+                for row in range(len(batch[-1]))
             )
         except Exception:  # noqa: BLE001  each rule then meets the reason itself
             return False
-
-    @functools.cached_property
-    def batch_output(self) -> Any:
-        return _numpy(self.batched(*self.batch()))
 
 
 def _documented(kind: str, component: Any) -> None:
@@ -468,10 +520,8 @@ def _no_array_at_import(component: Any) -> None:
 def _shape(trial: _Trial) -> None:
     subject = trial.subject
     for length in subject.lengths:
-        run = subject.run_at(length)
         name, example = next(iter(subject.examples(length).items()))
-        with _on(name, example, length):
-            output = trial.outputs[name] if length == trial.length else run(*trial.arguments(example))
+        output = (trial.outputs if length == trial.length else trial.shorter(length)[0])[name]
         if subject.shape is None:
             continue
         expected = subject.shape((length,) if example is None else example.shape)
@@ -545,14 +595,13 @@ def _vmap(trial: _Trial) -> None:
 
 def _rows(trial: _Trial) -> None:
     batch = trial.batch()
+    unspoiled = _numpy(trial.over_batch(*batch))
     for what, value in (("loud", 1e3), ("NaN", np.nan)):
         spoiled = np.array(batch[0])
         spoiled[1] = value if np.isnan(value) else value * (1 + np.abs(spoiled[0]))
-        output = _numpy(trial.batched(spoiled, *batch[1:]))
+        output = _numpy(trial.over_batch(spoiled, *batch[1:]))
         for row in (0, 2, 3):
-            ours, theirs = (
-                jax.tree.map(lambda leaf, row=row: leaf[row], tree) for tree in (output, trial.batch_output)
-            )
+            ours, theirs = (jax.tree.map(lambda leaf, row=row: leaf[row], tree) for tree in (output, unspoiled))
             with _placed(trial):
                 if not _close(ours, theirs):
                     raise Broken(
@@ -565,11 +614,9 @@ def _rows(trial: _Trial) -> None:
 def _finite(trial: _Trial) -> None:
     subject = trial.subject
     for length in subject.lengths:
-        run = subject.run_at(length)
+        outputs = trial.outputs if length == trial.length else trial.shorter(length)[0]
         for name, example in subject.examples(length).items():
-            with _on(name, example, length):
-                output = trial.outputs[name] if length == trial.length else _numpy(run(*trial.arguments(example)))
-            if not all(np.isfinite(leaf).all() for leaf in jax.tree.leaves(output)):
+            if not all(np.isfinite(leaf).all() for leaf in jax.tree.leaves(outputs[name])):
                 raise Broken(
                     "gives NaN or infinity",
                     _described(name, example, length),
@@ -580,21 +627,27 @@ def _finite(trial: _Trial) -> None:
 def _gradient(trial: _Trial) -> None:
     subject = trial.subject
     for length in subject.lengths:
-        run = subject.run_at(length)
-
-        def energy(example: Any, *rest: Any, run: Any = run) -> Any:
-            return sum(jnp.sum(jnp.real(leaf * jnp.conj(leaf))) for leaf in jax.tree.leaves(run(example, *rest)))
-
-        gradient = jax.jit(jax.grad(energy))
+        slopes = {} if length == trial.length else trial.shorter(length)[1]
+        gradient = jax.jit(jax.grad(_energy(subject.run_at(length)), has_aux=True))
         for name, example in subject.examples(length).items():
             with _on(name, example):
-                slope = np.asarray(gradient(*trial.arguments(example)))
+                slope = slopes[name] if name in slopes else np.asarray(gradient(*trial.arguments(example))[0])
             if not np.isfinite(slope).all():
                 raise Broken(
                     "its gradient is NaN or infinite",
                     _described(name, example, length),
                     "a root, a logarithm, a norm or a division at 0: guard its argument, not its result",
                 )
+
+
+def _energy(run: Callable[..., Any]) -> Callable[..., tuple[Any, Any]]:
+    """Return the sum of squares of what a function gives, and beside it what it gives."""
+
+    def energy(*arguments: Any) -> tuple[Any, Any]:
+        output = run(*arguments)
+        return sum(jnp.sum(jnp.real(leaf * jnp.conj(leaf))) for leaf in jax.tree.leaves(output)), output
+
+    return energy
 
 
 def _halves(trial: _Trial) -> None:
@@ -636,27 +689,17 @@ def _float64(trial: _Trial) -> None:
 def _sharded(trial: _Trial) -> None:
     if jax.device_count() < 2:
         raise Skipped("there is one device; set jax_num_cpu_devices=2 before jax starts")
-    try:
-        compiled, arguments = _compiled_on_two(trial, jax.sharding.AxisType.Explicit)
-    except Exception as error:
-        if "Sharding" not in type(error).__name__:  # an operation that wants its output's sharding spelt out
-            raise
-        compiled, arguments = _compiled_on_two(trial, jax.sharding.AxisType.Auto)
+    compiled, over_two = trial.sharded
     program = compiled.as_text()
     if "all-gather" in program:
         if jax.__version_info__ < (0, 11) and re.search(r"\bfft\(", program):
             raise Skipped(f"JAX {jax.__version__} gathers every sharded FFT under vmap (jax#15680), newer ones do not")
         raise Broken("gathers the whole batch on every device", cause="an operation that mixes or orders rows")
-    output = _numpy(compiled(*arguments))
-    _expect_close(trial, output, trial.batch_output, "a sharded batch gives another value", "all signals")
-
-
-def _compiled_on_two(trial: _Trial, axis: jax.sharding.AxisType) -> tuple[Any, list[jax.Array]]:
-    mesh = jax.make_mesh((2,), ("batch",), axis_types=(axis,), devices=jax.devices()[:2])
-    place = jax.NamedSharding(mesh, jax.P("batch"))
-    arguments = [jax.device_put(argument, place) for argument in trial.batch()]
-    with jax.set_mesh(mesh):
-        return trial.batched.lower(*arguments).compile(), arguments
+    if trial.is_same_in_a_compiled_batch:
+        return
+    batch = trial.batch()
+    expected = _numpy(trial.batched(*batch))
+    _expect_close(trial, _numpy(over_two(*batch)), expected, "a sharded batch gives another value", "all signals")
 
 
 def _one_compile(trial: _Trial) -> None:

@@ -280,8 +280,8 @@ def augment(
     from artifex.generative_models.core.terminal import say, table
 
     require("matplotlib", install="artifex-audio[plot]", purpose="Drawing what a policy does")
-    from artifex.generative_models.modalities.audio.listening import audition, sentences
     from artifex.generative_models.modalities.audio.io import AudioReadError
+    from artifex.generative_models.modalities.audio.listening import audition, sentences
 
     try:
         made = audition(

@@ -156,7 +156,9 @@ def _figure(
     step = before.shape[-1] / rate / max(1, levels.shape[-1] - 1)
     for column, (title, samples, values) in enumerate([("before", before, levels), ("after", after, changed)]):
         waveform(samples, rate, ax=panels[0, column], title=title)
-        spectrogram(values - top, rate / 2, step=step, limits=(-80, 0), label="dB below the loudest", ax=panels[1, column])
+        spectrogram(
+            values - top, rate / 2, step=step, limits=(-80, 0), label="dB below the loudest", ax=panels[1, column]
+        )
         panels[0, column].set_xlabel("")
     for row in panels:
         row[1].set_ylabel("")

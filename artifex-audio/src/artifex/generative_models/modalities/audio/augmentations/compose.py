@@ -12,6 +12,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from artifex.generative_models.core import kinds, numerics, registry, resolve
+from artifex.generative_models.core.batching import batch_local
 from artifex.generative_models.core.checks import check_integer, check_number
 from artifex.generative_models.core.factory import Bound
 from artifex.generative_models.core.protocols import Augmentation
@@ -168,7 +169,7 @@ def with_probability(probability: float | jax.Array, step: Step) -> Augmentation
 
     Example:
         >>> policy = with_probability(0.5, "invert_polarity")
-        >>> sorted({float(policy(jnp.ones(()), jax.random.key(seed))) for seed in range(8)})
+        >>> sorted({float(policy(jnp.ones(1), jax.random.key(seed))[0]) for seed in range(8)})
         [-1.0, 1.0]
     """
     if not isinstance(probability, jax.Array):
@@ -459,17 +460,10 @@ def _rows(batch: Any, key: jax.Array, *, policy: Augmentation) -> Any:
     def row(example: Any, key: jax.Array) -> Any:
         return jax.tree.map(lambda leaf: policy(leaf, key), example)
 
-    leaves = jax.tree.leaves(batch)
-    keys = jax.random.split(key, leaves[0].shape[0])
-    rows, sharding = jax.vmap(row), jax.typeof(leaves[0]).sharding
-    axes = sharding.spec[0]
-    if axes is not None:
-        # Explicitly sharded rows stay on their devices, which XLA's FFT would not see to by itself.
-        own = jax.sharding.PartitionSpec(axes)
-        names = set(axes) if isinstance(axes, tuple) else {axes}
-        rows = jax.shard_map(rows, mesh=sharding.mesh, in_specs=(own, own), out_specs=own, axis_names=names)
-        keys = jax.reshard(keys, jax.sharding.NamedSharding(sharding.mesh, own))
-    return rows(batch, keys)
+    first = jax.tree.leaves(batch)[0]
+    keys = jax.random.split(key, first.shape[0])
+    rows = jax.vmap(row)
+    return batch_local(lambda _, batch, keys: rows(batch, keys), first, batch, keys, core=first.ndim - 1)
 
 
 def _combinator(render: Callable[..., Any]) -> Callable[..., jax.Array]:

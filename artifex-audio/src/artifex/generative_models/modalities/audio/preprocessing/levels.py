@@ -1,8 +1,9 @@
-"""The level of waveforms: integers scaled to floats, peak and RMS normalised."""
+"""The level of waveforms: integers to floats, offset taken off, peak and RMS normalised, highs raised and lowered."""
 
 from __future__ import annotations
 
 import numbers
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -11,6 +12,9 @@ from jax.typing import ArrayLike
 
 from artifex.generative_models.core.checks import check_number
 from artifex.generative_models.core.numerics import safe_sqrt, working_dtype
+
+# Samples that the recursion of de_emphasis goes through one by one; blocks of them run side by side.
+_BLOCK = 64
 
 
 def to_float(audio: ArrayLike) -> jax.Array:
@@ -40,19 +44,21 @@ def to_float(audio: ArrayLike) -> jax.Array:
     return scaled
 
 
-def normalize_audio(audio: ArrayLike) -> jax.Array:
+def normalize_audio(audio: ArrayLike, *, threshold: ArrayLike = 0.0) -> jax.Array:
     """Bring the peak of every clip to 1.
 
     Args:
         audio: Waveforms (..., time). Integers are scaled by ``to_float`` first.
+        threshold: The peak, full scale 1, up to which a clip counts as silence, at least 0. One number, or one
+            per clip, broadcast against the leading axes; may be traced.
 
     Returns:
         (..., time) with a largest magnitude of 1 along time; float32 for integers, else the input's dtype. A
-        silent clip (its peak 0 or below the least normal number) comes back as it is, one that holds NaN or
-        infinity as NaN.
+        silent clip (its peak at or below the threshold, or below the least normal number) comes back as it is,
+        one that holds NaN or infinity as NaN.
 
     Raises:
-        ValueError: For a scalar or an empty clip.
+        ValueError: For a scalar, an empty clip, or a threshold below 0.
         TypeError: As ``to_float`` does.
 
     Example:
@@ -62,7 +68,9 @@ def normalize_audio(audio: ArrayLike) -> jax.Array:
     Reference:
         ``librosa.util.normalize(audio, axis=-1)``.
     """
-    normalized: jax.Array = _normalize(as_waveforms("normalize_audio", audio))
+    waveforms = as_waveforms("normalize_audio", audio)
+    _check_given("threshold", threshold, minimum=0, unit="of full scale 1")
+    normalized: jax.Array = _normalize(waveforms, jnp.asarray(threshold))
     return normalized
 
 
@@ -87,10 +95,95 @@ def rms_normalize(audio: ArrayLike, target_rms: ArrayLike = 0.1) -> jax.Array:
         [0.25, -0.25]
     """
     waveforms = as_waveforms("rms_normalize", audio)
-    if isinstance(target_rms, numbers.Number):
-        check_number("target_rms", target_rms, above=0)
+    _check_given("target_rms", target_rms, above=0)
     normalized: jax.Array = _rms_normalize(waveforms, jnp.asarray(target_rms))
     return normalized
+
+
+def remove_dc(audio: ArrayLike) -> jax.Array:
+    """Take the mean of every clip off it.
+
+    Args:
+        audio: Waveforms (..., time). Integers are scaled by ``to_float`` first.
+
+    Returns:
+        (..., time) with a mean of 0; float32 for integers, else the input's dtype.
+
+    Raises:
+        ValueError: For a scalar or an empty clip.
+        TypeError: As ``to_float`` does.
+
+    Example:
+        >>> remove_dc(np.array([1.0, 0.0, 0.5])).tolist()
+        [0.5, -0.5, 0.0]
+
+    Reference:
+        ``scipy.signal.detrend(audio, type="constant")``.
+    """
+    centred: jax.Array = _remove_dc(as_waveforms("remove_dc", audio))
+    return centred
+
+
+def pre_emphasis(audio: ArrayLike, coefficient: ArrayLike = 0.97) -> jax.Array:
+    """Raise high frequencies: of each sample a share of the one before is taken off.
+
+    Args:
+        audio: Waveforms (..., time), with silence before them. Integers are scaled by ``to_float`` first.
+        coefficient: The share, from 0 to 1. One number, or one per clip, broadcast against the leading axes; may
+            be traced.
+
+    Returns:
+        ``audio[t] - coefficient * audio[t - 1]``, (..., time), the first sample as it is; float32 for integers,
+        else the input's dtype.
+
+    Raises:
+        ValueError: For a scalar, an empty clip, or a coefficient out of range.
+        TypeError: As ``to_float`` does.
+
+    Example:
+        >>> pre_emphasis(np.array([1.0, 1.0, 0.5]), coefficient=0.5).tolist()
+        [1.0, 0.5, 0.0]
+
+    Reference:
+        ``torchaudio.functional.preemphasis``, ``scipy.signal.lfilter([1, -coefficient], 1, audio)``.
+        ``librosa.effects.preemphasis`` does the same with ``zi=[0]``; by itself it adds
+        ``2 * audio[0] - audio[1]`` to the first sample.
+    """
+    waveforms = as_waveforms("pre_emphasis", audio)
+    _check_given("coefficient", coefficient, minimum=0, maximum=1)
+    emphasised: jax.Array = _pre_emphasis(waveforms, jnp.asarray(coefficient))
+    return emphasised
+
+
+def de_emphasis(audio: ArrayLike, coefficient: ArrayLike = 0.97) -> jax.Array:
+    """Lower high frequencies: the inverse of ``pre_emphasis``.
+
+    Args:
+        audio: Waveforms (..., time), with silence before them. Integers are scaled by ``to_float`` first.
+        coefficient: The share of the sample before that is added, from 0 to 1. One number, or one per clip,
+            broadcast against the leading axes; may be traced.
+
+    Returns:
+        ``y[t] = audio[t] + coefficient * y[t - 1]``, (..., time), the first sample as it is; float32 for
+        integers, else the input's dtype.
+
+    Raises:
+        ValueError: For a scalar, an empty clip, or a coefficient out of range.
+        TypeError: As ``to_float`` does.
+
+    Example:
+        >>> de_emphasis(np.array([1.0, 0.5, 0.0]), coefficient=0.5).tolist()
+        [1.0, 1.0, 0.5]
+
+    Reference:
+        ``torchaudio.functional.deemphasis`` (which clips to [-1, 1], as this does not),
+        ``scipy.signal.lfilter([1], [1, -coefficient], audio)``. ``librosa.effects.deemphasis`` does the same
+        with ``zi=[0]``; by itself it undoes its own treatment of the first sample.
+    """
+    waveforms = as_waveforms("de_emphasis", audio)
+    _check_given("coefficient", coefficient, minimum=0, maximum=1)
+    emphasised: jax.Array = _de_emphasis(waveforms, jnp.asarray(coefficient))
+    return emphasised
 
 
 def as_waveforms(name: str, audio: ArrayLike) -> jax.Array:
@@ -117,6 +210,12 @@ def as_waveforms(name: str, audio: ArrayLike) -> jax.Array:
         given = f"shape {array.shape}" if array.ndim else "a scalar"
         raise ValueError(f"{name} takes waveforms (..., time) of at least one sample, got {given}")
     return array
+
+
+def _check_given(name: str, value: ArrayLike, **bounds: Any) -> None:
+    """Check one number; arrays, one number per clip, may be traced."""
+    if isinstance(value, numbers.Number | str):
+        check_number(name, value, **bounds)
 
 
 def _real(name: str, audio: ArrayLike) -> jax.Array:
@@ -147,7 +246,7 @@ def _to_float(audio: jax.Array) -> jax.Array:
     return scaled
 
 
-def _near_one(audio: jax.Array) -> tuple[jax.Array, jax.Array, jax.Array]:
+def _near_one(audio: jax.Array, threshold: jax.Array) -> tuple[jax.Array, jax.Array, jax.Array]:
     """Scale clips by powers of two to a peak near 1.
 
     Squares and reciprocals then neither overflow nor vanish, in the gradient either. What is made of the
@@ -160,24 +259,65 @@ def _near_one(audio: jax.Array) -> tuple[jax.Array, jax.Array, jax.Array]:
     peak = jnp.max(jnp.abs(values), axis=-1, keepdims=True)
     peak = jnp.where(jnp.isfinite(peak), peak, jnp.nan)
     limits = np.finfo(values.dtype)
-    silent = jnp.less(peak, limits.tiny)
+    silent = jnp.less(peak, limits.tiny) | (peak <= threshold[..., None].astype(values.dtype))
     power = jax.lax.reduce_precision(jnp.clip(peak, limits.tiny, limits.max / 8), limits.nexp, 0)
     scale = jax.lax.stop_gradient(1 / power)
     return values * scale, peak * scale, silent
 
 
 @jax.jit
-def _normalize(audio: jax.Array) -> jax.Array:
+def _normalize(audio: jax.Array, threshold: jax.Array) -> jax.Array:
     audio = _to_float(audio)
-    scaled, peak, silent = _near_one(audio)
+    scaled, peak, silent = _near_one(audio, threshold)
     return jnp.where(silent, audio, scaled / jnp.where(silent, 1, peak)).astype(audio.dtype)
 
 
 @jax.jit
 def _rms_normalize(audio: jax.Array, target_rms: jax.Array) -> jax.Array:
     audio = _to_float(audio)
-    scaled, peak, silent = _near_one(audio)
+    scaled, peak, silent = _near_one(audio, jnp.zeros(()))
     rms = safe_sqrt(jnp.mean(jnp.square(scaled), axis=-1, keepdims=True))
     level = jnp.where(jnp.isnan(peak), peak, rms)
     gain = target_rms[..., None].astype(scaled.dtype) / jnp.where(silent, 1, level)
     return jnp.where(silent, audio, scaled * gain).astype(audio.dtype)
+
+
+@jax.jit
+def _remove_dc(audio: jax.Array) -> jax.Array:
+    audio = _to_float(audio)
+    values = audio.astype(working_dtype(audio.dtype))
+    return (values - jnp.mean(values, axis=-1, keepdims=True)).astype(audio.dtype)
+
+
+@jax.jit
+def _pre_emphasis(audio: jax.Array, coefficient: jax.Array) -> jax.Array:
+    audio = _to_float(audio)
+    values = audio.astype(working_dtype(audio.dtype))
+    before = jnp.pad(values, [(0, 0)] * (values.ndim - 1) + [(1, 0)])[..., :-1]
+    return (values - coefficient[..., None].astype(values.dtype) * before).astype(audio.dtype)
+
+
+@jax.jit
+def _de_emphasis(audio: jax.Array, coefficient: jax.Array) -> jax.Array:
+    audio = _to_float(audio)
+    values = audio.astype(working_dtype(audio.dtype))
+    time = values.shape[-1]
+    share = jnp.broadcast_to(coefficient.astype(values.dtype), values.shape[:-1])[..., None]
+    n_blocks = -(-time // _BLOCK)
+    padded = jnp.pad(values, [(0, 0)] * (values.ndim - 1) + [(0, n_blocks * _BLOCK - time)])
+    blocks = jnp.moveaxis(padded.reshape(*values.shape[:-1], n_blocks, _BLOCK), -1, 0)
+
+    def step(before: jax.Array, sample: jax.Array) -> tuple[jax.Array, jax.Array]:
+        now = sample + share * before
+        return now, now
+
+    # All blocks at once, each as if silence came before it; then what each hears of those before.
+    last, alone = jax.lax.scan(step, jnp.zeros_like(blocks[0]), blocks)
+    powers = jnp.cumprod(jnp.broadcast_to(share, (_BLOCK, *share.shape)), axis=0)
+
+    def join(before: jax.Array, end: jax.Array) -> tuple[jax.Array, jax.Array]:
+        return end + powers[-1][..., 0] * before, before
+
+    _, heard = jax.lax.scan(join, jnp.zeros_like(last[..., 0]), jnp.moveaxis(last, -1, 0))
+    joined = alone + powers * jnp.moveaxis(heard, 0, -1)
+    return jnp.moveaxis(joined, 0, -1).reshape(*values.shape[:-1], -1)[..., :time].astype(audio.dtype)

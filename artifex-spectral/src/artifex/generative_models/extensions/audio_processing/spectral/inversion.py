@@ -14,6 +14,7 @@ from jax import lax
 from jax.typing import ArrayLike
 
 from artifex.generative_models.core import numerics
+from artifex.generative_models.core.batching import batch_local, lies_alone, mapped
 from artifex.generative_models.core.checks import check_integer, check_number
 from artifex.generative_models.extensions.audio_processing.spectral.cepstral import cepstral_table
 from artifex.generative_models.extensions.audio_processing.spectral.filterbanks import filters_of
@@ -23,11 +24,8 @@ from artifex.generative_models.extensions.audio_processing.spectral.framing impo
     spectra_of,
 )
 from artifex.generative_models.extensions.audio_processing.spectral.pipeline import (
-    batch_local,
     check_real,
     check_spectrum,
-    lies_alone,
-    mapped,
 )
 from artifex.generative_models.extensions.audio_processing.spectral.stft import input_response
 

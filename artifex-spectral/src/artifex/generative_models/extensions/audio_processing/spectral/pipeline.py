@@ -11,11 +11,10 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from jax import lax
-from jax.sharding import NamedSharding
-from jax.sharding import PartitionSpec as P
 from jax.typing import ArrayLike
 
 from artifex.generative_models.core import numerics
+from artifex.generative_models.core.batching import batch_local, lies_alone, mapped, sharded_axes
 from artifex.generative_models.extensions.audio_processing.spectral.docstrings import completed
 from artifex.generative_models.extensions.audio_processing.spectral.framing import Frames, padded_audio
 
@@ -133,62 +132,6 @@ def finish_all(
     }
 
 
-def batch_local(function: Callable[..., Any], first: jax.Array, *others: jax.Array, core: int) -> Any:
-    """Call a function so that each device works on its own examples of a batch sharded over explicit axes.
-
-    XLA gathers the whole batch on every device for the FFTs of a sharded one (JAX 0.10); under ``shard_map``
-    it sees local ones. Over automatic axes nothing is known while tracing, and XLA decides.
-
-    Args:
-        function: Takes the arrays, gives a pytree of arrays with the same leading axes; examples do not
-            depend on each other.
-        first: (..., and ``core`` axes of one example); its sharding decides.
-        *others: Arrays with the same leading axes.
-        core: Number of axes of one example in ``first``.
-
-    Returns:
-        What the function returns.
-    """
-    spec = jax.typeof(first).sharding.spec
-    if any(spec[first.ndim - core :]):  # an example lies on several devices, but is worked on as a whole
-        first = jax.reshard(first, NamedSharding(jax.typeof(first).sharding.mesh, P(*spec[: first.ndim - core])))
-    names, lead = _sharded_axes(first, core)
-    if not names:
-        return function(first, *others)
-    mesh, spec = jax.typeof(first).sharding.mesh, P(*lead)
-    placed = NamedSharding(mesh, spec)
-    mapped = jax.shard_map(function, mesh=mesh, in_specs=(spec,) * (1 + len(others)), out_specs=spec, axis_names=names)
-    return mapped(first, *(jax.reshard(other, placed) for other in others))
-
-
-def lies_alone(array: jax.Array) -> bool:
-    """Return whether an array is known to lie on one device, so that a loop over its rows cuts through no others."""
-    if isinstance(array, jax.core.Tracer):
-        return jax.device_count() == 1
-    return len(array.sharding.device_set) == 1
-
-
-def mapped(function: Callable[[Any], Any], rows: Any, at_once: int) -> Any:
-    """Map a function of some rows over all, so many at once; what is left over goes through it by itself.
-
-    Args:
-        function: Takes a pytree of arrays with some rows, gives a pytree of arrays with as many.
-        rows: The arrays with all rows.
-        at_once: Number of rows that go through it together, at least 1.
-
-    Returns:
-        What the function gives, for all rows.
-    """
-    n_rows = len(jax.tree.leaves(rows)[0])
-    full = n_rows // at_once * at_once
-    groups = jax.tree.map(lambda x: x[:full].reshape(-1, at_once, *x.shape[1:]), rows)
-    done = jax.tree.map(lambda x: x.reshape(full, *x.shape[2:]), lax.map(function, groups))
-    if full == n_rows:
-        return done
-    rest = function(jax.tree.map(lambda x: x[full:], rows))
-    return jax.tree.map(lambda a, b: jnp.concatenate([a, b]), done, rest)
-
-
 def check_audio(audio: ArrayLike, config: SpectralConfig) -> jax.Array:
     """Return audio as an array, or raise when it is none that the configuration can analyse."""
     if not hasattr(config, "least_length") or hasattr(audio, "least_length"):
@@ -273,7 +216,7 @@ def _analyse(
     named = dict(options)
     n_frames = config.n_frames(audio.shape[-1])
     many = _FRAMES_OF_SPECTRA if compute.spectra else _FRAMES_AT_ONCE
-    in_parts = alone or bool(_sharded_axes(audio, 1)[0])
+    in_parts = alone or bool(sharded_axes(audio, 1)[0])
 
     def measure(padded: jax.Array, n_valid: jax.Array | None, first: jax.Array | int = 0, count: int = n_frames) -> Any:
         valid = None if n_valid is None else first + jnp.arange(count) < n_valid[..., None]
@@ -333,10 +276,3 @@ def _stretches(rows: jax.Array, n_parts: int, size: int, config: SpectralConfig)
         piece = tail[:, start : start + n_parts * step].reshape(len(rows), n_parts, step)
         pieces.append(piece[..., : min(step, overlap - start)])
     return jnp.concatenate(pieces, axis=-1).reshape(len(rows) * n_parts, -1)
-
-
-def _sharded_axes(array: jax.Array, core: int) -> tuple[set[str], tuple[Any, ...]]:
-    """The explicit mesh axes over which whole examples lie, and how the leading axes are split."""
-    spec = jax.typeof(array).sharding.spec
-    lead = spec[: array.ndim - core]
-    return {name for entry in lead if entry for name in (entry if isinstance(entry, tuple) else (entry,))}, lead

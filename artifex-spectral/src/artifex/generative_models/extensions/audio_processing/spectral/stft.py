@@ -12,6 +12,7 @@ from jax import lax
 from jax.typing import ArrayLike
 from numpy.typing import NDArray
 
+from artifex.generative_models.core.batching import batch_local
 from artifex.generative_models.core.checks import check_integer, check_number
 from artifex.generative_models.extensions.audio_processing.spectral.framing import (
     Frames,
@@ -19,7 +20,7 @@ from artifex.generative_models.extensions.audio_processing.spectral.framing impo
     check_invertible,
     frame_window,
 )
-from artifex.generative_models.extensions.audio_processing.spectral.pipeline import batch_local, check_spectrum, feature
+from artifex.generative_models.extensions.audio_processing.spectral.pipeline import check_spectrum, feature
 
 if TYPE_CHECKING:
     from artifex.generative_models.extensions.audio_processing.spectral.config import SpectralConfig

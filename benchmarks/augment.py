@@ -1,0 +1,391 @@
+"""Time augmentation and resampling against audiomentations, torch-audiomentations and torchaudio, those installed.
+
+Run it as ``python benchmarks/augment.py``. Each row is one interleaved run: every round calls each tool once with new draws,
+one after the other, and a ratio is taken within a round; the table gives the median with the lowest and the highest. The
+batch is (256, 16 000) float32, noise in which a few tones stand. Ours is ``apply_batch``; audiomentations is called for
+one clip after the other and torch-audiomentations with the batch, as their users call them, everything always applied.
+All work on the same two processors. That results have the same level is checked first; that they are equal where nothing
+is drawn is what ``tests/audio/test_migration.py`` shows. Beside a row stands what copying its bytes costs.
+"""
+
+import argparse
+import atexit
+import functools
+import os
+import statistics
+import tempfile
+import warnings
+from collections.abc import Callable
+from importlib.util import find_spec
+from math import log10
+from pathlib import Path
+from typing import Any, NamedTuple
+
+if hasattr(os, "sched_setaffinity"):
+    os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[:2])
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from timing import milliseconds, spread
+
+from artifex.generative_models.modalities.audio import apply_batch, resample_audio
+
+RATE = 16_000
+N_FILES = 8
+Call = Callable[[], Any]
+
+
+class Row(NamedTuple):
+    """What is timed: our step and its data, the peers' calls by name, and what there is to do at least."""
+
+    step: Any
+    peers: dict[str, Call]
+    floor: str
+
+
+@functools.cache
+def folder(name: str) -> Path:
+    """Write what peers read from files: eight noises of five seconds, or eight decaying responses of a quarter."""
+    import soundfile
+
+    kept = tempfile.TemporaryDirectory()
+    atexit.register(kept.cleanup)
+    for number, sound in enumerate(bank(name)):
+        soundfile.write(Path(kept.name) / f"{number}.wav", sound, RATE, subtype="FLOAT")
+    return Path(kept.name)
+
+
+@functools.cache
+def bank(name: str) -> np.ndarray:
+    draws = np.random.default_rng(1)
+    if name == "noises":
+        return (0.1 * draws.standard_normal((N_FILES, 5 * RATE))).astype(np.float32)
+    decay = np.exp(-np.arange(RATE // 4) / 400)
+    tails = draws.standard_normal((N_FILES, RATE // 4)) * decay
+    return (tails / np.linalg.norm(tails, axis=1, keepdims=True)).astype(np.float32)
+
+
+def clips(batch: int, n_samples: int) -> np.ndarray:
+    draws = np.random.default_rng(0)
+    time = np.arange(n_samples) / RATE
+    tones = np.sin(2 * np.pi * draws.uniform(100, 2_000, (batch, 1)) * time)
+    return (0.3 * tones + 0.05 * draws.standard_normal((batch, n_samples))).astype(np.float32)
+
+
+def of_audiomentations(transform: Any, audio: np.ndarray) -> Call:
+    return lambda: np.stack([transform(clip, RATE) for clip in audio])
+
+
+def as_torchaudio_read() -> None:
+    """Give torchaudio the calls back that torch-audiomentations reads files by, where it no longer has them."""
+    import soundfile
+    import torch
+    import torchaudio
+
+    class Info(NamedTuple):
+        num_frames: int
+        sample_rate: int
+
+    def info(path: str) -> Info:
+        found = soundfile.info(path)
+        return Info(found.frames, found.samplerate)
+
+    def load(path: str, frame_offset: int = 0, num_frames: int = -1) -> Any:
+        found, rate = soundfile.read(path, num_frames, frame_offset, dtype="float32", always_2d=True)
+        return torch.from_numpy(found.T), rate
+
+    if not hasattr(torchaudio, "info"):
+        torchaudio.info, torchaudio.load = info, load
+
+
+def of_torch(transform: Any, audio: np.ndarray) -> Call:
+    import torch
+
+    given = torch.from_numpy(audio)[:, None]
+
+    def call() -> Any:
+        with torch.no_grad():
+            return transform(given, RATE)["samples"][:, 0]
+
+    return call
+
+
+def decibels(gain: float) -> float:
+    return 20 * log10(gain)
+
+
+def rows(audio: np.ndarray) -> dict[str, Callable[[], Row]]:
+    """What there is to time, each made when it is its turn."""
+    peers: dict[str, Callable[..., dict[str, Call]]] = {}
+    if find_spec("audiomentations") is not None:
+        import audiomentations
+
+        def first(make: Callable[[Any], Any], also: Callable[[Any], Any] | None = None) -> dict[str, Call]:
+            made = {"audiomentations": of_audiomentations(make(audiomentations), audio)}
+            if also is not None:
+                made["audiomentations, librosa"] = of_audiomentations(also(audiomentations), audio)
+            return made
+
+        peers["audiomentations"] = first
+    if find_spec("torch_audiomentations") is not None:
+        import torch
+        import torch_audiomentations
+
+        torch.set_num_threads(2)
+        as_torchaudio_read()
+
+        def second(make: Callable[[Any], Any]) -> dict[str, Call]:
+            return {"torch-audiomentations": of_torch(make(torch_audiomentations), audio)}
+
+        peers["torch-audiomentations"] = second
+
+    def row(step: Any, floor: str, one: Any = None, batched: Any = None, also: Any = None) -> Callable[[], Row]:
+        def make() -> Row:
+            calls: dict[str, Call] = {}
+            if one is not None and "audiomentations" in peers:
+                calls |= peers["audiomentations"](one, also)
+            if batched is not None and "torch-audiomentations" in peers:
+                calls |= peers["torch-audiomentations"](batched)
+            return Row(step, calls, floor)
+
+        return make
+
+    always: dict[str, Any] = {"p": 1.0}
+    together = {"p": 1.0, "sample_rate": RATE, "output_type": "dict"}
+    few, many = decibels(0.8), decibels(1.2)
+
+    def guide(stretched: bool) -> list[Any]:
+        steps: list[Any] = [
+            ("time_shift", {"max_shift": 800}),
+            ("add_gaussian_noise", {"noise_level": 0.005}),
+            "normalize",
+            ("random_gain", {"gain_range": (0.8, 1.2)}),
+        ]
+        return [*steps[:2], ("time_stretch", {"rate_range": (0.95, 1.05)}), *steps[2:]] if stretched else steps
+
+    def theirs(tool: Any, stretched: bool = False, **method: str) -> Any:
+        steps = [
+            tool.Shift(-800, 800, shift_unit="samples", fade_duration=0.0, **always),
+            tool.AddGaussianNoise(0.005, 0.005, **always),
+            tool.Normalize(**always),
+            tool.Gain(few, many, **always),
+        ]
+        return tool.Compose(
+            [*steps[:2], tool.TimeStretch(0.95, 1.05, **always, **method), *steps[2:]] if stretched else steps
+        )
+
+    def theirs_batched(tool: Any) -> Any:
+        return tool.Compose(
+            [
+                tool.Shift(-800, 800, shift_unit="samples", **together),
+                tool.AddColoredNoise(35.0, 40.0, min_f_decay=0.0, max_f_decay=0.0, **together),
+                tool.PeakNormalization(**together),
+                tool.Gain(few, many, **together),
+            ],
+            output_type="dict",
+        )
+
+    librosa = {"method": "librosa_phase_vocoder"}
+    vocoder = "251 transforms of 1024 there, 251 back, for each clip"
+    return {
+        "the guide's pipeline without the stretch": row(
+            guide(False), "a normal draw a sample, two passes", theirs, theirs_batched
+        ),
+        "the guide's pipeline": row(
+            guide(True),
+            vocoder,
+            functools.partial(theirs, stretched=True),
+            None,
+            lambda tool: theirs(tool, True, **librosa),
+        ),
+        "gain": row(
+            ("random_gain", {"gain_range": (0.25, 4.0)}),
+            "one pass",
+            lambda tool: tool.Gain(**always),
+            lambda tool: tool.Gain(-12.0, 12.0, **together),
+        ),
+        "polarity": row(
+            "invert_polarity",
+            "one pass",
+            lambda tool: tool.PolarityInversion(**always),
+            lambda tool: tool.PolarityInversion(**together),
+        ),
+        "peak normalisation": row(
+            "normalize",
+            "two passes",
+            lambda tool: tool.Normalize(**always),
+            lambda tool: tool.PeakNormalization(**together),
+        ),
+        "Gaussian noise": row(
+            ("add_gaussian_noise", {"noise_level": 0.01}),
+            "a normal draw a sample",
+            lambda tool: tool.AddGaussianNoise(0.01, 0.01, **always),
+        ),
+        "Gaussian noise by SNR": row(
+            "add_gaussian_snr",
+            "a normal draw a sample, two passes",
+            lambda tool: tool.AddGaussianSNR(**always),
+            lambda tool: tool.AddColoredNoise(5.0, 40.0, min_f_decay=0.0, max_f_decay=0.0, **together),
+        ),
+        "coloured noise": row(
+            "add_coloured_noise",
+            "a normal draw a sample, a transform of the clip there and back",
+            lambda tool: tool.AddColorNoise(**always),
+            lambda tool: tool.AddColoredNoise(5.0, 40.0, **together),
+        ),
+        "background noise": row(
+            ("add_background_noise", {"bank": jnp.asarray(bank("noises"))}),
+            "two passes over clip and noise",
+            lambda tool: tool.AddBackgroundNoise(str(folder("noises")), **always),
+            lambda tool: tool.AddBackgroundNoise(str(folder("noises")), **together),
+        ),
+        "impulse response": row(
+            ("impulse_response", {"bank": jnp.asarray(bank("responses"))}),
+            "a transform of 20 000 samples there and back",
+            lambda tool: tool.ApplyImpulseResponse(str(folder("responses")), **always),
+            lambda tool: tool.ApplyImpulseResponse(str(folder("responses")), **together),
+        ),
+        "low pass": row(
+            "low_pass",
+            "one recursion of second order",
+            lambda tool: tool.LowPassFilter(max_rolloff=12, **always),
+            lambda tool: tool.LowPassFilter(**together),
+        ),
+        "high pass": row(
+            "high_pass",
+            "one recursion of second order",
+            lambda tool: tool.HighPassFilter(max_rolloff=12, **always),
+            lambda tool: tool.HighPassFilter(**together),
+        ),
+        "band pass": row(
+            "band_pass",
+            "two recursions of second order",
+            lambda tool: tool.BandPassFilter(max_rolloff=12, **always),
+            lambda tool: tool.BandPassFilter(**together),
+        ),
+        "peaking filter": row("peaking", "one recursion of second order", lambda tool: tool.PeakingFilter(**always)),
+        "shift": row(
+            ("time_shift", {"max_shift": 8_000}),
+            "one pass",
+            lambda tool: tool.Shift(-8_000, 8_000, shift_unit="samples", fade_duration=0.0, **always),
+            lambda tool: tool.Shift(-8_000, 8_000, shift_unit="samples", **together),
+        ),
+        "time mask": row("silence_span", "one pass", lambda tool: tool.TimeMask(**always)),
+        "clipping": row("clip_distortion", "a percentile of the clip", lambda tool: tool.ClippingDistortion(**always)),
+        "tanh distortion": row(
+            "tanh_distortion", "a percentile of the clip, a tanh a sample", lambda tool: tool.TanhDistortion(**always)
+        ),
+        "time stretch": row(
+            ("time_stretch", {"rate_range": (0.8, 1.25)}),
+            vocoder,
+            lambda tool: tool.TimeStretch(**always),
+            None,
+            lambda tool: tool.TimeStretch(**always, **librosa),
+        ),
+        "pitch shift": row(
+            ("pitch_shift", {"semitones_range": (-4, 4)}),
+            vocoder + ", and an interpolation",
+            lambda tool: tool.PitchShift(**always),
+            lambda tool: tool.PitchShift(**together),
+            lambda tool: tool.PitchShift(**always, **librosa),
+        ),
+    }
+
+
+def resampling(audio: np.ndarray, quality: str, **parameters: Any) -> tuple[Call, dict[str, Call]]:
+    """From 44.1 to 16 kHz, with the same filter on both sides: ours by name, torchaudio's by its parameters."""
+    here = jnp.asarray(audio)
+    calls: dict[str, Call] = {}
+    if find_spec("torchaudio") is not None:
+        import torch
+        import torchaudio
+
+        torch.set_num_threads(2)
+        there = torch.from_numpy(audio)
+        calls["torchaudio"] = lambda: torchaudio.functional.resample(there, 44_100, RATE, **parameters)
+    return lambda: resample_audio(here, 44_100, RATE, quality=quality).block_until_ready(), calls
+
+
+def masks(batch: int) -> tuple[Call, dict[str, Call]]:
+    """Two masks along each axis of (80, 100)."""
+    spectra = np.random.default_rng(0).standard_normal((batch, 80, 100)).astype(np.float32)
+    here, keys = jnp.asarray(spectra), iter(jax.random.split(jax.random.key(0), 1_000))
+    calls: dict[str, Call] = {}
+    if find_spec("torchaudio") is not None:
+        import torch
+        from torchaudio.transforms import SpecAugment
+
+        torch.set_num_threads(2)
+        there, transform = (
+            torch.from_numpy(spectra)[:, None],
+            SpecAugment(2, 10, 2, 10, iid_masks=True, zero_masking=True),
+        )
+        calls["torchaudio"] = lambda: transform(there)[:, 0]
+    step = ("spec_augment", {"freq_masks": 2, "time_masks": 2, "freq_mask_param": 10, "time_mask_param": 10})
+    return lambda: apply_batch(step, here, next(keys)).block_until_ready(), calls
+
+
+def level(result: Any) -> float:
+    return float(np.sqrt(np.mean(np.square(np.asarray(result, np.float64)))))
+
+
+def run(name: str, ours: Call, peers: dict[str, Call], n_bytes: int, floor: str, n_rounds: int) -> None:
+    expected = np.asarray(ours())
+    for tool, call in peers.items():
+        found = np.asarray(call())
+        if found.shape != expected.shape or not 0.7 < level(found) / level(expected) < 1.4:
+            print(
+                f"  {tool} differs: {found.shape} at {level(found):.3f}, ours {expected.shape} at {level(expected):.3f}"
+            )
+    source = np.ones(n_bytes // 8, np.float32)
+    target = np.ones_like(source)
+    tools = {"artifex": ours, "floor": lambda: np.copyto(target, source), **peers}
+    rounds = [{tool: milliseconds(call) for tool, call in tools.items()} for _ in range(n_rounds)]
+    print(
+        f"{name:42}{spread([one['artifex'] for one in rounds], 1):>22} ms   copying "
+        f"{statistics.median(one['floor'] for one in rounds):.1f} ms; {floor}"
+    )
+    for tool in peers:
+        print(f"  {tool:40}{spread([one[tool] / one['artifex'] for one in rounds]):>22} x")
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description="Time augmentation and resampling.")
+    parser.add_argument("--rounds", type=int, default=7)
+    parser.add_argument("--batch", type=int, default=256)
+    parser.add_argument("--only", default="", help="rows whose name has this in it")
+    options = parser.parse_args()
+    warnings.simplefilter("ignore")  # the peers' own, about how they were built
+    print(
+        f"JAX {jax.__version__}, {jax.devices()[0].device_kind}, {options.batch} clips, {options.rounds} rounds, load "
+        f"{os.getloadavg()[0]:.1f}; times as slow as ours"
+    )
+    audio = clips(options.batch, RATE)
+    here = jnp.asarray(audio)
+    for name, make in rows(audio).items():
+        if options.only in name:
+            keys = iter(jax.random.split(jax.random.key(0), options.rounds + 1))
+            made = make()
+            call = functools.partial(
+                lambda step, keys: apply_batch(step, here, next(keys)).block_until_ready(), made.step, keys
+            )
+            run(name, call, made.peers, 2 * audio.nbytes, made.floor, options.rounds)
+    longer = clips(options.batch, 44_100)
+    n_bytes = longer.nbytes + audio.nbytes
+    kaiser = {
+        "lowpass_filter_width": 64,
+        "rolloff": 0.9475937167399596,
+        "resampling_method": "sinc_interp_kaiser",
+        "beta": 14.769656459379492,
+    }
+    for quality, taps, parameters in (("hann", 34, {}), ("kaiser_best", 373, kaiser)):
+        name = f"44.1 to 16 kHz, {quality}"
+        if options.only in name:
+            run(name, *resampling(longer, quality, **parameters), n_bytes, f"{taps} taps a sample", options.rounds)
+    if options.only in "masks of (80, 100)":
+        run("masks of (80, 100)", *masks(options.batch), 2 * 4 * options.batch * 8_000, "one pass", options.rounds)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,44 @@
+"""What torchaudio resamples short clips to, for each quality of ours that is one of its sets of parameters.
+
+Run it as ``python tests/audio/references/make_resample_torchaudio.py``; it rewrites ``resample_torchaudio.npz`` beside
+it. Needed are torch and torchaudio; nothing is downloaded. The stored file was made by torchaudio 2.11.0 (torch 2.13.0,
+CPU), in float64, and is kept in float32 by ``"from to quality"``; `clip` makes the clips again.
+"""
+
+from pathlib import Path
+
+import numpy as np
+
+STORED = Path(__file__).with_name("resample_torchaudio.npz")
+# The last is too awkward for a table of taps.
+RATES = ((44100, 16000), (16000, 44100), (48000, 16000), (16000, 22050), (4001, 4000))
+KAISER = {"resampling_method": "sinc_interp_kaiser"}
+PARAMETERS = {
+    "hann": {"lowpass_filter_width": 6, "rolloff": 0.99, "resampling_method": "sinc_interp_hann"},
+    "kaiser_fast": {"lowpass_filter_width": 16, "rolloff": 0.85, "beta": 8.555504641634386, **KAISER},
+    "kaiser_best": {"lowpass_filter_width": 64, "rolloff": 0.9475937167399596, "beta": 14.769656459379492, **KAISER},
+    "own": {"lowpass_filter_width": 9, "rolloff": 0.7, "beta": 5.0, **KAISER},
+}
+
+
+def clip(orig: int) -> np.ndarray:
+    """Noise up to full scale, as long as a few hundred samples at any rate want it."""
+    return np.random.default_rng(orig).uniform(-1, 1, 600)
+
+
+def main() -> None:
+    """Make the file."""
+    import torch
+    from torchaudio.functional import resample
+
+    made = {
+        f"{orig} {target} {name}": resample(torch.from_numpy(clip(orig)), orig, target, **parameters).float().numpy()
+        for orig, target in RATES
+        for name, parameters in PARAMETERS.items()
+    }
+    np.savez_compressed(STORED, **made)
+    print(f"{STORED}: {len(made)} clips, {STORED.stat().st_size} bytes")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,122 @@
+"""Shifts with a fade, spans that are silenced, dropped or cut out, and time reversed."""
+
+import math
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from scipy import stats
+
+from artifex.generative_models.modalities.audio import (
+    drop_chunks,
+    reverse,
+    silence_span,
+    splice_out,
+    time_shift,
+    with_annotations,
+)
+
+N = 2000
+KEYS = jax.random.split(jax.random.key(5), N)
+CLIP = 1 + np.random.default_rng(0).random(400).astype(np.float32)
+
+
+def many(augmentation, **options):
+    """Outputs for N keys, and what was drawn."""
+    told = jax.jit(jax.vmap(lambda key: with_annotations(augmentation)(jnp.asarray(CLIP), key, **options)))
+    changed, drawn = told(KEYS)
+    return np.asarray(changed), {name: np.asarray(value) for name, value in drawn.items()}
+
+
+def share_of_room(start, room):
+    """Where a start lies among the places that there are, spread within the place, so that it is uniform on [0, 1)."""
+    return (start + np.random.default_rng(1).random(start.shape)) / (room + 1)
+
+
+@pytest.mark.parametrize("mode", ["wrap", "fill"])
+def test_a_shift_fades_at_its_seam_and_nowhere_else(mode):
+    changed, drawn = many(time_shift, max_shift=100, mode=mode, fade=20)
+    rise = np.minimum(np.arange(1, 401) / 21, 1)
+    for row, shift in zip(changed[:50], drawn["shift"], strict=False):
+        if mode == "wrap":
+            expected = np.roll(CLIP * rise * rise[::-1] if shift else CLIP, shift)
+        else:
+            faded = CLIP * (rise if shift > 0 else rise[::-1] if shift < 0 else 1)
+            expected = np.roll(np.pad(faded, 400), shift)[400:800]
+        np.testing.assert_allclose(row, expected, rtol=1e-6)
+
+
+def test_reverse_is_played_backwards():
+    np.testing.assert_array_equal(reverse(CLIP, KEYS[0]), CLIP[::-1])
+
+
+@pytest.mark.parametrize("fade", [0, 10])
+def test_a_silenced_span_lies_anywhere_and_fades_inside(fade):
+    changed, drawn = many(silence_span, share_range=(0.1, 0.5), fade=fade)
+    start, width = drawn["start"], drawn["width"]
+    np.testing.assert_array_equal(width, np.round(drawn["share"] * 400))
+    assert stats.kstest(share_of_room(start, 400 - width), "uniform").pvalue > 1e-3
+    assert start.min() == 0
+    assert (start + width).max() == 400
+    for row, first, count in zip(changed[:50], start, width, strict=False):
+        inside = np.arange(count)
+        gain = np.ones(400)
+        edge = np.minimum(inside, count - 1 - inside) + 1
+        gain[first : first + count] = np.maximum(0, 1 - edge / (fade + 1))
+        np.testing.assert_allclose(row, CLIP * gain, atol=1e-6)
+
+
+def test_dropped_chunks_are_as_many_as_wide_and_where_they_are_said_to_be():
+    changed, drawn = many(drop_chunks, count_range=(0 + 1, 4), width_range=(5, 50))
+    for row, count, width, start in zip(changed[:50], drawn["count"], drawn["width"], drawn["start"], strict=False):
+        expected = CLIP.copy()
+        for first, size in list(zip(start, width, strict=True))[:count]:
+            expected[first : first + size] = 0
+        np.testing.assert_array_equal(row, expected)
+    assert stats.chisquare(np.bincount(drawn["count"], minlength=5)[1:]).pvalue > 1e-3
+    for column in range(4):
+        assert stats.chisquare(np.bincount(drawn["width"][:, column] - 5, minlength=46)).pvalue > 1e-4
+        where = share_of_room(drawn["start"][:, column], 400 - drawn["width"][:, column])
+        assert stats.kstest(where, "uniform").pvalue > 1e-3
+    pairs = np.corrcoef(np.concatenate([drawn["width"].T, drawn["count"][None]]))
+    assert np.abs(pairs - np.eye(5)).max() < 4.5 / math.sqrt(N)
+
+
+def test_spans_are_cut_out_one_after_another():
+    changed, drawn = many(splice_out, n_spans=4, max_width=60)
+    for row, start, width in zip(changed[:50], drawn["start"], drawn["width"], strict=False):
+        rest = CLIP
+        for first, size in zip(start, width, strict=True):
+            assert first + size <= len(rest)
+            rest = np.delete(rest, np.arange(first, first + size))
+        np.testing.assert_array_equal(row, np.pad(rest, (0, 400 - len(rest))))
+    left = 400 - np.cumsum(drawn["width"], axis=1) + drawn["width"]
+    for span in range(4):
+        assert stats.chisquare(np.bincount(drawn["width"][:, span], minlength=61)).pvalue > 1e-4
+        where = share_of_room(drawn["start"][:, span], left[:, span] - drawn["width"][:, span])
+        assert stats.kstest(where, "uniform").pvalue > 1e-3
+
+
+def test_a_clip_shorter_than_what_is_cut_keeps_a_sample():
+    for seed in range(5):
+        assert splice_out(jnp.ones(3), jax.random.key(seed), max_width=400)[0] == 1
+        assert drop_chunks(jnp.ones(3), jax.random.key(seed)).tolist() == [0, 0, 0]
+
+
+@pytest.mark.parametrize(
+    ("call", "error", "said"),
+    [
+        (lambda: time_shift(np.ones(3, np.int16), KEYS[0], fade=1), TypeError, "floating-point"),
+        (lambda: time_shift(CLIP, KEYS[0], fade=-1), ValueError, "fade"),
+        (lambda: silence_span(CLIP, KEYS[0], share_range=(0.5, 1.5)), ValueError, r"share_range\[1\]"),
+        (lambda: drop_chunks(CLIP, KEYS[0], count_range=(2, 1)), ValueError, "2 above 1"),
+        (lambda: drop_chunks(CLIP, KEYS[0], width_range=(0, 5)), ValueError, "width_range"),
+        (lambda: drop_chunks(CLIP, KEYS[0], width_range=(1.5, 5)), TypeError, "width_range"),
+        (lambda: splice_out(CLIP, KEYS[0], n_spans=0), ValueError, "n_spans"),
+        (lambda: splice_out(CLIP, KEYS[0], max_width=-1), ValueError, "max_width"),
+    ],
+)
+def test_what_is_wrong_is_said(call, error, said):
+    with pytest.raises(error, match=said):
+        call()
