@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import functools
+import itertools
+import os
 from collections.abc import Callable
 from typing import Any
 
@@ -12,6 +14,9 @@ from jax import lax
 from jax.custom_batching import custom_vmap
 from jax.sharding import NamedSharding
 from jax.sharding import PartitionSpec as P
+
+# Each is compiled by itself.
+_MOST_LOOPS = 4
 
 
 def batch_local(function: Callable[..., Any], first: jax.Array, *others: jax.Array, core: int) -> Any:
@@ -111,7 +116,7 @@ def mapped(function: Callable[[Any], Any], rows: Any, at_once: int) -> Any:
 def by_rows(function: Callable[..., Any]) -> Callable[..., Any]:
     """Make ``vmap`` of a function go through the rows one after another on a CPU, where what it touches then stays in the cache.
 
-    On other devices, and where the rows may lie on several, it is the ``vmap`` that it would be.
+    Several loops share the rows, since XLA runs a loop on one thread and loops beside each other. On other devices, and where the rows may lie on several, it is the ``vmap`` that it would be.
 
     Args:
         function: A pure function of arrays that returns an array or a tree of arrays.
@@ -137,7 +142,14 @@ def by_rows(function: Callable[..., Any]) -> Callable[..., Any]:
         together = jax.vmap(function)
 
         def in_turn(*rows: Any) -> Any:
-            return lax.map(lambda row: function(*row), rows)
+            n_loops = min(_MOST_LOOPS, _n_processors(), size)
+            ends = [size * loop // n_loops for loop in range(n_loops + 1)]
+
+            def loop(first: int, end: int) -> Any:
+                return lax.map(lambda row: function(*row), jax.tree.map(lambda leaf: leaf[first:end], rows))
+
+            parts = [loop(first, end) for first, end in itertools.pairwise(ends)]
+            return jax.tree.map(lambda *leaves: jnp.concatenate(leaves), *parts)
 
         def local(*rows: Any) -> Any:
             return lax.platform_dependent(*rows, cpu=in_turn, default=together)
@@ -161,3 +173,7 @@ def by_rows(function: Callable[..., Any]) -> Callable[..., Any]:
         return rowwise(*primals), jax.jvp(function, primals, tangents)[1]
 
     return both
+
+
+def _n_processors() -> int:
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

@@ -1,0 +1,63 @@
+"""Batches on the devices where they lie, and rows one after another: the same results and derivatives, whichever way."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from artifex.generative_models.core import batching
+from artifex.generative_models.core.batching import by_rows, mapped
+
+
+def wave(audio, gain):
+    return jnp.sin(audio) * gain, audio.sum() ** 2
+
+
+ROWS = jnp.asarray(np.random.default_rng(0).standard_normal((7, 5)), jnp.float32)
+GAINS = jnp.arange(7.0)
+
+
+@pytest.fixture(params=["one loop", "several loops", "vmap"])
+def way(request, monkeypatch):
+    monkeypatch.setattr(batching, "lies_alone", lambda array: request.param != "vmap")
+    monkeypatch.setattr(batching, "_n_processors", lambda: 1 if request.param == "one loop" else 3)
+
+
+def test_rows_in_turn_are_the_rows_of_vmap(way):
+    ours = jax.jit(jax.vmap(by_rows(wave)))(ROWS, GAINS)
+    for one, other in zip(ours, jax.vmap(wave)(ROWS, GAINS), strict=True):
+        np.testing.assert_allclose(one, other, rtol=1e-6)
+    np.testing.assert_allclose(by_rows(wave)(ROWS[0], GAINS[1])[0], wave(ROWS[0], GAINS[1])[0], rtol=1e-6)
+    shared = jax.vmap(by_rows(wave), (0, None))(ROWS, GAINS[2])
+    np.testing.assert_allclose(shared[0], wave(ROWS, GAINS[2])[0], rtol=1e-6)
+    nested = jax.vmap(jax.vmap(by_rows(wave)))(ROWS.reshape(7, 5, 1), jnp.broadcast_to(GAINS[:, None], (7, 5)))
+    np.testing.assert_allclose(nested[0], wave(ROWS[..., None], GAINS[:, None, None])[0], rtol=1e-6)
+
+
+@pytest.mark.parametrize("transform", [jax.grad, jax.jacfwd, jax.hessian])
+def test_derivatives_are_those_of_the_function(way, transform):
+    def total(function):
+        return jax.jit(transform(lambda rows: sum(jnp.sum(part**2) for part in jax.vmap(function)(rows, GAINS))))
+
+    np.testing.assert_allclose(total(by_rows(wave))(ROWS), total(wave)(ROWS), rtol=1e-5, atol=1e-5)
+
+
+def test_what_is_left_over_goes_through_by_itself():
+    seen = []
+
+    def doubled(rows):
+        seen.append(rows.shape)
+        return rows * 2
+
+    np.testing.assert_array_equal(mapped(doubled, ROWS, 3), ROWS * 2)
+    assert seen == [(3, 5), (1, 5)]
+
+
+def test_sharded_rows_stay_on_their_devices():
+    mesh = jax.make_mesh((2,), ("data",), axis_types=(jax.sharding.AxisType.Explicit,))
+    rows = jax.device_put(ROWS[:6], jax.sharding.NamedSharding(mesh, jax.sharding.PartitionSpec("data")))
+    gains = jax.device_put(GAINS[:6], jax.sharding.NamedSharding(mesh, jax.sharding.PartitionSpec("data")))
+    compiled = jax.jit(jax.vmap(by_rows(wave))).lower(rows, gains).compile()
+    assert "all-gather" not in compiled.as_text()
+    ours = compiled(rows, gains)[0]
+    np.testing.assert_allclose(ours, wave(ROWS, GAINS[:, None])[0][:6], rtol=1e-6)
