@@ -446,12 +446,12 @@ class _Trial:
         arguments = {name: self.arguments(example) for name, example in examples.items()}
         if all(arguments.values()):  # else there is nothing to trace
             sloped = self.subject.differentiable and self.subject.example is not None
-            compiled = jax.jit(jax.grad(_energy(run), has_aux=True) if sloped else run)
+            slope = jax.grad(_energy(run)) if sloped else None
+            compiled = jax.jit(lambda *given: (run(*given), slope(*given) if slope else None))
             with contextlib.suppress(Exception):
                 made = {name: _numpy(compiled(*given)) for name, given in arguments.items()}
-                if not sloped:
-                    return made, {}
-                return {name: given for name, (_, given) in made.items()}, {name: g for name, (g, _) in made.items()}
+                outputs, slopes = ({name: pair[part] for name, pair in made.items()} for part in (0, 1))
+                return outputs, slopes if sloped else {}
         outputs = {}
         for name, given in arguments.items():
             with _on(name, examples[name], length):
@@ -628,10 +628,10 @@ def _gradient(trial: _Trial) -> None:
     subject = trial.subject
     for length in subject.lengths:
         slopes = {} if length == trial.length else trial.shorter(length)[1]
-        gradient = jax.jit(jax.grad(_energy(subject.run_at(length)), has_aux=True))
+        gradient = jax.jit(jax.grad(_energy(subject.run_at(length))))
         for name, example in subject.examples(length).items():
             with _on(name, example):
-                slope = slopes[name] if name in slopes else np.asarray(gradient(*trial.arguments(example))[0])
+                slope = slopes[name] if name in slopes else np.asarray(gradient(*trial.arguments(example)))
             if not np.isfinite(slope).all():
                 raise Broken(
                     "its gradient is NaN or infinite",
@@ -640,12 +640,11 @@ def _gradient(trial: _Trial) -> None:
                 )
 
 
-def _energy(run: Callable[..., Any]) -> Callable[..., tuple[Any, Any]]:
-    """Return the sum of squares of what a function gives, and beside it what it gives."""
+def _energy(run: Callable[..., Any]) -> Callable[..., Any]:
+    """Return the sum of squares of what a function gives."""
 
-    def energy(*arguments: Any) -> tuple[Any, Any]:
-        output = run(*arguments)
-        return sum(jnp.sum(jnp.real(leaf * jnp.conj(leaf))) for leaf in jax.tree.leaves(output)), output
+    def energy(*arguments: Any) -> Any:
+        return sum(jnp.sum(jnp.real(leaf * jnp.conj(leaf))) for leaf in jax.tree.leaves(run(*arguments)))
 
     return energy
 
