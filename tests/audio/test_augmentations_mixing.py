@@ -81,6 +81,22 @@ def test_gradients_reach_both_partners():
     np.testing.assert_allclose(jax.grad(energy)(jnp.asarray(BATCH)), expected, atol=1e-6)
 
 
+@pytest.mark.parametrize("axis", list(jax.sharding.AxisType)[:2])
+def test_a_sharded_batch_stays_where_it_is(axis):
+    mesh = jax.make_mesh((2,), ("batch",), axis_types=(axis,), devices=jax.devices()[:2])
+    place = jax.NamedSharding(mesh, jax.P("batch"))
+    sharded = [jax.device_put(array, place) for array in (BATCH[:, 0], LABELS)]
+    key = jax.random.key(0)
+    for function in (mixup, cutmix):
+        compiled = jax.jit(lambda batch, labels, function=function: function(batch, key, labels))
+        with jax.set_mesh(mesh):
+            program = compiled.lower(*sharded).compile()
+            assert "all-gather" not in program.as_text()
+            for ours, plain in zip(program(*sharded), compiled(BATCH[:, 0], LABELS), strict=True):
+                assert ours.sharding.spec[0] == "batch"
+                np.testing.assert_allclose(ours, plain, atol=1e-6)
+
+
 @pytest.mark.parametrize("function", [mixup, cutmix])
 @pytest.mark.parametrize(
     ("arguments", "options", "error", "told"),

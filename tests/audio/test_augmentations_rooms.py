@@ -37,7 +37,7 @@ def test_a_clip_is_convolved_with_the_response_that_was_drawn(compensate, first)
 
 def test_the_level_that_is_asked_for_is_kept():
     stereo = np.stack([CLIP, 0.1 * CLIP])
-    free, drawn = many(impulse_response, stereo, 4, bank=BANK, keep=None)
+    free, _ = many(impulse_response, stereo, 4, bank=BANK, keep=None)
     assert np.ptp(rms(free.reshape(4, -1))) > 0.1
     for keep, level in (("rms", rms), ("peak", lambda audio: np.abs(audio).max(-1))):
         kept, _ = many(impulse_response, stereo, 4, bank=BANK, keep=keep)

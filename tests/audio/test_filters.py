@@ -85,11 +85,37 @@ def test_low_corners_keep_their_precision(kind):
         assert np.abs(np.asarray(wide) - expected).max() < 1e-12 * np.abs(expected).max()
 
 
-@pytest.mark.parametrize("section", [[0.3, 0.2, 0.1, 1, 0, 0], [1, -0.5, 0, 1, -0.9, 0], [2, 1, 0, 2, 0.4, -0.3]])
+@pytest.mark.parametrize(
+    "section", [[0.3, 0.2, 0.1, 1, 0, 0], [1, -0.5, 0, 1, -0.9, 0], [2, 1, 0, 2, 0.4, -0.3], [1, 0, 0, 1, -1, 0]]
+)
 def test_sections_without_poles_with_one_or_unscaled_pass_too(section):
     audio = np.random.default_rng(1).standard_normal(100).astype(np.float32)
     expected = signal.sosfilt(np.array([section]) / section[3], audio)
     np.testing.assert_allclose(sosfilt(audio, np.array([section])), expected, atol=2e-6)
+
+
+def test_sections_of_numpy_keep_the_digits_that_float32_would_lose():
+    audio = np.random.default_rng(0).standard_normal(8000).astype(np.float32)
+    for kind in ("low", "high"):
+        sos = signal.butter(4, 20.0, kind, fs=44100, output="sos")
+        expected = signal.sosfilt(sos, audio.astype(np.float64))
+        assert np.abs(np.asarray(sosfilt(audio, sos)) - expected).max() < 1e-5 * np.abs(expected).max()
+
+
+@pytest.mark.parametrize(("kind", "frequency", "sign"), [("lowpass", 20.0, 1), ("highpass", 22030.0, -1)])
+def test_rounding_leaves_the_gain_at_the_near_end_of_the_spectrum(kind, frequency, sign):
+    sos = np.asarray(biquad(kind, frequency, 44100), np.float64)
+    powers = np.array([1, sign, 1])
+    assert powers @ sos[:3] / (powers @ sos[3:]) == pytest.approx(1, abs=1e-6)
+
+
+def test_what_is_not_finite_spoils_what_comes_after_it_in_its_row_alone():
+    audio = np.random.default_rng(0).standard_normal((3, 100)).astype(np.float32)
+    spoilt = audio.copy()
+    spoilt[1, 50], spoilt[2, 7] = np.nan, np.inf
+    clean, filtered = np.asarray(sosfilt(audio, LOW)), np.asarray(sosfilt(spoilt, LOW))
+    np.testing.assert_array_equal(np.isfinite(filtered).sum(axis=-1), [100, 50, 7])
+    np.testing.assert_array_equal(filtered[np.isfinite(filtered)], clean[np.isfinite(filtered)])
 
 
 @pytest.mark.parametrize(("time", "taps"), [(1, 1), (1, 33), (40, 2), (40, 600), (3000, 33), (3000, 600)])

@@ -24,6 +24,7 @@ PAGE = Path(__file__).parents[2] / "docs" / "migration.md"
 RATE = references.SAMPLE_RATE
 EXACT = "the same operations, rounded otherwise in the last digits"
 MOVED = "nothing is computed"
+PEAK = "powers over the strongest; frames at the ends of a tone are laid otherwise"
 FILTERED = "the recursion in float32, theirs in float64"
 LOUDNESS = "0.1 LU: how the standard's filters are brought from 48 to 16 kHz is open, and the two tools are 0.12 apart"
 
@@ -103,6 +104,10 @@ def silenced() -> Any:
     return drawing(function, jnp.asarray(clip()), start=(span["start"], 0), width=(span["width"], 0))
 
 
+def spectrum(name: str, **options: Any) -> Any:
+    return references.around_the_peak(np.asarray(fixed(name, "tone", **options)()))
+
+
 def masked(axis: str) -> Any:
     wanted = getattr(references, f"{axis.upper()}_MASK")
     function = create("augmentation", f"{axis}_mask", mask_param=2 * wanted["width"])
@@ -155,11 +160,10 @@ CASES = {
         lambda: levelled(fixed("impulse_response", bank=clip("room")[None])()), 1e-5, "by FFT"
     ),
     "audiomentations/TimeStretch": Case(
-        lambda: references.around_the_peak(
-            np.asarray(fixed("time_stretch", "tone", rate_range=both(references.RATE), n_fft=2048, tail="zeros")())
-        ),
-        1e-3,
-        "powers over the strongest; a tone's frames at its ends are laid otherwise",
+        lambda: spectrum("time_stretch", rate_range=both(references.RATE), n_fft=2048, tail="zeros"), 1e-3, PEAK
+    ),
+    "audiomentations/PitchShift": Case(
+        lambda: spectrum("pitch_shift", semitones_range=both(references.SEMITONES), n_fft=2048), 1e-3, PEAK
     ),
     "audiomentations/AdjustDuration": Case(lambda: ours.trim_or_pad(clip("room"), 150), 0, MOVED),
     "audiomentations/Trim": Case(lambda: ours.trim(clip("gap"), top_db=30.0)[1][None], 0, "a number of samples"),
@@ -204,6 +208,16 @@ CASES = {
     "torchaudio/FrequencyMasking": Case(partial(masked, "frequency"), 0, MOVED),
     "torchaudio/TimeMasking": Case(partial(masked, "time"), 0, MOVED),
     "torchaudio/phase_vocoder": Case(vocoded, 1e-4, "phases are added up in another order"),
+    "torchaudio/pitch_shift": Case(
+        lambda: spectrum("pitch_shift", semitones_range=both(references.SEMITONES), n_fft=512),
+        2e-2,
+        "powers over the strongest; theirs comes back to its duration through a short filter",
+    ),
+    "torchaudio/speed": Case(
+        lambda: fixed("speed", "smooth", speed_range=both(references.RATE))()[:640],
+        1e-3,
+        "theirs passes through a short filter, whose passband is not flat",
+    ),
     "torchaudio/sliding_window_cmn": Case(
         lambda: spectral.sliding_cmn(clip("background").reshape(40, 20).T, window=15, min_window=5).T, 1e-5, "sums"
     ),

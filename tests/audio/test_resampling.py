@@ -99,7 +99,7 @@ def test_it_agrees_with_soxr_on_band_limited_noise(orig, target):
 
 @pytest.mark.parametrize(("orig", "target"), RATES)
 @pytest.mark.parametrize("length", [1, 2, 1001])
-def test_the_length_is_rounded_up(orig, target, length):
+def test_the_length_is_rounded_up(orig, target, length, quickly):
     resampled = resample_audio(np.ones((2, 1, length), np.float32), orig, target)
     assert resampled.shape == (2, 1, math.ceil(length * target / orig))
     assert np.isfinite(resampled).all()
@@ -155,7 +155,7 @@ def test_doubles_are_resampled_in_double_precision(orig, target):
 
 
 @pytest.mark.parametrize(("orig", "target"), [(16000, 8000), (44100, 48000), (16001, 16000)])
-def test_rows_are_their_own(orig, target):
+def test_rows_are_their_own(orig, target, quickly):
     audio = np.random.default_rng(0).normal(size=(3, 300)).astype(np.float32)
     resampled = resample_audio(audio, orig, target)
     spoilt = audio.copy()
@@ -171,7 +171,7 @@ def test_rows_are_their_own(orig, target):
 
 
 @pytest.mark.parametrize(("orig", "target"), [(16000, 8000), (441, 160), (16001, 16000)])
-def test_the_gradient_is_the_transpose(orig, target):
+def test_the_gradient_is_the_transpose(orig, target, quickly):
     generator = np.random.default_rng(0)
     audio = jnp.asarray(generator.normal(size=300), jnp.float32)
     resampled, pull = jax.vjp(lambda a: resample_audio(a, orig, target), audio)
@@ -219,7 +219,7 @@ def test_both_names_do_the_same():
 
 
 @pytest.mark.parametrize(("orig", "target"), references.RATES)
-def test_the_numbers_are_those_of_torchaudio_with_the_same_parameters(orig, target):
+def test_the_numbers_are_those_of_torchaudio_with_the_same_parameters(orig, target, quickly):
     audio = references.clip(orig).astype(np.float32)
     options = {name: {"quality": name} for name in references.PARAMETERS} | {"own": references.PARAMETERS["own"]}
     with np.load(references.STORED) as stored:
@@ -255,7 +255,6 @@ def test_the_quality_of_soxr_hq_keeps_and_rejects_what_soxr_hq_does():
 def test_parts_that_fit_the_cache_make_no_difference(duration, monkeypatch, quickly):
     monkeypatch.setattr(resampling, "_AT_ONCE", 2500)
     monkeypatch.setattr(resampling, "_lies_alone", lambda array: True)
-    jax.clear_caches()
     audio = np.random.default_rng(0).normal(size=(2, 5, duration * 1100)).astype(np.float32)
 
     def one(row):
@@ -267,7 +266,6 @@ def test_parts_that_fit_the_cache_make_no_difference(duration, monkeypatch, quic
     ratios = jnp.linspace(0.5, 2, 5)
     read = jax.jit(jax.vmap(resample_by))(audio[0], ratios)
     monkeypatch.undo()
-    jax.clear_caches()
     np.testing.assert_allclose(in_parts, jax.jit(one)(audio), atol=1e-6)
     np.testing.assert_allclose(slopes, jax.jit(jax.grad(lambda row: jnp.sum(one(row) ** 2)))(audio[0]), atol=1e-5)
     np.testing.assert_allclose(read, jax.jit(resample_by)(audio[0], ratios), atol=1e-6)
@@ -328,7 +326,7 @@ def test_places_far_into_a_clip_keep_their_precision():
     assert np.abs(read - np.sin(2 * np.pi * 0.21 * float(ratio) * time))[200:].max() < 1e-4
 
 
-def test_the_length_of_a_reading_is_free():
+def test_the_length_of_a_reading_is_free(quickly):
     audio = np.random.default_rng(0).normal(size=(2, 500)).astype(np.float32)
     whole = np.asarray(resample_by(audio, 0.8))
     assert whole.shape == (2, 500)

@@ -49,6 +49,8 @@ from .augmentations.spectral import spectral_noise as spectral_noise
 from .augmentations.spectrogram import frequency_mask as frequency_mask
 from .augmentations.spectrogram import spec_augment as spec_augment
 from .augmentations.spectrogram import time_mask as time_mask
+from .augmentations.stretching import pitch_shift as pitch_shift
+from .augmentations.stretching import speed as speed
 from .augmentations.stretching import time_stretch as time_stretch
 from .augmentations.timing import drop_chunks as drop_chunks
 from .augmentations.timing import reverse as reverse

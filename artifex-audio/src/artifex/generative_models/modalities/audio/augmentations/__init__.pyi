@@ -50,6 +50,8 @@ from .spectral import spectral_noise as spectral_noise
 from .spectrogram import frequency_mask as frequency_mask
 from .spectrogram import spec_augment as spec_augment
 from .spectrogram import time_mask as time_mask
+from .stretching import pitch_shift as pitch_shift
+from .stretching import speed as speed
 from .stretching import time_stretch as time_stretch
 from .timing import drop_chunks as drop_chunks
 from .timing import reverse as reverse

@@ -136,7 +136,8 @@ def _checked(
 
 @jax.jit
 def _mixup(arrays: tuple[jax.Array, ...], key: jax.Array, alpha: ArrayLike) -> tuple[jax.Array, ...]:
-    share = symmetric_beta(key, alpha, arrays[0].shape[:1], working_dtype(arrays[0].dtype))
+    batch = arrays[0]
+    share = _beside(symmetric_beta(key, alpha, batch.shape[:1], working_dtype(batch.dtype)), batch)
     return *(_mixed(array, share) for array in arrays), share
 
 
@@ -146,14 +147,16 @@ def _cutmix(arrays: tuple[jax.Array, ...], key: jax.Array, alpha: ArrayLike) -> 
     rows, time = batch.shape[0], batch.shape[-1]
     dtype = working_dtype(batch.dtype)
     share_key, place_key = jax.random.split(key)
-    width = jnp.round((1 - symmetric_beta(share_key, alpha, (rows,), dtype)) * time).astype(jnp.int32)
-    room = (time - width + 1).astype(dtype)
-    start = jnp.minimum(jnp.floor(numerics.uniform(place_key, (rows,), dtype) * room).astype(jnp.int32), time - width)
+    drawn = _beside(symmetric_beta(share_key, alpha, (rows,), dtype), batch)
+    width = jnp.round((1 - drawn) * time).astype(jnp.int32)
+    free = time - width
+    place_share = _beside(numerics.uniform(place_key, (rows,), dtype), batch)
+    start = jnp.minimum(jnp.floor(place_share * (free + 1).astype(dtype)).astype(jnp.int32), free)
     place = jnp.arange(time)
     is_cut = (place >= start[:, None]) & (place < (start + width)[:, None])
     is_cut = is_cut.reshape(rows, *[1] * (batch.ndim - 2), time)
-    share = (time - width).astype(dtype) / time
-    cut = jnp.where(is_cut, jnp.roll(batch, 1, axis=0), batch)
+    share = free.astype(dtype) / time
+    cut = jnp.where(is_cut, _before(batch), batch)
     return cut, *(_mixed(target, share) for target in targets), share
 
 
@@ -161,4 +164,32 @@ def _mixed(array: jax.Array, share: jax.Array) -> jax.Array:
     dtype = working_dtype(array.dtype)
     own = share.astype(dtype).reshape(-1, *[1] * (array.ndim - 1))
     values = array.astype(dtype)
-    return (own * values + (1 - own) * jnp.roll(values, 1, axis=0)).astype(array.dtype)
+    return (own * values + (1 - own) * _before(values)).astype(array.dtype)
+
+
+def _beside(values: jax.Array, batch: jax.Array) -> jax.Array:
+    """Lay one number a row on the devices that hold the row."""
+    sharding = jax.typeof(batch).sharding
+    if not _is_explicit(sharding):
+        return values
+    laid: jax.Array = jax.reshard(values, jax.NamedSharding(sharding.mesh, jax.P(sharding.spec[0])))
+    return laid
+
+
+def _before(array: jax.Array) -> jax.Array:
+    """The row before each row."""
+
+    def roll(rows: jax.Array) -> jax.Array:
+        return jnp.roll(rows, 1, axis=0)
+
+    sharding = jax.typeof(array).sharding
+    if not _is_explicit(sharding):
+        return roll(array)
+    # With explicit axes JAX refuses to roll over a sharded one, which its compiler can do.
+    rolled: jax.Array = jax.sharding.auto_axes(roll, out_sharding=sharding)(array)
+    return rolled
+
+
+def _is_explicit(sharding: Any) -> bool:
+    """Whether the rows are known to be sharded while they are traced."""
+    return not sharding.mesh.empty and sharding.spec[0] is not None

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import numbers
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -154,12 +155,11 @@ def _add_coloured_noise(
     snr_key, slope_key, noise_key = jax.random.split(key, 3)
     snr_db, slope_db = uniform(snr_key, *snr, working), uniform(slope_key, *slope, working)
     values = waveform.astype(working)
+    # A slope is the same at any sample rate.
+    options: dict[str, Any] = {"n_time_steps": values.shape[-1], "sample_rate": 1, "slope_db": slope_db}
 
     def channel(own: jax.Array) -> jax.Array:
-        # A slope is the same at any sample rate.
-        return coloured_noise(
-            own, n_time_steps=values.shape[-1], sample_rate=1, slope_db=slope_db.astype(jnp.float32), amplitude=1.0
-        )
+        return coloured_noise(own, **options, amplitude=1.0)
 
     if values.ndim == 1:
         noise = channel(noise_key)
@@ -240,7 +240,7 @@ def _add_background_noise(
     offset = numerics.randint(offset_key, (), 0, n_places, jnp.int32)
     values = waveform.astype(working)
     if lengths is None and bank.shape[-1] >= time:
-        start = (index, *(0 for _ in bank.shape[1:-1]), offset)
+        start: list[Any] = [index, *[0] * (bank.ndim - 2), offset]
         noise = jax.lax.dynamic_slice(bank, start, (1, *bank.shape[1:-1], time))[0].astype(working)
     else:
         noise = _repeated(bank, index, offset, length, time).astype(working)
@@ -275,8 +275,8 @@ def root_mean_square(values: jax.Array) -> jax.Array:
         A scalar; 0 for silence, NaN where a sample is NaN or infinite.
 
     Example:
-        >>> float(root_mean_square(jnp.array([3e30, -3e30])))
-        3.0000000795990264e+30
+        >>> f"{root_mean_square(jnp.array([3e30, -3e30])):.3g}"
+        '3e+30'
     """
     limits = jnp.finfo(values.dtype)
     peak = jax.lax.stop_gradient(jnp.max(jnp.abs(values)))

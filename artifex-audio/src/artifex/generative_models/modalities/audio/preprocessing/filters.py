@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import math
 from functools import partial
-from typing import Any
+from types import ModuleType
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -21,6 +22,9 @@ BIQUADS = ("lowpass", "highpass", "bandpass", "bandstop", "allpass", "peaking", 
 # Samples that one matrix product filters from rest: fewer make more steps that join the blocks, more make more products.
 _BLOCK = 32
 
+# Below this the scale of the states of a section would lose digits itself.
+_LEAST_SCALE = 2.0**-20
+
 
 def biquad(
     kind: str,
@@ -31,6 +35,9 @@ def biquad(
     gain_db: ArrayLike = 0.0,
 ) -> jax.Array:
     """Design a filter of second order as equalisers have them.
+
+    The coefficients are rounded so that the gain at 0 Hz and at half the sample rate stays what it is by design; the
+    corner of one in float32 is off by up to 0.03 % at 50 Hz of 44 100 Hz, and 0.2 % at 20 Hz.
 
     Args:
         kind: ``"lowpass"``, ``"highpass"``, ``"bandpass"`` (0 dB at its peak), ``"bandstop"``, ``"allpass"``,
@@ -108,16 +115,18 @@ def butterworth(kind: str, order: int, frequency: ArrayLike, sample_rate: int) -
 def sosfilt(audio: ArrayLike, sos: ArrayLike) -> jax.Array:
     """Filter waveforms through sections of second order, starting from rest.
 
-    Each section is run as a state-variable filter, which float32 serves well down to low corners; what is lost there is
-    in the coefficients: ``1 + a1 + a2`` of a corner at 20 Hz and 16 000 Hz is right to 0.2 % in float32.
+    Sections are run in blocks, as state equations that float32 serves well down to low corners; what is
+    lost there is in the coefficients: ``1 + a1 + a2`` of a corner at 20 Hz and 44 100 Hz is right to 0.4 % in float32.
+    Sections of NumPy's, in float64, keep all digits.
 
     Args:
         audio: Waveforms (..., time). Integers are scaled by ``to_float`` first.
-        sos: Stable sections, (n_sections, 6) or (..., n_sections, 6) broadcast against the leading axes, each
+        sos: Sections, (n_sections, 6) or (..., n_sections, 6) broadcast against the leading axes, each
             ``b0, b1, b2, a0, a1, a2``. May be traced.
 
     Returns:
-        (..., time); float32 for integers, else the audio's dtype.
+        (..., time); float32 for integers, else the audio's dtype. NaN from the first sample on that is NaN or infinite,
+        in that waveform alone.
 
     Raises:
         ValueError: For a scalar, an empty clip, or sections of another shape.
@@ -125,16 +134,28 @@ def sosfilt(audio: ArrayLike, sos: ArrayLike) -> jax.Array:
 
     Example:
         >>> halved = [[0.5, 0, 0, 1, -0.5, 0]]
-        >>> sosfilt(np.array([1.0, 0, 0, 0]), halved).tolist()
+        >>> sosfilt(np.array([1.0, 0, 0, 0]), halved).round(4).tolist()
         [0.5, 0.25, 0.125, 0.0625]
 
     Reference:
-        ``scipy.signal.sosfilt``; Simper, "Linear Trapezoidal Integrated State Variable Filter", Cytomic 2013.
+        ``scipy.signal.sosfilt``; Middleton and Goodwin, "Digital Control and Estimation", 1990 (delta operators).
     """
     waveforms = to_float(as_waveforms("sosfilt", audio))
-    sections = jnp.asarray(sos)
-    if sections.ndim < 2 or sections.shape[-1] != 6 or not sections.shape[-2]:
-        raise ValueError(f"sos is (n_sections, 6) or (..., n_sections, 6), got shape {sections.shape}")
+    given = sos if isinstance(sos, jax.Array) else np.asarray(sos, np.float64)
+    if given.ndim < 2 or given.shape[-1] != 6 or not given.shape[-2]:
+        raise ValueError(f"sos is (n_sections, 6) or (..., n_sections, 6), got shape {given.shape}")
+    try:
+        np.broadcast_shapes(waveforms.shape[:-1], given.shape[:-2])
+    except ValueError as error:
+        raise ValueError(
+            f"sos of shape {given.shape} does not fit audio of shape {waveforms.shape}: what comes before "
+            f"(n_sections, 6) has to broadcast against what comes before time"
+        ) from error
+    working = working_dtype(waveforms.dtype)
+    if isinstance(given, jax.Array):
+        sections = _traced_state_equations(given.astype(working))
+    else:
+        sections = _States(*(jnp.asarray(each, working) for each in _state_equations(given, np)))
     filtered: jax.Array = _sosfilt(waveforms, sections)
     return filtered
 
@@ -176,120 +197,169 @@ def _biquad(frequency: jax.Array, q: jax.Array, gain_db: jax.Array, kind: str, s
     dtype = jnp.result_type(frequency, q, gain_db, jnp.float32)
     frequency, q, gain_db = (value.astype(dtype) for value in jnp.broadcast_arrays(frequency, q, gain_db))
     turns = frequency / sample_rate
-    sine, cosine = sin2pi(turns), cos2pi(turns)
+    cosine, alpha = cos2pi(turns), sin2pi(turns) / (2 * q)
     # 1 - cos and 1 + cos without the cancellation that low and high corners would suffer.
     from_one, to_one = 2 * jnp.square(sin2pi(turns / 2)), 2 * jnp.square(cos2pi(turns / 2))
-    alpha = sine / (2 * q)
     a = jnp.exp(gain_db * (math.log(10) / 40))
-    none = jnp.zeros_like(alpha)
-    if kind in ("lowshelf", "highshelf"):
-        low = kind == "lowshelf"
-        side = 2 * jnp.sqrt(a) * alpha
-        rise, fall = (a + 1, a - 1)
-        sign = 1 if low else -1
-        b0 = a * (rise - sign * fall * cosine + side)
-        b1 = sign * 2 * a * (fall - sign * rise * cosine)
-        b2 = a * (rise - sign * fall * cosine - side)
-        a0 = rise + sign * fall * cosine + side
-        a1 = -sign * 2 * (fall + sign * rise * cosine)
-        a2 = rise + sign * fall * cosine - side
+    rise, fall, side = a + 1, a - 1, 2 * jnp.sqrt(a) * alpha
+    # At the end of the spectrum that is nearer to the corner, 0 Hz or half the sample rate, the response is a ratio of
+    # sums that all but vanish. So a2 makes up for what rounding did to a1, and b2 for what it did to the others.
+    low = cosine >= 0
+    sign = jnp.where(low, 1, -1).astype(dtype)
+    if kind == "lowshelf":
+        a0, a1, end = rise + fall * cosine + side, -2 * (fall + rise * cosine), jnp.where(low, from_one, a * to_one)
+        a1, end = a1 / a0, 4 * end / a0
+    elif kind == "highshelf":
+        a0, a1, end = rise - fall * cosine + side, 2 * (fall - rise * cosine), jnp.where(low, a * from_one, to_one)
+        a1, end = a1 / a0, 4 * end / a0
     else:
-        a0, a1, a2 = 1 + alpha, -2 * cosine, 1 - alpha
-        if kind == "peaking":
-            a0, a2 = 1 + alpha / a, 1 - alpha / a
-        b0, b1, b2 = {
-            "lowpass": (from_one / 2, from_one, from_one / 2),
-            "highpass": (to_one / 2, -to_one, to_one / 2),
-            "bandpass": (alpha, none, -alpha),
-            "bandstop": (jnp.ones_like(alpha), a1, jnp.ones_like(alpha)),
-            "allpass": (a2, a1, a0),
-            "peaking": (1 + alpha * a, a1, 1 - alpha * a),
-        }[kind]
-    return jnp.stack([b0 / a0, b1 / a0, b2 / a0, jnp.ones_like(a0), a1 / a0, a2 / a0], axis=-1)
+        a0 = 1 + (alpha / a if kind == "peaking" else alpha)
+        a1, end = -2 * cosine / a0, 2 * jnp.where(low, from_one, to_one) / a0
+    a2 = end - (1 + sign * a1)
+    end = (1 + sign * a1) + a2
+
+    def made_up(b0: jax.Array, b1: jax.Array, gain: jax.Array | int) -> tuple[jax.Array, jax.Array, jax.Array]:
+        return b0, b1, gain * end - (b0 + sign * b1)
+
+    if kind == "lowpass":
+        b0 = jnp.where(low, end / 4, from_one / (2 * a0))
+        numerator = b0, 2 * b0, b0
+    elif kind == "highpass":
+        b0 = jnp.where(low, to_one / (2 * a0), end / 4)
+        numerator = b0, -2 * b0, b0
+    elif kind == "bandpass":
+        numerator = alpha / a0, jnp.zeros_like(alpha), -alpha / a0
+    elif kind == "bandstop":
+        numerator = (1 + a2) / 2, a1, (1 + a2) / 2
+    elif kind == "allpass":
+        numerator = a2, a1, jnp.ones_like(a2)
+    elif kind == "peaking":
+        numerator = made_up((1 + alpha * a) / a0, a1, 1)
+    elif kind == "lowshelf":
+        b0, b1 = a * (rise - fall * cosine + side) / a0, 2 * a * (fall - rise * cosine) / a0
+        numerator = made_up(b0, b1, jnp.where(low, jnp.square(a), 1))
+    else:
+        b0, b1 = a * (rise + fall * cosine + side) / a0, -2 * a * (fall + rise * cosine) / a0
+        numerator = made_up(b0, b1, jnp.where(low, 1, jnp.square(a)))
+    return jnp.stack([*numerator, jnp.ones_like(a1), a1, a2], axis=-1)
+
+
+class _States(NamedTuple):
+    """Sections as state equations, each (..., n_sections), in which what all but vanishes keeps its digits.
+
+    ``sign`` is 1 for poles near 0 Hz and -1 for those near half the sample rate::
+
+        output = direct * input + first_out * first + second_out * second
+        first' = sign * first + scale * second
+        second' = sign * second - damping * second - pull * first + input
+    """
+
+    sign: Any
+    scale: Any
+    pull: Any
+    damping: Any
+    direct: Any
+    first_out: Any
+    second_out: Any
+
+
+def _state_equations(sos: Any, xp: ModuleType) -> _States:
+    b0, b1, b2, a1, a2 = (sos[..., place] / sos[..., 3] for place in (0, 1, 2, 4, 5))
+    sign = xp.where(a1 <= 0, 1, -1).astype(sos.dtype)
+    pole, zero = (1 + sign * a1) + a2, (b0 + sign * b1) + b2
+    damping = a1 + 2 * sign
+    # So that both states are about as large; what comes out does not depend on it.
+    scale = xp.sqrt(xp.maximum(xp.abs(pole), _LEAST_SCALE))
+    if xp is jnp:
+        scale = lax.stop_gradient(scale)
+    first_out, second_out = (zero - b0 * pole) / scale, (b1 + 2 * sign * b0) - b0 * damping
+    return _States(sign, scale, pole / scale, damping, b0, first_out, second_out)
 
 
 @jax.jit
-def _sosfilt(audio: jax.Array, sos: jax.Array) -> jax.Array:
-    working = working_dtype(audio.dtype)
-    sections = sos.astype(working)
-    shape = jnp.broadcast_shapes(audio.shape[:-1], sections.shape[:-2])
-    values = jnp.broadcast_to(audio.astype(working), (*shape, audio.shape[-1]))
-    for section in range(sections.shape[-2]):
-        values = _section(values, sections[..., section, :])
-    return values.astype(audio.dtype)
+def _traced_state_equations(sos: jax.Array) -> _States:
+    return _state_equations(sos, jnp)
 
 
-def _section(values: jax.Array, section: jax.Array) -> jax.Array:
-    """Run one section, (..., 6), over (..., time)."""
-    b0, b1, b2, a0, a1, a2 = (section[..., place] for place in range(6))
-    # Its denominator as a state-variable filter of corner ``g`` and damping ``k``, its numerator as gains of the three
-    # outputs of that filter: (1 - z)^2, 1 - z^2 and (1 + z)^2.
-    nyquist, dc = a0 - a1 + a2, a0 + a1 + a2
-    g = jnp.sqrt(dc / nyquist)
-    k = 2 * (a0 - a2) / (nyquist * g)
-    high, low = (b0 - b1 + b2) / nyquist, (b0 + b1 + b2) / dc
-    band = 2 * (b0 - b2) / (nyquist * g)
-    c1 = 1 / (1 + g * (g + k))
-    c2 = g * c1
-    c3 = g * c2
-    # state' = A state + B v; output = C state + D v, the state two numbers.
-    matrix = jnp.stack([jnp.stack([2 * c1 - 1, -2 * c2], -1), jnp.stack([2 * c2, 1 - 2 * c3], -1)], -2)
-    drive = jnp.stack([2 * c2, 2 * c3], -1)
-    own_band, own_low = band - k * high, low - high
-    read = jnp.stack([own_band * c1 + own_low * c2, -own_band * c2 + own_low * (1 - c3)], -1)
-    direct = high + own_band * c2 + own_low * c3
-
+@jax.jit
+def _sosfilt(audio: jax.Array, sections: _States) -> jax.Array:
+    values = audio.astype(working_dtype(audio.dtype))
     time = values.shape[-1]
     size = min(_BLOCK, time)
     n_blocks = -(-time // size)
-    powers = _powers(matrix, size)
-    # The answer to an impulse, as a matrix that filters a block from rest, and what a block leaves in the state.
-    driven = jnp.einsum("...kij,...j->...ki", powers[..., :-1, :, :], drive)
-    answer = jnp.concatenate([direct[..., None], jnp.einsum("...i,...ki->...k", read, driven[..., :-1, :])], -1)
-    later = np.arange(size) - np.arange(size)[:, None]
-    through = jnp.where(later >= 0, answer[..., np.maximum(later, 0)], 0)
-    padded = jnp.pad(values, [(0, 0)] * (values.ndim - 1) + [(0, n_blocks * size - time)])
+    # A product with a block would carry what is not finite back to the block's start.
+    finite = jnp.isfinite(values)
+    spoilt = jnp.min(jnp.where(finite, time, np.arange(time)), axis=-1, keepdims=True)
+    padded = jnp.pad(jnp.where(finite, values, 0), [(0, 0)] * (values.ndim - 1) + [(0, n_blocks * size - time)])
     blocks = padded.reshape(*values.shape[:-1], n_blocks, size)
+    for k in range(sections.sign.shape[-1]):
+        blocks = _section(blocks, _States(*(each[..., k] for each in sections)))
+    filtered = blocks.reshape(*blocks.shape[:-2], -1)[..., :time]
+    return jnp.where(np.arange(time) < spoilt, filtered, jnp.nan).astype(audio.dtype)
+
+
+def _section(blocks: jax.Array, section: _States) -> jax.Array:
+    """Run one section, each of its numbers (...), over blocks (..., n_blocks, size) that follow each other."""
+    through, enter, leave, (to_first, to_second) = _block_answers(section, blocks.shape[-1])
     filtered = _product(blocks, through)
-    if n_blocks > 1:
-        left = _product(blocks, driven[..., ::-1, :])
-        p, o, m, n = _entries(powers[..., -1, :, :])
+    if blocks.shape[-2] == 1:
+        return filtered
 
-        def join(state: tuple[jax.Array, jax.Array], ends: tuple[jax.Array, ...]) -> tuple[Any, Any]:
-            x, y = state
-            return (p * x + o * y + ends[0], m * x + n * y + ends[1]), (x, y)
+    def join(states: tuple[jax.Array, ...], left: tuple[jax.Array, ...]) -> tuple[Any, Any]:
+        first, second = states
+        after = (
+            to_first[0] * first + to_first[1] * second + left[0],
+            to_second[0] * first + to_second[1] * second + left[1],
+        )
+        return after, states
 
-        ends = tuple(jnp.moveaxis(left[..., place], -1, 0) for place in range(2))
-        rest = jnp.zeros_like(ends[0][0])
-        starts = lax.scan(join, (rest, rest), ends)[1]
-        # What each sample of a block still hears of the state that the block began with.
-        heard = jnp.einsum("...i,...kij->...kj", read, powers[..., :-1, :, :])
-        for place, start in enumerate(starts):
-            filtered += jnp.moveaxis(start, 0, -1)[..., None] * heard[..., None, :, place]
-    return filtered.reshape(*values.shape[:-1], -1)[..., :time]
+    left = _product(blocks, enter)
+    ends = tuple(jnp.moveaxis(left[..., place], -1, 0) for place in range(2))
+    rest = jnp.zeros_like(ends[0][0])
+    for place, states in enumerate(lax.scan(join, (rest, rest), ends)[1]):
+        filtered += jnp.moveaxis(states, 0, -1)[..., None] * leave[..., None, :, place]
+    return filtered
+
+
+def _block_answers(
+    section: _States, size: int
+) -> tuple[jax.Array, jax.Array, jax.Array, tuple[tuple[jax.Array, ...], ...]]:
+    """Tell how a block answers its samples and the states that it begins with.
+
+    Returns:
+        From samples to the output (..., size, size) and to the states that they leave (..., size, 2); from states to
+        the output (..., size, 2); and for each of the states after a block what it has of those before it, each (...).
+    """
+    # From either state at 1, and from rest, which an impulse ends.
+    begin = tuple(
+        jnp.broadcast_to(np.asarray(each, section.sign.dtype), (*section.sign.shape, 3)) for each in np.eye(2, 3)
+    )
+    impulse = np.zeros((size, 3), section.sign.dtype)
+    impulse[0, 2] = 1
+    sign, scale, pull, damping, direct, first_out, second_out = (each[..., None] for each in section)
+
+    def advance(states: tuple[jax.Array, ...], sample: jax.Array) -> tuple[Any, Any]:
+        first, second = states
+        output = direct * sample + first_out * first + second_out * second
+        after = (
+            sign * first + scale * second,
+            sign * second - (damping * second + pull * first) + sample,
+        )
+        return after, (output, after[0][..., 2], after[1][..., 2])
+
+    (first, second), (outputs, *left) = lax.scan(advance, begin, jnp.asarray(impulse))
+    outputs = jnp.moveaxis(outputs, 0, -2)
+    # Each row is the answer to an impulse one sample later: rows that are one too short shift what they hold.
+    lead = section.sign.shape
+    answer = jnp.pad(outputs[..., 2], [(0, 0)] * len(lead) + [(0, size)])
+    rows = jnp.broadcast_to(answer[..., None, :], (*lead, size, 2 * size)).reshape(*lead, -1)
+    through = rows[..., : size * (2 * size - 1)].reshape(*lead, size, 2 * size - 1)[..., :size]
+    enter = jnp.moveaxis(jnp.stack(left, axis=-1)[::-1], 0, -2)
+    return through, enter, outputs[..., :2], ((first[..., 0], first[..., 1]), (second[..., 0], second[..., 1]))
 
 
 def _product(blocks: jax.Array, matrices: jax.Array) -> jax.Array:
-    return jnp.einsum("...ni,...ij->...nj", blocks, matrices, precision=lax.Precision.HIGHEST)
-
-
-def _entries(matrix: jax.Array) -> tuple[jax.Array, jax.Array, jax.Array, jax.Array]:
-    return matrix[..., 0, 0], matrix[..., 0, 1], matrix[..., 1, 0], matrix[..., 1, 1]
-
-
-def _pair(vector: jax.Array) -> tuple[jax.Array, jax.Array]:
-    return vector[..., 0], vector[..., 1]
-
-
-def _powers(matrix: jax.Array, count: int) -> jax.Array:
-    """Powers 0 to ``count`` of (..., 2, 2) matrices, (..., count + 1, 2, 2), by doubling."""
-    powers = jnp.broadcast_to(jnp.eye(2, dtype=matrix.dtype), matrix.shape)[..., None, :, :]
-    step = matrix
-    while powers.shape[-3] <= count:
-        further = jnp.matmul(powers, step[..., None, :, :], precision=lax.Precision.HIGHEST)
-        powers = jnp.concatenate([powers, further], axis=-3)
-        step = jnp.matmul(step, step, precision=lax.Precision.HIGHEST)
-    return powers[..., : count + 1, :, :]
+    return jnp.matmul(blocks, matrices, precision=lax.Precision.HIGHEST)
 
 
 @partial(jax.jit, static_argnames=("first", "count"))

@@ -261,19 +261,21 @@ def _in_parts(function: Callable[..., jax.Array], alone: bool, samples: int, *ar
     @rows.def_vmap
     def more_rows(size: int, batched: list[bool], *arrays: jax.Array) -> tuple[jax.Array, bool]:
         every = (a if own else jnp.broadcast_to(a, (size, *a.shape)) for a, own in zip(arrays, batched, strict=True))
-        done = rows(*(a.reshape(-1, *a.shape[2:]) for a in every))
+        done: jax.Array = rows(*(a.reshape(-1, *a.shape[2:]) for a in every))
         return done.reshape(size, -1, *done.shape[1:]), True
 
     # custom_vmap has no transpose, and the function needs none of its own.
     @jax.custom_jvp
     def linear(*arrays: jax.Array) -> jax.Array:
-        return rows(*arrays)
+        done: jax.Array = rows(*arrays)
+        return done
 
     @linear.defjvp
     def _(primals: tuple[jax.Array, ...], tangents: tuple[jax.Array, ...]) -> tuple[jax.Array, jax.Array]:
         return linear(*primals), by_platform(tangents[0], *primals[1:])
 
-    return linear(*arrays)
+    applied: jax.Array = linear(*arrays)
+    return applied
 
 
 @partial(jax.jit, static_argnames=("orig", "target", "kernel", "alone"))
@@ -455,7 +457,8 @@ def _twice(audio: jax.Array, ratio: jax.Array, max_ratio: float, half_width: int
     beta = 0.1102 * (_STOPBAND_DB - 8.7)
     widened = jnp.maximum(ratio, 1)[:, None, None]
     # For the samples between, and for those that are there.
-    offset = np.stack([np.arange(-reach, reach + 1), np.arange(-reach, reach + 1) + 0.5]).astype(dtype)
+    steps = np.arange(-reach, reach + 1)
+    offset = jnp.asarray(np.stack([steps, steps + 0.5]), dtype)
     bell = 1 - jnp.square(offset / (half_width * widened))
     cutoff = rolloff / widened
     taps = jnp.where(bell > 0, cutoff * _sinc(offset * cutoff) * _kaiser(bell, beta), 0)
@@ -497,7 +500,7 @@ def _between(twice: jax.Array, ratio: jax.Array, length: int) -> jax.Array:
     stride = step * _STRIDE
     whole = jnp.floor(stride)
     fraction = ((stride - whole) * 2.0**32).astype(np.uint32)
-    count = np.arange(-(-length // _STRIDE), dtype=np.uint32)
+    count = jnp.arange(-(-length // _STRIDE), dtype=np.uint32)
     low, high = count * (fraction & 0xFFFF), count * (fraction >> 16)
     high = high + (low >> 16)
     origin = count.astype(np.int32) * whole.astype(np.int32) + (high >> 16).astype(np.int32)

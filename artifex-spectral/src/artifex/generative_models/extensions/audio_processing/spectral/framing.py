@@ -157,8 +157,7 @@ def audio_of(
     if n_valid is None:
         inverse = _inverse_envelope(*shape, n_frames, frames.dtype, min_coverage)
     else:
-        squares = jnp.asarray(window**2, frames.dtype) * (jnp.arange(n_frames) < n_valid)[:, None]
-        envelope = _overlap_add(squares, config.hop)
+        envelope = _envelope_of_valid(window, config.hop, n_frames, n_valid)
         full = _steady_envelope(*shape).max()
         reached = envelope > _LEAST_OVERLAP * full
         inverse = jnp.where(reached, 1 / jnp.maximum(jnp.where(reached, envelope, 1), min_coverage * full), 0)
@@ -217,12 +216,21 @@ def _overlap_add(frames: jax.Array, hop: int) -> jax.Array:
         places = hop * jnp.arange(n_frames)[:, None] + jnp.arange(size)
         silence = jnp.zeros((*frames.shape[:-2], (n_frames - 1 + n_blocks) * hop), frames.dtype)
         return silence.at[..., places].add(frames)
-    blocks = jnp.pad(frames, [*batch, (0, 0), (0, n_blocks * hop - size)])
-    blocks = blocks.reshape(*frames.shape[:-1], n_blocks, hop)
+    blocks = jnp.pad(frames, [*batch, (n_blocks - 1, n_blocks - 1), (0, n_blocks * hop - size)])
     total = sum(
-        jnp.pad(blocks[..., block, :], [*batch, (block, n_blocks - 1 - block), (0, 0)]) for block in range(n_blocks)
+        blocks[..., first : first + n_frames + n_blocks - 1, block * hop : (block + 1) * hop]
+        for block, first in enumerate(range(n_blocks - 1, -1, -1))
     )
     return jnp.asarray(total).reshape(*frames.shape[:-2], -1)
+
+
+def _envelope_of_valid(window: NDArray[np.float64], hop: int, n_frames: int, n_valid: jax.Array) -> jax.Array:
+    """The squared windows of the first frames, added up: as many samples as ``n_frames`` reach."""
+    n_blocks = -(-len(window) // hop)
+    squares = np.pad(window**2, (0, n_blocks * hop - len(window))).reshape(n_blocks, hop)
+    frame = np.arange(n_frames + n_blocks - 1)[:, None] - np.arange(n_blocks)
+    over = ((frame >= 0) & (frame < jnp.minimum(n_valid, n_frames))).astype(n_valid.dtype)
+    return jnp.matmul(over, squares.astype(n_valid.dtype), precision=lax.Precision.HIGHEST).reshape(-1)
 
 
 @lru_cache(maxsize=128)
