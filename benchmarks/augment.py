@@ -202,10 +202,10 @@ def rows(audio: np.ndarray) -> dict[str, Callable[[], Row]]:
             lambda tool: theirs(tool, True, **librosa),
         ),
         "gain": row(
-            ("random_gain", {"gain_range": (0.25, 4.0)}),
+            ("random_gain", {"gain_range": (0.5, 2.0)}),
             "one pass",
-            lambda tool: tool.Gain(**always),
-            lambda tool: tool.Gain(-12.0, 12.0, **together),
+            lambda tool: tool.Gain(-6.0, 6.0, **always),
+            lambda tool: tool.Gain(-6.0, 6.0, **together),
         ),
         "polarity": row(
             "invert_polarity",

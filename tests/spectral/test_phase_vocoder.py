@@ -14,6 +14,7 @@ from artifex.generative_models.extensions.audio_processing.spectral import (
     stft,
     time_stretch,
 )
+from artifex.generative_models.extensions.audio_processing.spectral.framing import audio_of
 
 
 @pytest.mark.parametrize("rate", [0.5, 0.8, 1.0, 1.25, 2.0])
@@ -55,6 +56,24 @@ def test_stretched_audio_equals_librosas(chord, signals, config, quietly, rate):
     np.testing.assert_allclose(ours[:same], expected[:same], rtol=0, atol=1e-4 * np.abs(expected).max())
     assert ours[same : len(expected)].any()
     assert not ours[len(expected) :].any()
+
+
+@pytest.mark.parametrize("n_valid", [1, 2, 9])
+def test_fewer_frames_are_joined_as_if_there_were_no_more(config, n_valid):
+    rng = np.random.default_rng(0)
+    spectra = rng.normal(size=(9, 257)) + 1j * rng.normal(size=(9, 257))
+    spectra[:, [0, -1]] = spectra[:, [0, -1]].real
+    spectra[n_valid:] = 0
+    # Below this share of the full squared-window sum a digit of float32 is left.
+    least, length = 1e-4, 128 * n_valid
+    ours = audio_of(jnp.asarray(spectra, np.complex64), config, length, jnp.float32(n_valid), min_coverage=least)
+    window = np.hanning(513)[:-1]
+    total, squares = np.zeros(9 * 128 + 512), np.zeros(9 * 128 + 512)
+    for place, frame in enumerate(np.fft.irfft(spectra[:n_valid])):
+        total[128 * place : 128 * place + 512] += window * frame
+        squares[128 * place : 128 * place + 512] += window**2
+    expected = (total / np.maximum(squares, 1.5 * least))[256 : 256 + length]
+    np.testing.assert_allclose(ours, expected, rtol=0, atol=1e-5 * np.abs(expected).max())
 
 
 @pytest.mark.parametrize("rate", [0.75, 1.5])

@@ -113,13 +113,16 @@ def mapped(function: Callable[[Any], Any], rows: Any, at_once: int) -> Any:
     return jax.tree.map(lambda a, b: jnp.concatenate([a, b]), done, rest)
 
 
-def by_rows(function: Callable[..., Any]) -> Callable[..., Any]:
+def by_rows(function: Callable[..., Any], *, at_once: int = 1, alone: bool | None = None) -> Callable[..., Any]:
     """Make ``vmap`` of a function go through the rows one after another on a CPU, where what it touches then stays in the cache.
 
-    Several loops share the rows, since XLA runs a loop on one thread and loops beside each other. On other devices, and where the rows may lie on several, it is the ``vmap`` that it would be.
+    Several loops share the rows, since XLA runs a loop on one thread and loops beside each other. On other devices, and
+    where the rows may lie on several, it is the ``vmap`` that it would be.
 
     Args:
         function: A pure function of arrays that returns an array or a tree of arrays.
+        at_once: How many rows go through it together.
+        alone: Whether the rows are known to lie on one device; None for what ``lies_alone`` says of them.
 
     Returns:
         The same function, with the same derivatives.
@@ -131,48 +134,66 @@ def by_rows(function: Callable[..., Any]) -> Callable[..., Any]:
         >>> jax.vmap(louder)(jnp.ones((2, 3)), jnp.arange(2.0)).tolist()
         [[0.0, 0.0, 0.0], [1.0, 1.0, 1.0]]
     """
-    rowwise = custom_vmap(function)
+    together = jax.vmap(function)
 
-    @rowwise.def_vmap
-    def batched(size: int, is_batched: Any, *arguments: Any) -> Any:
-        whole = [
-            value if along else jax.tree.map(lambda leaf: jnp.broadcast_to(leaf, (size, *leaf.shape)), value)
-            for value, along in zip(arguments, is_batched, strict=True)
-        ]
-        together = jax.vmap(function)
+    def in_loops(*rows: Any) -> Any:
+        size = len(jax.tree.leaves(rows)[0])
+        n_loops = max(1, min(_MOST_LOOPS, _n_processors(), size // at_once))
+        ends = [size * loop // n_loops for loop in range(n_loops + 1)]
 
-        def in_turn(*rows: Any) -> Any:
-            n_loops = min(_MOST_LOOPS, _n_processors(), size)
-            ends = [size * loop // n_loops for loop in range(n_loops + 1)]
+        def loop(first: int, end: int) -> Any:
+            own = jax.tree.map(lambda leaf: leaf[first:end], rows)
+            if at_once == 1:
+                return lax.map(lambda row: function(*row), own)
+            return mapped(lambda some: together(*some), own, at_once)
 
-            def loop(first: int, end: int) -> Any:
-                return lax.map(lambda row: function(*row), jax.tree.map(lambda leaf: leaf[first:end], rows))
+        parts = [loop(first, end) for first, end in itertools.pairwise(ends)]
+        return jax.tree.map(lambda *leaves: jnp.concatenate(leaves), *parts)
 
-            parts = [loop(first, end) for first, end in itertools.pairwise(ends)]
-            return jax.tree.map(lambda *leaves: jnp.concatenate(leaves), *parts)
+    def local(*rows: Any) -> Any:
+        if len(jax.tree.leaves(rows)[0]) <= at_once:
+            return together(*rows)
+        return lax.platform_dependent(*rows, cpu=in_loops, default=together)
 
-        def local(*rows: Any) -> Any:
-            return lax.platform_dependent(*rows, cpu=in_turn, default=together)
+    @custom_vmap
+    def every(*rows: Any) -> Any:
+        first = jax.tree.leaves(rows)[0]
+        if sharded_axes(first, first.ndim - 1)[0]:
+            return batch_local(lambda _, *rows: local(*rows), first, *rows, core=first.ndim - 1)
+        return local(*rows) if (lies_alone(first) if alone is None else alone) else together(*rows)
 
-        first = jax.tree.leaves(whole)[0]
-        core = first.ndim - 1
-        if sharded_axes(first, core)[0]:
-            made = batch_local(lambda _, *rows: local(*rows), first, *whole, core=core)
-        else:
-            made = local(*whole) if lies_alone(first) else together(*whole)
+    @every.def_vmap
+    def more(size: int, is_batched: Any, *rows: Any) -> Any:
+        whole = _broadcast(size, is_batched, rows)
+        flat = jax.tree.map(lambda leaf: leaf.reshape(-1, *leaf.shape[2:]), whole)
+        made = jax.tree.map(lambda leaf: leaf.reshape(size, -1, *leaf.shape[1:]), every(*flat))
+        return made, jax.tree.map(lambda _: True, made)
+
+    single = custom_vmap(function)
+
+    @single.def_vmap
+    def rows(size: int, is_batched: Any, *arguments: Any) -> Any:
+        made = every(*_broadcast(size, is_batched, arguments))
         return made, jax.tree.map(lambda _: True, made)
 
     # What has a rule for vmap alone has no derivatives: those are of the function itself.
     @jax.custom_jvp
     @functools.wraps(function)
     def both(*arguments: Any) -> Any:
-        return rowwise(*arguments)
+        return single(*arguments)
 
     @both.defjvp
     def derivative(primals: Any, tangents: Any) -> Any:
-        return rowwise(*primals), jax.jvp(function, primals, tangents)[1]
+        return both(*primals), jax.jvp(function, primals, tangents)[1]
 
     return both
+
+
+def _broadcast(size: int, is_batched: Any, arguments: Any) -> list[Any]:
+    return [
+        value if along else jax.tree.map(lambda leaf: jnp.broadcast_to(leaf, (size, *leaf.shape)), value)
+        for value, along in zip(arguments, is_batched, strict=True)
+    ]
 
 
 def _n_processors() -> int:

@@ -216,9 +216,7 @@ def _pitch_shift(
 
 
 @partial(jax.jit, static_argnames=("longest", "ahead"))
-def _speed(
-    waveform: jax.Array, key: jax.Array, low: ArrayLike, high: ArrayLike, longest: float, ahead: int
-) -> Drawn:
+def _speed(waveform: jax.Array, key: jax.Array, low: ArrayLike, high: ArrayLike, longest: float, ahead: int) -> Drawn:
     length = waveform.shape[-1]
     values = waveform.astype(working_dtype(waveform.dtype))
     drawn = uniform(key, low, high, values.dtype)

@@ -13,6 +13,7 @@ import numpy as np
 from jax import lax
 from jax.typing import ArrayLike
 
+from artifex.generative_models.core.batching import batch_local, by_rows, lies_alone
 from artifex.generative_models.core.checks import check_choice, check_integer, check_number
 from artifex.generative_models.core.numerics import cos2pi, sin2pi, working_dtype
 from artifex.generative_models.modalities.audio.preprocessing.levels import as_waveforms, to_float
@@ -188,7 +189,8 @@ def fft_convolve(audio: ArrayLike, kernel: ArrayLike, mode: str = "full") -> jax
     taps = to_float(as_waveforms("fft_convolve", kernel))
     time, width = waveforms.shape[-1], taps.shape[-1]
     first = (width - 1) // 2 if mode == "same" else 0
-    convolved: jax.Array = _convolve(waveforms, taps, first, time + width - 1 if mode == "full" else time)
+    count = time + width - 1 if mode == "full" else time
+    convolved: jax.Array = _convolve(waveforms, taps, first, count, lies_alone(waveforms))
     return convolved
 
 
@@ -362,11 +364,15 @@ def _product(blocks: jax.Array, matrices: jax.Array) -> jax.Array:
     return jnp.matmul(blocks, matrices, precision=lax.Precision.HIGHEST)
 
 
-@partial(jax.jit, static_argnames=("first", "count"))
-def _convolve(audio: jax.Array, kernel: jax.Array, first: int, count: int) -> jax.Array:
+@partial(jax.jit, static_argnames=("first", "count", "alone"))
+def _convolve(audio: jax.Array, kernel: jax.Array, first: int, count: int, alone: bool) -> jax.Array:
     """Samples ``first`` to ``first + count`` of the full convolution, by overlap-save."""
     working = working_dtype(audio.dtype)
-    values, taps = audio.astype(working), kernel.astype(working)
+    lead = jnp.broadcast_shapes(audio.shape[:-1], kernel.shape[:-1])
+    values, taps = (
+        jnp.broadcast_to(each.astype(working), (*lead, each.shape[-1])).reshape(-1, each.shape[-1])
+        for each in (audio, kernel)
+    )
     width = taps.shape[-1]
     size = _fft_size(width, count + width - 1)
     step = size - width + 1
@@ -376,17 +382,26 @@ def _convolve(audio: jax.Array, kernel: jax.Array, first: int, count: int) -> ja
     needed = (n_blocks + (n_blocks > 1)) * step + (width - 1) * (n_blocks == 1)
     before = width - 1 - first
     after = max(0, needed - before - values.shape[-1])
-    padded = jnp.pad(values, [(0, 0)] * (values.ndim - 1) + [(before, after)])[..., :needed]
-    blocks = padded[..., None, :]
-    if n_blocks > 1:
-        steps = padded.reshape(*padded.shape[:-1], n_blocks + 1, step)
-        blocks = jnp.concatenate([steps[..., :-1, :], steps[..., 1:, : width - 1]], -1)
-    spectra = jnp.fft.rfft(blocks, size) * jnp.fft.rfft(taps, size)[..., None, :]
-    joined = jnp.fft.irfft(spectra, size)[..., width - 1 :]
-    return joined.reshape(*joined.shape[:-2], -1)[..., :count].astype(audio.dtype)
+
+    def convolved(row: jax.Array, taps: jax.Array) -> jax.Array:
+        padded = jnp.pad(row, (before, after))[:needed]
+        blocks = padded[None]
+        if n_blocks > 1:
+            steps = padded.reshape(n_blocks + 1, step)
+            blocks = jnp.concatenate([steps[:-1], steps[1:, : width - 1]], -1)
+        spectra = jnp.fft.rfft(blocks, size) * jnp.fft.rfft(taps, size)
+        return jnp.fft.irfft(spectra, size)[:, width - 1 :].reshape(-1)[:count]
+
+    each = jax.vmap(by_rows(convolved, alone=alone))
+    joined: jax.Array = batch_local(each, values, taps, core=1)
+    return joined.reshape(*lead, count).astype(audio.dtype)
 
 
 def _fft_size(width: int, whole: int) -> int:
     """How long the transforms are: several times the kernel, so that little is thrown away, and no longer than all."""
-    at_once = 1 << (whole - 1).bit_length()
-    return min(at_once, max(1024, 4 << (width - 1).bit_length()))
+    return min(_fast_size(whole), max(1024, 4 << (width - 1).bit_length()))
+
+
+def _fast_size(least: int) -> int:
+    """The least of the numbers that FFTs like, 2**k times a few odd ones, that is not below another."""
+    return min(odd << (-(-least // odd) - 1).bit_length() for odd in (1, 3, 5, 9, 15, 25, 27, 45))

@@ -14,6 +14,7 @@ import numpy as np
 from jax import lax
 from jax.typing import ArrayLike
 
+from artifex.generative_models.core.batching import batch_local, by_rows, lies_alone
 from artifex.generative_models.core.checks import check_choice, check_integer, check_number
 from artifex.generative_models.core.numerics import cos2pi, sin2pi, working_dtype
 from artifex.generative_models.modalities.audio.preprocessing.levels import as_waveforms, to_float
@@ -120,7 +121,7 @@ def resample_audio(
     orig, target = int(orig_sr) // divisor, int(target_sr) // divisor
     if orig == target:
         return to_float(waveforms)
-    resampled: jax.Array = _resample(waveforms, orig, target, kernel, _lies_alone(waveforms))
+    resampled: jax.Array = _resample(waveforms, orig, target, kernel, lies_alone(waveforms))
     return resampled
 
 
@@ -194,7 +195,7 @@ def resample_by(
         length = waveforms.shape[-1]
     check_integer("length", length, minimum=1, unit="samples")
     resampled: jax.Array = _resample_by(
-        waveforms, jnp.asarray(ratio), int(length), float(max_ratio), int(half_width), _lies_alone(waveforms)
+        waveforms, jnp.asarray(ratio), int(length), float(max_ratio), int(half_width), lies_alone(waveforms)
     )
     return resampled
 
@@ -225,57 +226,11 @@ def _kernel(quality: str, width: int | None, rolloff: float | None, method: str 
     return kernel
 
 
-def _lies_alone(array: jax.Array) -> bool:
-    """Tell whether an array is known to lie on one device, so that a loop over its rows cuts through no others."""
-    if isinstance(array, jax.core.Tracer):
-        return jax.device_count() == 1
-    return len(array.sharding.device_set) == 1
-
-
-def _in_parts(function: Callable[..., jax.Array], alone: bool, samples: int, *arrays: jax.Array) -> jax.Array:
-    """Apply a function of rows to arrays of rows, on a CPU to so many at once as stay in its cache.
-
-    The function is linear in the first array, of so many samples per row; what ``jax.vmap`` adds is more rows.
-    """
-    if not alone:
-        return function(*arrays)
-
-    def parts(*arrays: jax.Array) -> jax.Array:
-        n_rows = arrays[0].shape[0]
-        most = max(1, _AT_ONCE // samples)
-        if n_rows <= most:
-            return function(*arrays)
-        size = next((size for size in range(most, most // 2, -1) if n_rows % size == 0), most)
-        full = n_rows // size * size
-        groups = tuple(each[:full].reshape(-1, size, *each.shape[1:]) for each in arrays)
-        done = lax.map(lambda group: function(*group), groups)
-        done = done.reshape(full, *done.shape[2:])
-        return done if full == n_rows else jnp.concatenate([done, function(*(each[full:] for each in arrays))])
-
-    def by_platform(*arrays: jax.Array) -> jax.Array:
-        done: jax.Array = lax.platform_dependent(*arrays, cpu=parts, default=function)
-        return done
-
-    rows = jax.custom_batching.custom_vmap(by_platform)
-
-    @rows.def_vmap
-    def more_rows(size: int, batched: list[bool], *arrays: jax.Array) -> tuple[jax.Array, bool]:
-        every = (a if own else jnp.broadcast_to(a, (size, *a.shape)) for a, own in zip(arrays, batched, strict=True))
-        done: jax.Array = rows(*(a.reshape(-1, *a.shape[2:]) for a in every))
-        return done.reshape(size, -1, *done.shape[1:]), True
-
-    # custom_vmap has no transpose, and the function needs none of its own.
-    @jax.custom_jvp
-    def linear(*arrays: jax.Array) -> jax.Array:
-        done: jax.Array = rows(*arrays)
-        return done
-
-    @linear.defjvp
-    def _(primals: tuple[jax.Array, ...], tangents: tuple[jax.Array, ...]) -> tuple[jax.Array, jax.Array]:
-        return linear(*primals), by_platform(tangents[0], *primals[1:])
-
-    applied: jax.Array = linear(*arrays)
-    return applied
+def _mapped(function: Callable[..., jax.Array], alone: bool, samples: int, *rows: jax.Array) -> jax.Array:
+    """Apply a function of one row to all, on a CPU to so many at once, of so many samples, as stay in its cache."""
+    each = jax.vmap(by_rows(function, at_once=max(1, _AT_ONCE // samples), alone=alone))
+    mapped: jax.Array = batch_local(each, *rows, core=1)
+    return mapped
 
 
 @partial(jax.jit, static_argnames=("orig", "target", "kernel", "alone"))
@@ -343,26 +298,26 @@ def _by_products(
     half_width, n_hops = _half_width(orig, target, kernel), -(-n_out // made)
     beyond = max(start for start, _ in tables) + hop
 
-    def resampled(rows: jax.Array, hops: int, before: int, after: int) -> jax.Array:
-        padded = jnp.pad(rows, ((0, 0), (before, after)))
+    def resampled(row: jax.Array, hops: int, before: int, after: int) -> jax.Array:
+        padded = jnp.pad(row, (before, after))
         products = []
         for start, taps in tables:
-            inputs = padded[:, start : start + hops * hop].reshape(-1, hops, hop)[..., : len(taps)]
-            products.append(jnp.matmul(inputs, taps.astype(rows.dtype), precision=lax.Precision.HIGHEST))
-        return jnp.concatenate(products, axis=-1).reshape(-1, hops * made)
+            inputs = padded[start : start + hops * hop].reshape(hops, hop)[:, : len(taps)]
+            products.append(jnp.matmul(inputs, taps.astype(row.dtype), precision=lax.Precision.HIGHEST))
+        return jnp.concatenate(products, axis=-1).reshape(hops * made)
 
     if length <= 2 * _AT_ONCE:
         after = n_hops * hop + beyond - half_width - length
         # What no output needs, as where the last hop is cut off.
         audio, after = (audio[:, :after], 0) if after < 0 else (audio, after)
         whole = partial(resampled, hops=n_hops, before=half_width, after=after)
-        return _in_parts(whole, alone, length, audio)[:, :n_out]
+        return _mapped(whole, alone, length, audio)[:, :n_out]
     n_parts = -(-length // _AT_ONCE)
     hops = -(-n_hops // n_parts)
     padded = jnp.pad(audio, ((0, 0), (half_width, max(0, n_parts * hops * hop + beyond - half_width - length))))
     parts = jnp.stack([padded[:, k * hops * hop :][:, : hops * hop + beyond] for k in range(n_parts)], axis=1)
     part = partial(resampled, hops=hops, before=0, after=0)
-    done = _in_parts(part, alone, parts.shape[-1], parts.reshape(-1, parts.shape[-1]))
+    done = _mapped(part, alone, parts.shape[-1], parts.reshape(-1, parts.shape[-1]))
     return done.reshape(n_rows, -1)[:, :n_out]
 
 
@@ -432,15 +387,14 @@ def _resample_by(
     values = audio.astype(working_dtype(audio.dtype))
     lead = jnp.broadcast_shapes(values.shape[:-1], ratio.shape)
     values = jnp.broadcast_to(values, (*lead, values.shape[-1])).reshape(-1, values.shape[-1])
-    ratios = lax.stop_gradient(jnp.broadcast_to(ratio.astype(values.dtype), lead).reshape(-1))
-    function = partial(_read_at, length=length, max_ratio=max_ratio, half_width=half_width)
-    read = _in_parts(function, alone, max(values.shape[-1], length), values, ratios)
+    ratios = jnp.broadcast_to(ratio.astype(values.dtype), lead).reshape(-1)
+
+    def read_at(row: jax.Array, ratio: jax.Array) -> jax.Array:
+        own = lax.stop_gradient(ratio)[None]
+        return _between(_twice(row[None], own, max_ratio, half_width), own, length)[0]
+
+    read = _mapped(read_at, alone, max(values.shape[-1], length), values, ratios)
     return read.reshape(*lead, length).astype(audio.dtype)
-
-
-def _read_at(audio: jax.Array, ratio: jax.Array, *, length: int, max_ratio: float, half_width: int) -> jax.Array:
-    """Read rows (rows, time) at multiples of a ratio of their own (rows,)."""
-    return _between(_twice(audio, ratio, max_ratio, half_width), ratio, length)
 
 
 def _twice(audio: jax.Array, ratio: jax.Array, max_ratio: float, half_width: int) -> jax.Array:
