@@ -44,21 +44,16 @@ HAS_OTHER_EMITTERS = jax.__version_info__ < (0, 11)
 _as_jax_compiles = compiler.get_compile_options
 
 
-def _on_one_thread(*args: Any, **options: Any) -> Any:
-    """Compile each program in one part, as the workers share the cores anyway.
-
-    Leave out of quick compiles the fusion emitters, which XLA takes half of their time for on a CPU.
-    """
+def _without_fusion_emitters(*args: Any, **options: Any) -> Any:
+    """Leave out of quick compiles what XLA takes half of their time for on a CPU."""
     chosen = _as_jax_compiles(*args, **options)
-    overrides = [*chosen.env_option_overrides, ("xla_cpu_parallel_codegen_split_count", 1)]
-    if HAS_OTHER_EMITTERS and jax.config.read("jax_disable_most_optimizations"):
-        overrides.append(("xla_cpu_use_fusion_emitters", False))
-    chosen.env_option_overrides = overrides
+    if jax.config.read("jax_disable_most_optimizations"):
+        chosen.env_option_overrides = [*chosen.env_option_overrides, ("xla_cpu_use_fusion_emitters", False)]
     return chosen
 
 
-if not FULLY:
-    compiler.get_compile_options = _on_one_thread
+if HAS_OTHER_EMITTERS and not FULLY:
+    compiler.get_compile_options = _without_fusion_emitters
 
 
 @pytest.fixture(autouse=True)

@@ -234,7 +234,7 @@ def policy_spec(policy: Augmentation) -> dict[str, Any]:
         name = next(name for name, own in _COMBINATORS.items() if own is function)
         rest = {option: _plain(option, value) for option, value in options.items() if option != "steps"}
         return {"name": name, "steps": [policy_spec(step) for step in options["steps"]], **rest}
-    defaults = {name: each.default for name, each in inspect.signature(function).parameters.items()}
+    defaults = _defaults(function)
     stated = {name: value for name, value in options.items() if not _is_default(value, defaults.get(name))}
     return {"name": _registered_name(function), **{name: _plain(name, value) for name, value in stated.items()}}
 
@@ -371,9 +371,10 @@ def _at_rate(step: Augmentation, sample_rate: int | None) -> Augmentation:
     if function in _COMBINATORS.values() or function is _with_probability:
         options = {**options, "steps": tuple(_at_rate(inner, sample_rate) for inner in options["steps"])}
         return Bound(function, **options)
-    if "sample_rate" in (options_of(kinds()["augmentation"], function) or {}) and "sample_rate" not in options:
-        return Bound(function, **options, sample_rate=sample_rate)
-    return step
+    known = options_of(kinds()["augmentation"], function) or {}
+    if "sample_rate" not in known or "sample_rate" in options or _defaults(function)["sample_rate"] == sample_rate:
+        return step
+    return Bound(function, **options, sample_rate=sample_rate)
 
 
 def _parts(step: Any) -> tuple[Any, dict[str, Any]]:
@@ -382,6 +383,10 @@ def _parts(step: Any) -> tuple[Any, dict[str, Any]]:
         options = {**step.keywords, **options}
         step = step.func
     return step, options
+
+
+def _defaults(function: Any) -> dict[str, Any]:
+    return {name: each.default for name, each in inspect.signature(function).parameters.items()}
 
 
 def _is_default(value: Any, default: Any) -> bool:

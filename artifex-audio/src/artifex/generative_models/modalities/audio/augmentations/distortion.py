@@ -11,6 +11,7 @@ import numpy as np
 from jax.typing import ArrayLike
 
 from artifex.generative_models.core import numerics
+from artifex.generative_models.core.batching import by_rows
 from artifex.generative_models.core.checks import check_integer
 from artifex.generative_models.core.numerics import working_dtype
 from artifex.generative_models.modalities.audio.annotations import annotated
@@ -122,6 +123,7 @@ def _tanh_distortion(waveform: jax.Array, key: jax.Array, low: ArrayLike, high: 
     return changed.astype(waveform.dtype), {"distortion": distortion}
 
 
+@by_rows
 def _exceeded_by(share: jax.Array, magnitudes: jax.Array) -> jax.Array:
     """Give the least magnitude, to 1e-5, that no more than a share of an array's elements exceed."""
     magnitudes = jax.lax.stop_gradient(magnitudes)

@@ -70,7 +70,7 @@ def normalize_audio(audio: ArrayLike, *, threshold: ArrayLike = 0.0) -> jax.Arra
     """
     waveforms = as_waveforms("normalize_audio", audio)
     _check_given("threshold", threshold, minimum=0, unit="of full scale 1")
-    normalized: jax.Array = _normalize(waveforms, jnp.asarray(threshold))
+    normalized: jax.Array = _normalize(waveforms, _number(threshold))
     return normalized
 
 
@@ -96,7 +96,7 @@ def rms_normalize(audio: ArrayLike, target_rms: ArrayLike = 0.1) -> jax.Array:
     """
     waveforms = as_waveforms("rms_normalize", audio)
     _check_given("target_rms", target_rms, above=0)
-    normalized: jax.Array = _rms_normalize(waveforms, jnp.asarray(target_rms))
+    normalized: jax.Array = _rms_normalize(waveforms, _number(target_rms))
     return normalized
 
 
@@ -151,7 +151,7 @@ def pre_emphasis(audio: ArrayLike, coefficient: ArrayLike = 0.97) -> jax.Array:
     """
     waveforms = as_waveforms("pre_emphasis", audio)
     _check_given("coefficient", coefficient, minimum=0, maximum=1)
-    emphasised: jax.Array = _pre_emphasis(waveforms, jnp.asarray(coefficient))
+    emphasised: jax.Array = _pre_emphasis(waveforms, _number(coefficient))
     return emphasised
 
 
@@ -182,7 +182,7 @@ def de_emphasis(audio: ArrayLike, coefficient: ArrayLike = 0.97) -> jax.Array:
     """
     waveforms = as_waveforms("de_emphasis", audio)
     _check_given("coefficient", coefficient, minimum=0, maximum=1)
-    emphasised: jax.Array = _de_emphasis(waveforms, jnp.asarray(coefficient))
+    emphasised: jax.Array = _de_emphasis(waveforms, _number(coefficient))
     return emphasised
 
 
@@ -210,6 +210,11 @@ def as_waveforms(name: str, audio: ArrayLike) -> jax.Array:
         given = f"shape {array.shape}" if array.ndim else "a scalar"
         raise ValueError(f"{name} takes waveforms (..., time) of at least one sample, got {given}")
     return array
+
+
+def _number(value: ArrayLike) -> jax.Array | np.ndarray:
+    """What stays on the host until it is needed, so that it goes where the audio lies."""
+    return value if isinstance(value, jax.Array) else np.asarray(value, float)
 
 
 def _check_given(name: str, value: ArrayLike, **bounds: Any) -> None:

@@ -1,8 +1,5 @@
 """The phase vocoder: spectra and audio played faster or slower at the same pitch, the rate traced."""
 
-# NOTE to W3 from the lead, 00:11: rewritten here (a scan over frames in reals, rows in turn by core.batching.by_rows: 4-7x).
-# Your platform split may be merged into it if it is short. timing.py is done by the lead (with its tests): do pitch_shift and speed in stretching.py now. The lead removes this note.
-
 from __future__ import annotations
 
 from functools import partial
