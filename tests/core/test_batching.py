@@ -17,10 +17,9 @@ ROWS = jnp.asarray(np.random.default_rng(0).standard_normal((7, 5)), jnp.float32
 GAINS = jnp.arange(7.0)
 
 
-@pytest.fixture(params=["one loop", "several loops", "vmap"])
+@pytest.fixture(params=["in turn", "vmap"])
 def way(request, monkeypatch):
     monkeypatch.setattr(batching, "lies_alone", lambda array: request.param != "vmap")
-    monkeypatch.setattr(batching, "_n_processors", lambda: 1 if request.param == "one loop" else 3)
 
 
 def test_rows_in_turn_are_the_rows_of_vmap(way):
@@ -30,6 +29,8 @@ def test_rows_in_turn_are_the_rows_of_vmap(way):
     np.testing.assert_allclose(by_rows(wave)(ROWS[0], GAINS[1])[0], wave(ROWS[0], GAINS[1])[0], rtol=1e-6)
     shared = jax.vmap(by_rows(wave), (0, None))(ROWS, GAINS[2])
     np.testing.assert_allclose(shared[0], wave(ROWS, GAINS[2])[0], rtol=1e-6)
+    several = jax.jit(jax.vmap(by_rows(wave, at_once=3)))(ROWS, GAINS)
+    np.testing.assert_allclose(several[0], ours[0], rtol=1e-6)
     nested = jax.vmap(jax.vmap(by_rows(wave)))(ROWS.reshape(7, 5, 1), jnp.broadcast_to(GAINS[:, None], (7, 5)))
     np.testing.assert_allclose(nested[0], wave(ROWS[..., None], GAINS[:, None, None])[0], rtol=1e-6)
 

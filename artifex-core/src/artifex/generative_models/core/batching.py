@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import functools
-import itertools
-import os
 from collections.abc import Callable
 from typing import Any
 
@@ -14,9 +12,6 @@ from jax import lax
 from jax.custom_batching import custom_vmap
 from jax.sharding import NamedSharding
 from jax.sharding import PartitionSpec as P
-
-# Each is compiled by itself.
-_MOST_LOOPS = 4
 
 
 def batch_local(function: Callable[..., Any], first: jax.Array, *others: jax.Array, core: int) -> Any:
@@ -116,8 +111,8 @@ def mapped(function: Callable[[Any], Any], rows: Any, at_once: int) -> Any:
 def by_rows(function: Callable[..., Any], *, at_once: int = 1, alone: bool | None = None) -> Callable[..., Any]:
     """Make ``vmap`` of a function go through the rows one after another on a CPU, where what it touches then stays in the cache.
 
-    Several loops share the rows, since XLA runs a loop on one thread and loops beside each other. On other devices, and
-    where the rows may lie on several, it is the ``vmap`` that it would be.
+    XLA runs such a loop on one thread: it is for what is bound by memory otherwise, or consists of FFTs, which have one
+    thread anyway. On other devices, and where the rows may lie on several, it is the ``vmap`` that it would be.
 
     Args:
         function: A pure function of arrays that returns an array or a tree of arrays.
@@ -136,24 +131,15 @@ def by_rows(function: Callable[..., Any], *, at_once: int = 1, alone: bool | Non
     """
     together = jax.vmap(function)
 
-    def in_loops(*rows: Any) -> Any:
-        size = len(jax.tree.leaves(rows)[0])
-        n_loops = max(1, min(_MOST_LOOPS, _n_processors(), size // at_once))
-        ends = [size * loop // n_loops for loop in range(n_loops + 1)]
-
-        def loop(first: int, end: int) -> Any:
-            own = jax.tree.map(lambda leaf: leaf[first:end], rows)
-            if at_once == 1:
-                return lax.map(lambda row: function(*row), own)
-            return mapped(lambda some: together(*some), own, at_once)
-
-        parts = [loop(first, end) for first, end in itertools.pairwise(ends)]
-        return jax.tree.map(lambda *leaves: jnp.concatenate(leaves), *parts)
+    def in_turn(*rows: Any) -> Any:
+        if at_once == 1:
+            return lax.map(lambda row: function(*row), rows)
+        return mapped(lambda some: together(*some), rows, at_once)
 
     def local(*rows: Any) -> Any:
         if len(jax.tree.leaves(rows)[0]) <= at_once:
             return together(*rows)
-        return lax.platform_dependent(*rows, cpu=in_loops, default=together)
+        return lax.platform_dependent(*rows, cpu=in_turn, default=together)
 
     @custom_vmap
     def every(*rows: Any) -> Any:
@@ -194,7 +180,3 @@ def _broadcast(size: int, is_batched: Any, arguments: Any) -> list[Any]:
         value if along else jax.tree.map(lambda leaf: jnp.broadcast_to(leaf, (size, *leaf.shape)), value)
         for value, along in zip(arguments, is_batched, strict=True)
     ]
-
-
-def _n_processors() -> int:
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
