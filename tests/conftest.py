@@ -36,6 +36,9 @@ AS_USERS_DO = {
 
 FULLY = bool(os.environ.get("ARTIFEX_TEST_FULLY"))  # as .ci/run sets it once
 
+# What takes long and hardly ever breaks alone: .ci/run tries it, the README's command has six minutes.
+THOROUGHLY = FULLY or bool(os.environ.get("ARTIFEX_TEST_THOROUGHLY"))
+
 # All else, doctests too, is compiled without XLA's costly optimisations.
 jax.config.update("jax_disable_most_optimizations", not FULLY)
 
@@ -54,6 +57,13 @@ def _without_fusion_emitters(*args: Any, **options: Any) -> Any:
 
 if HAS_OTHER_EMITTERS and not FULLY:
     compiler.get_compile_options = _without_fusion_emitters
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Leave out what is marked as thorough, unless it is asked for."""
+    for item in items:
+        if item.get_closest_marker("thorough") and not THOROUGHLY:
+            item.add_marker(pytest.mark.skip(reason="only where ARTIFEX_TEST_THOROUGHLY is set"))
 
 
 @pytest.fixture(autouse=True)

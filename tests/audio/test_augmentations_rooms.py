@@ -164,7 +164,8 @@ def test_a_room_is_the_response_of_what_was_drawn(rooms):
         size = [drawn[name][row] for name in ("width", "depth", "height")]
         place = size, drawn["source"][row], drawn["microphone"][row], drawn["absorption"][row]
         response = room_impulse_response(*place, sample_rate=16000, n_taps=600, order=1)
-        np.testing.assert_allclose(heard[row], response, atol=1e-5)
+        expected = signal.sosfilt(signal.butter(2, 50, "highpass", fs=16000, output="sos"), response)
+        np.testing.assert_allclose(heard[row], expected, atol=2e-5)
 
 
 def test_source_and_microphone_are_anywhere_in_the_room(rooms):
@@ -183,7 +184,8 @@ def test_the_direct_sound_stays_where_it_was_if_it_is_to():
     heard, drawn = many(room, click, 4, order=0, keep=None, compensate_delay=True, sample_rate=8000)
     away = np.linalg.norm(drawn["source"] - drawn["microphone"], axis=-1)
     expected = np.where(np.arange(400) == 100, 1 / away[:, None], 0)
-    np.testing.assert_allclose(heard, expected, atol=1e-5)
+    high_pass = signal.butter(2, 50, "highpass", fs=8000, output="sos")
+    np.testing.assert_allclose(heard, signal.sosfilt(high_pass, expected), atol=2e-5)
 
 
 @pytest.mark.parametrize(

@@ -119,3 +119,11 @@ def test_a_faster_clip_ends_in_silence_where_nothing_is_played_again(played):
 def test_options_out_of_range_are_refused(function, options, error, match):
     with pytest.raises(error, match=match):
         function(jnp.ones(100), KEYS[0], **options)
+
+
+@pytest.mark.parametrize("semitones", [-4.0, 1.0, 4.0])
+def test_the_end_of_a_shifted_tone_is_as_loud_as_its_middle(semitones):
+    tone = jnp.sin(2 * jnp.pi * 500 * jnp.arange(8000) / 16000)  # whole periods, so that it goes on at its end
+    shifted = np.asarray(pitch_shift(tone, jax.random.key(0), (semitones, semitones)))
+    middle, end = (np.sqrt(np.mean(np.square(part))) for part in (shifted[3000:5000], shifted[-160:]))
+    assert abs(20 * np.log10(end / middle)) < 1

@@ -11,6 +11,8 @@ import numpy as np
 import pytest
 import tomli_w
 
+from artifex.generative_models.core import create
+from artifex.generative_models.core.factory import Bound
 from artifex.generative_models.core.testing import Subject, check_function, signals
 from artifex.generative_models.modalities.audio import (
     annotated,
@@ -121,8 +123,6 @@ def test_a_probability_and_an_array_among_the_options_may_change_without_another
         policy = create_policy(with_probability(jnp.float32(1), create_policy(compose(partial(plus, number=1)))))
         given = compose(policy)
         assert float(given(jnp.float32(0), jax.random.key(0))) == 1
-        from artifex.generative_models.core.factory import Bound
-
         moved = with_probability(jnp.float32(1.0), Bound(step, level=jnp.float32(value)))
         assert float(moved(jnp.float32(0), jax.random.key(0))) == np.float32(value)
     assert len(traces) == 1
@@ -249,3 +249,15 @@ def test_augment_audio_is_the_policy_that_it_names():
     np.testing.assert_allclose(augment_audio(x, key), default_policy()(x, key), atol=1e-6)
     spec = policy_spec(default_policy())
     np.testing.assert_allclose(create_policy(spec)(x, key), default_policy()(x, key), atol=1e-6)
+
+
+@pytest.mark.parametrize("name", ["random_gain", "low_pass", "time_stretch", "tremolo", "add_gaussian_snr"])
+def test_a_draw_is_the_same_whatever_the_precision(name):
+    with jax.enable_x64(True):
+        told = [
+            with_annotations(create("augmentation", name))(jnp.ones(400, dtype), jax.random.key(3))[1]
+            for dtype in (jnp.float32, jnp.float64, jnp.bfloat16)
+        ]
+    for other in told[1:]:
+        for ours, theirs in zip(jax.tree.leaves(told[0]), jax.tree.leaves(other), strict=True):
+            np.testing.assert_allclose(ours, theirs, rtol=1e-6)

@@ -72,6 +72,13 @@ def test_quiet_passages_are_gated():
     np.testing.assert_allclose(loudness(clips, 16000), -23, atol=0.1)
 
 
+@pytest.mark.parametrize("sample_rate", [4000, 8000, 11025, 12000])
+def test_a_tone_is_as_loud_at_low_rates(sample_rate):
+    stereo = np.stack([tone(2, -23.0, sample_rate)] * 2).astype(np.float32)
+    assert float(loudness(stereo, sample_rate, channel_axis=-2)) == pytest.approx(-23, abs=0.03)
+    assert float(loudness(tone(1, -20, sample_rate, 997.0), sample_rate)) == pytest.approx(-23.01, abs=0.02)
+
+
 def test_surround_channels_weigh_more():
     """EBU Tech 3341, case 6, shorter."""
     channels = np.stack([tone(1, dbfs, 48000) for dbfs in (-28, -28, -24, -30, -30)]).astype(np.float32)

@@ -326,6 +326,17 @@ def test_places_far_into_a_clip_keep_their_precision():
     assert np.abs(read - np.sin(2 * np.pi * 0.21 * float(ratio) * time))[200:].max() < 1e-4
 
 
+def test_places_beyond_two_million_are_right(quickly):
+    audio = np.zeros(4_000_000, np.float32)
+    steps = np.array([100, 2_000_000, 3_100_000, 3_999_000])
+    audio[steps] = 1
+    ratio = np.float32(0.9)
+    read = np.asarray(resample_by(audio, ratio, length=4_444_000))
+    peaks = np.flatnonzero(read > 0.5)
+    assert np.abs(peaks[:, None] * np.float64(ratio) - steps).min(axis=0).max() < 0.5
+    assert len(peaks) <= 2 * len(steps)
+
+
 def test_the_length_of_a_reading_is_free(quickly):
     audio = np.random.default_rng(0).normal(size=(2, 500)).astype(np.float32)
     whole = np.asarray(resample_by(audio, 0.8))

@@ -54,6 +54,7 @@ def run(tmp_path_factory, package, quick_children):
     return ran
 
 
+@pytest.mark.thorough
 def test_its_own_tests_and_examples_pass_where_it_is_installed(run):
     tested = run(
         "-m",
@@ -109,6 +110,7 @@ BUGS = {
 }
 
 
+@pytest.mark.thorough
 def test_a_bug_put_in_by_hand_is_caught_with_its_cause_and_line(run, package, tmp_path):
     shutil.copytree(package / "src", tmp_path / "src")
     expected = {}

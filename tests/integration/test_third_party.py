@@ -124,6 +124,7 @@ except TypeError as error:
 """
 
 
+@pytest.mark.thorough
 def test_a_plugin_comes_with_its_install_and_goes_with_its_uninstall(environment, ambulance):
     assert "ambulance" not in environment.listed("audio_type")
     environment.install(ambulance)
@@ -180,6 +181,7 @@ assert create("audio_type", "sine@sine-plugin", level=2.0)(None, n_time_steps=1,
 """
 
 
+@pytest.mark.thorough
 def test_a_plugin_that_leaves_and_one_that_claims_sine_bite_only_who_asks(environment, tmp_path):
     raising = wheel_of(
         tmp_path,

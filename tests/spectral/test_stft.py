@@ -121,6 +121,7 @@ def steps(config):
     ]
 
 
+@pytest.mark.thorough
 @pytest.mark.usefixtures("quickly")
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
 @pytest.mark.parametrize("window", WINDOWS)

@@ -144,7 +144,7 @@ def _exceeded_by(share: jax.Array, magnitudes: jax.Array) -> jax.Array:
 
 @annotated
 def bit_crush(audio: ArrayLike, key: jax.Array, bit_depth_range: _IntegerRange = (5, 10)) -> Drawn:
-    """Round a clip to the values that a random number of bits can hold, without dither.
+    """Round a clip to the steps of a random number of bits, without dither; full scale itself is kept at both ends.
 
     Args:
         audio: One waveform (..., time), floating point, full scale 1; leading axes, such as channels, share the

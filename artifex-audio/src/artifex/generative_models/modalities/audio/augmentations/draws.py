@@ -95,7 +95,28 @@ def uniform(key: jax.Array, low: ArrayLike, high: ArrayLike, dtype: Any) -> jax.
         >>> 1 <= float(uniform(jax.random.key(0), 1, 2, jnp.float32)) < 2
         True
     """
-    return numerics.uniform(key, (), dtype, minval=jnp.asarray(low, dtype), maxval=jnp.asarray(high, dtype))
+    return uniforms(key, (), low, high, dtype)
+
+
+def uniforms(key: jax.Array, shape: tuple[int, ...], low: ArrayLike, high: ArrayLike, dtype: Any) -> jax.Array:
+    """Draw an array uniformly; in float32, so that audio of any precision gets the same draw.
+
+    Args:
+        key: Decides it.
+        shape: Of the result.
+        low: The least value.
+        high: The greatest value.
+        dtype: Of the result.
+
+    Returns:
+        Numbers in [low, high).
+
+    Example:
+        >>> bool((uniforms(jax.random.key(0), (3,), 1, 2, jnp.float32) >= 1).all())
+        True
+    """
+    bounds = (jnp.asarray(bound, jnp.float32) for bound in (low, high))
+    return numerics.uniform(key, shape, jnp.float32, *bounds).astype(dtype)
 
 
 def log_uniform(key: jax.Array, low: ArrayLike, high: ArrayLike, dtype: Any) -> jax.Array:
@@ -114,4 +135,5 @@ def log_uniform(key: jax.Array, low: ArrayLike, high: ArrayLike, dtype: Any) -> 
         >>> 100 <= float(log_uniform(jax.random.key(0), 100, 200, jnp.float32)) <= 200.001
         True
     """
-    return jnp.exp(uniform(key, jnp.log(jnp.asarray(low, dtype)), jnp.log(jnp.asarray(high, dtype)), dtype))
+    low, high = (jnp.log(jnp.asarray(bound, jnp.float32)) for bound in (low, high))
+    return jnp.exp(uniform(key, low, high, dtype))

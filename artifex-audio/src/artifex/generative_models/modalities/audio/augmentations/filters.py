@@ -16,7 +16,14 @@ from artifex.generative_models.core import numerics
 from artifex.generative_models.core.checks import check_integer, check_number
 from artifex.generative_models.core.numerics import working_dtype
 from artifex.generative_models.modalities.audio.annotations import annotated
-from artifex.generative_models.modalities.audio.augmentations.draws import Drawn, floating, log_uniform, pair, uniform
+from artifex.generative_models.modalities.audio.augmentations.draws import (
+    Drawn,
+    floating,
+    log_uniform,
+    pair,
+    uniform,
+    uniforms,
+)
 from artifex.generative_models.modalities.audio.preprocessing.filters import (
     biquad,
     butterworth,
@@ -40,9 +47,9 @@ _RECORDED = (4000.0, 14000.0)
 # Frequencies stay this share of half the sample rate or less, where filters are still stable in float32.
 _HIGHEST = 0.999
 _DEFAULT_HIGHEST = 0.99
-# A band's lower edge stays at this share of the sample rate or more: below it the float32 coefficients of a
+# The edges of a band stay between these shares of half the sample rate: nearer to its ends the float32 coefficients of a
 # biquad cannot tell its poles from 1.
-_LOWEST_EDGE = 5e-4
+_EDGES = (0.005, 0.99)
 
 # Of kernels: a Kaiser window whose side lobes lie below -70 dB, and the product of its transition, as a share of the
 # sample rate, with its length.
@@ -143,8 +150,8 @@ def band_pass(
         frequency_range: The least and the greatest centre, Hz, log-uniform between them, below half the sample
             rate; the default's ends just below half of a lower rate. May be traced.
         bandwidth_fraction_range: The least and the greatest width of the band between its edges (-3 dB), as a ratio
-            to the centre, above 0 and below 2, uniform between them. An edge that would lie below a 2000th of the
-            sample rate, or above half of it, lies there. May be traced.
+            to the centre, above 0 and below 2, uniform between them. An edge that would lie below 0.005 of half
+            the sample rate, or above 0.99 of it, lies there. May be traced.
         order: Of the filter at each edge, an integer from 1 to 8: its slope is 6 dB per octave times that. Static.
         sample_rate: Samples per second, Hz; static.
 
@@ -185,8 +192,8 @@ def band_stop(
         frequency_range: The least and the greatest centre, Hz, log-uniform between them, below half the sample
             rate; the default's ends just below half of a lower rate. May be traced.
         bandwidth_fraction_range: The least and the greatest width of the band between its edges (-3 dB), as a ratio
-            to the centre, above 0 and below 2, uniform between them. An edge that would lie below a 2000th of the
-            sample rate, or above half of it, lies there. May be traced.
+            to the centre, above 0 and below 2, uniform between them. An edge that would lie below 0.005 of half
+            the sample rate, or above 0.99 of it, lies there. May be traced.
         order: Of the filter at each edge, an integer from 1 to 8: its slope is 6 dB per octave times that. Static.
         sample_rate: Samples per second, Hz; static.
 
@@ -398,8 +405,9 @@ def _banded(
     first, second = jax.random.split(key)
     frequency = _frequency(first, bounds, sample_rate, working)
     fraction = uniform(second, *bandwidths, working)
-    low = jnp.maximum(frequency * (1 - fraction / 2), _LOWEST_EDGE * sample_rate)
-    high = jnp.minimum(frequency * (1 + fraction / 2), _HIGHEST * sample_rate / 2)
+    lowest, highest = (share * sample_rate / 2 for share in _EDGES)
+    low = jnp.clip(frequency * (1 - fraction / 2), lowest, 0.98 * highest)
+    high = jnp.minimum(frequency * (1 + fraction / 2), highest)
     drawn = {"frequency": frequency, "bandwidth_fraction": fraction}
     return _through(waveform, _butterworth_band(kind, order, low, high, sample_rate)), drawn
 
@@ -526,7 +534,7 @@ def _parametric_eq(
 
     def among(place: int, count: int, bounds: _Bounds) -> jax.Array:
         low, high = (jnp.asarray(bound, working) for bound in bounds)
-        drawn: jax.Array = numerics.uniform(draws[place], (count,), working, low, high)
+        drawn: jax.Array = uniforms(draws[place], (count,), low, high, working)
         return drawn
 
     low, high = (jnp.log(jnp.asarray(end, working)) for end in span)
@@ -667,7 +675,7 @@ def _drop_frequencies(
     first, second = jax.random.split(key)
     n_notches = numerics.randint(first, (), fewest, most + 1, "int32")
     low, high = (jnp.asarray(bound, working) for bound in bounds)
-    frequency = numerics.uniform(second, (most,), working, low, high)
+    frequency = uniforms(second, (most,), low, high, working)
 
     window = _window(_odd(_TRANSITION * sample_rate / (width / 3))).astype(working)
     # Twice as dense as the kernel is long; an edge's place within a bin is told by how far the bin is let through.
@@ -817,7 +825,7 @@ def _phase_corruption(waveform: jax.Array, key: jax.Array, low: ArrayLike, high:
     first, second = jax.random.split(key)
     strength = uniform(first, low, high, working)
     length = waveform.shape[-1]
-    offsets = strength * numerics.uniform(second, (n_fft // 2 + 2,), working, -0.5, 0.5)
+    offsets = strength * uniforms(second, (n_fft // 2 + 2,), -0.5, 0.5, working)
     bins = np.arange(length // 2 + 1)
     place = bins * (n_fft / length)
     below = np.floor(place).astype(np.int32)
@@ -917,10 +925,16 @@ def _butterworth_band(kind: str, order: int, low: jax.Array, high: jax.Array, sa
     cosine = (1 - centre * centre) / (1 + centre * centre)
     if kind == "bandpass":
         sine = 2 * centre / (1 + centre * centre)
-        # What a section does to the centre: 1 + a1 / z + a2 / z**2 over 1 - 1 / z**2, both times z.
-        gain = jnp.hypot((1 + a2) * cosine + a1, (1 - a2) * sine) / (2 * sine)
-        b1, b2 = jnp.zeros_like(gain), -gain
+        # Poles above the centre have both zeros at half the rate, those below at 0 Hz, one between them one of each: so no
+        # section amplifies what another has to take away. Each leaves the centre as it is.
+        side = np.array([1] * (order // 2) + [-1] * (order // 2) + [0] * (order % 2))
+        apart = jnp.where(side == 0, 2 * sine, 2 + 2 * side * cosine)
+        gain: jax.Array = jnp.hypot((1 + a2) * cosine + a1, (1 - a2) * sine) / apart
+        b1, b2 = 2 * gain * side, jnp.where(side == 0, -gain, gain)
     else:
         gain = (1 + a1 + a2) / (2 - 2 * cosine)
         b1, b2 = -2 * cosine * gain, gain
-    return jnp.stack([gain, b1, b2, jnp.ones_like(gain), a1, a2], axis=-1)
+    sections = jnp.stack([gain, b1, b2, jnp.ones_like(gain), a1, a2], axis=-1)
+    # One from above the centre, then one from below.
+    pairs = zip(range(order // 2), range(order // 2, order), strict=False)
+    return sections[np.array([place for pair in pairs for place in pair] + [order - 1] * (order % 2))]

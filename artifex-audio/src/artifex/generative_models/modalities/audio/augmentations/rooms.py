@@ -17,9 +17,9 @@ from artifex.generative_models.core.checks import check_choice, check_flag, chec
 from artifex.generative_models.core.numerics import cos2pi, safe_sqrt, sin2pi, working_dtype
 from artifex.generative_models.modalities.audio.annotations import annotated
 from artifex.generative_models.modalities.audio.augmentations.banks import as_bank, default_responses
-from artifex.generative_models.modalities.audio.augmentations.draws import Drawn, floating, pair, uniform
+from artifex.generative_models.modalities.audio.augmentations.draws import Drawn, floating, pair, uniform, uniforms
 from artifex.generative_models.modalities.audio.augmentations.noise import root_mean_square
-from artifex.generative_models.modalities.audio.preprocessing.filters import fft_convolve
+from artifex.generative_models.modalities.audio.preprocessing.filters import biquad, fft_convolve, sosfilt
 
 _Range = tuple[ArrayLike, ArrayLike] | jax.Array
 
@@ -29,6 +29,8 @@ _HALF = 40  # samples on either side of a reflection's arrival over which its wi
 _BLOCK = 64  # samples; each reflection falls into one block of the response and reaches into the next two
 _AT_ONCE = 64  # paths whose sincs are held together: more would not stay in the cache
 _NEAREST = 0.1  # metres; what is nearer is no louder
+# Hz: where reflections that all add up would build up what no room does; Allen and Berkley filter it out, too.
+_HIGH_PASS = 50.0
 _HEARD = 1e-4  # of the level that a response could give: less is the rounding of the FFT
 
 
@@ -203,10 +205,12 @@ def _room(
     size = jnp.stack([uniform(each, low, high, working) for each, (low, high) in zip(own, sizes, strict=True)])
     absorption = uniform(absorption_key, *absorption_range, working)
     free = size - 2 * margin
-    source = margin + numerics.uniform(source_key, (3,), working) * free
-    microphone = margin + numerics.uniform(microphone_key, (3,), working) * free
+    source = margin + uniforms(source_key, (3,), 0, 1, working) * free
+    microphone = margin + uniforms(microphone_key, (3,), 0, 1, working) * free
     start = _distance(source - microphone) if compensate_delay else jnp.zeros((), working)
     response = _response(size, source, microphone, absorption, start, sample_rate, n_taps, order, 343.0)
+    if sample_rate > 2 * _HIGH_PASS:
+        response = sosfilt(response, biquad("highpass", _HIGH_PASS, sample_rate)[None])
     values = waveform.astype(working)
     wet = fft_convolve(values, response[: values.shape[-1]], "causal")
     changed = _levelled(values, wet, response, keep).astype(waveform.dtype)
@@ -232,7 +236,7 @@ def room_impulse_response(
     of 1 over its length in metres, times the amplitude that each of its walls leaves; nearer than 0.1 m is no louder.
     Of a sinc that begins before the response the beginning is cut off. With enough reflections and absorption the
     sound above a few hundred Hz dies away as Eyring's formula says, to 15 % in a room that is nearly a cube; below, where
-    all reflections add up, it stays longer.
+    all reflections add up, it stays longer, and below 50 Hz up to 17 dB louder; ``room`` filters that out.
 
     Args:
         size: Width, depth and height (3,), metres. May be traced, as the next three.

@@ -19,7 +19,7 @@ from artifex.generative_models.modalities.audio.augmentations.domain import (
     on_spectrogram,
     valid_frames,
 )
-from artifex.generative_models.modalities.audio.augmentations.draws import Drawn, pair, uniform
+from artifex.generative_models.modalities.audio.augmentations.draws import Drawn, pair, uniform, uniforms
 
 _Range = tuple[ArrayLike, ArrayLike] | jax.Array
 
@@ -197,8 +197,7 @@ def _draw_filter(
     edges = jnp.minimum(parted + band * narrowest, n_freq)
     n_gains = most + (filter_type == "linear")
     dtype = jnp.result_type(float)
-    bounds = (jnp.asarray(bound, dtype) for bound in (low, high))
-    gain_db = numerics.uniform(gain_key, (n_gains,), dtype, *bounds)
+    gain_db = uniforms(gain_key, (n_gains,), low, high, dtype)
     return {"n_bands": number, "edges": edges, "gain_db": gain_db}
 
 

@@ -125,8 +125,8 @@ def pitch_shift(
     numerics.check_key("pitch_shift", key)
     waveform = floating("pitch_shift", audio)
     low, high = _static_pair("semitones_range", semitones_range, minimum=-_MOST_SEMITONES, maximum=_MOST_SEMITONES)
-    extension, _ = _vocoder("pitch_shift", waveform.shape[-1], n_fft, hop_length)
-    changed: Drawn = _pitch_shift(waveform, key, low, high, extension, max(1.0, 2 ** (high / 12)))
+    extension, ahead = _vocoder("pitch_shift", waveform.shape[-1], n_fft, hop_length)
+    changed: Drawn = _pitch_shift(waveform, key, low, high, extension, max(1.0, 2 ** (high / 12)), ahead)
     return changed
 
 
@@ -202,15 +202,17 @@ def _time_stretch(
     return stretched.astype(waveform.dtype), {"rate": rate}
 
 
-@partial(jax.jit, static_argnames=("extension", "longest"))
+@partial(jax.jit, static_argnames=("extension", "longest", "ahead"))
 def _pitch_shift(
-    waveform: jax.Array, key: jax.Array, low: ArrayLike, high: ArrayLike, extension: Any, longest: float
+    waveform: jax.Array, key: jax.Array, low: ArrayLike, high: ArrayLike, extension: Any, longest: float, ahead: int
 ) -> Drawn:
     length = waveform.shape[-1]
     values = waveform.astype(working_dtype(waveform.dtype))
     semitones = uniform(key, low, high, values.dtype)
     ratio = jnp.clip(jnp.exp2(semitones / 12), 0, longest)
-    stretched = extension.time_stretch(values, 1 / ratio, length=math.ceil(length * longest))
+    # What a frame at the end reaches beyond it is the beginning, as in time_stretch: silence would fade the end.
+    continued = jnp.pad(values, [(0, 0)] * (values.ndim - 1) + [(0, ahead)], mode="wrap")
+    stretched = extension.time_stretch(continued, 1 / ratio, length=math.ceil((length + ahead) * longest))
     shifted = resample_by(stretched, ratio, length=length, max_ratio=longest, half_width=_HALF_WIDTH)
     return shifted.astype(waveform.dtype), {"semitones": semitones}
 

@@ -100,7 +100,8 @@ def silence_span(
         audio: One waveform (..., time), floating point; leading axes, such as channels, share the span.
         key: Decides the span: its share of the clip, and then where it starts, at any sample that leaves room for it.
         share_range: The least and the greatest share of the clip, 0 to 1, uniform between them. May be traced.
-        fade: Over how many samples the sound fades at both ends, linearly, inside the span; at least 0. Static.
+        fade: Over how many samples the sound fades at both ends, linearly, inside the span; at least 0, and at most a
+            third of the span. Static.
 
     Returns:
         The same shape and dtype.
@@ -230,7 +231,7 @@ def _time_shift(waveform: jax.Array, key: jax.Array, max_shift: ArrayLike, mode:
     return moved, {"shift": shift}
 
 
-def _ramp(place: jax.Array, fade: int, dtype: Any) -> jax.Array:
+def _ramp(place: jax.Array, fade: int | jax.Array, dtype: Any) -> jax.Array:
     """A gain that rises over ``fade`` samples, from place 0 on."""
     return jnp.clip((place + 1).astype(dtype) / (fade + 1), 0, 1)
 
@@ -245,7 +246,8 @@ def _silence_span(waveform: jax.Array, key: jax.Array, low: ArrayLike, high: Arr
     start = numerics.randint(start_key, (), 0, length - width + 1)
     place = jnp.arange(length) - start
     inside = (place >= 0) & (place < width)
-    heard = 1 - _ramp(jnp.minimum(place, width - 1 - place), fade, working)
+    # A third of the span is silent however short it is.
+    heard = 1 - _ramp(jnp.minimum(place, width - 1 - place), jnp.minimum(fade, width // 3), working)
     silenced = jnp.where(inside & (heard <= 0), 0, waveform.astype(working) * jnp.where(inside, heard, 1))
     return silenced.astype(waveform.dtype), {"share": share, "start": start, "width": width}
 

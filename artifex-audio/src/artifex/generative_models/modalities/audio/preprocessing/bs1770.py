@@ -22,6 +22,8 @@ _SHELF = (1681.974450955533, 0.7071752369554196, 3.999843853973347)
 _SHELF_SHARE = 0.4996667741545416
 _HIGH_PASS = (38.13547087602444, 0.5003270373238773)
 _STANDARD_RATE = 48000
+_STANDARD_TONE = 997.0  # Hz
+_UNBENT_RATE = 16000  # from which on the filters are within 0.1 dB
 _LEAST_RATE = 4000  # the shelf needs room below half the sample rate
 
 _CHANNEL_WEIGHTS = (1.0, 1.0, 1.0, 1.41, 1.41)
@@ -139,8 +141,17 @@ def _k_weighting(sample_rate: int) -> np.ndarray:
     _, poles = _poles(frequency, quality, sample_rate)
     _, standard = _poles(frequency, quality, _STANDARD_RATE)
     sections[1] = np.array([*(standard[0] * np.array([1, -2, 1])), *poles]) / poles[0]
+    if sample_rate < _UNBENT_RATE:
+        # The bilinear transform bends the shelf; a tone of 997 Hz is as loud as it has to be all the same.
+        sections[0, :3] *= _level(_k_weighting(_STANDARD_RATE), _STANDARD_RATE) / _level(sections, sample_rate)
     sections.setflags(write=False)
     return sections
+
+
+def _level(sections: np.ndarray, sample_rate: int) -> float:
+    """What sections make of the amplitude of the standard's tone."""
+    z = np.exp(-2j * np.pi * _STANDARD_TONE / sample_rate) ** np.arange(3)
+    return float(np.prod(np.abs(sections[:, :3] @ z) / np.abs(sections[:, 3:] @ z)))
 
 
 def _poles(frequency: float, quality: float, sample_rate: int) -> tuple[float, list[float]]:
@@ -169,7 +180,7 @@ def _loudness_normalize(audio: jax.Array, target_lufs: jax.Array, sample_rate: i
 def _gated(values: jax.Array, sample_rate: int, axis: int | None) -> tuple[jax.Array, jax.Array]:
     """Give the loudness of floats (..., time), and whether no block of a clip is above the gate."""
     time, hop = values.shape[-1], round(sample_rate / 10)
-    squares = jnp.square(sosfilt(values, _k_weighting(sample_rate).astype(values.dtype)))
+    squares = jnp.square(sosfilt(values, _k_weighting(sample_rate)))
     if axis is not None:
         weights = np.array(_CHANNEL_WEIGHTS[: values.shape[axis]]).reshape(-1, *(1,) * (-1 - axis))
         squares = jnp.sum(squares * weights.astype(values.dtype), axis=axis)

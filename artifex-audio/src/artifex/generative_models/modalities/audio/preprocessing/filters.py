@@ -171,7 +171,8 @@ def fft_convolve(audio: ArrayLike, kernel: ArrayLike, mode: str = "full") -> jax
             first ``time``.
 
     Returns:
-        (..., samples); float32 for integers, else the audio's dtype.
+        (..., samples); float32 for integers, else the audio's dtype. NaN spreads over the block that it lies in, and
+        over no other waveform.
 
     Raises:
         ValueError: For a scalar or an empty array, or an unknown mode.

@@ -455,10 +455,13 @@ def _between(twice: jax.Array, ratio: jax.Array, length: int) -> jax.Array:
     whole = jnp.floor(stride)
     fraction = ((stride - whole) * 2.0**32).astype(np.uint32)
     count = jnp.arange(-(-length // _STRIDE), dtype=np.uint32)
-    low, high = count * (fraction & 0xFFFF), count * (fraction >> 16)
-    high = high + (low >> 16)
-    origin = count.astype(np.int32) * whole.astype(np.int32) + (high >> 16).astype(np.int32)
-    part = (high & 0xFFFF).astype(dtype) / 2**16
+    # The product of count and fraction, both of 32 bits, in halves of 16.
+    (few, many), (low, high) = ((each & 0xFFFF, each >> 16) for each in (count, fraction))
+    carried = many * low
+    middle = few * high + (few * low >> 16) + (carried & 0xFFFF)
+    turns = (middle >> 16) + (carried >> 16) + many * high
+    origin = count.astype(np.int32) * whole.astype(np.int32) + turns.astype(np.int32)
+    part = (middle & 0xFFFF).astype(dtype) / 2**16
     place = part[..., None] + np.arange(_STRIDE, dtype=dtype) * step[..., None]
     before = jnp.floor(place)
     middle = (place - before - 0.5).reshape(len(twice), -1)[:, :length]
