@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from functools import partial
-from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -170,7 +169,9 @@ def bit_crush(audio: ArrayLike, key: jax.Array, bit_depth_range: _IntegerRange =
     """
     numerics.check_key("bit_crush", key)
     waveform = floating("bit_crush", audio)
-    changed: Drawn = _bit_crush(waveform, key, *_integers("bit_depth_range", bit_depth_range, 1, 24))
+    changed: Drawn = _bit_crush(
+        waveform, key, *pair("bit_depth_range", bit_depth_range, whole=True, minimum=1, maximum=24, unit="bits")
+    )
     return changed
 
 
@@ -213,7 +214,9 @@ def mu_law_quantize(audio: ArrayLike, key: jax.Array, bit_depth_range: _IntegerR
     """
     numerics.check_key("mu_law_quantize", key)
     waveform = floating("mu_law_quantize", audio)
-    changed: Drawn = _mu_law_quantize(waveform, key, *_integers("bit_depth_range", bit_depth_range, 1, 16))
+    changed: Drawn = _mu_law_quantize(
+        waveform, key, *pair("bit_depth_range", bit_depth_range, whole=True, minimum=1, maximum=16, unit="bits")
+    )
     return changed
 
 
@@ -241,14 +244,6 @@ def _straight_through_jvp(
     primals: tuple[jax.Array, jax.Array], tangents: tuple[jax.Array, jax.Array]
 ) -> tuple[jax.Array, jax.Array]:
     return primals[0], tangents[1]
-
-
-def _integers(name: str, bounds: Any, minimum: int, maximum: int) -> tuple[Any, Any]:
-    low, high = pair(name, bounds, minimum=minimum, maximum=maximum, unit="bits")
-    for place, bound in enumerate((low, high)):
-        if not isinstance(bound, jax.Array):
-            check_integer(f"{name}[{place}]", bound, minimum=minimum, maximum=maximum, unit="bits")
-    return low, high
 
 
 def _randint(key: jax.Array, low: ArrayLike, high: ArrayLike) -> jax.Array:

@@ -10,7 +10,7 @@ import jax.numpy as jnp
 from jax.typing import ArrayLike
 
 from artifex.generative_models.core import numerics
-from artifex.generative_models.core.checks import check_number
+from artifex.generative_models.core.checks import check_integer, check_number
 from artifex.generative_models.modalities.audio.preprocessing import as_waveforms
 
 # What an augmentation that is marked ``annotated`` returns: its output, and what was drawn, by name.
@@ -44,12 +44,14 @@ def floating(name: str, audio: ArrayLike) -> jax.Array:
     return waveform
 
 
-def pair(name: str, bounds: Any, **allowed: Any) -> tuple[Any, Any]:
+def pair(name: str, bounds: Any, *, whole: bool = False, static: bool = False, **allowed: Any) -> tuple[Any, Any]:
     """Return the least and the greatest value of what is drawn, checked unless they are traced.
 
     Args:
         name: What the option is called.
         bounds: A pair (least, greatest), or an array of two.
+        whole: Whether both are integers.
+        static: Whether they may not be traced, since what there is to compute hangs on them.
         **allowed: What both have to be within, as ``core.checks.check_number`` takes it: ``minimum``, ``maximum``,
             ``above``, ``unit``.
 
@@ -57,7 +59,7 @@ def pair(name: str, bounds: Any, **allowed: Any) -> tuple[Any, Any]:
         The two.
 
     Raises:
-        TypeError: When a bound is no number.
+        TypeError: When a bound is no number, or traced and static.
         ValueError: When there are not two, one is out of bounds, or the first is above the second.
 
     Example:
@@ -67,13 +69,17 @@ def pair(name: str, bounds: Any, **allowed: Any) -> tuple[Any, Any]:
         Traceback (most recent call last):
         ValueError: gain_range is a pair (least, greatest), got 2 above 0.5
     """
+    if static and any(
+        isinstance(each, jax.Array) for each in (bounds, *(bounds if isinstance(bounds, tuple | list) else ()))
+    ):
+        raise TypeError(f"{name} is static, since it decides how much there is to compute: give Python numbers")
     try:
         low, high = bounds
     except (TypeError, ValueError):
         raise ValueError(f"{name} is a pair (least, greatest), got {bounds!r}") from None
     for place, bound in enumerate((low, high)):
         if not isinstance(bound, jax.Array):
-            check_number(f"{name}[{place}]", bound, **allowed)
+            (check_integer if whole else check_number)(f"{name}[{place}]", bound, **allowed)
     if isinstance(low, numbers.Real) and isinstance(high, numbers.Real) and low > high:
         raise ValueError(f"{name} is a pair (least, greatest), got {low!r} above {high!r}")
     return low, high

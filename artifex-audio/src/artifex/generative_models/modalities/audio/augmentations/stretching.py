@@ -72,7 +72,7 @@ def time_stretch(
     """
     numerics.check_key("time_stretch", key)
     waveform = floating("time_stretch", audio)
-    low, high = _static_pair("rate_range", rate_range, above=0)
+    low, high = map(float, pair("rate_range", rate_range, above=0, static=True))
     check_choice("tail", tail, choices=("wrap", "zeros"))
     length = waveform.shape[-1]
     extension, n_fft = _vocoder("time_stretch", length, n_fft, hop_length)
@@ -124,7 +124,9 @@ def pitch_shift(
     """
     numerics.check_key("pitch_shift", key)
     waveform = floating("pitch_shift", audio)
-    low, high = _static_pair("semitones_range", semitones_range, minimum=-_MOST_SEMITONES, maximum=_MOST_SEMITONES)
+    low, high = map(
+        float, pair("semitones_range", semitones_range, minimum=-_MOST_SEMITONES, maximum=_MOST_SEMITONES, static=True)
+    )
     extension, ahead = _vocoder("pitch_shift", waveform.shape[-1], n_fft, hop_length)
     changed: Drawn = _pitch_shift(waveform, key, low, high, extension, max(1.0, 2 ** (high / 12)), ahead)
     return changed
@@ -163,21 +165,13 @@ def speed(
     """
     numerics.check_key("speed", key)
     waveform = floating("speed", audio)
-    low, high = _static_pair("speed_range", speed_range, above=0)
+    low, high = map(float, pair("speed_range", speed_range, above=0, static=True))
     check_choice("tail", tail, choices=("wrap", "zeros"))
     length, longest = waveform.shape[-1], max(1.0, high)
     # What the filter looks ahead at belongs to the beginning, too.
     ahead = math.ceil(length * longest) - length + math.ceil(_HALF_WIDTH * longest) if tail == "wrap" else 0
     changed: Drawn = _speed(waveform, key, low, high, longest, ahead)
     return changed
-
-
-def _static_pair(name: str, bounds: Any, **allowed: Any) -> tuple[float, float]:
-    for bound in bounds if isinstance(bounds, tuple | list) else (bounds,):
-        if isinstance(bound, jax.Array):
-            raise TypeError(f"{name} is static, since it decides how much there is to compute: give Python numbers")
-    low, high = pair(name, bounds, **allowed)
-    return float(low), float(high)
 
 
 def _vocoder(name: str, length: int, n_fft: int | None, hop_length: int | None) -> tuple[Any, int]:

@@ -159,7 +159,8 @@ def drop_chunks(
     """
     numerics.check_key("drop_chunks", key)
     waveform = floating("drop_chunks", audio)
-    counts, widths = _integers("count_range", count_range, "chunks"), _integers("width_range", width_range, "samples")
+    counts = pair("count_range", count_range, whole=True, static=True, minimum=1, unit="chunks")
+    widths = pair("width_range", width_range, whole=True, minimum=1, unit="samples")
     changed: Drawn = _drop_chunks(waveform, key, counts[0], widths, counts[1])
     return changed
 
@@ -198,14 +199,6 @@ def splice_out(audio: ArrayLike, key: jax.Array, n_spans: int = 8, max_width: in
         check_integer("max_width", max_width, minimum=0, unit="samples")
     changed: Drawn = _splice_out(waveform, key, max_width, int(n_spans))
     return changed
-
-
-def _integers(name: str, bounds: Any, unit: str) -> tuple[Any, Any]:
-    low, high = pair(name, bounds, minimum=1, unit=unit)
-    for place, bound in enumerate((low, high)):
-        if not isinstance(bound, jax.Array):
-            check_integer(f"{name}[{place}]", bound, minimum=1, unit=unit)
-    return low, high
 
 
 @partial(jax.jit, static_argnames=("mode", "fade"))
