@@ -58,6 +58,7 @@ SUBJECTS = {
 }
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("name", SUBJECTS)
 def test_it_holds_on_batches(name):
     report = check_function(name, attrs.evolve(SUBJECTS[name], batched=True))

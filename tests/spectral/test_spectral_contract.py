@@ -115,6 +115,7 @@ def test_no_public_function_is_left_out():
     assert set(spectral.__all__) == set(SUBJECTS) | TABLES
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("name", SUBJECTS)
 def test_it_holds(name):
     report = check_function(name, SUBJECTS[name])
