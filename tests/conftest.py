@@ -1,6 +1,5 @@
 """Fixtures for tests that install something: distributions written by hand, a registry left as it was."""
 
-import contextlib
 import os
 import shutil
 import sys
@@ -34,13 +33,11 @@ AS_USERS_DO = {
     "test_stft",
 }
 
-FULLY = bool(os.environ.get("ARTIFEX_TEST_FULLY"))  # as .ci/run sets it once
-
 # What takes long and hardly ever breaks alone: .ci/run tries it, the README's command has six minutes.
-THOROUGHLY = FULLY or bool(os.environ.get("ARTIFEX_TEST_THOROUGHLY"))
+THOROUGHLY = bool(os.environ.get("ARTIFEX_TEST_THOROUGHLY"))
 
 # All else, doctests too, is compiled without XLA's costly optimisations.
-jax.config.update("jax_disable_most_optimizations", not FULLY)
+jax.config.update("jax_disable_most_optimizations", True)
 
 HAS_OTHER_EMITTERS = jax.__version_info__ < (0, 11)
 
@@ -55,7 +52,7 @@ def _without_fusion_emitters(*args: Any, **options: Any) -> Any:
     return chosen
 
 
-if HAS_OTHER_EMITTERS and not FULLY:
+if HAS_OTHER_EMITTERS:
     compiler.get_compile_options = _without_fusion_emitters
 
 
@@ -81,15 +78,13 @@ def as_users_do(request: pytest.FixtureRequest) -> Iterator[None]:
 @pytest.fixture
 def quickly(as_users_do: None) -> Iterator[None]:
     """Compile as quickly as elsewhere what does not compare last digits, though its module is listed."""
-    with contextlib.nullcontext() if FULLY else _quick_compiles():
+    with _quick_compiles():
         yield
 
 
 @pytest.fixture(scope="session")
 def quick_children() -> dict[str, str]:
     """Environment variables with which a child process compiles as quickly as the tests here."""
-    if FULLY:
-        return {}
     flags = [os.environ.get("XLA_FLAGS", ""), *["--xla_cpu_use_fusion_emitters=false"] * HAS_OTHER_EMITTERS]
     return {"JAX_DISABLE_MOST_OPTIMIZATIONS": "1", "XLA_FLAGS": " ".join(filter(None, flags))}
 
