@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 import tomli_w
 
-from artifex.generative_models.core import create
+from artifex.generative_models.core import create, registry
 from artifex.generative_models.core.factory import Bound
 from artifex.generative_models.core.testing import Subject, check_function, signals
 from artifex.generative_models.modalities.audio import (
@@ -31,6 +31,7 @@ from artifex.generative_models.modalities.audio import (
     with_annotations,
     with_probability,
 )
+from artifex.generative_models.modalities.audio.augmentations.domain import works_on
 
 
 def plus(x, key, number=1.0):
@@ -198,6 +199,23 @@ def test_a_row_does_not_change_when_the_batch_grows():
     for row, key in zip(large, jax.random.split(jax.random.key(0), 5), strict=True):
         np.testing.assert_allclose(policy(x[0], key), row, atol=1e-6)
     assert len(np.unique(np.asarray(large)[:, 100])) == 5
+
+
+QUICK = {"low_pass", "spec_augment"}
+
+
+@pytest.mark.parametrize(
+    "name",
+    [pytest.param(name, marks=() if name in QUICK else pytest.mark.thorough) for name in registry("augmentation")],
+)
+def test_a_batch_over_two_devices_stays_there_and_comes_out_the_same(name):
+    shape = (4, 10, 40) if works_on(registry("augmentation")[name]) == "spectrogram" else (4, 400)
+    batch, key = np.random.default_rng(0).random(shape, np.float32), jax.random.key(1)
+    mesh = jax.make_mesh((2,), ("data",), axis_types=(jax.sharding.AxisType.Explicit,))
+    placed = jax.device_put(batch, jax.NamedSharding(mesh, jax.P("data")))
+    ours = apply_batch(name, placed, key)
+    assert ours.sharding.spec[0] == "data"
+    np.testing.assert_allclose(ours, apply_batch(name, batch, key), atol=2e-5)
 
 
 @pytest.mark.parametrize(

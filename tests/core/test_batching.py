@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from artifex.generative_models.core import batching
-from artifex.generative_models.core.batching import by_rows, mapped
+from artifex.generative_models.core.batching import batch_local, by_rows, lies_alone, mapped
 
 
 def wave(audio, gain):
@@ -62,3 +62,15 @@ def test_sharded_rows_stay_on_their_devices():
     assert "all-gather" not in compiled.as_text()
     ours = compiled(rows, gains)[0]
     np.testing.assert_allclose(ours, wave(ROWS, GAINS[:, None])[0][:6], rtol=1e-6)
+
+
+def test_a_loop_that_begins_with_a_constant_goes_through_each_part_of_a_sharded_batch():
+    def running(rows):
+        assert lies_alone(rows)
+        return jax.vmap(lambda row: jax.lax.scan(lambda total, value: (total + value,) * 2, 0.0, row)[1])(rows)
+
+    mesh = jax.make_mesh((2,), ("data",), axis_types=(jax.sharding.AxisType.Explicit,))
+    placed = jax.device_put(ROWS[:6], jax.sharding.NamedSharding(mesh, jax.sharding.PartitionSpec("data")))
+    ours = jax.jit(lambda rows: batch_local(running, rows, core=1))(placed)
+    assert ours.sharding.spec[0] == "data"
+    np.testing.assert_allclose(ours, np.cumsum(ROWS[:6], axis=1), rtol=1e-5, atol=1e-6)

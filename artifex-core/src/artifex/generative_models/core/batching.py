@@ -42,7 +42,10 @@ def batch_local(function: Callable[..., Any], first: jax.Array, *others: jax.Arr
         return function(first, *others)
     mesh, spec = jax.typeof(first).sharding.mesh, P(*lead)
     placed = NamedSharding(mesh, spec)
-    each = jax.shard_map(function, mesh=mesh, in_specs=(spec,) * (1 + len(others)), out_specs=spec, axis_names=names)
+    # Unchecked, for a function whose loops begin with constants: everything here differs from device to device anyway.
+    each = jax.shard_map(
+        function, mesh=mesh, in_specs=(spec,) * (1 + len(others)), out_specs=spec, axis_names=names, check_vma=False
+    )
     return each(first, *jax.tree.map(lambda other: jax.reshard(other, placed), others))
 
 
@@ -78,8 +81,8 @@ def lies_alone(array: jax.Array) -> bool:
         >>> lies_alone(jnp.ones(3))
         True
     """
-    if isinstance(array, jax.core.Tracer):
-        return jax.device_count() == 1
+    if isinstance(array, jax.core.Tracer):  # under shard_map over all axes, what is seen is one device's part
+        return jax.device_count() == 1 or jax.typeof(array).sharding.mesh.are_all_axes_manual
     return len(array.sharding.device_set) == 1
 
 

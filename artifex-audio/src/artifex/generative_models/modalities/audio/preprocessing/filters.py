@@ -22,6 +22,8 @@ BIQUADS = ("lowpass", "highpass", "bandpass", "bandstop", "allpass", "peaking", 
 
 # Samples that one matrix product filters from rest: fewer make more steps that join the blocks, more make more products.
 _BLOCK = 32
+# Samples of the FFTs that are made together on a CPU: several rows go through one FFT faster than one by one.
+_AT_ONCE = 2**20
 
 # Below this the scale of the states of a section would lose digits itself.
 _LEAST_SCALE = 2.0**-20
@@ -375,7 +377,7 @@ def _convolve(audio: jax.Array, kernel: jax.Array, first: int, count: int, alone
         for each in (audio, kernel)
     )
     width = taps.shape[-1]
-    size = _fft_size(width, count + width - 1)
+    size = _fft_size(width, count)
     step = size - width + 1
     n_blocks = -(-count // step)
     # Block i of the result needs the width - 1 samples before it as well, which end the block before: one more block at
@@ -393,14 +395,20 @@ def _convolve(audio: jax.Array, kernel: jax.Array, first: int, count: int, alone
         spectra = jnp.fft.rfft(blocks, size) * jnp.fft.rfft(taps, size)
         return jnp.fft.irfft(spectra, size)[:, width - 1 :].reshape(-1)[:count]
 
-    each = jax.vmap(by_rows(convolved, alone=alone))
+    each = jax.vmap(by_rows(convolved, at_once=max(1, _AT_ONCE // (n_blocks * size)), alone=alone))
     joined: jax.Array = batch_local(each, values, taps, core=1)
     return joined.reshape(*lead, count).astype(audio.dtype)
 
 
-def _fft_size(width: int, whole: int) -> int:
-    """How long the transforms are: several times the kernel, so that little is thrown away, and no longer than all."""
-    return min(_fast_size(whole), max(1024, 4 << (width - 1).bit_length()))
+def _fft_size(width: int, count: int) -> int:
+    """How long the transforms are: of powers of two, and what holds all at once, that with the least work."""
+    whole = _fast_size(count + width - 1)
+    sizes = [size for k in range(10, whole.bit_length()) if 2 * width <= (size := 1 << k) < whole]
+
+    def work(size: int) -> float:
+        return (2 * -(-count // (size - width + 1)) + 1) * size * math.log2(size)
+
+    return min([whole, *sizes], key=work)
 
 
 def _fast_size(least: int) -> int:

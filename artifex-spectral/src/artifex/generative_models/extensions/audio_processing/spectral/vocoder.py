@@ -33,6 +33,9 @@ _LEAST_MAGNITUDE = 1e-18
 # The share of the full squared-window sum that the ends of a clip are divided by at the least.
 _MIN_COVERAGE = 0.03
 
+# Samples of the rows that go through a CPU's cache together: with too few its threads and its FFTs have little to share.
+_AT_ONCE = 2**18
+
 
 def phase_vocoder(spectrum: ArrayLike, rate: ArrayLike, *, n_frames: int) -> jax.Array:
     """Play spectra faster or slower and keep their frequencies.
@@ -168,7 +171,7 @@ def _time_stretch(audio: jax.Array, rate: ArrayLike, config: SpectralConfig, len
     # Ends that are not padded lie under the rim of a window alone, where changed phases would be blown up.
     least = 0.0 if 2 * config.padding >= config.frame - 1 else _MIN_COVERAGE
 
-    @by_rows
+    @partial(by_rows, at_once=max(1, _AT_ONCE // audio.shape[-1]))
     def one(audio: jax.Array, rate: jax.Array) -> jax.Array:
         spectra = spectra_of(audio, plain)
         n_valid = jnp.ceil(spectra.shape[0] / rate)
