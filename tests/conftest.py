@@ -1,5 +1,6 @@
 """Fixtures for tests that install something: distributions written by hand, a registry left as it was."""
 
+import gc
 import os
 import shutil
 import sys
@@ -35,6 +36,9 @@ AS_USERS_DO = {
 
 # What takes long and hardly ever breaks alone: .ci/run tries it, the README's command has six minutes.
 THOROUGHLY = bool(os.environ.get("ARTIFEX_TEST_THOROUGHLY"))
+
+# Programs are kept, and what JAX keeps of them is large: looking through it seldom saves a twentieth of the time.
+gc.set_threshold(200_000, 20, 50)
 
 # All else, doctests too, is compiled without XLA's costly optimisations.
 jax.config.update("jax_disable_most_optimizations", True)

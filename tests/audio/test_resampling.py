@@ -182,6 +182,7 @@ def test_the_gradient_is_the_transpose(orig, target, quickly):
     assert np.isfinite(jax.grad(lambda a: jnp.sum(resample_audio(a, orig, target) ** 2))(jnp.zeros(1))).all()
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize(("orig", "target"), [(16001, 16000), (44100, 16001), (48000, 47999), (192000, 16001)])
 def test_awkward_ratios_take_little_memory_forward_and_backward(orig, target):
     audio = jax.ShapeDtypeStruct((2, orig), jnp.float32)
@@ -251,7 +252,7 @@ def test_the_quality_of_soxr_hq_keeps_and_rejects_what_soxr_hq_does():
     assert levels[:, 5:].max() < -115
 
 
-@pytest.mark.parametrize("duration", [1, 4])
+@pytest.mark.parametrize("duration", [1, pytest.param(4, marks=pytest.mark.thorough)])
 def test_parts_that_fit_the_cache_make_no_difference(duration, monkeypatch, quickly):
     monkeypatch.setattr(resampling, "_AT_ONCE", 2500)
     monkeypatch.setattr(resampling, "lies_alone", lambda array: True)

@@ -74,6 +74,7 @@ def test_the_command_shows_what_holds_and_what_does_not(install):
     assert "0 of 1 components hold" in theirs.output
 
 
+@pytest.mark.thorough
 def test_the_pytest_plugin_adds_a_test_for_each_component(tmp_path):
     run = subprocess.run(
         [

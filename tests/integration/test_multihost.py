@@ -37,6 +37,7 @@ def said() -> list[dict[str, object]]:
     return [json.loads(out.splitlines()[-1]) for out, _ in outputs]
 
 
+@pytest.mark.thorough
 def test_two_hosts_come_to_the_losses_of_one(said: list[dict[str, object]]) -> None:
     alone, first, second = said
     assert first["losses"] == second["losses"]
