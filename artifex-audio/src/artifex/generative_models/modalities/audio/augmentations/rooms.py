@@ -32,6 +32,7 @@ _NEAREST = 0.1  # metres; what is nearer is no louder
 # Hz: where reflections that all add up would build up what no room does; Allen and Berkley filter it out, too.
 _HIGH_PASS = 50.0
 _HEARD = 1e-4  # of the level that a response could give: less is the rounding of the FFT
+_LEAST = 1e-18  # a level whose square float32 no longer holds
 
 
 @annotated
@@ -330,7 +331,7 @@ def _levelled(dry: jax.Array, wet: jax.Array, response: jax.Array, keep: str | N
     gain = safe_sqrt(jnp.sum(jnp.square(response)) / (response.size // response.shape[-1]))
     gain = jnp.where(gain > 0, gain, 1)
     # A clip that ends before anything of it arrives holds nothing to bring to a level.
-    silent = after <= _HEARD * gain * before
+    silent = after <= jnp.maximum(_HEARD * gain * before, _LEAST)
     return wet * jnp.where(silent, 1 / gain, before / jnp.where(silent, 1, after))
 
 
