@@ -111,7 +111,7 @@ def mapped(function: Callable[[Any], Any], rows: Any, at_once: int) -> Any:
     return jax.tree.map(lambda a, b: jnp.concatenate([a, b]), done, rest)
 
 
-def by_rows(function: Callable[..., Any], *, at_once: int = 1, alone: bool | None = None) -> Callable[..., Any]:
+def by_rows(function: Callable[..., Any], *, at_once: int = 1, alone: bool = False) -> Callable[..., Any]:
     """Make ``vmap`` of a function go through the rows one after another on a CPU, where what it touches then stays in the cache.
 
     XLA runs such a loop on one thread: it is for what is bound by memory otherwise, or consists of FFTs, which have one
@@ -120,7 +120,7 @@ def by_rows(function: Callable[..., Any], *, at_once: int = 1, alone: bool | Non
     Args:
         function: A pure function of arrays that returns an array or a tree of arrays.
         at_once: How many rows go through it together.
-        alone: Whether the rows are known to lie on one device; None for what ``lies_alone`` says of them.
+        alone: Whether the rows are known to lie on one device, beyond what ``lies_alone`` sees of them while tracing.
 
     Returns:
         The same function, with the same derivatives.
@@ -149,7 +149,7 @@ def by_rows(function: Callable[..., Any], *, at_once: int = 1, alone: bool | Non
         first = jax.tree.leaves(rows)[0]
         if sharded_axes(first, first.ndim - 1)[0]:
             return batch_local(lambda _, *rows: local(*rows), first, *rows, core=first.ndim - 1)
-        return local(*rows) if (lies_alone(first) if alone is None else alone) else together(*rows)
+        return local(*rows) if alone or lies_alone(first) else together(*rows)
 
     @every.def_vmap
     def more(size: int, is_batched: Any, *rows: Any) -> Any:

@@ -44,9 +44,9 @@ _MOST_TAPS = 2**20
 # One product makes so many neighbouring samples from their common inputs, between these bounds: more of them
 # multiply more zeros, fewer leave the processor idle. And there are at most so many products.
 _LEAST_OUTPUTS, _MOST_OUTPUTS, _MOST_PRODUCTS = 32, 128, 32
-# Samples that stay in the cache of a CPU with what is made of them.
-_AT_ONCE = 2**18
-_GATHERED_AT_ONCE = 2**18
+# Samples that stay in the cache of a CPU with what is made of them: by products, which like one row at a time, and by
+# gathering around places, for which FFTs of several rows come first.
+_AT_ONCE, _GATHERED_AT_ONCE = 2**16, 2**18
 
 # Of the filter for traced ratios: how far down its stopband is, the length of its transforms, and the points and the
 # degree of the polynomials that read between the samples of twice the rate.
@@ -226,9 +226,9 @@ def _kernel(quality: str, width: int | None, rolloff: float | None, method: str 
     return kernel
 
 
-def _mapped(function: Callable[..., jax.Array], alone: bool, samples: int, *rows: jax.Array) -> jax.Array:
-    """Apply a function of one row to all, on a CPU to so many at once, of so many samples, as stay in its cache."""
-    each = jax.vmap(by_rows(function, at_once=max(1, _AT_ONCE // samples), alone=alone))
+def _mapped(function: Callable[..., jax.Array], alone: bool, at_once: int, *rows: jax.Array) -> jax.Array:
+    """Apply a function of one row to all, on a CPU to so many at once."""
+    each = jax.vmap(by_rows(function, at_once=max(1, at_once), alone=alone))
     mapped: jax.Array = batch_local(each, *rows, core=1)
     return mapped
 
@@ -311,13 +311,13 @@ def _by_products(
         # What no output needs, as where the last hop is cut off.
         audio, after = (audio[:, :after], 0) if after < 0 else (audio, after)
         whole = partial(resampled, hops=n_hops, before=half_width, after=after)
-        return _mapped(whole, alone, length, audio)[:, :n_out]
+        return _mapped(whole, alone, _AT_ONCE // length, audio)[:, :n_out]
     n_parts = -(-length // _AT_ONCE)
     hops = -(-n_hops // n_parts)
     padded = jnp.pad(audio, ((0, 0), (half_width, max(0, n_parts * hops * hop + beyond - half_width - length))))
     parts = jnp.stack([padded[:, k * hops * hop :][:, : hops * hop + beyond] for k in range(n_parts)], axis=1)
     part = partial(resampled, hops=hops, before=0, after=0)
-    done = _mapped(part, alone, parts.shape[-1], parts.reshape(-1, parts.shape[-1]))
+    done = _mapped(part, alone, _AT_ONCE // parts.shape[-1], parts.reshape(-1, parts.shape[-1]))
     return done.reshape(n_rows, -1)[:, :n_out]
 
 
@@ -393,7 +393,7 @@ def _resample_by(
         own = lax.stop_gradient(ratio)[None]
         return _between(_twice(row[None], own, max_ratio, half_width), own, length)[0]
 
-    read = _mapped(read_at, alone, max(values.shape[-1], length), values, ratios)
+    read = _mapped(read_at, alone, _GATHERED_AT_ONCE // max(values.shape[-1], length), values, ratios)
     return read.reshape(*lead, length).astype(audio.dtype)
 
 

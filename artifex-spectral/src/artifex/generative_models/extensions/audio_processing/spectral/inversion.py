@@ -325,7 +325,7 @@ def _few_rows_at_once(function: Callable[..., jax.Array], alone: bool, *arrays: 
         found: jax.Array = mapped(lambda some: function(*some), rows, at_once)
         return found.reshape(*lead, *found.shape[1:])
 
-    if not alone or math.prod(lead) <= at_once:
+    if not (alone or lies_alone(arrays[0])) or math.prod(lead) <= at_once:
         return function(*arrays)
     found: jax.Array = lax.platform_dependent(*arrays, cpu=in_parts, default=function)
     return found
