@@ -81,6 +81,7 @@ def test_gradients_reach_both_partners():
     np.testing.assert_allclose(jax.grad(energy)(jnp.asarray(BATCH)), expected, atol=1e-6)
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("axis", list(jax.sharding.AxisType)[:2])
 def test_a_sharded_batch_stays_where_it_is(axis):
     mesh = jax.make_mesh((2,), ("batch",), axis_types=(axis,), devices=jax.devices()[:2])

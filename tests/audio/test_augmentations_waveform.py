@@ -348,6 +348,7 @@ for function in (augment, awkward, lengthen):
 """
 
 
+@pytest.mark.thorough
 def test_each_device_works_on_its_own_rows():
     subprocess.run([sys.executable, "-c", SHARDED], check=True, timeout=300)
 

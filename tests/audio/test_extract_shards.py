@@ -104,6 +104,7 @@ def whole(folder, tmp_path_factory):
     return out
 
 
+@pytest.mark.thorough
 @pytest.mark.skipif(not hasattr(signal, "SIGKILL"), reason="no kill -9 on this system")
 def test_two_writers_killed_again_and_again_leave_what_one_writes_undisturbed(folder, tmp_path):
     def start(out: Path, part: int, parts: int, kill_at: int) -> subprocess.Popen:

@@ -78,6 +78,7 @@ def siren_form(known, t):
     return wave((integral(t * rate + first) - integral(np.array([first]))) / rate + known["phase"][0])[None]
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize(
     ("name", "form", "tolerance"),
     [
@@ -168,6 +169,7 @@ def test_what_is_drawn_is_uniform_and_independent(name, ranges):
     assert np.abs(correlations - np.eye(len(ranges))).max() < 0.25
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("name", NAMES)
 def test_slopes_along_traced_options_are_finite_and_right(name):
     rate_max = 100.0 if name in ("am", "fm") else 8.0

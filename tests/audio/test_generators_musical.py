@@ -200,6 +200,7 @@ def test_what_is_drawn_is_uniform_and_independent(name, n, keys, ranges):
     assert np.abs(np.corrcoef(shares) - np.eye(len(ranges))).max() < 4 / np.sqrt(keys)
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize(
     ("name", "options"),
     [

@@ -185,6 +185,7 @@ def test_a_type_is_compiled_once_for_each_of_few_sizes():
     assert len(traces) <= 1, known  # of a count not met before
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("representation", [AudioRepresentation.RAW_WAVEFORM, AudioRepresentation.MEL_SPECTROGRAM])
 def test_a_sharded_batch_has_the_same_values_and_moves_nothing_between_devices(representation, monkeypatch):
     made, render = [], synthetic._render

@@ -75,6 +75,7 @@ def test_draw_equals_jax_random_bit_for_bit(name, request):
         assert_same(draw(numerics, key(), (65,)), draw(jax.random, key(), (65,)))
 
 
+@pytest.mark.thorough
 @pytest.mark.usefixtures("quickly")
 @pytest.mark.parametrize("shape", SHAPES, ids=str)
 @pytest.mark.parametrize("name", ["bits", "normal", "randint"])

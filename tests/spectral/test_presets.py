@@ -124,6 +124,7 @@ def test_what_frames_go_through_is_undone_on_the_way_back(name):
     assert np.abs(faster).max() < 2 * np.abs(audio).max()
 
 
+@pytest.mark.thorough
 @pytest.mark.usefixtures("quickly")
 @pytest.mark.parametrize("name", registry("preset"))
 def test_audio_found_for_the_levels_of_a_preset_is_about_as_loud_as_it_was(name):

@@ -191,6 +191,7 @@ def test_row_does_not_see_louder_neighbours(batch, config):
     np.testing.assert_allclose(quiet, spectral_contrast(batch[1], config, n_bands=5), rtol=0, atol=1e-4)
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("function", EVERY.values(), ids=EVERY)
 def test_value_and_gradient_are_finite_on_every_signal_and_next_to_silence(function, batch, config):
     options = OPTIONS.get(function, {})

@@ -52,6 +52,7 @@ def placed(mesh):
     return jax.device_put(AUDIO, NamedSharding(mesh, P("data")))
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("function", [forward_and_backward, round_trip, stretch, invert])
 def test_sharded_batch_gives_the_same_and_nothing_is_gathered(placed, function):
     compiled = jax.jit(function).lower(placed).compile()
