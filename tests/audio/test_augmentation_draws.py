@@ -107,3 +107,28 @@ def test_no_draw_tells_another(name, drawn):
 def test_the_page_names_every_augmentation():
     page = (Path(__file__).parents[2] / "docs" / "augmentation.md").read_text()
     assert not [name for name in OURS if f"`{name}`" not in page]
+
+
+def apart(*columns):
+    """No column of draws says anything of another."""
+    between = np.corrcoef(np.stack(columns))[np.triu_indices(len(columns), 1)]
+    assert np.abs(between).max() < 4.5 / math.sqrt(N)
+
+
+def places(name, x, **options):
+    told = with_annotations(registry("augmentation")[name])
+    drawn = jax.jit(jax.vmap(lambda key: told(x, key, **options)[1]))(jax.random.split(jax.random.key(4), N))
+    return {name: np.asarray(value, float) for name, value in drawn.items()}
+
+
+def test_no_width_tells_a_place_or_another_width():
+    clip, spectrogram = jnp.ones(400), jnp.ones((1, 400))
+    span = places("silence_span", clip, share_range=(0.1, 0.5))
+    apart(span["share"], span["start"] / (400 - span["width"]))
+    chunks = places("drop_chunks", clip, width_range=(5, 50))
+    apart(chunks["count"], *chunks["width"].T, *(chunks["start"] / (400 - chunks["width"])).T)
+    cuts = places("splice_out", clip, n_spans=4, max_width=30)
+    left = 400 - np.cumsum(cuts["width"], axis=1)
+    apart(*cuts["width"].T, *(cuts["start"] / left).T)
+    masks = places("time_mask", spectrogram, num_masks=3, mask_param=20)
+    apart(*masks["time_width"].T, *(masks["time_start"] / (400 - masks["time_width"])).T)

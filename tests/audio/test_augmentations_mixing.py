@@ -118,3 +118,10 @@ def test_what_does_not_fit_is_refused(function, arguments, options, error, told)
 def test_cutmix_wants_an_axis_of_time():
     with pytest.raises(ValueError, match="at least one sample"):
         cutmix(np.ones(3, np.float32), jax.random.key(0))
+
+
+@pytest.mark.parametrize("mix", [mixup, cutmix])
+@pytest.mark.parametrize("alpha", [0.2, 4.0])
+def test_shares_are_spread_as_alpha_says(mix, alpha):
+    share = mix(np.zeros((2000, 300), np.float32), jax.random.key(0), alpha=alpha)[-1]
+    assert np.var(share) == pytest.approx(stats.beta.var(alpha, alpha), rel=0.15)

@@ -191,3 +191,16 @@ def test_a_bank_is_read_from_files_and_examples(tmp_path):
 def test_what_does_not_fit_is_refused(call, error, told):
     with pytest.raises(error, match=told):
         call()
+
+
+def test_noise_begins_at_every_place_and_at_no_other():
+    told = with_annotations(add_background_noise)
+    keys = jax.random.split(jax.random.key(0), 200)
+    drawn = jax.jit(jax.vmap(lambda key: told(jnp.ones(8), key, bank=jnp.ones((1, 10)))[1]))(keys)
+    assert set(np.asarray(drawn["offset"]).tolist()) == {0, 1, 2}
+
+
+@pytest.mark.parametrize("bank", ["a folder", (np.ones((2, 5)), np.ones(2))])
+def test_what_is_no_bank_yet_is_told_apart(bank):
+    with pytest.raises((TypeError, ValueError), match="sound_bank"):
+        add_background_noise(jnp.ones(8), jax.random.key(0), bank=bank)

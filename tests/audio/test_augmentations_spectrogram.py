@@ -433,3 +433,10 @@ def test_spec_augment_warps_time_before_it_masks_and_masks_as_without():
     assert drawn["warp_distance"] != 0
     with pytest.raises(TypeError, match="complex64: take its magnitude, or leave time_warp at 0"):
         spec_augment(spectrogram.astype(jnp.complex64), key, time_warp=20)
+
+
+@pytest.mark.parametrize("fill_value", ["mean", "min"])
+def test_a_row_without_valid_frames_stays_as_it_is(fill_value):
+    spectrogram = jnp.asarray(np.random.default_rng(0).random((10, 40)), jnp.float32)
+    masked = jax.jit(lambda n: spec_augment(spectrogram, jax.random.key(0), fill_value=fill_value, n_valid_frames=n))
+    np.testing.assert_array_equal(masked(jnp.int32(0)), spectrogram)

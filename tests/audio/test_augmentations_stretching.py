@@ -8,7 +8,7 @@ import librosa
 import numpy as np
 import pytest
 
-from artifex.generative_models.modalities.audio import pitch_shift, speed, with_annotations
+from artifex.generative_models.modalities.audio import pitch_shift, speed, time_stretch, with_annotations
 
 RATE = 8000
 LENGTH = 6000
@@ -127,3 +127,31 @@ def test_the_end_of_a_shifted_tone_is_as_loud_as_its_middle(semitones):
     shifted = np.asarray(pitch_shift(tone, jax.random.key(0), (semitones, semitones)))
     middle, end = (np.sqrt(np.mean(np.square(part))) for part in (shifted[3000:5000], shifted[-160:]))
     assert abs(20 * np.log10(end / middle)) < 1
+
+
+@pytest.mark.parametrize("rate", [0.8, 0.93, 1.2])
+def test_a_stretch_has_librosas_level_and_tempo(rate):
+    time = np.arange(8000) / 16000
+    chord = sum(np.sin(2 * np.pi * hz * time) for hz in (220, 550, 1310)) / 3
+    beating = chord * (0.6 + 0.4 * np.sin(2 * np.pi * 6 * time))
+    ours = time_stretch(beating.astype(np.float32), jax.random.key(0), (rate, rate), tail="zeros")
+    theirs = librosa.effects.time_stretch(beating, rate=rate, n_fft=1024, hop_length=256)
+    end = min(len(ours), len(theirs)) - 1000
+    np.testing.assert_allclose(ours[500:end], theirs[500:end], atol=2e-3)
+
+
+def test_a_tape_lets_nothing_fold_and_all_else_through():
+    time = np.arange(6000)
+    for cycles, level, error in ((0.48, 0.0, 1e-4), (0.35, 1.0, 1e-3)):
+        sine = np.sin(2 * np.pi * cycles * time).astype(np.float32)
+        faster = speed(sine, jax.random.key(0), (1.1, 1.1))
+        expected = level * np.sin(2 * np.pi * cycles * 1.1 * time)
+        np.testing.assert_allclose(faster[200:5000], expected[200:5000], atol=error)
+
+
+def test_a_shift_may_end_in_silence():
+    beep = np.zeros(8000, np.float32)
+    beep[:1600] = 0.5 * np.sin(2 * np.pi * 1000 * np.arange(1600) / 16000)
+    for semitones in (-4.0, 0.05, 4.0):
+        shifted = pitch_shift(beep, jax.random.key(0), (semitones, semitones), tail="zeros")
+        assert np.abs(shifted[-1000:]).max() < 1e-4

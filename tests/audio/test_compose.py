@@ -152,7 +152,7 @@ def test_a_policy_goes_through_plain_data_and_toml_and_back():
     x = jnp.asarray(signals(400)["noise"])
     np.testing.assert_array_equal(again(x, jax.random.key(0)), policy(x, jax.random.key(0)))
     assert create_policy({"steps": NESTED["steps"]}) == create_policy(NESTED["steps"]) == policy
-    assert create_policy(policy_spec(default_policy())) == create_policy(policy_spec(default_policy()))
+    assert create_policy(policy_spec(default_policy())) == default_policy()
 
 
 def test_the_sample_rate_goes_to_the_steps_that_take_one():
@@ -248,6 +248,11 @@ def test_policies_hold_as_augmentations_do(policy):
         (lambda: some_of("random_gain", "time_shift", n=(2, 1)), ValueError, "2 above 1"),
         (lambda: with_probability(1.5, "random_gain"), ValueError, "probability"),
         (lambda: create_policy({"name": "one_of", "steps": "reverse"}), TypeError, "a list"),
+        (lambda: create_policy({}), TypeError, "got nothing"),
+        (lambda: create_policy({"step": []}), TypeError, "a list called steps"),
+        (lambda: create_policy({"name": "with_probability", "steps": []}), TypeError, "called probability"),
+        (lambda: create_policy({"name": "reverse", "p": 0.5}), TypeError, "called probability"),
+        (lambda: apply_batch("reverse", {"type": np.array(["sine"])}, jax.random.key(0)), TypeError, r"\['type'\]"),
         (lambda: create_policy({"name": "one_of", "steps": ["reverse"], "wieghts": [1]}), TypeError, "weights"),
         (lambda: policy_spec(compose(plus)), TypeError, "not registered"),
         (lambda: policy_spec(compose(("random_gain", {"gain_range": jnp.ones(2)}))), TypeError, "no plain data"),
@@ -279,3 +284,38 @@ def test_a_draw_is_the_same_whatever_the_precision(name):
     for other in told[1:]:
         for ours, theirs in zip(jax.tree.leaves(told[0]), jax.tree.leaves(other), strict=True):
             np.testing.assert_allclose(ours, theirs, rtol=1e-6)
+
+
+FACTORS = [("random_gain", {"gain_range": bounds}) for bounds in ((0.1, 0.2), (2.0, 3.0), (5.0, 7.0))]
+
+
+def gains(told):
+    inner = [gain for step in told.get("steps", []) for gain in gains(step)]
+    return inner + ([told["gain"]] if "gain" in told else [])
+
+
+@pytest.mark.parametrize(
+    "policy",
+    [
+        one_of(*FACTORS),
+        random_order(*FACTORS),
+        with_probability(0.5, one_of(*FACTORS)),
+        compose(FACTORS[0], some_of(*FACTORS)),
+    ],
+    ids=["one_of", "random_order", "with_probability", "some_of"],
+)
+def test_describe_tells_what_is_heard(policy):
+    keys = jax.random.split(jax.random.key(1), 6)
+    heard = jax.jit(jax.vmap(lambda key: policy(jnp.ones(1), key)[0]))(keys)
+    for key, factor in zip(keys, heard, strict=True):
+        assert math.prod(gains(describe(policy, key, (1,)))) == pytest.approx(float(factor), rel=1e-5)
+
+
+def test_an_error_names_the_step():
+    policy = compose("reverse", one_of("low_pass", ("high_pass", {"frequency_range": (300, 30)})))
+    with pytest.raises(ValueError, match="got 300 above 30") as caught:
+        policy(jnp.ones(100), jax.random.key(0))
+    assert [note for note in caught.value.__notes__ if note.startswith("in ")] == [
+        "in the step high_pass of a policy",
+        "in the step one_of of a policy",
+    ]

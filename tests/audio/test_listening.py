@@ -21,6 +21,10 @@ mode = "fill"
 name = "random_gain"
 gain_range = [2.0, 3.0]
 probability = 0.5
+
+[[steps]]
+name = "peaking"
+gain_db_range = [0.0, 0.0]
 """
 
 
@@ -59,12 +63,13 @@ def test_each_draw_is_written_with_its_picture_and_what_was_drawn(artifex, stere
     told = json.loads((made / "stereo.draws.json").read_text())
     given, rate = soundfile.read(stereo, dtype="float32")
     assert (told["sample_rate"], told["seed"], told["source"]) == (rate, 4, str(stereo))
+    assert told["policy"]["steps"][2]["sample_rate"] == rate
     policy = create_policy(told["policy"])
     gains = []
     for draw, row in enumerate(told["draws"], start=1):
         key = jax.random.fold_in(jax.random.key(4), draw)
         assert row["drawn"] == describe(policy, key, (2, 4000))
-        shift, gained = row["drawn"]["steps"]
+        shift, gained, _ = row["drawn"]["steps"]
         gains.append(gained.get("gain", 1.0))
         expected = np.roll(np.pad(given.T, ((0, 0), (4000, 4000))), shift["shift"], axis=1)[:, 4000:8000] * gains[-1]
         heard, _ = soundfile.read(made / row["audio"], dtype="float32")

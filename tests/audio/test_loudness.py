@@ -151,3 +151,9 @@ def test_channels_get_one_gain(clips):
 def test_it_says_what_it_cannot_do(arguments, options, error, match):
     with pytest.raises(error, match=match):
         loudness_normalize(*arguments, **options)
+
+
+@pytest.mark.parametrize(("level", "heard"), [(-69.7, True), (-70.3, False)])
+def test_what_lies_below_the_absolute_gate_is_silence(level, heard):
+    tone = 10 ** ((level + 3.01) / 20) * np.sin(2 * np.pi * 997 / 8000 * np.arange(8000))
+    assert (float(loudness(tone.astype(np.float32), 8000)) > -70) == heard

@@ -86,7 +86,10 @@ def main() -> None:
     except typer.Abort:
         sys.exit("artifex: interrupted")
     except EXPECTED as error:
-        print(f"artifex: {error}", file=sys.stderr)
+        places = [
+            note for note in getattr(error, "__notes__", []) if note.startswith("in ")
+        ]  # JAX has notes of its own
+        print("; ".join([f"artifex: {error}", *places]), file=sys.stderr)
         sys.exit(2)
     sys.exit(code if isinstance(code, int) else 0)
 

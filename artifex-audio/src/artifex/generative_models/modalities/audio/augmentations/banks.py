@@ -81,6 +81,10 @@ def as_bank(name: str, bank: ArrayLike, shape: tuple[int, ...]) -> jax.Array:
         Traceback (most recent call last):
         ValueError: impulse_response takes a bank (n, time), or (n, ..., time) with axes that broadcast to the clip's leading axes (2,), got shape (4, 3, 80)
     """
+    if isinstance(bank, tuple) and len(bank) == 2 and np.ndim(bank[1]) == 1 and np.ndim(bank[0]) == 2:
+        raise ValueError(f"{name} takes the sounds alone as its bank: bank, lengths = sound_bank(…)")
+    if isinstance(bank, str | os.PathLike):
+        raise TypeError(f"{name} takes an array as its bank, got {bank!r}: sound_bank reads files into one")
     sounds = floating(f"{name}: bank", bank)
     try:
         fits = bool(sounds.size) and np.broadcast_shapes(sounds.shape[1:-1], shape[:-1]) == shape[:-1]

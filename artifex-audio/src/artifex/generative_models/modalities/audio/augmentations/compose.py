@@ -311,6 +311,13 @@ def apply_batch(policy: Step, batch: Any, key: jax.Array) -> Any:
         (True, 3)
     """
     numerics.check_key("apply_batch", key)
+    for path, leaf in jax.tree_util.tree_flatten_with_path(batch)[0]:
+        kind = getattr(leaf, "dtype", np.asarray(leaf).dtype)
+        if not jnp.issubdtype(kind, jnp.number):
+            raise TypeError(
+                f"apply_batch changes every array of a batch, got {kind} at {jax.tree_util.keystr(path) or 'its root'}: give "
+                f"it what is to be changed alone, such as batch['audio']"
+            )
     arrays = jax.tree.map(jnp.asarray, batch)
     sizes = {leaf.shape[:1] for leaf in jax.tree.leaves(arrays)}
     if len(sizes) != 1 or sizes <= {(), (0,)}:
@@ -333,6 +340,7 @@ def _step(spec: Step, sample_rate: int | None) -> Augmentation:
     if isinstance(spec, list):
         spec = {"name": "compose", "steps": spec}
     if isinstance(spec, Mapping):
+        _check_step(spec)
         spec = {"name": "compose", **spec} if "steps" in spec and "name" not in spec else dict(spec)
         if "probability" in spec:
             probability = spec.pop("probability")
@@ -345,7 +353,34 @@ def _step(spec: Step, sample_rate: int | None) -> Augmentation:
         spec = {name: _frozen(value) for name, value in spec.items()}
     elif isinstance(spec, tuple) and len(spec) == 2 and isinstance(spec[1], Mapping):
         return _step({"name": spec[0], **spec[1]}, sample_rate)
-    return _at_rate(resolve("augmentation", spec), sample_rate)
+    return _lean(_at_rate(resolve("augmentation", spec), sample_rate))
+
+
+def _check_step(spec: Mapping[str, Any]) -> None:
+    """Say what is wrong with a mapping that cannot be a step."""
+    if not spec:
+        raise TypeError("a policy has a list of steps, or the name of one, got nothing")
+    if "steps" not in spec and not isinstance(spec.get("name"), str):
+        raise TypeError(f"a step has a name, and a policy a list called steps, got {dict(spec)!r}")
+    if spec.get("name") == "with_probability" or "p" in spec:
+        raise TypeError("how often a step is applied is called probability, beside its name and options")
+
+
+def _lean(step: Augmentation) -> Augmentation:
+    """Leave out options that have their default, so that a policy equals what is read of it again.
+
+    The rate stays, for none is given to a step that was told one.
+    """
+    function, options = _parts(step)
+    if not options or function in _COMBINATORS.values() or function is _with_probability:
+        return step
+    known = _defaults(function)
+    kept = {
+        name: value
+        for name, value in options.items()
+        if name == "sample_rate" or name not in known or not _is_default(value, known[name])
+    }
+    return step if len(kept) == len(options) else Bound(function, **kept) if kept else function
 
 
 def _of_data(maker: Callable[..., Augmentation], spec: dict[str, Any], sample_rate: int | None) -> Augmentation:
@@ -499,7 +534,11 @@ def _folded(key: jax.Array, steps: tuple[Augmentation, ...]) -> list[jax.Array]:
 
 
 def _applied(step: Augmentation, x: Any, key: jax.Array) -> jax.Array:
-    changed = jnp.asarray(step(x, key))
+    try:
+        changed = jnp.asarray(step(x, key))
+    except (TypeError, ValueError) as error:
+        error.add_note(f"in the step {getattr(_parts(step)[0], '__name__', repr(step)).strip('_')} of a policy")
+        raise
     if (changed.shape, changed.dtype) != (x.shape, x.dtype):
         name = getattr(_parts(step)[0], "__name__", repr(step))
         raise ValueError(

@@ -25,6 +25,7 @@ from artifex.generative_models.modalities.audio.augmentations.draws import (
     uniforms,
 )
 from artifex.generative_models.modalities.audio.preprocessing.filters import (
+    band_filtered,
     biquad,
     butterworth,
     fft_convolve,
@@ -47,9 +48,8 @@ _RECORDED = (4000.0, 14000.0)
 # Frequencies stay this share of half the sample rate or less, where filters are still stable in float32.
 _HIGHEST = 0.999
 _DEFAULT_HIGHEST = 0.99
-# The edges of a band stay between these shares of half the sample rate: nearer to its ends the float32 coefficients of a
-# biquad cannot tell its poles from 1.
-_EDGES = (0.005, 0.99)
+# The edges of a band stay below this share.
+_HIGHEST_EDGE = 0.99
 
 # Of kernels: a Kaiser window whose side lobes lie below -70 dB, and the product of its transition, as a share of the
 # sample rate, with its length.
@@ -150,8 +150,8 @@ def band_pass(
         frequency_range: The least and the greatest centre, Hz, log-uniform between them, below half the sample
             rate; the default's ends just below half of a lower rate. May be traced.
         bandwidth_fraction_range: The least and the greatest width of the band between its edges (-3 dB), as a ratio
-            to the centre, above 0 and below 2, uniform between them. An edge that would lie below 0.005 of half
-            the sample rate, or above 0.99 of it, lies there. May be traced.
+            to the centre, above 0 and below 2, uniform between them. An edge that would lie above 0.99 of half the
+            sample rate lies there. May be traced.
         order: Of the filter at each edge, an integer from 1 to 8: its slope is 6 dB per octave times that. Static.
         sample_rate: Samples per second, Hz; static.
 
@@ -192,8 +192,8 @@ def band_stop(
         frequency_range: The least and the greatest centre, Hz, log-uniform between them, below half the sample
             rate; the default's ends just below half of a lower rate. May be traced.
         bandwidth_fraction_range: The least and the greatest width of the band between its edges (-3 dB), as a ratio
-            to the centre, above 0 and below 2, uniform between them. An edge that would lie below 0.005 of half
-            the sample rate, or above 0.99 of it, lies there. May be traced.
+            to the centre, above 0 and below 2, uniform between them. An edge that would lie above 0.99 of half the
+            sample rate lies there. May be traced.
         order: Of the filter at each edge, an integer from 1 to 8: its slope is 6 dB per octave times that. Static.
         sample_rate: Samples per second, Hz; static.
 
@@ -405,11 +405,11 @@ def _banded(
     first, second = jax.random.split(key)
     frequency = _frequency(first, bounds, sample_rate, working)
     fraction = uniform(second, *bandwidths, working)
-    lowest, highest = (share * sample_rate / 2 for share in _EDGES)
-    low = jnp.clip(frequency * (1 - fraction / 2), lowest, 0.98 * highest)
+    highest = _HIGHEST_EDGE * sample_rate / 2
+    low = jnp.minimum(frequency * (1 - fraction / 2), 0.98 * highest)
     high = jnp.minimum(frequency * (1 + fraction / 2), highest)
-    drawn = {"frequency": frequency, "bandwidth_fraction": fraction}
-    return _through(waveform, _butterworth_band(kind, order, low, high, sample_rate)), drawn
+    changed = band_filtered(waveform.astype(working), kind, order, low, high, sample_rate)
+    return changed.astype(waveform.dtype), {"frequency": frequency, "bandwidth_fraction": fraction}
 
 
 def _equalised(
@@ -611,7 +611,7 @@ def drop_frequencies(
     audio: ArrayLike,
     key: jax.Array,
     frequency_range: _Range = _DROPPED,
-    n_notches_range: tuple[int | jax.Array, int | jax.Array] | jax.Array = (1, 3),
+    n_notches_range: tuple[int, int] = (1, 3),
     *,
     width: float = 400.0,
     sample_rate: int = 16000,
@@ -902,39 +902,3 @@ def _kernel(response: jax.Array, window: np.ndarray) -> jax.Array:
     impulse = jnp.fft.irfft(response, n=2 * (len(response) - 1))
     right = impulse[: half + 1]
     return jnp.concatenate([right[:0:-1], right]) * window
-
-
-def _butterworth_band(kind: str, order: int, low: jax.Array, high: jax.Array, sample_rate: int) -> jax.Array:
-    """Design a band filter as ``scipy.signal.butter`` does, for traced edges: sections (order, 6)."""
-    lower, upper = (jnp.tan(math.pi / sample_rate * edge) for edge in (low, high))
-    width, centre = upper - lower, jnp.sqrt(upper * lower)
-    # Of the poles of the low pass that it is made of, one of each conjugate couple; the real one is apart.
-    angles = np.pi / (2 * order) * (np.arange(1, order, 2) if order % 2 == 0 else np.arange(2, order, 2))
-    real, imaginary = (part.astype(low.dtype) for part in (-np.cos(angles), np.sin(angles)))
-    pole = jax.lax.complex(width * real, width * (imaginary if kind == "bandpass" else -imaginary))
-    root = jnp.sqrt(pole * pole - 4 * centre * centre)
-    # The larger one first: the other, by subtraction, would lose its digits.
-    larger = (pole + jnp.where(jnp.real(jnp.conj(pole) * root) < 0, -root, root)) / 2
-    analogue = jnp.concatenate([larger, centre * centre / larger])
-    digital = (1 + analogue) / (1 - analogue)
-    a1, a2 = -2 * jnp.real(digital), jnp.square(jnp.abs(digital))
-    if order % 2:
-        square = centre * centre
-        scale = 1 + width + square
-        a1, a2 = jnp.append(a1, 2 * (square - 1) / scale), jnp.append(a2, (1 - width + square) / scale)
-    cosine = (1 - centre * centre) / (1 + centre * centre)
-    if kind == "bandpass":
-        sine = 2 * centre / (1 + centre * centre)
-        # Poles above the centre have both zeros at half the rate, those below at 0 Hz, one between them one of each: so no
-        # section amplifies what another has to take away. Each leaves the centre as it is.
-        side = np.array([1] * (order // 2) + [-1] * (order // 2) + [0] * (order % 2))
-        apart = jnp.where(side == 0, 2 * sine, 2 + 2 * side * cosine)
-        gain: jax.Array = jnp.hypot((1 + a2) * cosine + a1, (1 - a2) * sine) / apart
-        b1, b2 = 2 * gain * side, jnp.where(side == 0, -gain, gain)
-    else:
-        gain = (1 + a1 + a2) / (2 - 2 * cosine)
-        b1, b2 = -2 * cosine * gain, gain
-    sections = jnp.stack([gain, b1, b2, jnp.ones_like(gain), a1, a2], axis=-1)
-    # One from above the centre, then one from below.
-    pairs = zip(range(order // 2), range(order // 2, order), strict=False)
-    return sections[np.array([place for pair in pairs for place in pair] + [order - 1] * (order % 2))]

@@ -81,7 +81,7 @@ def impulse_response(
     waveform = floating("impulse_response", audio)
     check_integer("sample_rate", sample_rate, minimum=1, unit="Hz")
     _check_output(keep, compensate_delay)
-    given = default_responses(int(sample_rate)) if bank is None else _as_array(bank)
+    given = default_responses(int(sample_rate)) if bank is None else bank
     responses = as_bank("impulse_response", given, waveform.shape)
     changed: Drawn = _impulse_response(waveform, key, responses, keep, compensate_delay)
     return changed
@@ -134,7 +134,8 @@ def room(
         absorption_range: The least and the greatest share of the energy that a wall takes at each reflection, 0 to 1,
             uniform between them. May be traced.
         order: The most reflections on the way from source to microphone, at least 0: 3 makes 63 paths, 6 makes 377,
-            12 makes 2 625, and the time it takes grows with them. Static.
+            12 makes 2 625, and the time it takes grows with them. So few paths are early reflections, and die away
+            sooner than the room's reverberation does; a tail wants 12 or more, and a longer ``duration``. Static.
         margin: Metres from source and microphone to the nearest wall, at least 0.
         duration: Seconds of the room's response, above 0; what arrives later is left out. Static.
         keep: Which level of the clip, all its channels together, is kept: ``"rms"`` or ``"peak"``; None leaves it to

@@ -350,7 +350,8 @@ def _cover(
     statistic: str | None,
 ) -> jax.Array:
     n_freq, n_frames = values.shape[-2:]
-    covered = _within(bands, n_freq)[:, None] | _within(spans, n_frames)
+    # Where nothing is valid there is nothing to fill with.
+    covered = (_within(bands, n_freq)[:, None] | _within(spans, n_frames)) & (jnp.asarray(valid) > 0)
     if statistic:
         fill = _statistic(values, statistic, jnp.arange(n_frames) < valid)
     return jnp.where(covered, jnp.asarray(fill).astype(values.dtype), values)
@@ -377,4 +378,5 @@ def _statistic(values: jax.Array, statistic: str, valid: jax.Array) -> jax.Array
     working = values.astype(working_dtype(values.dtype))
     if statistic == "min":
         return jnp.min(working, axis=(-2, -1), keepdims=True, initial=np.inf, where=valid)
-    return jnp.mean(working, axis=(-2, -1), keepdims=True, where=valid)
+    total = jnp.sum(working, axis=(-2, -1), keepdims=True, where=valid)
+    return total / jnp.maximum(jnp.sum(valid) * working.shape[-2], 1)

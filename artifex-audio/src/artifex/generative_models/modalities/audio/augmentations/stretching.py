@@ -88,6 +88,7 @@ def pitch_shift(
     key: jax.Array,
     semitones_range: tuple[float, float] = (-4.0, 4.0),
     *,
+    tail: str = "wrap",
     n_fft: int | None = None,
     hop_length: int | None = None,
 ) -> Drawn:
@@ -101,6 +102,9 @@ def pitch_shift(
         key: Decides the interval.
         semitones_range: The least and the greatest interval in semitones, -24 to 24, uniform between them; 12 is an
             octave up. Static, since the greatest decides how much there is to compute.
+        tail: What the frames at the end meet beyond it. ``"wrap"`` is the clip's beginning, so that steady sound keeps
+            its level, and a clip that ends in silence may end in a trace of its beginning; ``"zeros"`` is silence, into
+            which the end fades, as librosa's and audiomentations' does: the choice for speech and padded clips.
         n_fft: Samples in a frame of the vocoder. None means 1024, or in a shorter clip the largest power of two that it
             holds, at least 16. 2048 suits music at 44 100 Hz.
         hop_length: Samples from frame to frame, at most ``n_fft``; None means ``n_fft // 4``.
@@ -110,7 +114,7 @@ def pitch_shift(
 
     Raises:
         MissingDependencyError: Without artifex-spectral.
-        ValueError: For a scalar, an empty clip, or an option out of range.
+        ValueError: For a scalar, an empty clip, an option out of range, or an unknown tail.
         TypeError: For integers, which ``to_float`` makes floats, or a range that is traced.
 
     Example:
@@ -127,7 +131,9 @@ def pitch_shift(
     low, high = map(
         float, pair("semitones_range", semitones_range, minimum=-_MOST_SEMITONES, maximum=_MOST_SEMITONES, static=True)
     )
-    extension, ahead = _vocoder("pitch_shift", waveform.shape[-1], n_fft, hop_length)
+    check_choice("tail", tail, choices=("wrap", "zeros"))
+    extension, n_fft = _vocoder("pitch_shift", waveform.shape[-1], n_fft, hop_length)
+    ahead = n_fft if tail == "wrap" else 0
     changed: Drawn = _pitch_shift(waveform, key, low, high, extension, max(1.0, 2 ** (high / 12)), ahead)
     return changed
 
@@ -204,7 +210,6 @@ def _pitch_shift(
     values = waveform.astype(working_dtype(waveform.dtype))
     semitones = uniform(key, low, high, values.dtype)
     ratio = jnp.clip(jnp.exp2(semitones / 12), 0, longest)
-    # What a frame at the end reaches beyond it is the beginning, as in time_stretch: silence would fade the end.
     continued = jnp.pad(values, [(0, 0)] * (values.ndim - 1) + [(0, ahead)], mode="wrap")
     stretched = extension.time_stretch(continued, 1 / ratio, length=math.ceil((length + ahead) * longest))
     shifted = resample_by(stretched, ratio, length=length, max_ratio=longest, half_width=_HALF_WIDTH)

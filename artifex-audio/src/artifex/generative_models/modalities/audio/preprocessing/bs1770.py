@@ -41,7 +41,8 @@ def loudness(audio: ArrayLike, sample_rate: int, *, channel_axis: int | None = N
     whole one. A clip shorter than 400 ms is one block.
 
     The standard gives its filters for 48 kHz. Those of other rates follow them within 0.1 dB up to 0.4 of half the
-    rate from 16 kHz on, within 0.25 dB at 8 kHz.
+    rate from 16 kHz on, within 0.25 dB below; so noise at 8 kHz is measured up to 0.4 LU too loud, what lies around
+    1 kHz, as the standard's test signals do, within 0.1 LU.
 
     Args:
         audio: Waveforms (..., time), full scale 1. Integers are scaled by ``to_float`` first.

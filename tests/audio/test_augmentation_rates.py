@@ -1,0 +1,140 @@
+"""What counts in Hz or seconds, at other sample rates than the default, against scipy, the cookbook and closed forms."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from scipy import signal
+
+from artifex.generative_models.core import create
+from artifex.generative_models.modalities.audio import (
+    band_limit,
+    biquad,
+    drop_frequencies,
+    impulse_response,
+    loudness,
+    random_loudness,
+    room,
+    room_impulse_response,
+    with_annotations,
+)
+from artifex.generative_models.modalities.audio.augmentations.banks import default_responses
+from artifex.generative_models.modalities.audio.preprocessing.bs1770 import _k_weighting
+from artifex.generative_models.modalities.audio.preprocessing.filters import BIQUADS
+
+KEY = jax.random.key(0)
+NOISE = np.random.default_rng(0).normal(size=1500).astype(np.float32)
+CLICK = np.eye(1, 4096, dtype=np.float32)[0]
+RATES = pytest.mark.parametrize("rate", [8000, 44100])
+
+
+def response(changed, rate):
+    """Frequencies but for the ends, and the gains there."""
+    gains = np.abs(np.fft.rfft(np.asarray(changed, np.float64)))
+    return np.fft.rfftfreq(len(changed), 1 / rate)[1:-1], gains[1:-1]
+
+
+@RATES
+def test_passes_and_bands_are_scipys(rate):
+    at, options = rate / 10, {"frequency_range": (rate / 10, rate / 10), "sample_rate": rate}
+    band = {"bandwidth_fraction_range": (0.5, 0.5)}
+    for name, kind, edges, more in (
+        ("low_pass", "low", at, {}),
+        ("high_pass", "high", at, {}),
+        ("band_pass", "bandpass", (0.75 * at, 1.25 * at), band),
+        ("band_stop", "bandstop", (0.75 * at, 1.25 * at), band),
+    ):
+        expected = signal.sosfilt(signal.butter(2, edges, kind, fs=rate, output="sos"), NOISE)
+        changed = create("augmentation", name, **options, **more)(NOISE, KEY)
+        np.testing.assert_allclose(changed, expected, atol=1e-4, err_msg=name)
+
+
+@RATES
+def test_shelves_and_peaks_are_the_analogue_prototypes(rate):
+    at, q, gain = rate / 10, 0.9, 10 ** (9 / 40)
+    root = np.sqrt(gain)
+    for name, top, bottom in (
+        ("peaking", lambda s: s**2 + s * gain / q + 1, lambda s: s**2 + s / (gain * q) + 1),
+        ("low_shelf", lambda s: gain * (s**2 + root / q * s + gain), lambda s: gain * s**2 + root / q * s + 1),
+        ("high_shelf", lambda s: gain * (gain * s**2 + root / q * s + 1), lambda s: s**2 + root / q * s + gain),
+    ):
+        options = {"frequency_range": (at, at), "gain_db_range": (9.0, 9.0), "q_range": (q, q), "sample_rate": rate}
+        hz, gains = response(create("augmentation", name, **options)(CLICK, KEY), rate)
+        s = 1j * np.tan(np.pi * hz / rate) / np.tan(np.pi * at / rate)
+        np.testing.assert_allclose(gains, np.abs(top(s) / bottom(s)), rtol=2e-3, err_msg=name)
+
+
+@RATES
+def test_bands_are_limited_and_dropped_where_they_are(rate):
+    middle = np.roll(CLICK, 2048)
+    hz, gains = response(band_limit(middle, KEY, (rate / 2, rate / 2), sample_rate=rate), rate)
+    assert gains[hz > rate / 4 + 1].max() < 1e-3
+    assert np.abs(gains[hz < rate / 4 - 150] - 1).max() < 0.01
+    dropped = drop_frequencies(middle, KEY, (rate / 4, rate / 4), (1, 1), width=rate / 10, sample_rate=rate)
+    away, gains = np.abs(hz - rate / 4), response(dropped, rate)[1]
+    assert gains[away < 0.9 * rate / 30].max() < 1e-3
+    assert np.abs(gains[away > rate / 10] - 1).max() < 0.01
+
+
+@pytest.mark.parametrize("rate", [8000, 48000])
+def test_hiss_is_brought_to_its_loudness(rate):
+    hiss = np.diff(np.random.default_rng(1).normal(size=rate // 2)).astype(np.float32)
+    louder = random_loudness(hiss, KEY, (-20.0, -20.0), sample_rate=rate)
+    assert float(loudness(louder, rate)) == pytest.approx(-20, abs=0.05)
+
+
+@pytest.mark.parametrize("rate", [8000, 11025, 12000])
+def test_the_weighting_of_low_rates_follows_the_standards_table(rate):
+    shelf = [1.53512485958697, -2.69169619938640, 1.19839281085285, 1, -1.69065929318241, 0.73248077421585]
+    high_pass = [1, -2, 1, 1, -1.99004745483398, 0.99007225036621]
+    hz = np.geomspace(20, 0.4 * rate / 2, 100)
+    ours, table = (
+        20 * np.log10(np.abs(signal.sosfreqz(np.asarray(sections), hz, fs=fs)[1]))
+        for sections, fs in ((_k_weighting(rate), rate), ([shelf, high_pass], 48000))
+    )
+    assert np.abs(ours - table).max() < 0.25
+
+
+@pytest.mark.parametrize("kind", BIQUADS)
+def test_a_biquad_depends_on_the_share_of_the_rate_alone(kind):
+    for rate in (8000, 44100):
+        ours = biquad(kind, rate / 10, rate, gain_db=6.0)
+        np.testing.assert_allclose(ours, biquad(kind, 1600.0, 16000, gain_db=6.0), atol=2e-6)
+
+
+def test_a_room_is_its_response_as_long_as_it_says():
+    click = jnp.asarray(CLICK[:600])
+    sounds, drawn = with_annotations(room)(click, KEY, order=2, keep=None, sample_rate=8000, duration=0.03)
+    size = [drawn["width"], drawn["depth"], drawn["height"]]
+    places = drawn["source"], drawn["microphone"], drawn["absorption"]
+    heard = room_impulse_response(size, *places, sample_rate=8000, n_taps=240, order=2)
+    expected = signal.sosfilt(signal.butter(2, 50, "highpass", fs=8000, output="sos"), np.asarray(heard))
+    np.testing.assert_allclose(sounds[:240], expected, atol=3e-5)
+    assert np.abs(sounds[240:]).max() < 1e-6
+
+
+@pytest.mark.parametrize(
+    ("keep", "level"), [("rms", lambda x: np.sqrt(np.mean(np.square(x)))), ("peak", lambda x: np.abs(x).max())]
+)
+def test_a_room_keeps_the_level_it_is_told_to(keep, level):
+    sounds = np.asarray(room(NOISE, KEY, keep=keep), np.float64)
+    assert level(sounds) == pytest.approx(level(NOISE.astype(np.float64)), rel=1e-4)
+
+
+def test_the_responses_that_stand_in_for_a_bank_are_of_the_clips_rate():
+    sounds = np.asarray(impulse_response(np.eye(1, 4000, dtype=np.float32)[0], KEY, keep=None, sample_rate=8000))
+    apart = [np.abs(np.pad(each, (0, 4000 - len(each))) - sounds).max() for each in default_responses(8000)]
+    assert min(apart) < 1e-4
+
+
+def test_sound_comes_as_late_as_its_speed_says():
+    heard = room_impulse_response(
+        [5, 4, 3], [1, 1, 1], [1, 1, 3], 1, sample_rate=16000, n_taps=200, order=0, speed_of_sound=320.0
+    )
+    assert int(jnp.argmax(heard)) == 2 * 16000 // 320
+
+
+def test_the_highest_peak_of_a_response_may_be_below_zero():
+    bank = np.float32([[0, 0.3, 0, -1, 0.2]])
+    ahead = impulse_response(jnp.eye(1, 50)[0], KEY, bank=bank, keep=None, compensate_delay=True)
+    np.testing.assert_allclose(ahead[:3], [-1, 0.2, 0], atol=1e-6)
