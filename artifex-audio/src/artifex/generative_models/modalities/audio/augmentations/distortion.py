@@ -198,7 +198,8 @@ def mu_law_quantize(audio: ArrayLike, key: jax.Array, bit_depth_range: _IntegerR
 
     Returns:
         The same shape and dtype, clipped to full scale. The gradient is that of the input (straight through)
-        where it is within full scale, 0 beyond.
+        where it is within full scale, 0 beyond. No value is 0: silence becomes the least step above it, 0.0001 at 8
+        bits and 0.0038 at 5.
 
     Raises:
         ValueError: For a scalar, an empty clip, a number of bits out of bounds or a range out of order.
