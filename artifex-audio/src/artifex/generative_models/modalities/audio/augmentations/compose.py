@@ -312,7 +312,7 @@ def apply_batch(policy: Step, batch: Any, key: jax.Array) -> Any:
     """
     numerics.check_key("apply_batch", key)
     for path, leaf in jax.tree_util.tree_flatten_with_path(batch)[0]:
-        kind = getattr(leaf, "dtype", np.asarray(leaf).dtype)
+        kind = leaf.dtype if isinstance(leaf, jax.Array) else np.asarray(leaf).dtype
         if not jnp.issubdtype(kind, jnp.number):
             raise TypeError(
                 f"apply_batch changes every array of a batch, got {kind} at {jax.tree_util.keystr(path) or 'its root'}: give "
