@@ -203,6 +203,7 @@ def _module_with_an_array():
     del sys.modules[module.__name__]
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("rule", PLANTED)
 def test_each_rule_catches_the_component_that_breaks_it_and_nothing_else(rule):
     kind, component, says = PLANTED[rule]
