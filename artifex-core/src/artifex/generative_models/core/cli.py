@@ -86,9 +86,8 @@ def main() -> None:
     except typer.Abort:
         sys.exit("artifex: interrupted")
     except EXPECTED as error:
-        places = [
-            note for note in getattr(error, "__notes__", []) if note.startswith("in ")
-        ]  # JAX has notes of its own
+        # JAX has notes of its own, about its traceback.
+        places = [note for note in getattr(error, "__notes__", []) if note.startswith("in ")]
         print("; ".join([f"artifex: {error}", *places]), file=sys.stderr)
         sys.exit(2)
     sys.exit(code if isinstance(code, int) else 0)

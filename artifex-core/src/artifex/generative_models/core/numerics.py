@@ -504,8 +504,20 @@ def _words_of_quotient(limbs: Array, divisor: int, n_words: int) -> list[Array]:
     return words
 
 
-def _high_word(a: Array, b: Array) -> Array:
-    """The upper 32 of the 64 bits of a product."""
+def high_word(a: Array, b: Array) -> Array:
+    """Give the upper 32 of the 64 bits of a product; the lower are those of ``a * b``.
+
+    Args:
+        a: uint32, any shape.
+        b: uint32, broadcast against ``a``.
+
+    Returns:
+        uint32 of their shape.
+
+    Example:
+        >>> int(high_word(jnp.uint32(2**31), jnp.uint32(6)))
+        3
+    """
     half = np.uint32(0xFFFF)
     a_low, a_high, b_low, b_high = a & half, a >> np.uint32(16), b & half, b >> np.uint32(16)
     middle = a_high * b_low + (a_low * b_low >> np.uint32(16))
@@ -536,12 +548,12 @@ def _fixed_point_phase(f_start: Array, f_end: Array, start: Array, n_time_steps:
         n = _sample_index(shape[0], start, np.uint32)
         # The mean frequency since the start is step + bend * n, to 64 bits; the phase is n times that.
         low = bend_middle * n
-        mean_low = low + _high_word(bend_low, n)
+        mean_low = low + high_word(bend_low, n)
         carry = (mean_low < low).astype(np.uint32)
         mean_low = mean_low + step_low
         carry = carry + (mean_low < step_low).astype(np.uint32)
-        mean_high = bend_high * n + _high_word(bend_middle, n) + step_high + carry
-        phase = mean_high * n + _high_word(mean_low, n) + offset
+        mean_high = bend_high * n + high_word(bend_middle, n) + step_high + carry
+        phase = mean_high * n + high_word(mean_low, n) + offset
         cycles = lax.bitcast_convert_type(phase, np.int32).astype(np.float32) * unit
         # Phases just below one half round to it.
         return jnp.minimum(cycles, np.float32(0.5 - 2.0**-25))

@@ -534,13 +534,13 @@ def _folded(key: jax.Array, steps: tuple[Augmentation, ...]) -> list[jax.Array]:
 
 
 def _applied(step: Augmentation, x: Any, key: jax.Array) -> jax.Array:
+    name = getattr(_parts(step)[0], "__name__", repr(step)).strip("_")
     try:
         changed = jnp.asarray(step(x, key))
     except (TypeError, ValueError) as error:
-        error.add_note(f"in the step {getattr(_parts(step)[0], '__name__', repr(step)).strip('_')} of a policy")
+        error.add_note(f"in the step {name} of a policy")
         raise
     if (changed.shape, changed.dtype) != (x.shape, x.dtype):
-        name = getattr(_parts(step)[0], "__name__", repr(step))
         raise ValueError(
             f"the step {name} makes {changed.shape} {changed.dtype} of {x.shape} {x.dtype}; the steps of a policy keep "
             f"shape and dtype"

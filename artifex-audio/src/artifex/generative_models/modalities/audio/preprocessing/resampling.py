@@ -16,7 +16,7 @@ from jax.typing import ArrayLike
 
 from artifex.generative_models.core.batching import batch_local, by_rows, lies_alone
 from artifex.generative_models.core.checks import check_choice, check_integer, check_number
-from artifex.generative_models.core.numerics import cos2pi, sin2pi, working_dtype
+from artifex.generative_models.core.numerics import cos2pi, high_word, sin2pi, working_dtype
 from artifex.generative_models.modalities.audio.preprocessing.levels import as_waveforms, to_float
 
 Quality = Literal["kaiser_best", "kaiser_fast", "hann", "soxr_hq"]
@@ -455,13 +455,8 @@ def _between(twice: jax.Array, ratio: jax.Array, length: int) -> jax.Array:
     whole = jnp.floor(stride)
     fraction = ((stride - whole) * 2.0**32).astype(np.uint32)
     count = jnp.arange(-(-length // _STRIDE), dtype=np.uint32)
-    # The product of count and fraction, both of 32 bits, in halves of 16.
-    (few, many), (low, high) = ((each & 0xFFFF, each >> 16) for each in (count, fraction))
-    carried = many * low
-    middle = few * high + (few * low >> 16) + (carried & 0xFFFF)
-    turns = (middle >> 16) + (carried >> 16) + many * high
-    origin = count.astype(np.int32) * whole.astype(np.int32) + turns.astype(np.int32)
-    part = (middle & 0xFFFF).astype(dtype) / 2**16
+    origin = count.astype(np.int32) * whole.astype(np.int32) + high_word(count, fraction).astype(np.int32)
+    part = (count * fraction >> 16).astype(dtype) / 2**16
     place = part[..., None] + np.arange(_STRIDE, dtype=dtype) * step[..., None]
     before = jnp.floor(place)
     middle = (place - before - 0.5).reshape(len(twice), -1)[:, :length]
