@@ -223,7 +223,7 @@ def rows(audio: np.ndarray) -> dict[str, Callable[[], Row]]:
             lambda tool: tool.PolarityInversion(**always),
             lambda tool: tool.PolarityInversion(**together),
         ),
-        "peak normalisation": row(
+        "peak normalization": row(
             "normalize",
             "two passes",
             lambda tool: tool.Normalize(**always),
@@ -240,8 +240,8 @@ def rows(audio: np.ndarray) -> dict[str, Callable[[], Row]]:
             lambda tool: tool.AddGaussianSNR(**always),
             lambda tool: tool.AddColoredNoise(5.0, 40.0, min_f_decay=0.0, max_f_decay=0.0, **together),
         ),
-        "coloured noise": row(
-            "add_coloured_noise",
+        "colored noise": row(
+            "add_colored_noise",
             "a normal draw a sample, a transform of the clip there and back",
             lambda tool: tool.AddColorNoise(**always),
             lambda tool: tool.AddColoredNoise(5.0, 40.0, **together),

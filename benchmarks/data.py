@@ -47,7 +47,7 @@ class Row(NamedTuple):
 
 
 def synthetic_epoch() -> Row:
-    """10 000 normalised clips of a second, in batches of 96."""
+    """10 000 normalized clips of a second, in batches of 96."""
     config = AudioModalityConfig(duration=1.0)
     n_samples, n_time_steps, batch_size, n_peer = 10_000, config.n_time_steps, 96, 60
     data = SyntheticAudioDataset(config, n_samples=n_samples, audio_types=TYPES)

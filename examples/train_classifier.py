@@ -41,7 +41,7 @@ class Classifier(nnx.Module):
         return self.classes(nnx.relu(self.frame(frames)).mean(axis=-2))
 
 
-def labelled(sample: Mapping[str, Any], rng: np.random.Generator) -> dict[str, Any]:
+def labeled(sample: Mapping[str, Any], rng: np.random.Generator) -> dict[str, Any]:
     """Give a sample its class and a level of its own in every epoch."""
     audio = np.asarray(sample["audio"]) * np.float32(rng.uniform(0.1, 1.0))
     return {"audio": audio, "label": CLASSES.index(sample["audio_type"])}
@@ -51,7 +51,7 @@ def loader() -> Loader:
     """Return the training batches: the same ones however often the training is stopped."""
     waveforms = AudioModalityConfig(sample_rate=CONFIG.sample_rate, duration=CONFIG.duration)
     dataset = SyntheticAudioDataset(waveforms, n_samples=384, audio_types=CLASSES)
-    return make_loader(dataset, 32, shuffle=True, seed=1, epochs=5, transforms=[labelled])
+    return make_loader(dataset, 32, shuffle=True, seed=1, epochs=5, transforms=[labeled])
 
 
 @nnx.jit

@@ -40,7 +40,7 @@ THOROUGHLY = bool(os.environ.get("ARTIFEX_TEST_THOROUGHLY"))
 # Programs are kept, and what JAX keeps of them is large: looking through it seldom saves a twentieth of the time.
 gc.set_threshold(200_000, 20, 50)
 
-# All else, doctests too, is compiled without XLA's costly optimisations.
+# All else, doctests too, is compiled without XLA's costly optimizations.
 jax.config.update("jax_disable_most_optimizations", True)
 
 HAS_OTHER_EMITTERS = jax.__version_info__ < (0, 11)

@@ -89,20 +89,20 @@ def test_a_pass_is_the_butterworth_filter_of_its_cutoff(augmentation, kind, orde
 )
 def test_a_band_is_the_butterworth_filter_of_its_edges(augmentation, kind, order, noise):
     changed, drawn = drawn_for(augmentation, noise, 4, order=order)
-    for row, centre, width in zip(changed, drawn["frequency"], drawn["bandwidth_fraction"], strict=True):
-        edges = centre * (1 - width / 2), centre * (1 + width / 2)
+    for row, center, width in zip(changed, drawn["frequency"], drawn["bandwidth_fraction"], strict=True):
+        edges = center * (1 - width / 2), center * (1 + width / 2)
         expect(row, signal.butter(order, edges, kind, fs=RATE, output="sos"), noise)
 
 
 @pytest.mark.parametrize(
-    ("rate", "centre", "width"), [(44100, 55.0, 0.2), (192000, 200.0, 0.5), (16000, 32.0, 0.1), (16000, 3500.0, 1.95)]
+    ("rate", "center", "width"), [(44100, 55.0, 0.2), (192000, 200.0, 0.5), (16000, 32.0, 0.1), (16000, 3500.0, 1.95)]
 )
-def test_low_narrow_and_wide_bands_keep_their_precision(rate, centre, width, noise):
-    edges = centre * (1 - width / 2), min(centre * (1 + width / 2), 0.99 * rate / 2)
+def test_low_narrow_and_wide_bands_keep_their_precision(rate, center, width, noise):
+    edges = center * (1 - width / 2), min(center * (1 + width / 2), 0.99 * rate / 2)
     for order in (2, 8):
         for augmentation, kind in ((band_pass, "bandpass"), (band_stop, "bandstop")):
             options = {"order": order, "sample_rate": rate}
-            changed = augmentation(noise, jax.random.key(0), (centre, centre), (width, width), **options)
+            changed = augmentation(noise, jax.random.key(0), (center, center), (width, width), **options)
             expect(changed, signal.butter(order, edges, kind, fs=rate, output="sos"), noise)
 
 
@@ -113,7 +113,7 @@ def test_a_shelf_or_peak_is_that_of_the_cookbook(augmentation, noise):
         expect(row, cookbook(augmentation.__name__, *known)[None], noise)
 
 
-def test_the_equaliser_is_a_shelf_at_each_end_and_peaks_between(noise):
+def test_the_equalizer_is_a_shelf_at_each_end_and_peaks_between(noise):
     changed, drawn = drawn_for(parametric_eq, noise, 4, n_bands=3)
     kinds = ["low_shelf", "peaking", "high_shelf"]
     for row, frequency, gain_db, q, shelf_q in zip(changed, *drawn_in_order(drawn), strict=True):
@@ -125,7 +125,7 @@ def drawn_in_order(drawn):
     return [drawn[name] for name in ("frequency", "gain_db", "q", "shelf_q")]
 
 
-def test_every_band_of_the_equaliser_has_its_own_part_of_the_octaves():
+def test_every_band_of_the_equalizer_has_its_own_part_of_the_octaves():
     options = {"n_bands": 4, "f_min": 100.0, "f_max": 1600.0}
     drawn = only_drawn(parametric_eq, 2000, **options)
     octave = np.log2(drawn["frequency"] / 100)
@@ -157,12 +157,12 @@ def test_dropped_bands_are_gone_and_nothing_else_is(width, limit):
     gain_db, drawn = response(drop_frequencies, 8, **options)
     frequency = np.arange(RATE // 2 + 1)
     assert {1, 2, 3} == set(drawn["n_notches"])
-    for row, n_notches, centres in zip(gain_db, drawn["n_notches"], drawn["frequency"], strict=True):
-        away = np.abs(frequency - centres[: int(n_notches), None]).min(axis=0)
+    for row, n_notches, centers in zip(gain_db, drawn["n_notches"], drawn["frequency"], strict=True):
+        away = np.abs(frequency - centers[: int(n_notches), None]).min(axis=0)
         assert row[away < 0.95 * width / 3].max() < -58
         # Edges of one band alone: the image of a band below 0 Hz is a band too.
-        centres = np.concatenate([centres[: int(n_notches)], -centres[: int(n_notches)]])
-        near = np.sort(np.abs(frequency - centres[:, None]), axis=0)
+        centers = np.concatenate([centers[: int(n_notches)], -centers[: int(n_notches)]])
+        near = np.sort(np.abs(frequency - centers[:, None]), axis=0)
         edge = row[(np.abs(near[0] - width / 2) < 1) & (near[1] > width)]
         np.testing.assert_allclose(edge, -6, atol=0.6)
         kept = row[away > width / 2 + 1.05 * width / 6]
@@ -174,13 +174,13 @@ def test_every_number_of_bands_is_as_likely_and_their_places_are_uniform():
     counts = np.bincount(drawn["n_notches"].astype(int))
     assert len(counts) == 4
     assert stats.chisquare(counts).pvalue > 1e-3
-    for centres in drawn["frequency"].T:
-        assert stats.kstest(centres / 8000, "uniform").pvalue > 1e-3
+    for centers in drawn["frequency"].T:
+        assert stats.kstest(centers / 8000, "uniform").pvalue > 1e-3
     together = np.column_stack([drawn["n_notches"], drawn["frequency"]])
     assert np.abs(np.corrcoef(together.T)[np.triu_indices(4, 1)]).max() < 4 / np.sqrt(3000)
 
 
-# dB per kilometre at the octaves from 63 Hz to 8 kHz: ISO 9613-2 (1996), table 2.
+# dB per kilometer at the octaves from 63 Hz to 8 kHz: ISO 9613-2 (1996), table 2.
 ABSORPTION = {
     (10, 70): [0.1, 0.4, 1.0, 1.9, 3.7, 9.7, 32.8, 117],
     (20, 70): [0.1, 0.3, 1.1, 2.8, 5.0, 9.0, 22.9, 76.6],
@@ -196,11 +196,11 @@ def test_air_absorbs_what_the_standard_says():
     options = {"sample_rate": 22050, "distance_range": (200.0, 200.0)}
     far = jax.jit(lambda air: air_absorption(click, jax.random.key(0), (air[0],) * 2, (air[1],) * 2, **options))
     octaves = 1000 * 10 ** (0.3 * np.arange(-4, 4))
-    for air, per_kilometre in ABSORPTION.items():
+    for air, per_kilometer in ABSORPTION.items():
         time = np.exp(-2j * np.pi * np.outer(octaves, np.arange(400)) / 22050)
         gain_db = 20 * np.log10(np.abs(time @ np.asarray(far(jnp.array(air, jnp.float32)), np.float64)))
         # The table is rounded to three digits or .1 dB.
-        np.testing.assert_allclose(gain_db, -0.2 * np.array(per_kilometre), rtol=0.012, atol=0.05)
+        np.testing.assert_allclose(gain_db, -0.2 * np.array(per_kilometer), rtol=0.012, atol=0.05)
 
 
 @pytest.mark.parametrize("length", [1, 2, 999])

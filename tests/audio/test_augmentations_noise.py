@@ -7,7 +7,7 @@ from scipy import stats
 from artifex.generative_models.modalities.audio import sound_bank, with_annotations, write_audio
 from artifex.generative_models.modalities.audio.augmentations import (
     add_background_noise,
-    add_coloured_noise,
+    add_colored_noise,
     add_gaussian_snr,
 )
 from artifex.generative_models.modalities.audio.augmentations.banks import default_noises
@@ -39,7 +39,7 @@ def test_gaussian_noise_has_the_ratio_that_was_drawn():
 
 def test_channels_share_the_ratio_and_have_noise_of_their_own():
     stereo = np.stack([TONE, 0 * TONE])
-    for augmentation in (add_gaussian_snr, add_coloured_noise):
+    for augmentation in (add_gaussian_snr, add_colored_noise):
         added, drawn = many(augmentation, stereo, 2)
         both = rms(stereo.reshape(-1)) * 10 ** (-drawn["snr_db"] / 20)
         np.testing.assert_allclose(rms(added), np.stack([both, both], -1), rtol=0.05)
@@ -47,18 +47,18 @@ def test_channels_share_the_ratio_and_have_noise_of_their_own():
 
 
 @pytest.fixture(scope="module")
-def coloured():
+def colored():
     """A compiled function of a slope that gives many noises."""
     keys = jax.random.split(jax.random.key(1), 200)
-    told = with_annotations(add_coloured_noise)
+    told = with_annotations(add_colored_noise)
     return jax.jit(
         lambda slope: jax.vmap(lambda key: told(jnp.asarray(TONE), key, slope_db_range=(slope, slope)))(keys)
     )
 
 
 @pytest.mark.parametrize("slope", [-6.0, -3.0, 0.0, 4.5])
-def test_coloured_noise_has_the_slope_and_exactly_the_ratio_that_were_drawn(coloured, slope):
-    noisy, drawn = coloured(slope)
+def test_colored_noise_has_the_slope_and_exactly_the_ratio_that_were_drawn(colored, slope):
+    noisy, drawn = colored(slope)
     added = np.asarray(noisy, np.float64) - TONE
     np.testing.assert_allclose(20 * np.log10(rms(TONE) / rms(added)), drawn["snr_db"], atol=2e-3)
     power = np.mean(np.abs(np.fft.rfft(added / rms(added)[:, None])) ** 2, axis=0)[1:-1]
@@ -124,7 +124,7 @@ def test_channels_of_a_bank_go_to_the_channels_of_the_clip():
 
 def test_silence_stays_silent_and_silent_sounds_add_nothing():
     silence, key = jnp.zeros(100), jax.random.key(0)
-    for augmentation in (add_gaussian_snr, add_coloured_noise, add_background_noise):
+    for augmentation in (add_gaussian_snr, add_colored_noise, add_background_noise):
         np.testing.assert_array_equal(augmentation(silence, key), silence)
     tone = jnp.asarray(TONE[:100])
     np.testing.assert_array_equal(add_background_noise(tone, key, bank=jnp.zeros((2, 300))), tone)
@@ -183,7 +183,7 @@ def test_a_bank_is_read_from_files_and_examples(tmp_path):
             TypeError,
             "integers",
         ),
-        (lambda: add_coloured_noise(np.ones(5), jax.random.key(0), slope_db_range=(-70, 0)), ValueError, "per octave"),
+        (lambda: add_colored_noise(np.ones(5), jax.random.key(0), slope_db_range=(-70, 0)), ValueError, "per octave"),
         (lambda: add_gaussian_snr(np.ones(5), jax.random.key(0), (40.0, 5.0)), ValueError, "snr_db_range is a pair"),
         (lambda: add_gaussian_snr(np.ones(5, np.int16), jax.random.key(0)), TypeError, "to_float"),
     ],

@@ -47,7 +47,7 @@ def test_a_shift_fades_at_its_seam_and_nowhere_else(mode):
         np.testing.assert_allclose(row, expected, rtol=1e-6)
 
 
-def test_reverse_is_played_backwards():
+def test_reverse_is_played_backward():
     np.testing.assert_array_equal(reverse(CLIP, KEYS[0]), CLIP[::-1])
 
 

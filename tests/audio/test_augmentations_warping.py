@@ -16,7 +16,7 @@ KEYS = 4000
 
 @functools.cache
 def draws(n_frames, max_warp):
-    """Centres and distances, (KEYS,) each."""
+    """Centers and distances, (KEYS,) each."""
     drawn = compiled_draws()(jax.random.split(jax.random.key(0), KEYS), n_frames, max_warp)
     return np.asarray(drawn["warp_center"]), np.asarray(drawn["warp_distance"])
 
@@ -47,7 +47,7 @@ def test_the_frame_is_drawn_away_from_the_ends_and_moved_up_to_the_limit_either_
     assert_uniform(distance, -limit, limit)
 
 
-def test_where_the_frame_is_and_how_far_it_moves_are_independent_and_so_are_neighbours():
+def test_where_the_frame_is_and_how_far_it_moves_are_independent_and_so_are_neighbors():
     center, distance = draws(200, 20)
     for one, other in ((center, distance), (center[1:], center[:-1]), (distance[1:], distance[:-1])):
         assert abs(np.corrcoef(one, other)[0, 1]) < 4 / np.sqrt(KEYS)

@@ -292,7 +292,7 @@ def test_the_pipeline_is_its_steps_in_their_order(noise):
     np.testing.assert_allclose(augment_audio(noise, key), expected, atol=2e-5)
 
 
-def test_the_gain_outlives_the_normalisation(rows):
+def test_the_gain_outlives_the_normalization(rows):
     keys = jax.random.split(jax.random.key(0), 15)
     peaks = np.concatenate([np.abs(augment_audio_batch(rows, key)).max(axis=1) for key in keys])
     assert 0.8 <= peaks.min() < 0.9

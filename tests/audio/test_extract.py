@@ -104,7 +104,7 @@ def test_features_equal_librosas_at_every_length_whatever_the_padding(folder, tm
         np.testing.assert_allclose(features, reference, atol=1e-4 * reference.max())
 
 
-def test_normalising_is_per_recording(tmp_path):
+def test_normalizing_is_per_recording(tmp_path):
     for name, level in (("loud", 1.0), ("quiet", 0.01), ("silent", 0.0)):
         write_audio(tmp_path / f"{name}.wav", level * noise(3000), RATE, subtype="FLOAT")
     extract([tmp_path], tmp_path / "made", config=WAVES.evolve(normalize=True), report=False)
@@ -314,7 +314,7 @@ def test_the_command_line_counts_more_than_the_file(artifex, tmp_path, name, tex
         (("--samples", "0"), "n_synthetic must be an integer of at least 1"),
         (("a.wav", "--samples", "3"), "--samples is for the synthetic sounds"),
         (("--config", "gone.toml"), "gone.toml"),
-        (("--config", "misspelt.toml"), "Did you mean 'sample_rate'"),
+        (("--config", "misspelled.toml"), "Did you mean 'sample_rate'"),
         (("--config", "broken.toml"), "cannot be parsed"),
         (("--config", "broken.yaml"), "cannot be parsed"),
         (("--config", "list.yaml"), "not a table of settings"),
@@ -334,7 +334,7 @@ def test_bad_usage_is_one_message_and_exit_code_2_and_writes_nothing(artifex, tm
     write_audio(tmp_path / "a.wav", noise(1000), RATE)
     (tmp_path / "nothing").mkdir()
     (tmp_path / "file.txt").touch()
-    (tmp_path / "misspelt.toml").write_text("sampel_rate = 8000")
+    (tmp_path / "misspelled.toml").write_text("sampel_rate = 8000")
     (tmp_path / "broken.toml").write_text("sample_rate = = 8000")
     (tmp_path / "broken.yaml").write_text("sample_rate: [8000")
     (tmp_path / "list.yaml").write_text("- 8000")

@@ -100,7 +100,7 @@ def test_channels_are_averaged_or_kept(folder):
     np.testing.assert_allclose(kept, np.repeat([[0.5], [-0.25]], 4000, axis=1), atol=1e-4)
 
 
-def test_normalising_brings_each_peak_to_one_and_leaves_silence_alone(tmp_path):
+def test_normalizing_brings_each_peak_to_one_and_leaves_silence_alone(tmp_path):
     write_audio(tmp_path / "loud.wav", 0.25 * np.sin(np.arange(6000)), RATE)
     write_audio(tmp_path / "silent.wav", np.zeros(6000), RATE)
     data = AudioFileDataset(PLAIN.evolve(normalize=True), tmp_path)
@@ -176,7 +176,7 @@ def test_a_file_that_vanished_or_broke_is_named_when_it_is_read(folder):
     ("options", "error", "message"),
     [
         ({"paths": ()}, ValueError, "give a file, a folder"),
-        ({"crop": "centre"}, ValueError, "Did you mean 'center'"),
+        ({"crop": "center"}, ValueError, "Did you mean 'center'"),
         ({"seed": -1}, ValueError, "seed must be an integer of at least 0"),
         ({"mono": "yes"}, TypeError, "mono must be True or False"),
         ({"config": {"duration": 1.0}}, TypeError, "got dict"),

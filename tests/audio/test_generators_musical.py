@@ -152,7 +152,7 @@ def test_digits_are_read_back_by_goertzels_algorithm_at_their_onsets():
     assert known["onsets"][:, -1].max() + 0.08 <= 1
 
 
-def test_given_digits_are_dialled_in_order_and_the_closed_form_holds_for_long_ones():
+def test_given_digits_are_dialed_in_order_and_the_closed_form_holds_for_long_ones():
     audio, known = rendered("dtmf", 20 * RATE, digits="9#", tone=9.0, gap=1.0, twist_db=6.0)
     assert [DIGITS[int(code)] for code in known["digits"][0]] == ["9", "#"]
     np.testing.assert_array_equal(known["frequencies"][0], [[852, 1477], [941, 1477]])

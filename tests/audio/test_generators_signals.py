@@ -152,12 +152,12 @@ SLOPES = [
     ("brown_noise", {}, -1),
     ("blue_noise", {}, 0.5),
     ("violet_noise", {}, 1),
-    ("coloured_noise", {"slope_db": 4.5}, 4.5 / 6.0206),
+    ("colored_noise", {"slope_db": 4.5}, 4.5 / 6.0206),
 ]
 
 
 @pytest.mark.parametrize(("name", "options", "exponent"), SLOPES)
-def test_coloured_noise_has_its_slope_and_rms(name, options, exponent):
+def test_colored_noise_has_its_slope_and_rms(name, options, exponent):
     audio = many(name, 24, 8101, **options)[0]
     np.testing.assert_allclose(np.sqrt(np.mean(audio**2, axis=-1)), 0.3, rtol=1e-5)
     f, power = scipy.signal.welch(audio, RATE, nperseg=1024, window="blackmanharris", detrend=False)
@@ -206,7 +206,7 @@ def test_bursts_sound_from_their_onset_for_their_duration_and_nowhere_else():
         ("sine", {"f_min": np.int64(9000), "f_max": np.int64(9000)}, "within 0 to 8000.0 Hz"),
         *[(name, {"amplitude": -1.0}, "amplitude must be") for name in ("sine", "noise", "pink_noise", "chirp")],
         ("square", {"amplitude": np.nan}, "amplitude must be"),
-        ("coloured_noise", {"slope_db": 90.0}, "slope_db must be"),
+        ("colored_noise", {"slope_db": 90.0}, "slope_db must be"),
         *[(name, {"f_max": 9000.0}, "within 0 to 8000.0 Hz") for name in ("square", "pulse", "band_limited_noise")],
     ],
 )

@@ -201,7 +201,7 @@ def flac_that_says_more(folder: Path) -> Path:
         (missing, "no such file"),
         (a_folder, "is a folder"),
         (empty, "the file is empty (0 bytes)"),
-        (text, "is no audio that can be decoded (format not recognised)"),
+        (text, "is no audio that can be decoded (format not recognized)"),
         (no_samples, "holds no samples"),
         (not_finite, "holds 2 samples that are NaN or infinite"),
         (loud_vorbis, "where full scale is 1: it is damaged"),

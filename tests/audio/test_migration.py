@@ -89,7 +89,7 @@ def background() -> Any:
     return fixed("add_background_noise", snr_db_range=both(references.SNR_DB), bank=clip("background")[None])()
 
 
-def levelled(audio: Any) -> Any:
+def leveled(audio: Any) -> Any:
     return 0.5 * audio / jnp.abs(audio).max()
 
 
@@ -157,7 +157,7 @@ CASES = {
     "audiomentations/PeakingFilter": Case(fixed("peaking", **section("PEAK")), 1e-5, FILTERED),
     "audiomentations/AddBackgroundNoise": Case(background),
     "audiomentations/ApplyImpulseResponse": Case(
-        lambda: levelled(fixed("impulse_response", bank=clip("room")[None])()), 1e-5, "by FFT"
+        lambda: leveled(fixed("impulse_response", bank=clip("room")[None])()), 1e-5, "by FFT"
     ),
     "audiomentations/TimeStretch": Case(
         lambda: spectrum("time_stretch", rate_range=both(references.RATE), n_fft=2048, tail="zeros"), 1e-3, PEAK

@@ -18,7 +18,7 @@ from artifex.generative_models.modalities.audio import (
 )
 from artifex.generative_models.modalities.audio.preprocessing import as_waveforms
 
-NORMALISERS = [normalize_audio, rms_normalize]
+NORMALIZERS = [normalize_audio, rms_normalize]
 
 
 @pytest.fixture
@@ -55,7 +55,7 @@ def test_floats_pass_unscaled(dtype):
     assert to_float(audio).tolist() == [3.0, -2.0]
 
 
-@pytest.mark.parametrize("function", [to_float, *NORMALISERS])
+@pytest.mark.parametrize("function", [to_float, *NORMALIZERS])
 @pytest.mark.parametrize(
     ("audio", "match"),
     [
@@ -71,9 +71,9 @@ def test_what_is_no_audio_is_refused_by_dtype(function, audio, match):
         function(audio)
 
 
-@pytest.mark.parametrize("function", NORMALISERS)
+@pytest.mark.parametrize("function", NORMALIZERS)
 @pytest.mark.parametrize(("audio", "match"), [(np.zeros((2, 0)), r"got shape \(2, 0\)"), (1.0, "got a scalar")])
-def test_normalisers_say_that_a_clip_is_empty_or_no_clip(function, audio, match):
+def test_normalizers_say_that_a_clip_is_empty_or_no_clip(function, audio, match):
     with pytest.raises(ValueError, match=f"{function.__name__} takes waveforms .* at least one sample, {match}"):
         function(audio)
 
@@ -144,14 +144,14 @@ def test_an_offset_is_taken_off_every_clip(clips):
 
 @pytest.mark.parametrize("coefficient", [0.0, 0.5, 0.97, 1.0])
 def test_emphasis_is_the_filter_of_scipy_and_librosa(coefficient, clips):
-    emphasised, lowered = pre_emphasis(clips, coefficient), de_emphasis(clips, coefficient)
-    np.testing.assert_allclose(emphasised, scipy.signal.lfilter([1, -coefficient], [1], clips), atol=2e-6)
+    emphasized, lowered = pre_emphasis(clips, coefficient), de_emphasis(clips, coefficient)
+    np.testing.assert_allclose(emphasized, scipy.signal.lfilter([1, -coefficient], [1], clips), atol=2e-6)
     np.testing.assert_allclose(lowered, scipy.signal.lfilter([1], [1, -coefficient], clips), rtol=1e-5, atol=1e-4)
     theirs = librosa.effects.preemphasis(clips[2], coef=coefficient, zi=[0])
-    np.testing.assert_allclose(emphasised[2], theirs, atol=2e-6)
+    np.testing.assert_allclose(emphasized[2], theirs, atol=2e-6)
     theirs = librosa.effects.preemphasis(clips[2], coef=coefficient)
-    assert theirs[0] - emphasised[2, 0] == pytest.approx(2 * clips[2, 0] - clips[2, 1], rel=1e-5)
-    np.testing.assert_allclose(theirs[1:], emphasised[2, 1:], atol=2e-6)
+    assert theirs[0] - emphasized[2, 0] == pytest.approx(2 * clips[2, 0] - clips[2, 1], rel=1e-5)
+    np.testing.assert_allclose(theirs[1:], emphasized[2, 1:], atol=2e-6)
 
 
 @pytest.mark.parametrize("length", [1, 2, 400])
@@ -180,14 +180,14 @@ def test_a_coefficient_that_is_no_share_is_refused(function, coefficient):
         function(np.ones(3), coefficient)
 
 
-@pytest.mark.parametrize("function", NORMALISERS)
+@pytest.mark.parametrize("function", NORMALIZERS)
 @pytest.mark.parametrize("value", [0.0, 1e-40])
 def test_silence_and_denormals_stay_silence(function, value):
     normalized = function(jnp.full(8, value, jnp.float32))
     assert float(jnp.abs(normalized).max()) <= value
 
 
-@pytest.mark.parametrize("function", NORMALISERS)
+@pytest.mark.parametrize("function", NORMALIZERS)
 @pytest.mark.parametrize("level", [0.0, 1e-36, 1e-25, 1.0, 1e25, 3e38])
 def test_the_gradient_is_finite_at_every_level(function, level):
     audio = level * jnp.array([0.5, -1.0, 0.25], jnp.float32)
@@ -196,7 +196,7 @@ def test_the_gradient_is_finite_at_every_level(function, level):
     assert np.isfinite(gradient).all()
 
 
-@pytest.mark.parametrize("function", NORMALISERS)
+@pytest.mark.parametrize("function", NORMALIZERS)
 def test_the_gradient_is_that_of_the_formula(function):
     audio = jnp.array([0.5, -2.0, 0.25, 1.0])
 
@@ -206,7 +206,7 @@ def test_the_gradient_is_that_of_the_formula(function):
     np.testing.assert_allclose(jax.jacobian(function)(audio), jax.jacobian(formula)(audio), atol=1e-6)
 
 
-@pytest.mark.parametrize("function", NORMALISERS)
+@pytest.mark.parametrize("function", NORMALIZERS)
 @pytest.mark.parametrize("bad", [np.nan, np.inf, -np.inf])
 def test_what_is_not_finite_stays_in_its_clip(function, bad, clips):
     spoilt = clips.copy()
@@ -216,7 +216,7 @@ def test_what_is_not_finite_stays_in_its_clip(function, bad, clips):
     np.testing.assert_array_equal(normalized[[0, 2]], np.asarray(function(clips))[[0, 2]])
 
 
-@pytest.mark.parametrize("function", NORMALISERS)
+@pytest.mark.parametrize("function", NORMALIZERS)
 @pytest.mark.parametrize("dtype", [jnp.float16, jnp.bfloat16])
 def test_halves_are_computed_in_float32(function, dtype):
     audio = jnp.asarray(np.linspace(-3, 5, 4097), dtype)
@@ -225,7 +225,7 @@ def test_halves_are_computed_in_float32(function, dtype):
     np.testing.assert_array_equal(normalized, function(audio.astype(jnp.float32)).astype(dtype))
 
 
-@pytest.mark.parametrize("function", NORMALISERS)
+@pytest.mark.parametrize("function", NORMALIZERS)
 def test_doubles_stay_doubles_where_enabled(function):
     with jax.enable_x64(True):
         audio = np.random.default_rng(0).normal(size=(2, 50))
@@ -236,7 +236,7 @@ def test_doubles_stay_doubles_where_enabled(function):
         np.testing.assert_allclose(normalized, expected, rtol=1e-14)
 
 
-@pytest.mark.parametrize("function", [*NORMALISERS, lambda a: trim_or_pad(a, 300), lambda a: trim_or_pad(a, 500)])
+@pytest.mark.parametrize("function", [*NORMALIZERS, lambda a: trim_or_pad(a, 300), lambda a: trim_or_pad(a, 500)])
 def test_jit_equals_eager_and_vmap_equals_the_loop(function, clips):
     eager = function(clips)
     np.testing.assert_allclose(jax.jit(function)(clips), eager, rtol=1e-6)

@@ -84,7 +84,7 @@ def test_every_way_of_access_gives_the_same_values():
         "slice of whole turns": (slice(6, 30), data[6:30]["audio"]),
         "slice from within a turn": (slice(5, 29), data[5:29]["audio"]),
         "slice in steps": (slice(5, 29, 7), data[5:29:7]["audio"]),
-        "slice backwards": (slice(None, None, -18), data[::-18]["audio"]),
+        "slice backward": (slice(None, None, -18), data[::-18]["audio"]),
         "list": ([7, -1, 7], data[[7, -1, 7]]["audio"]),
         "examples": ([3, 66, 4, 5], np.stack([sample["audio"] for sample in data.examples([3, 66, 4, 5], epoch=3)])),
         "example": (slice(9, 10), data.example(9)["audio"][None]),

@@ -226,7 +226,7 @@ def test_values_keep_their_kind_of_collection():
 
 
 @pytest.mark.parametrize("make", [Experiment, lambda **given: FULL.evolve(**given)], ids=["constructor", "evolve"])
-def test_a_misspelt_keyword_is_told_its_neighbour(make):
+def test_a_misspelled_keyword_is_told_its_neighbor(make):
     with pytest.raises(TypeError, match=r"Experiment: unknown key 'rtae'\. Did you mean 'rate'"):
         make(rtae=3)
 

@@ -16,7 +16,7 @@ def ticks(ax) -> dict[int, float]:
     return {int(text.get_text()): place for text, place in zip(ax.get_yticklabels(), ax.get_yticks(), strict=True)}
 
 
-def colour_bar_label(ax) -> str:
+def color_bar_label(ax) -> str:
     return next(other for other in ax.figure.axes if other is not ax).get_ylabel()
 
 
@@ -30,10 +30,10 @@ def test_a_tone_lies_at_its_frequency_and_a_click_at_its_time():
     assert ax.get_ylim() == (0, 8000)
     assert ax.get_xlim() == pytest.approx((0.0, 0.995))
     assert (ax.get_xlabel(), ax.get_ylabel()) == ("time (s)", "frequency (Hz)")
-    assert colour_bar_label(ax) == "level (dB)"
+    assert color_bar_label(ax) == "level (dB)"
 
 
-def test_the_first_column_is_centred_on_the_second_where_it_starts():
+def test_the_first_column_is_centered_on_the_second_where_it_starts():
     ax = plot.spectrogram(np.zeros((5, 10)), 100.0, step=0.1, start=0.25)
     assert ax.images[0].get_extent()[:2] == pytest.approx([0.2, 1.2])
     assert ax.get_xlim() == pytest.approx((0.2, 1.2))
@@ -53,23 +53,23 @@ def test_on_another_scale_rows_keep_their_frequencies(scale):
     assert all(hz == place for hz, place in ticks(ax).items())
 
 
-def test_bands_are_labelled_at_round_frequencies():
-    centres = np.geomspace(100.0, 8000.0, 64)
-    ax = plot.bands(np.zeros((64, 4)), centres, step=0.1)
+def test_bands_are_labeled_at_round_frequencies():
+    centers = np.geomspace(100.0, 8000.0, 64)
+    ax = plot.bands(np.zeros((64, 4)), centers, step=0.1)
     shown = ticks(ax)
     assert {250, 1000, 4000} <= set(shown)
     for hz, place in shown.items():
-        nearest = int(np.argmin(np.abs(np.log(centres / hz))))
+        nearest = int(np.argmin(np.abs(np.log(centers / hz))))
         assert abs(place - (nearest + 0.5)) <= 0.5
     assert ax.get_ylim() == (0, 64)
 
 
 @pytest.mark.parametrize(
-    ("centres", "expected"),
+    ("centers", "expected"),
     [(np.linspace(300.0, 400.0, 20), {300, 320, 340, 360, 380, 400}), (np.array([700.0]), {700})],
 )
-def test_bands_that_are_close_together_are_labelled_too(centres, expected):
-    assert set(ticks(plot.bands(np.zeros((len(centres), 4)), centres, step=0.1))) == expected
+def test_bands_that_are_close_together_are_labeled_too(centers, expected):
+    assert set(ticks(plot.bands(np.zeros((len(centers), 4)), centers, step=0.1))) == expected
 
 
 @pytest.mark.parametrize("size", [(3.0, 1.5), (10.0, 6.0)])
@@ -82,7 +82,7 @@ def test_labels_of_bands_do_not_touch(size):
     assert all(lower.y1 <= upper.y0 for lower, upper in itertools.pairwise(boxes))
 
 
-def test_rows_are_centred_on_their_numbers_or_have_names():
+def test_rows_are_centered_on_their_numbers_or_have_names():
     ax = plot.rows(np.zeros((12, 5)), step=0.1, first=1, row="coefficient")
     assert ax.images[0].get_extent()[2:] == [0.5, 12.5]
     assert ax.get_ylabel() == "coefficient"
@@ -106,7 +106,7 @@ def test_levels_are_decibels_below_the_maximum():
     np.testing.assert_array_equal(plot.decibels_below_maximum([np.nan, 1.0, 0.0, np.inf]), [np.nan, 0.0, -80.0, 0.0])
 
 
-def test_what_is_not_finite_does_not_move_the_colours():
+def test_what_is_not_finite_does_not_move_the_colors():
     image = plot.spectrogram(np.array([[np.nan, 1.0], [-np.inf, 3.0]]), 100.0, step=0.1).images[0]
     assert image.get_clim() == (1.0, 3.0)
 

@@ -28,7 +28,7 @@ def test_options_are_bound(scaling):
     assert create(scaling, "scaled") is scaled
 
 
-def test_an_option_that_is_not_taken_is_told_its_neighbours_and_those_that_are(scaling):
+def test_an_option_that_is_not_taken_is_told_its_neighbors_and_those_that_are(scaling):
     with pytest.raises(TypeError) as caught:
         create(scaling, "scaled", offst=1)
     assert str(caught.value) == "gadget 'scaled' takes no option 'offst'. Did you mean 'offset'? It takes: by, offset"

@@ -144,7 +144,7 @@ def test_a_pin_to_a_distribution_that_is_switched_off_says_so(clash, project, mo
         registry("gadget")["double"]
 
 
-def test_the_nearest_file_upwards_is_in_effect(clash, project, monkeypatch):
+def test_the_nearest_file_upward_is_in_effect(clash, project, monkeypatch):
     project(SECOND)
     inner = project(SECOND.replace("second", "first"), "inner/artifex.toml")
     below = inner.parent / "deep" / "down"
@@ -208,7 +208,7 @@ def test_a_file_that_the_environment_names_and_that_cannot_be_read_is_an_error(c
         ('[components.gadget]\ndouble = "a"\ndouble = "b"\n', 3, "Cannot overwrite a value"),
         (b'[components.gadget]\ndouble = "\xff"\n', 2, "it is no text in UTF-8"),
         ('\n[component.gadget]\ndouble = "a"\n', 2, "unknown table 'component'. Did you mean 'components'?"),
-        ("colour = 3\n", 1, "unknown table 'colour'. artifex.toml takes: components"),
+        ("color = 3\n", 1, "unknown table 'color'. artifex.toml takes: components"),
         ("[[components]]\n", 1, "components is a table, got [{}]; write [components.audio_type] with"),
         ('[components]\ngadget = "a"\n', 2, "components.gadget is a table, got 'a'; write "),
         ("[components.gadget]\n\ndouble = 3\n", 3, "double = the name of a distribution in quotes, got 3"),

@@ -103,7 +103,7 @@ def test_the_first_on_the_path_hides_another_version_of_the_same_distribution(in
     assert [claim.version for claim in registry(gadgets).claims("double")] == ["2.0"]
 
 
-def test_an_unknown_name_is_told_its_neighbours_and_what_there_is(install, gadgets):
+def test_an_unknown_name_is_told_its_neighbors_and_what_there_is(install, gadgets):
     gadget_of(install, "first-dist")
     with pytest.raises(UnknownComponentError, match=r"no gadget 'duoble'.*Did you mean 'double'\?.*Available: double"):
         registry(gadgets)["duoble"]

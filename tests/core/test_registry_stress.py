@@ -177,7 +177,7 @@ def test_while_one_plugin_is_being_imported_others_are_found(install, gadgets, g
     assert first(1) == 2
 
 
-def test_a_plugin_that_is_uninstalled_while_it_is_being_imported_is_gone_afterwards(install, gadgets, gate):
+def test_a_plugin_that_is_uninstalled_while_it_is_being_imported_is_gone_afterward(install, gadgets, gate):
     installed = parts(install, "slow-dist", WAIT + PLAIN, name="slow")
     names = registry(gadgets)
     with ThreadPoolExecutor(1) as pool:
@@ -198,7 +198,7 @@ def test_a_plugin_that_is_uninstalled_while_it_is_being_imported_is_gone_afterwa
         ("class Leave(BaseException): ...\nraise Leave('now')", "Leave: now"),
         ("class Stop(KeyboardInterrupt): ...\nraise Stop('mine')", "Stop: mine"),
         ("raise GeneratorExit", "GeneratorExit: "),
-        ("import asyncio\nraise asyncio.CancelledError", "CancelledError: "),
+        ("import asyncio\nraise asyncio.CanceledError", "CanceledError: "),
         ("def again(): again()\nagain()", "RecursionError: "),
         ("raise SystemExit", "SystemExit: "),
     ],

@@ -105,7 +105,7 @@ def test_a_bad_option_of_the_extension_is_refused_at_construction(options, says)
         SpectralAnalysis(config=ExtensionConfig(extensions={"spectral": options}), rngs=nnx.Rngs(0))
 
 
-def test_a_misspelt_extension_is_not_passed_over():
+def test_a_misspelled_extension_is_not_passed_over():
     with pytest.raises(ValueError, match="no 'spectral'; did you mean that by 'spectra'"):
         SpectralAnalysis(config=ExtensionConfig(extensions={"spectra": {"n_fft": 512}}), rngs=nnx.Rngs(0))
     other = ExtensionConfig(extensions={"adversarial": {"depth": 3}})

@@ -1,4 +1,4 @@
-"""Deltas, liftering, mean and variance normalisation and PCEN against SciPy, librosa and loops."""
+"""Deltas, liftering, mean and variance normalization and PCEN against SciPy, librosa and loops."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ FUNCTIONS = {
     "cmvn": cmvn,
     "cmn": lambda x, **options: cmvn(x, variance=False, **options),
     "sliding": lambda x, **options: sliding_cmn(x, window=12, min_window=5, **options),
-    "sliding centred": lambda x, **options: sliding_cmn(x, window=13, center=True, variance=True, **options),
+    "sliding centered": lambda x, **options: sliding_cmn(x, window=13, center=True, variance=True, **options),
 }
 every_function = pytest.mark.parametrize("function", FUNCTIONS.values(), ids=FUNCTIONS)
 
@@ -179,19 +179,19 @@ def test_rows_that_stay_the_same_and_single_frames_give_finite_values_and_gradie
         assert np.isfinite(gradient).all()
 
 
-@pytest.mark.parametrize("function", [cmvn, FUNCTIONS["sliding centred"]], ids=["cmvn", "sliding"])
+@pytest.mark.parametrize("function", [cmvn, FUNCTIONS["sliding centered"]], ids=["cmvn", "sliding"])
 @pytest.mark.parametrize("level", [0.1, -100.1, 12345.678])
 def test_row_that_stays_the_same_becomes_zero(function, level):
     np.testing.assert_allclose(function(np.full((1, 4000), level, np.float32)), 0, atol=1e-6)
 
 
 @pytest.mark.parametrize("scale", [1e-25, 1e25])
-def test_normalised_rows_do_not_depend_on_their_level(features, scale):
-    centred = np.float32(features - features.mean(axis=-1, keepdims=True))
-    for function in (cmvn, FUNCTIONS["sliding centred"]):
-        found = function(np.float32(centred * scale))
-        np.testing.assert_allclose(found, function(centred), rtol=0, atol=1e-4)
-        gradient = jax.grad(lambda x, function=function: jnp.sum(function(x) ** 3))(np.float32(centred * scale))
+def test_normalized_rows_do_not_depend_on_their_level(features, scale):
+    centered = np.float32(features - features.mean(axis=-1, keepdims=True))
+    for function in (cmvn, FUNCTIONS["sliding centered"]):
+        found = function(np.float32(centered * scale))
+        np.testing.assert_allclose(found, function(centered), rtol=0, atol=1e-4)
+        gradient = jax.grad(lambda x, function=function: jnp.sum(function(x) ** 3))(np.float32(centered * scale))
         assert np.isfinite(gradient).all()
 
 
@@ -214,7 +214,7 @@ def test_bfloat16_is_computed_in_float32_and_returned_as_it_came(function, featu
     half = jnp.asarray(features, jnp.bfloat16)
     found, wide = function(half), function(half.astype(jnp.float32))
     assert found.dtype == jnp.bfloat16
-    # The two are compiled apart: at a tie they may round to neighbours, and a sum that cancels leaves its rounding.
+    # The two are compiled apart: at a tie they may round to neighbors, and a sum that cancels leaves its rounding.
     np.testing.assert_allclose(found.astype(np.float32), wide, rtol=2**-8, atol=1e-5)
 
 

@@ -44,7 +44,7 @@ def test_linear_bands_are_equal_triangles():
 
 
 @pytest.mark.parametrize("scale", ["htk", "kaldi", "bark", "erb"])
-def test_triangles_straight_over_the_scale_add_up_to_one_between_the_outer_centres(scale):
+def test_triangles_straight_over_the_scale_add_up_to_one_between_the_outer_centers(scale):
     bank = filter_bank(**BANK, mel_scale=scale, mel_norm=None, filter_shape="scale")
     bins = hz_to_mel(np.arange(513) * 16000 / 1024, mel_scale=scale)
     edges = np.linspace(bins[0], bins[-1], 42)
@@ -59,23 +59,23 @@ def test_htk_and_kaldi_scales_give_the_same_filters():
     np.testing.assert_allclose(htk, kaldi, atol=1e-12)
 
 
-@pytest.mark.parametrize("centre", [500.0, 1000.0, 3000.0])
-def test_gammatones_have_the_power_response_of_scipys_filters(centre):
+@pytest.mark.parametrize("center", [500.0, 1000.0, 3000.0])
+def test_gammatones_have_the_power_response_of_scipys_filters(center):
     """To 1 dB down to -25 dB: scipy's digital filter of order 4 also has a mirror image that ours leaves out."""
     half = 4 * 24.7
-    place = hz_to_mel(centre, mel_scale="erb")
+    place = hz_to_mel(center, mel_scale="erb")
     low, high = mel_to_hz(np.array([place - 1, place + 1]), mel_scale="erb")
     bank = filter_bank(
         sample_rate=16000, n_fft=4096, n_mels=1, f_min=float(low), f_max=float(high), mel_scale="erb", mel_norm=None,
         filter_shape="gammatone",
     )[0]  # fmt: skip
     bins = np.arange(2049) * 16000 / 4096
-    b, a = scipy.signal.gammatone(centre, "iir", fs=16000)
+    b, a = scipy.signal.gammatone(center, "iir", fs=16000)
     _, response = scipy.signal.freqz(b, a, worN=bins, fs=16000)
     expected = 20 * np.log10(np.abs(response) / np.abs(response).max())
-    heard = (expected > -25) & (np.abs(bins - centre) < 20 * half)
+    heard = (expected > -25) & (np.abs(bins - center) < 20 * half)
     np.testing.assert_allclose(10 * np.log10(bank[heard]), expected[heard], rtol=0, atol=1.0)
-    assert bins[bank.argmax()] == pytest.approx(centre, abs=4)
+    assert bins[bank.argmax()] == pytest.approx(center, abs=4)
 
 
 @pytest.mark.parametrize("shape", ["hz", "scale", "symmetric", "gammatone"])

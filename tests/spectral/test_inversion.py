@@ -110,7 +110,7 @@ LEVELS = {
     "db of magnitudes": {"power": 1, "ref": 20.0, "amin": 1e-4},
     "ln, as HiFi-GAN": {"log": "ln", "power": 1, "power_offset": 1e-9, "amin": 1e-5},
     "log10, scaled as Whisper": {"log": "log10", "level_offset": 4.0, "level_scale": 0.25},
-    "16 bits, pre-emphasised": {"input_scale": 32768.0, "preemphasis": 0.97, "remove_dc": True, "log": "ln"},
+    "16 bits, pre-emphasized": {"input_scale": 32768.0, "preemphasis": 0.97, "remove_dc": True, "log": "ln"},
 }
 
 
@@ -149,7 +149,7 @@ def test_audio_found_for_levels_and_all_cepstra_is_that_of_the_mel_bands(chord, 
         np.testing.assert_allclose(found, expected, atol=1e-3 * np.abs(expected).max())
 
 
-@pytest.mark.parametrize("name", ["ln, as HiFi-GAN", "16 bits, pre-emphasised"])
+@pytest.mark.parametrize("name", ["ln, as HiFi-GAN", "16 bits, pre-emphasized"])
 def test_audio_found_for_levels_is_as_loud_as_what_they_came_from(chord, config, name):
     """What happened to the audio before the transform, and to the levels after it, is undone."""
     config, audio = config.evolve(**LEVELS[name]), chord[:2000]

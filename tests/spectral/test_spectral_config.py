@@ -36,7 +36,7 @@ def test_what_follows_from_n_fft_follows_it_through_evolve():
 
 
 @pytest.mark.parametrize("length", [1, 511, 512, 4000])
-def test_centred_frames_are_one_more_than_the_hops(length):
+def test_centered_frames_are_one_more_than_the_hops(length):
     assert SpectralConfig().n_frames(length) == 1 + length // 512
 
 
@@ -182,7 +182,7 @@ def test_frames_of_narrow_and_unsigned_lengths_are_counted_right(dtype):
     assert SpectralConfig(n_fft=64, n_mels=5).n_frames(lengths).tolist() == [0, 7, 13]
 
 
-def test_a_frame_at_the_start_of_its_transform_is_centred_too():
+def test_a_frame_at_the_start_of_its_transform_is_centered_too():
     config = SpectralConfig(n_fft=512, win_length=400, hop_length=160, window_place="start", n_mels=20)
     click = np.eye(1, 2000, 5 * 160, dtype=np.float32)[0]
     assert float(stft(click, config)[0, 5].real) == 1.0

@@ -149,7 +149,7 @@ def test_onset_strength_equals_librosas_alone_and_in_a_batch(batch, row, config)
         np.testing.assert_allclose(found, expected, rtol=0, atol=1e-3)
 
 
-def test_onset_strength_without_centring_is_not_moved(signals, config):
+def test_onset_strength_without_centering_is_not_moved(signals, config):
     mel = librosa.feature.melspectrogram(y=signals["noise"], sr=8000, n_mels=40, center=False, **FRAMES)
     expected = librosa.onset.onset_strength(S=librosa.power_to_db(mel), center=False)
     found = onset_strength(signals["noise"], config.evolve(center=False, log="ln", level_scale=0.5))
@@ -182,7 +182,7 @@ def test_rolloff_is_the_lowest_frequency_with_the_share_at_or_below_it(signals, 
         assert place == 0 or running[place - 1, frame] < share + 1e-5
 
 
-def test_row_does_not_see_louder_neighbours(batch, config):
+def test_row_does_not_see_louder_neighbors(batch, config):
     louder = batch * np.float32([[1000], [1], [1000], [1]])
     np.testing.assert_array_equal(spectral_rolloff(louder, config)[1], spectral_rolloff(batch[1], config))
     quiet = onset_strength(louder, config)[1]

@@ -114,7 +114,7 @@ def test_mel_powers_are_drawn_below_their_maximum_and_levels_as_they_are(signals
         ({"level_scale": -1.0}, "level (dB, rescaled)", 80.0),
     ],
 )
-def test_colours_of_levels_reach_so_many_decibels(config, changes, label, reach):
+def test_colors_of_levels_reach_so_many_decibels(config, changes, label, reach):
     values = np.linspace(-1000.0, 1000.0, 40)[:, None] * np.ones(3)
     ax = plot.mel(values, config.evolve(**changes), kind="level")
     low, high = ax.images[0].get_clim()
@@ -187,7 +187,7 @@ def test_what_is_not_a_number_leaves_a_gap(signals, config, tmp_path):
     assert np.ma.getmaskarray(figure.axes[1].images[0].get_array()).any() or np.isnan(powers).any()
 
 
-def test_of_long_clips_neighbouring_bins_are_one(monkeypatch, signals, config):
+def test_of_long_clips_neighboring_bins_are_one(monkeypatch, signals, config):
     from artifex.generative_models.extensions.audio_processing.spectral import overview
 
     whole = clip_features(signals["noise"], config)

@@ -68,7 +68,7 @@ def test_wrong_audio_says_what_was_given_and_what_to_do(function, config, audio,
         function(audio, config)
 
 
-def test_uncentred_clip_shorter_than_a_frame_is_an_error(config):
+def test_uncentered_clip_shorter_than_a_frame_is_an_error(config):
     with pytest.raises(
         ValueError, match="of 100 samples is too short for one frame, which takes 512 .* set center=True"
     ):

@@ -11,7 +11,7 @@ them again from their names. ``"about"`` is a JSON text of what made each: ``{na
 "versions": {package: version}}}``.
 
 HiFi-GAN is no package: `hifigan_mel` makes the calls of ``mel_spectrogram`` in the file ``meldataset.py`` of
-github.com/jik876/hifi-gan (MIT licence, copyright 2020 Jungil Kong) with the values of its ``config_v1.json``, in the
+github.com/jik876/hifi-gan (MIT license, copyright 2020 Jungil Kong) with the values of its ``config_v1.json``, in the
 spelling that today's torch and librosa take (keywords, ``return_complex``).
 """
 
@@ -160,7 +160,7 @@ def speechbrain_fbank(audio: np.ndarray) -> np.ndarray:
 
 
 def vocos_mel(audio: np.ndarray) -> np.ndarray:
-    """Vocos' ``MelSpectrogramFeatures()``: natural logarithm of 100 magnitudes at 24 kHz, centred frames."""
+    """Vocos' ``MelSpectrogramFeatures()``: natural logarithm of 100 magnitudes at 24 kHz, centered frames."""
     from vocos.feature_extractors import MelSpectrogramFeatures
 
     return _of_torch(MelSpectrogramFeatures(), audio).T

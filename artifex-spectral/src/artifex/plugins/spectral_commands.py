@@ -129,7 +129,7 @@ def diff(
     """Print the knobs in which two presets differ: why one mel spectrogram is not the other.
 
     What follows from other knobs is shown as it acts: the hop that no hop_length stands for, the padding that
-    centring is.
+    centering is.
     """
     one, other = _conventions(a), _conventions(b)
     ours, theirs = _acting(one), _acting(other)
@@ -256,8 +256,8 @@ def _facts(audio: NDArray[np.float32], mono: NDArray[np.float32], rate: int) -> 
     sums = np.add.reduceat(np.square(mono, dtype=np.float64), begins)
     levels = np.sqrt(sums / np.diff([*begins, mono.size]))
     quiet = float(np.mean(levels < 10 ** (_SILENT_DBFS / 20)))
-    cancelled = "; the channels cancel in their mean" if quiet == 1 and peak > 10 ** (_SILENT_DBFS / 20) else ""
-    yield "silence", f"{100 * quiet:.1f} % of the time below {_SILENT_DBFS:g} dBFS{cancelled}"
+    canceled = "; the channels cancel in their mean" if quiet == 1 and peak > 10 ** (_SILENT_DBFS / 20) else ""
+    yield "silence", f"{100 * quiet:.1f} % of the time below {_SILENT_DBFS:g} dBFS{canceled}"
 
 
 def _statistics(found: dict[str, NDArray[Any]], settings: SpectralConfig) -> Iterator[tuple[str, ...]]:

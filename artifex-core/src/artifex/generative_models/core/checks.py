@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import numbers
+import sys
 from collections.abc import Callable, Iterable
 from typing import Any
 
@@ -141,6 +142,177 @@ def plain_number(value: Any) -> Any:
     return float(value) if isinstance(value, numbers.Real) else value
 
 
+def check_option(
+    name: str,
+    value: Any,
+    *,
+    integer: bool = False,
+    minimum: float | None = None,
+    maximum: float | None = None,
+    above: float | None = None,
+    unit: str = "",
+) -> None:
+    """Validate a numeric option, unless it is a JAX array or tracer, whose value is not available.
+
+    Args:
+        name: The option's name.
+        value: The value.
+        integer: Whether it must be an integer.
+        minimum: Minimum allowed value.
+        maximum: Maximum allowed value.
+        above: Exclusive lower bound.
+        unit: The unit, for the message.
+
+    Raises:
+        TypeError: When it is not a number, or not an integer where one is required.
+        ValueError: When it is not finite or out of bounds.
+
+    Example:
+        >>> check_option("amplitude", -1.0, minimum=0, unit="full scale")
+        Traceback (most recent call last):
+        ValueError: amplitude must be a finite number of at least 0 full scale, got -1.0
+    """
+    if is_jax_array(value):
+        return
+    if integer:
+        check_integer(name, value, minimum=_as_int(minimum), maximum=_as_int(maximum), unit=unit)
+    else:
+        check_number(name, value, minimum=minimum, maximum=maximum, above=above, unit=unit)
+
+
+def check_range(
+    name: str | tuple[str, str],
+    bounds: Any,
+    *,
+    integer: bool = False,
+    static: bool = False,
+    minimum: float | None = None,
+    maximum: float | None = None,
+    above: float | None = None,
+    unit: str = "",
+) -> tuple[Any, Any]:
+    """Return the two bounds of a range, validated unless they are JAX arrays or tracers.
+
+    Args:
+        name: The option that contains both bounds, such as ``"gain_range"``; or the names of two options, such as
+            ``("f_min", "f_max")``.
+        bounds: A pair (min, max), or an array of two.
+        integer: Whether both must be integers.
+        static: Whether both must be Python numbers, since they determine shapes.
+        minimum: Minimum allowed value of both.
+        maximum: Maximum allowed value of both.
+        above: Exclusive lower bound of both.
+        unit: The unit, for the message.
+
+    Returns:
+        The minimum and the maximum.
+
+    Raises:
+        TypeError: When a bound is not a number, or is traced although it must be static.
+        ValueError: When there are not two bounds, one is out of bounds, or the minimum is above the maximum.
+
+    Example:
+        >>> check_range("gain_range", (0.5, 2), minimum=0)
+        (0.5, 2)
+        >>> check_range("gain_range", (2, 0.5))
+        Traceback (most recent call last):
+        ValueError: gain_range must be (min, max) with min <= max, got (2, 0.5)
+        >>> check_range(("f_min", "f_max"), (800.0, 200.0), unit="Hz")
+        Traceback (most recent call last):
+        ValueError: f_min must be at most f_max, got f_min = 800.0 Hz, f_max = 200.0 Hz
+    """
+    if static and any(map(is_jax_array, (bounds, *(bounds if isinstance(bounds, tuple | list) else ())))):
+        raise TypeError(f"{name} must be Python numbers, not JAX arrays: it determines the shape of the computation")
+    try:
+        low, high = bounds
+    except (TypeError, ValueError):
+        raise ValueError(f"{name} must be (min, max), got {bounds!r}") from None
+    names = (f"{name}[0]", f"{name}[1]") if isinstance(name, str) else name
+    for each, bound in zip(names, (low, high), strict=True):
+        check_option(each, bound, integer=integer, minimum=minimum, maximum=maximum, above=above, unit=unit)
+    if isinstance(low, numbers.Real) and isinstance(high, numbers.Real) and low > high:
+        if isinstance(name, str):
+            raise ValueError(f"{name} must be (min, max) with min <= max, got ({low!r}, {high!r})")
+        first, second = (f"{each} = {bound!r} {unit}".rstrip() for each, bound in zip(names, (low, high), strict=True))
+        raise ValueError(f"{names[0]} must be at most {names[1]}, got {first}, {second}")
+    return low, high
+
+
+def is_jax_array(value: object) -> bool:
+    """Return whether a value is a JAX array or tracer; jax is not imported for it.
+
+    Args:
+        value: Any value.
+
+    Returns:
+        Whether it is.
+
+    Example:
+        >>> is_jax_array(1.0)
+        False
+    """
+    jax = sys.modules.get("jax")
+    return jax is not None and isinstance(value, jax.Array)
+
+
+def plain_int(value: int) -> int:
+    """Convert a NumPy integer to int; return anything else unchanged, for a validator to judge.
+
+    Args:
+        value: The value of an integer field.
+
+    Returns:
+        An int, or the value unchanged.
+
+    Example:
+        >>> import numpy as np
+        >>> plain_int(np.int64(8000))
+        8000
+    """
+    return int(value) if isinstance(value, numbers.Integral) and not isinstance(value, bool) else value
+
+
+def plain_float(value: float) -> float:
+    """Convert a real number to float; return anything else unchanged, for a validator to judge.
+
+    Args:
+        value: The value of a numeric field.
+
+    Returns:
+        A float, or the value unchanged.
+
+    Example:
+        >>> import numpy as np
+        >>> plain_float(np.float32(0.5)), plain_float(2)
+        (0.5, 2.0)
+    """
+    return float(value) if isinstance(value, numbers.Real) and not isinstance(value, bool) else value
+
+
+def optional_int(value: int | None) -> int | None:
+    """Convert as ``plain_int`` does; None stays None.
+
+    Args:
+        value: The value of an optional integer field.
+
+    Returns:
+        An int, None, or the value unchanged.
+    """
+    return None if value is None else plain_int(value)
+
+
+def optional_float(value: float | None) -> float | None:
+    """Convert as ``plain_float`` does; None stays None.
+
+    Args:
+        value: The value of an optional numeric field.
+
+    Returns:
+        A float, None, or the value unchanged.
+    """
+    return None if value is None else plain_float(value)
+
+
 def field_check(check: Callable[..., None], **bounds: Any) -> Callable[[Any, attrs.Attribute[Any], Any], None]:
     """Return a check of this module as an attrs validator.
 
@@ -182,3 +354,7 @@ def _bounds(minimum: float | None, maximum: float | None, unit: str, above: floa
     if maximum is not None:
         return f" of at most {maximum}{tail}"
     return f" in {unit}" if unit else ""
+
+
+def _as_int(bound: float | None) -> int | None:
+    return None if bound is None else int(bound)

@@ -38,7 +38,7 @@ class Configuration:
     """
 
     def __new__(cls, *args: Any, **fields: Any) -> Self:
-        """Name the nearest field when a keyword is misspelt."""
+        """Name the nearest field when a keyword is misspelled."""
         known = _field_names(cls)
         for name in fields:
             if name not in known:

@@ -17,20 +17,34 @@ P = ParamSpec("P")
 R = TypeVar("R")
 
 
-def _compiled(*static: str) -> Callable[[Callable[P, R]], Callable[P, R]]:
-    """Compile a function and keep its types, which ``jax.jit`` does not."""
+def jit(*, static_argnames: Sequence[str] = ()) -> Callable[[Callable[P, R]], Callable[P, R]]:
+    """Return a decorator that compiles a function as ``jax.jit`` does and keeps its type.
 
-    def compile_function(function: Callable[P, R]) -> Callable[P, R]:
-        return jax.jit(function, static_argnames=static)
+    Args:
+        static_argnames: Names of the arguments that are static.
 
-    return compile_function
+    Returns:
+        The decorator.
+
+    Example:
+        >>> @jit(static_argnames=["n_samples"])
+        ... def ramp(gain: ArrayLike, n_samples: int) -> Array:
+        ...     return gain * jnp.arange(n_samples)
+        >>> ramp(2, n_samples=3).tolist()
+        [0, 2, 4]
+    """
+
+    def compiled(function: Callable[P, R]) -> Callable[P, R]:
+        return jax.jit(function, static_argnames=static_argnames)
+
+    return compiled
 
 
 def _in_even_parts(make: Callable[[tuple[int, ...]], Array], shape: tuple[int, ...]) -> Array:
     """Make a row of ``shape`` a few elements longer and cut them off; other shapes are made as they are.
 
     Where the threads of XLA:CPU do not divide the length of a loop, the loop checks a bound at every element
-    and is not vectorised: ten times slower. The barrier keeps the cut out of that loop on JAX 0.12; JAX 0.10
+    and is not vectorized: ten times slower. The barrier keeps the cut out of that loop on JAX 0.12; JAX 0.10
     drops it.
     """
     if len(shape) != 1 or shape[0] % 64 == 0:
@@ -39,7 +53,7 @@ def _in_even_parts(make: Callable[[tuple[int, ...]], Array], shape: tuple[int, .
     return row[..., : shape[0]]
 
 
-# On the CPU jax.random lowers threefry2x32 to rolled loops, which XLA can neither vectorise nor fuse. The
+# On the CPU jax.random lowers threefry2x32 to rolled loops, which XLA can neither vectorize nor fuse. The
 # same rounds written out become one fused loop that gives the same bits. Other values of these settings
 # change the bits, or ask for checks that only jax.random makes.
 _SETTINGS = {"jax_threefry_partitionable": True, "jax_debug_key_reuse": False}
@@ -110,17 +124,17 @@ def _to_range(words: Array, minval: ArrayLike, maxval: ArrayLike) -> Array:
     return lax.max(minval, floats * (maxval - minval) + minval)
 
 
-@_compiled("shape")
+@jit(static_argnames=["shape"])
 def _bits(key: Array, shape: tuple[int, ...]) -> Array:
     return _in_even_parts(partial(_draw, _key_words(key)), shape)
 
 
-@_compiled("shape")
+@jit(static_argnames=["shape"])
 def _uniform(key: Array, minval: ArrayLike, maxval: ArrayLike, shape: tuple[int, ...]) -> Array:
     return _to_range(_in_even_parts(partial(_draw, _key_words(key)), shape), minval, maxval)
 
 
-@_compiled("shape")
+@jit(static_argnames=["shape"])
 def _normal(key: Array, shape: tuple[int, ...]) -> Array:
     words = _key_words(key)
     low = np.nextafter(np.float32(-1), np.float32(0))
@@ -131,7 +145,7 @@ def _normal(key: Array, shape: tuple[int, ...]) -> Array:
     return _in_even_parts(make, shape)
 
 
-@_compiled("shape")
+@jit(static_argnames=["shape"])
 def _bernoulli(key: Array, p: ArrayLike, shape: tuple[int, ...]) -> Array:
     return jnp.broadcast_to(p, shape) > _uniform(key, np.float32(0), np.float32(1), shape)
 
@@ -142,7 +156,7 @@ def _clip_to(value: Array, dtype: np.dtype) -> Array:
     return jnp.clip(value, low, high).astype(dtype)
 
 
-@_compiled("shape", "dtype")
+@jit(static_argnames=["shape", "dtype"])
 def _randint(key: Array, minval: ArrayLike, maxval: ArrayLike, shape: tuple[int, ...], dtype: np.dtype) -> Array:
     """64 random bits modulo the span, in 32-bit words, as jax.random has it."""
     first, second = _threefry2x32(_key_words(key), lax.iota(np.uint32, 2))
@@ -406,7 +420,7 @@ _sin2pi.defjvps(lambda tangent, _, cycles: cycles.dtype.type(2 * np.pi) * _cos2p
 _cos2pi.defjvps(lambda tangent, _, cycles: cycles.dtype.type(-2 * np.pi) * _sin2pi(cycles) * tangent)
 
 
-@_compiled("function", "dtype")
+@jit(static_argnames=["function", "dtype"])
 def _in_dtype(function: Callable[[Array], Array], x: Array, dtype: np.dtype) -> Array:
     return function(x.astype(dtype)).astype(x.dtype)
 
@@ -582,7 +596,7 @@ def _phase_jvp(
     return _phase(*primals, n_time_steps, sample_rate), tangent
 
 
-@_compiled("shape", "dtype", "n_time_steps", "sample_rate")
+@jit(static_argnames=["shape", "dtype", "n_time_steps", "sample_rate"])
 def _ramp(
     f_start: ArrayLike,
     f_end: ArrayLike,

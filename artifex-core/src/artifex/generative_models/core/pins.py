@@ -26,7 +26,7 @@ class Pins:
 
     Args:
         path: The file in effect, or None when there is none.
-        chosen: Distributions by kind and name, each in its normalised spelling.
+        chosen: Distributions by kind and name, each in its normalized spelling.
         text: What stands in the file.
         error: What keeps it from being used: no such file, no TOML, or not of the form that is expected.
     """
@@ -49,7 +49,7 @@ def in_effect() -> Pins:
     """Return the pins in effect: read once for each look at what is installed.
 
     The file is the one that the environment variable ``ARTIFEX_CONFIG`` names, or the nearest ``artifex.toml``
-    from the working directory upwards.
+    from the working directory upward.
 
     Returns:
         The pins; none where there is no file.

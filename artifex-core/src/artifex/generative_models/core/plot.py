@@ -145,16 +145,16 @@ def spectrogram(
         values: Values (freq, time), such as levels.
         top: The frequency of the last row, Hz, above 0.
         step: Seconds from one column to the next.
-        start: The second on which the first column is centred.
-        label: What the colours are, with its unit.
-        limits: The values of the first and last colour; None for the least and the largest.
+        start: The second on which the first column is centered.
+        label: What the colors are, with its unit.
+        limits: The values of the first and last color; None for the least and the largest.
         scale: ``"linear"``, ``"log"``, or a pair of functions that take Hz to places and back.
         ax: Where to draw; None makes a figure, which is ``ax.figure`` of what is returned.
-        bar: Where the colour bar goes; None for beside the picture.
+        bar: Where the color bar goes; None for beside the picture.
         title: The title.
 
     Returns:
-        The axes, Hz from bottom to top and seconds from left to right, with a colour bar.
+        The axes, Hz from bottom to top and seconds from left to right, with a color bar.
 
     Raises:
         ValueError: For another shape or scale.
@@ -194,7 +194,7 @@ def spectrogram(
 
 def bands(
     values: Any,
-    centres: Any,
+    centers: Any,
     *,
     step: float,
     start: float = 0.0,
@@ -204,24 +204,24 @@ def bands(
     bar: Axes | None = None,
     title: str = "",
 ) -> Axes:
-    """Draw values over time in bands of frequency, one as high as the other, labelled in Hz.
+    """Draw values over time in bands of frequency, one as high as the other, labeled in Hz.
 
     Args:
         values: Values (bands, time), such as levels.
-        centres: The frequency in the middle of each band, Hz, (bands,), increasing.
+        centers: The frequency in the middle of each band, Hz, (bands,), increasing.
         step: Seconds from one column to the next.
-        start: The second on which the first column is centred.
-        label: What the colours are, with its unit.
-        limits: The values of the first and last colour; None for the least and the largest.
+        start: The second on which the first column is centered.
+        label: What the colors are, with its unit.
+        limits: The values of the first and last color; None for the least and the largest.
         ax: Where to draw; None makes a figure, which is ``ax.figure`` of what is returned.
-        bar: Where the colour bar goes; None for beside the picture.
+        bar: Where the color bar goes; None for beside the picture.
         title: The title.
 
     Returns:
         The axes; band i lies from i to i + 1, and the ticks are at round frequencies.
 
     Raises:
-        ValueError: For another shape, or centres that do not increase.
+        ValueError: For another shape, or centers that do not increase.
         MissingDependencyError: Without the extra ``artifex-core[plot]``.
 
     Example:
@@ -230,11 +230,11 @@ def bands(
         ['125', '250', '500', '1000', '2000', '4000']
     """
     array = _two_dimensional(values, "bands")
-    hz = np.asarray(centres, np.float64)
+    hz = np.asarray(centers, np.float64)
     if hz.shape != (len(array),):
-        raise ValueError(f"centres has one frequency for each of the {len(array)} bands, got shape {hz.shape}")
+        raise ValueError(f"centers has one frequency for each of the {len(array)} bands, got shape {hz.shape}")
     if not np.isfinite(hz).all() or np.any(np.diff(hz) <= 0):
-        raise ValueError("centres are finite and increase from band to band")
+        raise ValueError("centers are finite and increase from band to band")
     ax = _axes(ax)
     _image(ax, bar, array, (0.0, len(array)), step, start, label, limits, "magma")
     wanted = _round_hz(hz[0], hz[-1]) if len(hz) > 1 else [float(hz[0])]
@@ -265,19 +265,19 @@ def rows(
     Args:
         values: Values (rows, time).
         step: Seconds from one column to the next.
-        start: The second on which the first column is centred.
+        start: The second on which the first column is centered.
         names: The name of each row; None numbers them.
         first: The number of the first row.
         row: What a row is.
-        label: What the colours are, with its unit.
-        limits: The values of the first and last colour; None for the least and the largest.
-        diverging: Whether the colours part at the middle, for values of both signs.
+        label: What the colors are, with its unit.
+        limits: The values of the first and last color; None for the least and the largest.
+        diverging: Whether the colors part at the middle, for values of both signs.
         ax: Where to draw; None makes a figure, which is ``ax.figure`` of what is returned.
-        bar: Where the colour bar goes; None for beside the picture.
+        bar: Where the color bar goes; None for beside the picture.
         title: The title.
 
     Returns:
-        The axes; row i is centred on its number.
+        The axes; row i is centered on its number.
 
     Raises:
         ValueError: For another shape, or names that are not as many.
@@ -295,9 +295,9 @@ def rows(
     from matplotlib.ticker import MaxNLocator
 
     last = first + len(array)
-    colours = "coolwarm" if diverging else "magma"
+    colors = "coolwarm" if diverging else "magma"
     vertical = (first - 0.5, last - 0.5)
-    _image(ax, bar, array, vertical, step, start, label, limits, colours, mean=True)
+    _image(ax, bar, array, vertical, step, start, label, limits, colors, mean=True)
     if names is not None:
         ax.set_yticks(range(first, last), list(names))
     else:
@@ -313,7 +313,7 @@ def lines(
     step: float,
     start: float = 0.0,
     label: str = "",
-    colours: Sequence[str] | None = None,
+    colors: Sequence[str] | None = None,
     ax: Axes | None = None,
     title: str = "",
 ) -> Axes:
@@ -324,7 +324,7 @@ def lines(
         step: Seconds from one value to the next.
         start: The second of the first value.
         label: What the values are, with their unit.
-        colours: A colour for each line, in matplotlib's words; None for its usual ones.
+        colors: A color for each line, in matplotlib's words; None for its usual ones.
         ax: Where to draw, over what is there; None makes a figure, which is ``ax.figure`` of what is returned.
         title: The title.
 
@@ -346,9 +346,9 @@ def lines(
             raise ValueError(f"{name} is (time,) and not empty, got shape {curve.shape}")
     ax = _axes(ax)
     alone = not ax.has_data()
-    painted: Sequence[str | None] = [None] * len(curves) if colours is None else colours
-    for (name, curve), colour in zip(curves.items(), painted, strict=True):
-        ax.plot(*_outline(curve, 1 / step, start), linewidth=1.0, marker=_mark(curve), label=name, color=colour)
+    painted: Sequence[str | None] = [None] * len(curves) if colors is None else colors
+    for (name, curve), color in zip(curves.items(), painted, strict=True):
+        ax.plot(*_outline(curve, 1 / step, start), linewidth=1.0, marker=_mark(curve), label=name, color=color)
     if alone:
         ax.set_xlim(*_span(max(map(len, curves.values())), step, start))
     ax.set_xlabel("time (s)")
@@ -357,7 +357,7 @@ def lines(
     if title:
         ax.set_title(title)
     if len(curves) > 1 or not alone:
-        # What is seen on the dark end of a picture's colours is not seen on white.
+        # What is seen on the dark end of a picture's colors is not seen on white.
         dark = bool(ax.images or ax.collections)
         ax.legend(
             loc="upper right",
@@ -424,7 +424,7 @@ def _thinned(
     return thin, size * step, start + (size - 1) / 2 * step
 
 
-def _colours(values: NDArray[Any], limits: tuple[float, float] | None) -> tuple[float, float]:
+def _colors(values: NDArray[Any], limits: tuple[float, float] | None) -> tuple[float, float]:
     if limits is not None:
         return limits
     finite = np.isfinite(values)
@@ -446,19 +446,19 @@ def _image(
     start: float,
     label: str,
     limits: tuple[float, float] | None,
-    colours: str,
+    colors: str,
     *,
     mean: bool = False,
 ) -> None:
     _check_time(step, start)
     span = _span(values.shape[1], step, start)
-    low, high = _colours(values, limits)
+    low, high = _colors(values, limits)
     values, step, start = _thinned(values, step, start, mean=mean)
     image = ax.imshow(
         values,
         origin="lower",
         aspect="auto",
-        cmap=colours,
+        cmap=colors,
         vmin=low,
         vmax=high,
         extent=(start - step / 2, start + (values.shape[1] - 0.5) * step, *vertical),
@@ -478,7 +478,7 @@ def _mesh(
 ) -> None:
     _check_time(step, start)
     span = _span(values.shape[1], step, start)
-    low, high = _colours(values, limits)
+    low, high = _colors(values, limits)
     values, step, start = _thinned(values, step, start)
     seconds = start + (np.arange(values.shape[1] + 1) - 0.5) * step
     mesh = ax.pcolormesh(seconds, edges, values, cmap="magma", vmin=low, vmax=high, rasterized=True)

@@ -78,7 +78,7 @@ class Claim:
     Args:
         kind: The kind's name.
         name: The component's name.
-        distribution: The distribution that says so, in its normalised spelling.
+        distribution: The distribution that says so, in its normalized spelling.
         version: Its version; not part of what makes two claims equal.
         value: ``"package.module:object"``.
     """

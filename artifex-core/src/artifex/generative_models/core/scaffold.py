@@ -57,7 +57,7 @@ TEMPLATES: Mapping[str, Template] = {
         ("dataset", "datasets", "classname", "artifex-audio", "click tracks with their tempo"),
         ("extension", "extensions", "classname", "artifex-core", "the level over time, and a loss from it"),
         ("representation", "representations", "classname", "artifex-audio", "a companded waveform"),
-        ("preset", "presets", "constant", "artifex-spectral", "frames as speech recognisers have them"),
+        ("preset", "presets", "constant", "artifex-spectral", "frames as speech recognizers have them"),
     )
 }
 

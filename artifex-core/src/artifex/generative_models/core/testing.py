@@ -415,7 +415,7 @@ class _Trial:
         try:
             return self._compiled_on_two(jax.sharding.AxisType.Explicit)
         except Exception as error:
-            if "Sharding" not in type(error).__name__:  # an operation that wants its output's sharding spelt out
+            if "Sharding" not in type(error).__name__:  # an operation that wants its output's sharding spelled out
                 raise
             return self._compiled_on_two(jax.sharding.AxisType.Auto)
 
@@ -744,7 +744,7 @@ _SUBJECT_RULES: dict[str, tuple[Any, ...]] = {  # the rule, and what a subject t
 
 @contextlib.contextmanager
 def _quick_compiles() -> Iterator[None]:
-    """Compile without XLA's costly optimisations: what is checked does not depend on them, and it takes a third."""
+    """Compile without XLA's costly optimizations: what is checked does not depend on them, and it takes a third."""
     before = jax.config.read("jax_disable_most_optimizations")
     jax.config.update("jax_disable_most_optimizations", True)
     try:

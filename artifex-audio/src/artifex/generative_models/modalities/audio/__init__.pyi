@@ -35,7 +35,7 @@ from .augmentations.levels import random_loudness as random_loudness
 from .augmentations.mixing import cutmix as cutmix
 from .augmentations.mixing import mixup as mixup
 from .augmentations.noise import add_background_noise as add_background_noise
-from .augmentations.noise import add_coloured_noise as add_coloured_noise
+from .augmentations.noise import add_colored_noise as add_colored_noise
 from .augmentations.noise import add_gaussian_noise as add_gaussian_noise
 from .augmentations.noise import add_gaussian_snr as add_gaussian_snr
 from .augmentations.policies import augment_audio as augment_audio

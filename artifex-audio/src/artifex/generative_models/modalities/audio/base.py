@@ -68,7 +68,7 @@ class AudioModalityConfig(Configuration):
         normalize: Whether each clip's peak is brought to 1.
 
     Raises:
-        TypeError: For a value of the wrong type or a misspelt key.
+        TypeError: For a value of the wrong type or a misspelled key.
         ValueError: For a value out of range.
         UnknownComponentError: For a representation that is not installed.
 
@@ -127,7 +127,7 @@ class AudioModalityConfig(Configuration):
 
     @property
     def n_time_frames(self) -> int:
-        """Frames in an encoded example: ``n_time_steps // hop_length``, the last centred frame dropped."""
+        """Frames in an encoded example: ``n_time_steps // hop_length``, the last centered frame dropped."""
         return self.n_time_steps // self.hop_length
 
     @property

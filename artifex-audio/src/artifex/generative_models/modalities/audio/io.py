@@ -864,13 +864,13 @@ def _check_values(path: str, info: AudioInfo, frames: np.ndarray) -> None:
 
 
 def _around(info: AudioInfo, start: int, count: int, target: int | None) -> range:
-    """Return the samples to read for a span: with its neighbours on both sides where a resampler hears them."""
+    """Return the samples to read for a span: with its neighbors on both sides where a resampler hears them."""
     margin = 0 if target in (None, info.sample_rate) else _RESAMPLER * -(-info.sample_rate // (target or 1))
     return range(max(0, start - margin), min(info.n_frames, start + count + margin))
 
 
 def _resampled(frames: np.ndarray, rate: int, target: int, *, mono: bool, first: int, count: int) -> np.ndarray:
-    """Resample ``count`` of the frames from ``first`` on; before and after them stand their neighbours."""
+    """Resample ``count`` of the frames from ``first`` on; before and after them stand their neighbors."""
     soxr = require("soxr", install=_EXTRA, purpose="Resampling audio files")
     n_frames, n_channels = frames.shape
     length = -(-count * target // rate)

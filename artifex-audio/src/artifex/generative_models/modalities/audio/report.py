@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 EXAMPLE_SECONDS = 10.0
 
-# Seen on white and on near-black, since the page follows the reader's colour scheme and the pictures cannot.
+# Seen on white and on near-black, since the page follows the reader's color scheme and the pictures cannot.
 _INK = "#7d8590"
 
 _DB_RANGE = 80.0

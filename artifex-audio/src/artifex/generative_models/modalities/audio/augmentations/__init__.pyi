@@ -36,7 +36,7 @@ from .levels import random_loudness as random_loudness
 from .mixing import cutmix as cutmix
 from .mixing import mixup as mixup
 from .noise import add_background_noise as add_background_noise
-from .noise import add_coloured_noise as add_coloured_noise
+from .noise import add_colored_noise as add_colored_noise
 from .noise import add_gaussian_noise as add_gaussian_noise
 from .noise import add_gaussian_snr as add_gaussian_snr
 from .policies import augment_audio as augment_audio

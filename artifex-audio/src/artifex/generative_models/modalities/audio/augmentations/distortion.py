@@ -1,4 +1,4 @@
-"""Random distortion of a waveform: clipping, saturation, coarse quantisation, tremolo."""
+"""Random distortion of a waveform: clipping, saturation, coarse quantization, tremolo."""
 
 from __future__ import annotations
 

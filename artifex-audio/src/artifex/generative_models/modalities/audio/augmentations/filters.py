@@ -1,4 +1,4 @@
-"""Random filters over a waveform: passes, stops, shelves, equalisers, lost bands, air, corrupted phases."""
+"""Random filters over a waveform: passes, stops, shelves, equalizers, lost bands, air, corrupted phases."""
 
 from __future__ import annotations
 
@@ -147,10 +147,10 @@ def band_pass(
     Args:
         audio: One waveform (..., time), floating point; leading axes, such as channels, share the filter.
         key: Decides the band.
-        frequency_range: The least and the greatest centre, Hz, log-uniform between them, below half the sample
+        frequency_range: The least and the greatest center, Hz, log-uniform between them, below half the sample
             rate; the default's ends just below half of a lower rate. May be traced.
         bandwidth_fraction_range: The least and the greatest width of the band between its edges (-3 dB), as a ratio
-            to the centre, above 0 and below 2, uniform between them. An edge that would lie above 0.99 of half the
+            to the center, above 0 and below 2, uniform between them. An edge that would lie above 0.99 of half the
             sample rate lies there. May be traced.
         order: Of the filter at each edge, an integer from 1 to 8: its slope is 6 dB per octave times that. Static.
         sample_rate: Samples per second, Hz; static.
@@ -189,10 +189,10 @@ def band_stop(
     Args:
         audio: One waveform (..., time), floating point; leading axes, such as channels, share the filter.
         key: Decides the band.
-        frequency_range: The least and the greatest centre, Hz, log-uniform between them, below half the sample
+        frequency_range: The least and the greatest center, Hz, log-uniform between them, below half the sample
             rate; the default's ends just below half of a lower rate. May be traced.
         bandwidth_fraction_range: The least and the greatest width of the band between its edges (-3 dB), as a ratio
-            to the centre, above 0 and below 2, uniform between them. An edge that would lie above 0.99 of half the
+            to the center, above 0 and below 2, uniform between them. An edge that would lie above 0.99 of half the
             sample rate lies there. May be traced.
         order: Of the filter at each edge, an integer from 1 to 8: its slope is 6 dB per octave times that. Static.
         sample_rate: Samples per second, Hz; static.
@@ -255,7 +255,7 @@ def low_shelf(
     Reference:
         ``audiomentations.LowShelfFilter``; R. Bristow-Johnson, "Audio EQ Cookbook" (W3C, 2021).
     """
-    return _equalised(
+    return _equalized(
         "low_shelf", "lowshelf", audio, key, frequency_range, _LOW_SHELF, gain_db_range, q_range, sample_rate
     )
 
@@ -300,7 +300,7 @@ def high_shelf(
     Reference:
         ``audiomentations.HighShelfFilter``; R. Bristow-Johnson, "Audio EQ Cookbook" (W3C, 2021).
     """
-    return _equalised(
+    return _equalized(
         "high_shelf", "highshelf", audio, key, frequency_range, _HIGH_SHELF, gain_db_range, q_range, sample_rate
     )
 
@@ -320,10 +320,10 @@ def peaking(
     Args:
         audio: One waveform (..., time), floating point; leading axes, such as channels, share the filter.
         key: Decides frequency, gain and quality.
-        frequency_range: The least and the greatest centre, Hz, log-uniform between them, below half the sample
+        frequency_range: The least and the greatest center, Hz, log-uniform between them, below half the sample
             rate; the default's ends just below half of a lower rate. May be traced.
-        gain_db_range: The least and the greatest gain at the centre, dB, uniform between them. May be traced.
-        q_range: The least and the greatest quality, above 0, uniform between them: the centre's ratio to the
+        gain_db_range: The least and the greatest gain at the center, dB, uniform between them. May be traced.
+        q_range: The least and the greatest quality, above 0, uniform between them: the center's ratio to the
             width. May be traced.
         sample_rate: Samples per second, Hz; static.
 
@@ -343,7 +343,7 @@ def peaking(
     Reference:
         ``audiomentations.PeakingFilter``; R. Bristow-Johnson, "Audio EQ Cookbook" (W3C, 2021).
     """
-    return _equalised("peaking", "peaking", audio, key, frequency_range, _PEAK, gain_db_range, q_range, sample_rate)
+    return _equalized("peaking", "peaking", audio, key, frequency_range, _PEAK, gain_db_range, q_range, sample_rate)
 
 
 def _one_sided(
@@ -385,7 +385,7 @@ def _two_sided(
     _check_filter(order, sample_rate, 1)
     bounds = _frequencies(frequency_range, _BAND, sample_rate)
     bandwidths = pair(
-        "bandwidth_fraction_range", bandwidth_fraction_range, above=0, maximum=1.999, unit="of the centre"
+        "bandwidth_fraction_range", bandwidth_fraction_range, above=0, maximum=1.999, unit="of the center"
     )
     changed: Drawn = _banded(waveform, key, bounds, bandwidths, kind, int(order), int(sample_rate))
     return changed
@@ -412,7 +412,7 @@ def _banded(
     return changed.astype(waveform.dtype), {"frequency": frequency, "bandwidth_fraction": fraction}
 
 
-def _equalised(
+def _equalized(
     name: str,
     kind: str,
     audio: ArrayLike,
@@ -490,8 +490,8 @@ def parametric_eq(
 
     Example:
         >>> audio = jnp.ones(20)
-        >>> equalised = parametric_eq(audio, jax.random.key(0), (0.0, 0.0), n_bands=3)
-        >>> bool(jnp.allclose(equalised, audio, atol=1e-4))
+        >>> equalized = parametric_eq(audio, jax.random.key(0), (0.0, 0.0), n_bands=3)
+        >>> bool(jnp.allclose(equalized, audio, atol=1e-4))
         True
 
     Reference:
@@ -623,7 +623,7 @@ def drop_frequencies(
     Args:
         audio: One waveform (..., time), floating point; leading axes, such as channels, lose the same bands.
         key: Decides how many bands and where.
-        frequency_range: The least and the greatest centre of a band, Hz, uniform between them, at most half the
+        frequency_range: The least and the greatest center of a band, Hz, uniform between them, at most half the
             sample rate; the default's ends there for a lower rate. May be traced.
         n_notches_range: The least and the greatest number of bands, integers of at least 0, each as likely. Static.
         width: Of each band from edge to edge (-6 dB), Hz, at least a 200th of the sample rate; the middle two thirds
@@ -710,7 +710,7 @@ def air_absorption(
             them. May be traced.
         humidity_range: The least and the greatest relative humidity, percent from 10 to 100, uniform between them.
             May be traced.
-        distance_range: The least and the greatest distance, metres of at least 0, uniform between them. May be
+        distance_range: The least and the greatest distance, meters of at least 0, uniform between them. May be
             traced.
         sample_rate: Samples per second, Hz; static.
 
@@ -724,7 +724,7 @@ def air_absorption(
     Example:
         >>> hiss = jnp.array([1.0, -1.0] * 500)
         >>> far = air_absorption(hiss, jax.random.key(0), (20.0, 20.0), (70.0, 70.0), (100.0, 100.0))
-        >>> bool(0.3 < jnp.abs(far[500]) < 0.5)  # 76.6 dB per kilometre at 8 kHz
+        >>> bool(0.3 < jnp.abs(far[500]) < 0.5)  # 76.6 dB per kilometer at 8 kHz
         True
 
     Reference:
@@ -735,7 +735,7 @@ def air_absorption(
     check_integer("sample_rate", sample_rate, minimum=1, unit="Hz")
     temperatures = pair("temperature_range", temperature_range, minimum=-20, maximum=50, unit="degrees Celsius")
     humidities = pair("humidity_range", humidity_range, minimum=10, maximum=100, unit="percent")
-    distances = pair("distance_range", distance_range, minimum=0, unit="metres")
+    distances = pair("distance_range", distance_range, minimum=0, unit="meters")
     changed: Drawn = _air_absorption(waveform, key, temperatures, humidities, distances, int(sample_rate))
     return changed
 
@@ -763,7 +763,7 @@ def _air_absorption(
 
 
 def _absorbed(frequency: np.ndarray, temperature: jax.Array, humidity: jax.Array) -> jax.Array:
-    """Give the absorption of air, dB per metre, by ISO 9613-1."""
+    """Give the absorption of air, dB per meter, by ISO 9613-1."""
     kelvin = temperature + 273.15
     warmth = kelvin / 293.15
     root = jnp.sqrt(warmth)

@@ -1,4 +1,4 @@
-"""Random noise added to a waveform: white, coloured, of recordings."""
+"""Random noise added to a waveform: white, colored, of recordings."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from artifex.generative_models.core.numerics import working_dtype
 from artifex.generative_models.modalities.audio.annotations import annotated
 from artifex.generative_models.modalities.audio.augmentations.banks import as_bank, as_lengths, default_noises
 from artifex.generative_models.modalities.audio.augmentations.draws import Drawn, floating, pair, uniform
-from artifex.generative_models.modalities.audio.generators.noise import coloured_noise
+from artifex.generative_models.modalities.audio.generators.noise import colored_noise
 
 _Range = tuple[ArrayLike, ArrayLike] | jax.Array
 
@@ -106,13 +106,13 @@ def _add_gaussian_snr(waveform: jax.Array, key: jax.Array, low: ArrayLike, high:
 
 
 @annotated
-def add_coloured_noise(
+def add_colored_noise(
     audio: ArrayLike,
     key: jax.Array,
     snr_db_range: _Range = (5.0, 40.0),
     slope_db_range: _Range = (-6.0, 6.0),
 ) -> Drawn:
-    """Add Gaussian noise of a random colour at a random ratio to the clip's own level.
+    """Add Gaussian noise of a random color at a random ratio to the clip's own level.
 
     Args:
         audio: One waveform (..., time), floating point. The level is the RMS of all its channels together; every
@@ -132,23 +132,23 @@ def add_coloured_noise(
         TypeError: For integers, which ``to_float`` makes floats.
 
     Example:
-        >>> noisy = add_coloured_noise(jnp.ones(1000), jax.random.key(0), (20.0, 20.0), (-3.0, -3.0))
+        >>> noisy = add_colored_noise(jnp.ones(1000), jax.random.key(0), (20.0, 20.0), (-3.0, -3.0))
         >>> round(float(jnp.mean((noisy - 1) ** 2) ** 0.5), 4)
         0.1
 
     Reference:
-        ``audiomentations.AddColorNoise``; the noise is that of the audio type ``coloured_noise``.
+        ``audiomentations.AddColorNoise``; the noise is that of the audio type ``colored_noise``.
     """
-    numerics.check_key("add_coloured_noise", key)
-    waveform = floating("add_coloured_noise", audio)
+    numerics.check_key("add_colored_noise", key)
+    waveform = floating("add_colored_noise", audio)
     snr = pair("snr_db_range", snr_db_range, unit="dB")
     slope = pair("slope_db_range", slope_db_range, minimum=-60, maximum=60, unit="dB per octave")
-    noisy: Drawn = _add_coloured_noise(waveform, key, snr, slope)
+    noisy: Drawn = _add_colored_noise(waveform, key, snr, slope)
     return noisy
 
 
 @jax.jit
-def _add_coloured_noise(
+def _add_colored_noise(
     waveform: jax.Array, key: jax.Array, snr: tuple[ArrayLike, ArrayLike], slope: tuple[ArrayLike, ArrayLike]
 ) -> Drawn:
     working = working_dtype(waveform.dtype)
@@ -159,7 +159,7 @@ def _add_coloured_noise(
     options: dict[str, Any] = {"n_time_steps": values.shape[-1], "sample_rate": 1, "slope_db": slope_db}
 
     def channel(own: jax.Array) -> jax.Array:
-        return coloured_noise(own, **options, amplitude=1.0)
+        return colored_noise(own, **options, amplitude=1.0)
 
     if values.ndim == 1:
         noise = channel(noise_key)
@@ -260,7 +260,7 @@ def _repeated(bank: jax.Array, index: jax.Array, offset: jax.Array, length: jax.
     place = jnp.where(place >= length, place - length, place)
     axes = bank.shape[1:-1]
     between = [jnp.arange(size).reshape(-1, *[1] * (len(axes) - i)) for i, size in enumerate(axes)]
-    # What is clipped is never out of bounds, but XLA:CPU vectorises it better than a promise.
+    # What is clipped is never out of bounds, but XLA:CPU vectorizes it better than a promise.
     part: jax.Array = bank.at[(index, *between, place)].get(mode="clip")
     return part
 

@@ -41,7 +41,7 @@ def augment_audio(audio: ArrayLike, key: jax.Array) -> jax.Array:
 
     The steps are those of ``default_policy``: ``time_shift`` by up to 800 samples, ``normalize``,
     ``add_gaussian_noise`` of 0.005, ``time_stretch`` at 0.95 to 1.05, ``normalize`` again, and ``random_gain`` of 0.8 to
-    1.2, which comes last since normalising would undo it. The peak is thus the gain, and may exceed full scale by a
+    1.2, which comes last since normalizing would undo it. The peak is thus the gain, and may exceed full scale by a
     fifth. The noise lies 46 dB below the peak however loud the recording was; a silent clip stays at the level of the
     noise.
 

@@ -28,7 +28,7 @@ KEEPS = ("rms", "peak")
 _HALF = 40  # samples on either side of a reflection's arrival over which its windowed sinc goes
 _BLOCK = 64  # samples; each reflection falls into one block of the response and reaches into the next two
 _AT_ONCE = 64  # paths whose sincs are held together: more would not stay in the cache
-_NEAREST = 0.1  # metres; what is nearer is no louder
+_NEAREST = 0.1  # meters; what is nearer is no louder
 # Hz: where reflections that all add up would build up what no room does; Allen and Berkley filter it out, too.
 _HIGH_PASS = 50.0
 _HEARD = 1e-4  # of the level that a response could give: less is the rounding of the FFT
@@ -101,7 +101,7 @@ def _impulse_response(
         wet = jnp.take(fft_convolve(values, response), place, axis=-1, mode="clip")
     else:
         wet = fft_convolve(values, response[..., : values.shape[-1]], "causal")
-    return _levelled(values, wet, response, keep).astype(waveform.dtype), {"index": index}
+    return _leveled(values, wet, response, keep).astype(waveform.dtype), {"index": index}
 
 
 @annotated
@@ -128,25 +128,25 @@ def room(
     Args:
         audio: One waveform (..., time), floating point; channels sound from one source to one microphone.
         key: Decides the room and the places in it.
-        width_range: The least and the greatest width, metres above 0, uniform between them. May be traced.
-        depth_range: The least and the greatest depth, metres above 0, uniform between them. May be traced.
-        height_range: The least and the greatest height, metres above 0, uniform between them. May be traced.
+        width_range: The least and the greatest width, meters above 0, uniform between them. May be traced.
+        depth_range: The least and the greatest depth, meters above 0, uniform between them. May be traced.
+        height_range: The least and the greatest height, meters above 0, uniform between them. May be traced.
         absorption_range: The least and the greatest share of the energy that a wall takes at each reflection, 0 to 1,
             uniform between them. May be traced.
         order: The most reflections on the way from source to microphone, at least 0: 3 makes 63 paths, 6 makes 377,
             12 makes 2 625, and the time it takes grows with them. So few paths are early reflections, and die away
             sooner than the room's reverberation does; a tail wants 12 or more, and a longer ``duration``. Static.
-        margin: Metres from source and microphone to the nearest wall, at least 0.
+        margin: Meters from source and microphone to the nearest wall, at least 0.
         duration: Seconds of the room's response, above 0; what arrives later is left out. Static.
         keep: Which level of the clip, all its channels together, is kept: ``"rms"`` or ``"peak"``; None leaves it to
-            the room, where the direct sound comes with a gain of 1 over the distance in metres.
-        compensate_delay: Whether the direct sound stays where it was, or comes as late as it takes, 2.9 ms a metre.
+            the room, where the direct sound comes with a gain of 1 over the distance in meters.
+        compensate_delay: Whether the direct sound stays where it was, or comes as late as it takes, 2.9 ms a meter.
         sample_rate: Samples per second, Hz; static.
 
     Returns:
         The same shape and dtype, not clipped; NaN throughout for a clip that holds NaN or infinity. Its annotations
         are ``width``, ``depth``, ``height``, ``absorption``, and the places ``source`` (3,) and ``microphone`` (3,) in
-        metres from a lower corner.
+        meters from a lower corner.
 
     Raises:
         ValueError: For a scalar, an empty clip, a range that is out of order or of bounds, or a margin of half the
@@ -166,7 +166,7 @@ def room(
     numerics.check_key("room", key)
     waveform = floating("room", audio)
     sizes = tuple(
-        pair(name, bounds, above=0, unit="metres")
+        pair(name, bounds, above=0, unit="meters")
         for name, bounds in (
             ("width_range", width_range),
             ("depth_range", depth_range),
@@ -176,11 +176,11 @@ def room(
     absorption = pair("absorption_range", absorption_range, minimum=0, maximum=1)
     check_integer("sample_rate", sample_rate, minimum=1, unit="Hz")
     check_integer("order", order, minimum=0, unit="reflections")
-    check_number("margin", margin, minimum=0, unit="metres")
+    check_number("margin", margin, minimum=0, unit="meters")
     check_number("duration", duration, above=0, unit="seconds")
     for (least, _), name in zip(sizes, ("width", "depth", "height"), strict=True):
         if not isinstance(least, jax.Array) and 2 * margin >= least:
-            raise ValueError(f"margin must be below half the least {name}, {least / 2} metres, got {margin}")
+            raise ValueError(f"margin must be below half the least {name}, {least / 2} meters, got {margin}")
     _check_output(keep, compensate_delay)
     n_taps = max(1, round(duration * sample_rate))
     changed: Drawn = _room(
@@ -215,7 +215,7 @@ def _room(
         response = sosfilt(response, biquad("highpass", _HIGH_PASS, sample_rate)[None])
     values = waveform.astype(working)
     wet = fft_convolve(values, response[: values.shape[-1]], "causal")
-    changed = _levelled(values, wet, response, keep).astype(waveform.dtype)
+    changed = _leveled(values, wet, response, keep).astype(waveform.dtype)
     width, depth, height = size
     drawn = {"width": width, "depth": depth, "height": height, "absorption": absorption}
     return changed, {**drawn, "source": source, "microphone": microphone}
@@ -235,21 +235,21 @@ def room_impulse_response(
     """Compute the impulse response of a shoebox room from the mirror images of its source.
 
     Each path arrives as a sinc under a Hann window of 81 samples, at a fraction of a sample where it does, with a gain
-    of 1 over its length in metres, times the amplitude that each of its walls leaves; nearer than 0.1 m is no louder.
+    of 1 over its length in meters, times the amplitude that each of its walls leaves; nearer than 0.1 m is no louder.
     Of a sinc that begins before the response the beginning is cut off. With enough reflections and absorption the
     sound above a few hundred Hz dies away as Eyring's formula says, to 15 % in a room that is nearly a cube; below, where
     all reflections add up, it stays longer, and below 50 Hz up to 17 dB louder; ``room`` filters that out.
 
     Args:
-        size: Width, depth and height (3,), metres. May be traced, as the next three.
-        source: Its place (3,), metres from a lower corner.
-        microphone: Its place (3,), metres.
+        size: Width, depth and height (3,), meters. May be traced, as the next three.
+        source: Its place (3,), meters from a lower corner.
+        microphone: Its place (3,), meters.
         absorption: The share of the energy that a wall takes at each reflection, 0 to 1: one number, or (6,), for the
             walls at width 0 and at full width, at depth 0 and full depth, the floor and the ceiling.
         sample_rate: Samples per second, Hz; static.
         n_taps: Length of the response in samples; what arrives later is left out. Static.
         order: The most reflections on a path, at least 0; static.
-        speed_of_sound: Metres per second.
+        speed_of_sound: Meters per second.
 
     Returns:
         (n_taps,) float32, or float64 where an argument is.
@@ -270,12 +270,12 @@ def room_impulse_response(
     check_integer("sample_rate", sample_rate, minimum=1, unit="Hz")
     check_integer("n_taps", n_taps, minimum=1, unit="samples")
     check_integer("order", order, minimum=0, unit="reflections")
-    check_number("speed_of_sound", speed_of_sound, above=0, unit="metres per second")
+    check_number("speed_of_sound", speed_of_sound, above=0, unit="meters per second")
     places = {"size": size, "source": source, "microphone": microphone}
     arrays = {name: _as_array(value) for name, value in (*places.items(), ("absorption", absorption))}
     for name in places:
         if arrays[name].shape != (3,):
-            raise ValueError(f"{name} is three numbers, metres, got shape {arrays[name].shape}")
+            raise ValueError(f"{name} is three numbers, meters, got shape {arrays[name].shape}")
     if arrays["absorption"].shape not in ((), (6,)):
         raise ValueError(
             f"absorption is one number, or one for each of 6 walls, got shape {arrays['absorption'].shape}"
@@ -309,11 +309,11 @@ def _check_places(arrays: dict[str, Any]) -> None:
     if "size" not in known:
         return
     if not known["size"].all():
-        raise ValueError(f"size must be above 0 metres, got {known['size'].tolist()}")
+        raise ValueError(f"size must be above 0 meters, got {known['size'].tolist()}")
     for name in ("source", "microphone"):
         if name in known and (known[name] > known["size"]).any():
             raise ValueError(
-                f"{name} must lie within the room of {known['size'].tolist()} metres, got {known[name].tolist()}"
+                f"{name} must lie within the room of {known['size'].tolist()} meters, got {known[name].tolist()}"
             )
 
 
@@ -323,7 +323,7 @@ def _check_output(keep: str | None, compensate_delay: bool) -> None:
     check_flag("compensate_delay", compensate_delay)
 
 
-def _levelled(dry: jax.Array, wet: jax.Array, response: jax.Array, keep: str | None) -> jax.Array:
+def _leveled(dry: jax.Array, wet: jax.Array, response: jax.Array, keep: str | None) -> jax.Array:
     """Bring a clip that was convolved back to the level it had."""
     if keep is None:
         return wet
@@ -373,7 +373,7 @@ def _response(
     order: int,
     speed_of_sound: float,
 ) -> jax.Array:
-    """The response from the moment on when sound has gone ``start`` metres."""
+    """The response from the moment on when sound has gone ``start`` meters."""
     dtype = size.dtype
     rooms, signs, hits = _images(order)
     images = rooms.astype(dtype) * size + signs.astype(dtype) * source

@@ -38,7 +38,7 @@ def time_stretch(
     """Play a clip faster or slower by a random rate: the pitch stays, and so does the length of the array.
 
     The work is done by the phase vocoder of the extension ``"spectral"``, found by name. As with librosa's, noisy
-    sound loses 2 to 4 dB at any rate but 1, since its phases no longer add up; normalise afterwards where a model must
+    sound loses 2 to 4 dB at any rate but 1, since its phases no longer add up; normalize afterward where a model must
     not tell a stretched clip by its level.
 
     Args:

@@ -63,7 +63,7 @@ def time_shift(
 
 @annotated
 def reverse(audio: ArrayLike, key: jax.Array) -> Drawn:
-    """Play a clip backwards.
+    """Play a clip backward.
 
     Args:
         audio: One waveform (..., time), of any dtype of audio.

@@ -17,7 +17,7 @@ from artifex.generative_models.modalities.audio.augmentations.domain import (
 )
 from artifex.generative_models.modalities.audio.augmentations.draws import Drawn, pair, uniform
 
-_MAGNITUDE = "take its magnitude, as neighbouring bins and frames of differing phase cancel when they are interpolated"
+_MAGNITUDE = "take its magnitude, as neighboring bins and frames of differing phase cancel when they are interpolated"
 
 
 @on_spectrogram
@@ -33,7 +33,7 @@ def time_warp(
 
     A frame ``warp_center`` is drawn uniformly from those that lie more than the limit from either end, and a whole
     number of frames ``warp_distance`` uniformly from [-limit, limit]; these are the annotations. What was at
-    ``warp_center`` is afterwards at ``warp_center + warp_distance``, the first and the last frame stay, and time runs
+    ``warp_center`` is afterward at ``warp_center + warp_distance``, the first and the last frame stay, and time runs
     evenly between the three, interpolated linearly. The limit is ``max_warp``, or less where the clip is too short for
     a frame to move so far: at most (n - 3) // 2 of n frames, so four frames or fewer are left as they are.
 

@@ -469,7 +469,7 @@ class AudioFileDataset(RecordingDataset):
         else:
             raise TypeError("give paths or a manifest, not both")
         if callable(labels):
-            recordings = [attrs.evolve(each, label=_labelled(labels, Path(each.path))) for each in recordings]
+            recordings = [attrs.evolve(each, label=_labeled(labels, Path(each.path))) for each in recordings]
         # From all splits, so that a number means the same in each.
         if labels is not None:
             self.labels = label_names(each.label for each in recordings if each.label is not None)
@@ -596,7 +596,7 @@ def _loudest(audio: AudioSource, name: str, first: int, count: int, wanted: int,
     return min(int(np.argmax(windows)) * step, count - wanted)
 
 
-def _labelled(labels: Callable[[Path], str], path: Path) -> str:
+def _labeled(labels: Callable[[Path], str], path: Path) -> str:
     label = labels(path)
     if not isinstance(label, str) or not label:
         raise TypeError(f"labels gives the name of a class for a path, got {label!r} for {path}")

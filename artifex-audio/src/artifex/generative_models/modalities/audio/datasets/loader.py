@@ -89,7 +89,7 @@ def make_loader(
         workers: Processes that read; 0 reads in two threads of this process, which is best unless what an example
             takes holds Python's lock.
         shard: ``(index, count)``: this process makes rows ``index * batch_size / count`` and on of every batch. None
-            means this process of ``jax.process_count()`` where ``jax.distributed`` is initialised, else all rows.
+            means this process of ``jax.process_count()`` where ``jax.distributed`` is initialized, else all rows.
         drop_remainder: Whether the examples that do not fill a last batch of an epoch are left out (others in each
             epoch); otherwise rows of zeros with ``valid`` False and ``index`` -1 fill it up.
         transforms: Functions ``f(example)`` or ``f(example, rng)`` that return the example changed, in NumPy; ``rng``

@@ -90,7 +90,7 @@ def read_manifest(path: str | os.PathLike[str], *, check_paths: bool = True) -> 
     rows = _objects(file, text) if separator is None else _cells(file, text, separator)
     there: set[str] = set()
     recordings = []
-    unlabelled: dict[str, int] = {}
+    unlabeled: dict[str, int] = {}
     for line, row in rows:
         recording = _recording(f"{file}:{line}", file.parent, row)
         if check_paths and recording.path not in there:
@@ -101,11 +101,11 @@ def read_manifest(path: str | os.PathLike[str], *, check_paths: bool = True) -> 
             there.add(recording.path)
         for column in ("label", "split"):
             if getattr(recording, column) is None:
-                unlabelled.setdefault(column, line)
+                unlabeled.setdefault(column, line)
         recordings.append(recording)
     if not recordings:
         raise ValueError(f"{file}: the manifest names no recordings")
-    for column, line in unlabelled.items():
+    for column, line in unlabeled.items():
         if any(getattr(recording, column) is not None for recording in recordings):
             raise ValueError(f"{file}:{line}: has no {column}, others have one; fill it in, or drop the column")
     return recordings

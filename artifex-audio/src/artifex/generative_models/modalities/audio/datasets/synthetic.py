@@ -22,7 +22,7 @@ from artifex.generative_models.modalities.base import BaseDataset, checksum, pos
 # Samples asked for one after the other are rendered as many at a time: enough to hide the dispatch, few megabytes.
 _BLOCK = 32
 _BLOCK_BYTES = 2**23
-# How far behind its neighbours a thread may be for the samples still to count as asked for in turn.
+# How far behind its neighbors a thread may be for the samples still to count as asked for in turn.
 _STRIDE = 4
 
 
@@ -137,8 +137,8 @@ class SyntheticAudioDataset(BaseDataset):
             For an integer ``audio`` (n_time_steps,), ``audio_type``, ``sample_rate`` and ``duration``, and the features
             under the representation's name where it is not the waveform; with ``annotations=True`` also
             ``annotations``, a dict of NumPy arrays and scalars: what the audio type knows, with ``stems`` brought to
-            the level of the audio, and ``gain``, the factor that normalising applied, where the configuration
-            normalises. For several a batch: what ``collate_fn`` makes of such samples.
+            the level of the audio, and ``gain``, the factor that normalizing applied, where the configuration
+            normalizes. For several a batch: what ``collate_fn`` makes of such samples.
 
         Raises:
             IndexError: When there is no such sample.

@@ -17,7 +17,7 @@ def write_shards(out: Path, plan: Plan, numbers: list[int], *, done: Callable[[i
     """Write shards as tasks of a Ray cluster, one task for each, which Ray repeats where a machine is lost.
 
     The cluster is the one that Ray is connected to, else the one that ``RAY_ADDRESS`` names, else one that is started on
-    this machine and ended afterwards. Its machines have to see the recordings and the folder under the same paths, and
+    this machine and ended afterward. Its machines have to see the recordings and the folder under the same paths, and
     have artifex installed. Tasks run on CPUs.
 
     Args:

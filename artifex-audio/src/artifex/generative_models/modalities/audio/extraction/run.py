@@ -73,7 +73,7 @@ def extract(
     something else than the folder's plan is refused.
 
     A recording keeps its own length: it is padded to one of a few lengths, so that few programs are compiled, and the
-    frames of the padding are cut off again. A representation whose frames are not centred on their samples with zeros
+    frames of the padding are cut off again. A representation whose frames are not centered on their samples with zeros
     around the recording gives other values in the last frames than it gives for the unpadded recording. It goes through
     the encoder in one piece, however long it is.
 

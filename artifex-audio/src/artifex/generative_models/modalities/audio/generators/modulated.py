@@ -117,7 +117,7 @@ def fm(
         The waveform, (n_time_steps,) float32, precise to 1e-6 of the amplitude per unit of index at any length.
 
         Annotations: ``f0`` (n_time_steps,) the instantaneous frequency in Hz, ``frequency + index * rate * cos(…)``,
-        negative where the phase turns backwards; scalars ``frequency`` and ``phase`` (cycles) of the carrier, ``rate``
+        negative where the phase turns backward; scalars ``frequency`` and ``phase`` (cycles) of the carrier, ``rate``
         (Hz) and ``rate_phase`` (cycles) of the modulator, ``index``.
 
     Raises:

@@ -42,7 +42,7 @@ def noise(key: jax.Array, *, n_time_steps: int, sample_rate: int, amplitude: flo
 
 
 @annotated
-def coloured_noise(
+def colored_noise(
     key: jax.Array, *, n_time_steps: int, sample_rate: int, slope_db: float = -3.0, amplitude: float = 0.3
 ) -> tuple[jax.Array, Known]:
     """Render Gaussian noise whose spectrum rises or falls by the same number of dB in each octave.
@@ -62,7 +62,7 @@ def coloured_noise(
         ValueError: When it is out of range.
 
     Example:
-        >>> hiss = coloured_noise(jax.random.key(0), n_time_steps=16000, sample_rate=16000, slope_db=1.5)
+        >>> hiss = colored_noise(jax.random.key(0), n_time_steps=16000, sample_rate=16000, slope_db=1.5)
         >>> round(float((hiss**2).mean() ** 0.5), 4)
         0.3
 

@@ -47,7 +47,7 @@ def loudness(audio: ArrayLike, sample_rate: int, *, channel_axis: int | None = N
     Args:
         audio: Waveforms (..., time), full scale 1. Integers are scaled by ``to_float`` first.
         sample_rate: Samples per second, Hz, an integer of at least 4000; static.
-        channel_axis: The axis of the channels of one clip, at most five of them: left, right, centre, left and
+        channel_axis: The axis of the channels of one clip, at most five of them: left, right, center, left and
             right surround, the surrounds weighted by 1.41. Leave out a channel of low frequency effects, which is
             not measured. Not the last axis. None means that each waveform is a clip of one channel. Static.
 
@@ -121,7 +121,7 @@ def _check_clips(name: str, audio: jax.Array, sample_rate: int, channel_axis: in
     axis = check_channel_axis(name, audio, channel_axis)
     if audio.shape[axis] > len(_CHANNEL_WEIGHTS):
         raise ValueError(
-            f"{name} takes at most {len(_CHANNEL_WEIGHTS)} channels (left, right, centre and two surrounds, no low "
+            f"{name} takes at most {len(_CHANNEL_WEIGHTS)} channels (left, right, center and two surrounds, no low "
             f"frequency effects), got {audio.shape[axis]}: shape {audio.shape} with channel_axis={channel_axis}"
         )
     return axis

@@ -104,7 +104,7 @@ def check_channel_axis(name: str, audio: jax.Array, channel_axis: int) -> int:
         channel_axis: The axis given for the channels.
 
     Returns:
-        The same axis, from -2 downwards.
+        The same axis, from -2 downward.
 
     Raises:
         ValueError: For an axis that the array does not have, that is time, or that is empty.

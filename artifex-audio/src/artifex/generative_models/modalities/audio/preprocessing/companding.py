@@ -1,4 +1,4 @@
-"""Logarithmic quantisation of waveforms: mu-law with any number of values, and the A-law of telephony."""
+"""Logarithmic quantization of waveforms: mu-law with any number of values, and the A-law of telephony."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _A_LAW_TOGGLE = 0x55  # G.711 sends every other bit inverted, so that silence is
 
 
 def mu_law_encode(audio: ArrayLike, n_values: int = 256) -> jax.Array:
-    """Quantise audio to the codes of the mu-law, fine where it is quiet and coarse where it is loud.
+    """Quantize audio to the codes of the mu-law, fine where it is quiet and coarse where it is loud.
 
     With ``mu = n_values - 1`` the code is ``sign(x) * log(1 + mu * |x|) / log(1 + mu)``, in [-1, 1], brought to
     [0, mu] and rounded, halves up. This is the continuous law that WaveNet uses, not the eight-bit wire format
@@ -41,7 +41,7 @@ def mu_law_encode(audio: ArrayLike, n_values: int = 256) -> jax.Array:
         [0, 128, 157, 255]
 
     Reference:
-        ``torchaudio.functional.mu_law_encoding``. ``librosa.mu_compress`` centres its codes on 0 and rounds up,
+        ``torchaudio.functional.mu_law_encoding``. ``librosa.mu_compress`` centers its codes on 0 and rounds up,
         so that they are these minus 128, or one more.
     """
     waveforms = to_float(audio)
@@ -78,7 +78,7 @@ def mu_law_decode(codes: ArrayLike, n_values: int = 256) -> jax.Array:
 
 
 def a_law_encode(audio: ArrayLike) -> jax.Array:
-    """Quantise audio to the eight-bit A-law of European telephony.
+    """Quantize audio to the eight-bit A-law of European telephony.
 
     The sample is cut to 13 bits (rounded down); a code is its sign, one of eight segments, each twice as wide as
     the one before but for the first two, and one of sixteen steps in it, every other bit inverted.

@@ -134,7 +134,7 @@ def trim(
     """Take off what is silent at both ends of each clip.
 
     As shapes cannot hang on what is in a clip, the array keeps its length: what is kept moves to the front and
-    zeros follow it. A frame, centred on its time with zeros beyond the ends, is silent when its RMS level is at
+    zeros follow it. A frame, centered on its time with zeros beyond the ends, is silent when its RMS level is at
     least ``top_db`` below the reference; levels below -100 dBFS count as -100.
 
     Args:
@@ -323,7 +323,7 @@ def _fade(audio: jax.Array, fade_in: int, fade_out: int, shape: str) -> jax.Arra
 def _sounding(
     audio: jax.Array, top_db: jax.Array, ref: jax.Array | None, frame_length: int, hop_length: int, axis: int | None
 ) -> jax.Array:
-    """Tell which centred frames of floats (..., time) are not silent, (..., n_frames) without the channels."""
+    """Tell which centered frames of floats (..., time) are not silent, (..., n_frames) without the channels."""
     values = jax.lax.stop_gradient(audio.astype(working_dtype(audio.dtype)))
     squares = jnp.square(values)
     # Sums over steps that divide both lengths, so that hardly anything is framed.

@@ -1,4 +1,4 @@
-"""Filters of waveforms: the equaliser's biquads and their cascades, recursive filtering, convolution by FFT."""
+"""Filters of waveforms: the equalizer's biquads and their cascades, recursive filtering, convolution by FFT."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def biquad(
     q: ArrayLike = 0.7071067811865476,
     gain_db: ArrayLike = 0.0,
 ) -> jax.Array:
-    """Design a filter of second order as equalisers have them.
+    """Design a filter of second order as equalizers have them.
 
     The coefficients are rounded so that the gain at 0 Hz and at half the sample rate stays what it is by design; the
     corner of one in float32 is off by up to 0.03 % at 50 Hz of 44 100 Hz, and 0.2 % at 20 Hz. That counts where a filter is
@@ -47,9 +47,9 @@ def biquad(
     Args:
         kind: ``"lowpass"``, ``"highpass"``, ``"bandpass"`` (0 dB at its peak), ``"bandstop"``, ``"allpass"``,
             ``"peaking"``, ``"lowshelf"`` or ``"highshelf"``.
-        frequency: The corner or centre, Hz, above 0 and below half the sample rate; any shape. May be traced.
+        frequency: The corner or center, Hz, above 0 and below half the sample rate; any shape. May be traced.
         sample_rate: Samples per second, Hz; static.
-        q: Quality, above 0: the sharpness of the corner, or centre over width; broadcast. May be traced.
+        q: Quality, above 0: the sharpness of the corner, or center over width; broadcast. May be traced.
         gain_db: What a peak or shelf adds, dB; the other kinds take no notice of it; broadcast. May be traced.
 
     Returns:
@@ -336,13 +336,13 @@ def _butterworth_band(kind: str, order: int, low: jax.Array, high: jax.Array, sa
         near, far, loss = (
             jnp.append(each, one / scale) for each, one in ((near, 4 * square), (far, 4.0), (loss, 2 * width))
         )
-    # 1 - cos and 1 + cos of the centre.
+    # 1 - cos and 1 + cos of the center.
     from_one, to_one = 2 * square / (1 + square), 2 / (1 + square)
     sign = jnp.where(near <= far, 1, -1).astype(low.dtype)
     vanishing, rest = (jnp.where(sign > 0, one, other) for one, other in ((near, far), (from_one, to_one)))
     if kind == "bandpass":
-        # Poles above the centre have both zeros at half the rate, those below at 0 Hz, one between them one of each: so no
-        # section amplifies what another has to take away. Each leaves the centre as it is.
+        # Poles above the center have both zeros at half the rate, those below at 0 Hz, one between them one of each: so no
+        # section amplifies what another has to take away. Each leaves the center as it is.
         side = np.array([1] * (order // 2) + [-1] * (order // 2) + [0] * (order % 2))
         sine = jnp.sqrt(from_one * to_one)
         apart = jnp.where(side == 0, 2 * sine, 2 * jnp.where(side > 0, to_one, from_one))
@@ -353,7 +353,7 @@ def _butterworth_band(kind: str, order: int, low: jax.Array, high: jax.Array, sa
         b0 = near / (2 * from_one)
         slope = 2 * b0 * sign * rest
         zero = sign * slope
-    # One from above the centre, then one from below.
+    # One from above the center, then one from below.
     pairs = zip(range(order // 2), range(order // 2, order), strict=False)
     places = np.array([place for pair in pairs for place in pair] + [order - 1] * (order % 2))
     states = _states(jnp, sign, vanishing, sign * (vanishing + loss), zero, b0, slope)

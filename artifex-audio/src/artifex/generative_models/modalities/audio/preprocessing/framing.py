@@ -20,7 +20,7 @@ _MOST_BLOCKS = 32
 def frame(audio: ArrayLike, frame_length: int, hop_length: int) -> jax.Array:
     """Cut clips into frames that start a hop apart; samples after the last whole frame are left out.
 
-    Nothing is padded: for frames centred on their times, pad the clip by half a frame on both sides first.
+    Nothing is padded: for frames centered on their times, pad the clip by half a frame on both sides first.
 
     Args:
         audio: Waveforms (..., time) of at least ``frame_length`` samples.

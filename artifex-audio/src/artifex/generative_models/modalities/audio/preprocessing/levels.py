@@ -1,4 +1,4 @@
-"""The level of waveforms: integers to floats, offset taken off, peak and RMS normalised, highs raised and lowered."""
+"""The level of waveforms: integers to floats, offset taken off, peak and RMS normalized, highs raised and lowered."""
 
 from __future__ import annotations
 
@@ -120,8 +120,8 @@ def remove_dc(audio: ArrayLike) -> jax.Array:
     Reference:
         ``scipy.signal.detrend(audio, type="constant")``.
     """
-    centred: jax.Array = _remove_dc(as_waveforms("remove_dc", audio))
-    return centred
+    centered: jax.Array = _remove_dc(as_waveforms("remove_dc", audio))
+    return centered
 
 
 def pre_emphasis(audio: ArrayLike, coefficient: ArrayLike = 0.97) -> jax.Array:
@@ -151,8 +151,8 @@ def pre_emphasis(audio: ArrayLike, coefficient: ArrayLike = 0.97) -> jax.Array:
     """
     waveforms = as_waveforms("pre_emphasis", audio)
     _check_given("coefficient", coefficient, minimum=0, maximum=1)
-    emphasised: jax.Array = _pre_emphasis(waveforms, _number(coefficient))
-    return emphasised
+    emphasized: jax.Array = _pre_emphasis(waveforms, _number(coefficient))
+    return emphasized
 
 
 def de_emphasis(audio: ArrayLike, coefficient: ArrayLike = 0.97) -> jax.Array:
@@ -182,8 +182,8 @@ def de_emphasis(audio: ArrayLike, coefficient: ArrayLike = 0.97) -> jax.Array:
     """
     waveforms = as_waveforms("de_emphasis", audio)
     _check_given("coefficient", coefficient, minimum=0, maximum=1)
-    emphasised: jax.Array = _de_emphasis(waveforms, _number(coefficient))
-    return emphasised
+    emphasized: jax.Array = _de_emphasis(waveforms, _number(coefficient))
+    return emphasized
 
 
 def as_waveforms(name: str, audio: ArrayLike) -> jax.Array:

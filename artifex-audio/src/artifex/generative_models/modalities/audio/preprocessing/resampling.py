@@ -41,7 +41,7 @@ _METHODS = ("sinc_interp_hann", "sinc_interp_kaiser")
 
 # Taps that are kept in tables: of more of them the rest is computed where it is used.
 _MOST_TAPS = 2**20
-# One product makes so many neighbouring samples from their common inputs, between these bounds: more of them
+# One product makes so many neighboring samples from their common inputs, between these bounds: more of them
 # multiply more zeros, fewer leave the processor idle. And there are at most so many products.
 _LEAST_OUTPUTS, _MOST_OUTPUTS, _MOST_PRODUCTS = 32, 128, 32
 # Samples that stay in the cache of a CPU with what is made of them: by products, which like one row at a time, and by
@@ -290,7 +290,7 @@ def _window(crossings: np.ndarray, kernel: _Sinc) -> np.ndarray:
 def _by_products(
     audio: jax.Array, orig: int, target: int, kernel: _Sinc, plan: tuple[int, int], alone: bool
 ) -> jax.Array:
-    """Resample hop by hop: neighbouring outputs are one matrix product of the inputs that they share."""
+    """Resample hop by hop: neighboring outputs are one matrix product of the inputs that they share."""
     n_rows, length = audio.shape
     n_out = -(-length * target // orig)
     tables = _tables(orig, target, kernel, plan)

@@ -12,7 +12,7 @@ from jax import lax
 from numpy.typing import NDArray
 
 from artifex.generative_models.core.checks import check_integer, check_number
-from artifex.generative_models.extensions.audio_processing.spectral.features import normalised
+from artifex.generative_models.extensions.audio_processing.spectral.features import normalized
 from artifex.generative_models.extensions.audio_processing.spectral.framing import Frames
 from artifex.generative_models.extensions.audio_processing.spectral.pipeline import feature
 
@@ -54,7 +54,7 @@ def chroma(frames: Frames, config: SpectralConfig, *, n_chroma: int = 12, tuning
     power = jnp.einsum(
         "cf,...tf->...ct", filters.astype(frames.power.dtype), frames.power, precision=lax.Precision.HIGHEST
     )
-    return normalised(power, jnp.max, -2, 0.0)
+    return normalized(power, jnp.max, -2, 0.0)
 
 
 @lru_cache(maxsize=64)

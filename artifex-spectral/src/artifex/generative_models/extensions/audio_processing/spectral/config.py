@@ -43,7 +43,7 @@ _FRAME_COUNTS = ("fit", "drop_last", "round")
 
 @attrs.frozen(kw_only=True)
 class SpectralConfig(Configuration):
-    """How audio is analysed; the defaults are librosa's, but for 13 cepstra. What is None follows from the rest.
+    """How audio is analyzed; the defaults are librosa's, but for 13 cepstra. What is None follows from the rest.
 
     Args:
         sample_rate: Samples per second, Hz.
@@ -57,7 +57,7 @@ class SpectralConfig(Configuration):
         window_periodic: Whether the window is periodic, for spectra, or symmetric, as in Kaldi and HTK.
         window_place: Where the window lies in ``n_fft`` samples: ``"center"`` (librosa, torch: frames are
             ``n_fft`` long) or ``"start"`` (Kaldi, HTK: frames are ``win_length`` long, zeros follow).
-        center: Whether frame t is centred on sample ``t * hop_length``, the ends padded by half a frame; else it
+        center: Whether frame t is centered on sample ``t * hop_length``, the ends padded by half a frame; else it
             starts there.
         pad_length: Samples added at either end in the place of what ``center`` says; None for that.
         pad_mode: What the ends are padded with: ``"constant"`` (zeros), ``"reflect"`` (a mirror in the last

@@ -1,4 +1,4 @@
-"""What is done to finished features (..., rows, time): deltas, liftering, mean and variance normalisation, PCEN."""
+"""What is done to finished features (..., rows, time): deltas, liftering, mean and variance normalization, PCEN."""
 
 from __future__ import annotations
 
@@ -132,9 +132,9 @@ def sliding_cmn(
 
     Args:
         features: Features, (..., rows, time), floating point.
-        window: Length of the window in frames, at least 1. Where it is not centred it is the frames before, and one
+        window: Length of the window in frames, at least 1. Where it is not centered it is the frames before, and one
             more for the frame itself, as Kaldi has it.
-        min_window: The least number of frames at the start, where the window, if not centred, looks ahead for them;
+        min_window: The least number of frames at the start, where the window, if not centered, looks ahead for them;
             at most ``window``.
         center: Whether the window lies about each frame instead of before it. At the ends it is moved, not cut.
         variance: Whether to divide by the standard deviation in the window too; where that is only rounding, the
@@ -179,7 +179,7 @@ def pcen(
 ) -> jax.Array:
     """Return a spectrogram with each band's gain controlled by its own recent level, and compressed.
 
-    It looks at no later frame, so that padding behind a clip does not change it. What can be learnt may be traced,
+    It looks at no later frame, so that padding behind a clip does not change it. What can be learned may be traced,
     and be one value or one per band.
 
     Args:
@@ -287,11 +287,11 @@ def _cmvn(features: jax.Array, n_valid: jax.Array | None, variance: bool) -> jax
     if variance:
         values, rounding = _scaled(values)
     count = jnp.maximum(count, 1)
-    centred = jnp.where(valid, values - values.sum(axis=-1, keepdims=True) / count, 0)
+    centered = jnp.where(valid, values - values.sum(axis=-1, keepdims=True) / count, 0)
     if variance:
-        spread = numerics.safe_sqrt(jnp.sum(jnp.square(centred), axis=-1, keepdims=True) / count)
-        centred = _over_spread(centred, spread, rounding)
-    return centred.astype(features.dtype)
+        spread = numerics.safe_sqrt(jnp.sum(jnp.square(centered), axis=-1, keepdims=True) / count)
+        centered = _over_spread(centered, spread, rounding)
+    return centered.astype(features.dtype)
 
 
 def _scaled(values: jax.Array) -> tuple[jax.Array, jax.Array]:
@@ -307,9 +307,9 @@ def _scaled(values: jax.Array) -> tuple[jax.Array, jax.Array]:
     return scaled, jnp.where(largest < kind.tiny, kind.tiny, _ROUNDINGS * kind.eps).astype(values.dtype)
 
 
-def _over_spread(centred: jax.Array, spread: jax.Array, rounding: jax.Array) -> jax.Array:
+def _over_spread(centered: jax.Array, spread: jax.Array, rounding: jax.Array) -> jax.Array:
     flat = spread <= rounding
-    return jnp.where(flat, 0, centred / jnp.where(flat, 1, spread))
+    return jnp.where(flat, 0, centered / jnp.where(flat, 1, spread))
 
 
 @partial(jax.jit, static_argnums=(2, 3, 4, 5))
@@ -327,10 +327,10 @@ def _sliding_cmn(
     start = jnp.maximum(before - jnp.maximum(after - count, 0), 0)
     length = jnp.maximum(jnp.minimum(after, count) - start, 1)
     mean, spread = _windowed(values, start, length, longest)
-    centred = jnp.where(valid, values - mean, 0)
+    centered = jnp.where(valid, values - mean, 0)
     if variance:
-        centred = _over_spread(centred, numerics.safe_sqrt(spread / length), rounding)
-    return centred.astype(features.dtype)
+        centered = _over_spread(centered, numerics.safe_sqrt(spread / length), rounding)
+    return centered.astype(features.dtype)
 
 
 def _windowed(values: jax.Array, start: jax.Array, length: jax.Array, longest: int) -> tuple[jax.Array, jax.Array]:

@@ -61,8 +61,8 @@ def spectral_bandwidth(frames: Frames, config: SpectralConfig) -> jax.Array:
     Reference:
         ``librosa.feature.spectral_bandwidth``.
     """
-    centre = spectral_centroid.measure(frames, config)[..., None]
-    deviation = config.frequencies.astype(frames.magnitude.dtype) - centre
+    center = spectral_centroid.measure(frames, config)[..., None]
+    deviation = config.frequencies.astype(frames.magnitude.dtype) - center
     return numerics.safe_sqrt(jnp.sum(_shares(frames.magnitude, 0.0) * jnp.square(deviation), axis=-1))
 
 
@@ -90,7 +90,7 @@ def spectral_rolloff(frames: Frames, config: SpectralConfig) -> jax.Array:
 
 @feature(check=lambda config, amin: check_number("amin", amin, above=0.0))
 def spectral_flatness(frames: Frames, config: SpectralConfig, *, amin: float = _LEAST_POWER) -> jax.Array:
-    """Return the geometric over the arithmetic mean of each frame's power: near 0 for a tone, towards 1 for noise.
+    """Return the geometric over the arithmetic mean of each frame's power: near 0 for a tone, toward 1 for noise.
 
     Options:
         amin: What takes the place of powers below it, above 0.
@@ -279,7 +279,7 @@ def _onset(levels: jax.Array, config: SpectralConfig, n_valid: jax.Array | None)
 def onset_strength(frames: Frames, config: SpectralConfig) -> jax.Array:
     """Return by how much mel levels rise from frame to frame, the mean over bands: it peaks where notes begin.
 
-    Where frames are centred it is later by half a frame, ``n_fft // (2 * hop_length)`` frames, as librosa's, so that
+    Where frames are centered it is later by half a frame, ``n_fft // (2 * hop_length)`` frames, as librosa's, so that
     a peak is where the sound has begun.
 
     Returns:
@@ -345,7 +345,7 @@ def zero_crossing_rate(frames: Frames, config: SpectralConfig) -> jax.Array:
     return jnp.where(jnp.isfinite(jnp.sum(samples, axis=-1)), rate, jnp.nan)
 
 
-def normalised(values: jax.Array, size: Callable[..., jax.Array], axis: int, silent: float) -> jax.Array:
+def normalized(values: jax.Array, size: Callable[..., jax.Array], axis: int, silent: float) -> jax.Array:
     """Return values over their size along an axis, such as their sum, or ``silent`` where all are next to nothing.
 
     Args:
@@ -358,7 +358,7 @@ def normalised(values: jax.Array, size: Callable[..., jax.Array], axis: int, sil
         Values in the same shape.
 
     Example:
-        >>> normalised(jnp.asarray([1.0, 3.0]), jnp.sum, axis=-1, silent=0.0).tolist()
+        >>> normalized(jnp.asarray([1.0, 3.0]), jnp.sum, axis=-1, silent=0.0).tolist()
         [0.25, 0.75]
     """
     # The derivative of a quotient has the square of the divisor, which vanishes long before it does; over the
@@ -370,7 +370,7 @@ def normalised(values: jax.Array, size: Callable[..., jax.Array], axis: int, sil
 
 
 def _shares(values: jax.Array, silent: float) -> jax.Array:
-    return normalised(values, jnp.sum, -1, silent)
+    return normalized(values, jnp.sum, -1, silent)
 
 
 def _risen(values: jax.Array) -> jax.Array:

@@ -35,16 +35,16 @@ def _on_the_scale(bins: _Table, edges: _Table, scale: str) -> _Table:
 
 
 def _symmetric(bins: _Table, edges: _Table, scale: str) -> _Table:
-    """Triangles in Hz as wide above their centre as below it."""
+    """Triangles in Hz as wide above their center as below it."""
     slope = (bins - edges[1:-1, None]) / np.diff(edges)[:-1, None]
     return np.asarray(np.maximum(0, np.minimum(1 + slope, 1 - slope)))
 
 
 def _gammatones(bins: _Table, edges: _Table, scale: str) -> _Table:
     """The power responses of gammatone filters of order 4, 1.019 ERB wide."""
-    centres = edges[1:-1, None]
-    width = 1.019 * 24.7 * (0.00437 * centres + 1)
-    return np.asarray((1 + ((bins - centres) / width) ** 2) ** -4)
+    centers = edges[1:-1, None]
+    width = 1.019 * 24.7 * (0.00437 * centers + 1)
+    return np.asarray((1 + ((bins - centers) / width) ** 2) ** -4)
 
 
 SHAPES: dict[str, Callable[[_Table, _Table, str], _Table]] = {
@@ -79,8 +79,8 @@ def filter_bank(
         mel_norm: ``"slaney"`` for filters of area 1 (as the widths of their edges give it), ``"l1"`` or ``"l2"`` for
             weights whose sum or root of squares is 1, None for filters of peak 1.
         filter_shape: ``"hz"`` for triangles that are straight over Hz, ``"scale"`` for triangles that are straight
-            over the scale, ``"symmetric"`` for triangles over Hz as wide above their centre as below it,
-            ``"gammatone"`` for the power responses of gammatone filters at the centres (which are 1 ERB apart on the
+            over the scale, ``"symmetric"`` for triangles over Hz as wide above their center as below it,
+            ``"gammatone"`` for the power responses of gammatone filters at the centers (which are 1 ERB apart on the
             scale ``"erb"`` when there are as many).
 
     Returns:
@@ -122,7 +122,7 @@ def filter_bank(
 
 @lru_cache(maxsize=64)
 def bands_of(config: SpectralConfig) -> tuple[tuple[slice, NDArray[np.float64]], ...]:
-    """Return the filter bank of a configuration in a few pieces: some neighbours each, and the bins they reach.
+    """Return the filter bank of a configuration in a few pieces: some neighbors each, and the bins they reach.
 
     Filters reach few bins, and the low ones the fewest: four pieces of eighty mel bands over 513 bins have a third
     of the weights of the whole.

@@ -71,8 +71,8 @@ class Frames:
             return jnp.fft.rfft(self._cut(config.input_scale * window), n=config.n_fft)
         samples = self.samples
         before = jnp.concatenate([samples[..., :1], samples[..., :-1]], axis=-1)
-        emphasised = samples - config.preemphasis * before
-        return jnp.fft.rfft(emphasised * window.astype(samples.dtype), n=config.n_fft)
+        emphasized = samples - config.preemphasis * before
+        return jnp.fft.rfft(emphasized * window.astype(samples.dtype), n=config.n_fft)
 
     def _cut(self, weights: NDArray[np.float64]) -> jax.Array:
         """Cut (..., time) into frames (..., n_frames, frame) times some weights."""

@@ -101,7 +101,7 @@ def griffin_lim(
 def mel_to_magnitude(mel: ArrayLike, config: SpectralConfig, *, n_iter: int = 30) -> jax.Array:
     """Find non-negative magnitudes that have given mel bands.
 
-    It starts from spectra that are smooth between the centres of the bands and takes multiplicative steps, which
+    It starts from spectra that are smooth between the centers of the bands and takes multiplicative steps, which
     keep them positive and treat loud and quiet bands alike. Of the many spectra that have the same bands, least
     squares (``scipy.optimize.nnls``) gives one with most frequencies at 0; this one stays smooth, as most sounds
     are.

@@ -64,7 +64,7 @@ def clip_features(audio: Any, config: SpectralConfig) -> dict[str, NDArray[Any]]
 
     Raises:
         TypeError: When the audio is not of a real floating dtype.
-        ValueError: For another shape, or a clip that is shorter than an uncentred frame.
+        ValueError: For another shape, or a clip that is shorter than an uncentered frame.
 
     Example:
         >>> from artifex.generative_models.extensions.audio_processing.spectral import SpectralConfig

@@ -39,7 +39,7 @@ _RETURNS = (
 )
 _RAISES = """\
 TypeError: When the audio is not of a real floating dtype or ``lengths`` not integers.
-ValueError: When it is empty, or uncentred and shorter than a frame, or the shape of ``lengths`` does not fit.
+ValueError: When it is empty, or uncentered and shorter than a frame, or the shape of ``lengths`` does not fit.
 """
 
 
@@ -133,7 +133,7 @@ def finish_all(
 
 
 def check_audio(audio: ArrayLike, config: SpectralConfig) -> jax.Array:
-    """Return audio as an array, or raise when it is none that the configuration can analyse."""
+    """Return audio as an array, or raise when it is none that the configuration can analyze."""
     if not hasattr(config, "least_length") or hasattr(audio, "least_length"):
         raise TypeError(
             f"a feature takes audio, then a SpectralConfig, got {type(audio).__name__} and {type(config).__name__}; the "

@@ -72,12 +72,12 @@ def spectrogram(
         config: The conventions that made them.
         kind: What real values are: ``"power"``, ``"magnitude"`` or ``"level"``; None for complex ones.
         scale: How frequencies are spread: ``"linear"``, ``"log"``, or ``"mel"`` for ``config.mel_scale``.
-        db_range: How far below the maximum the colours reach, dB.
+        db_range: How far below the maximum the colors reach, dB.
         ax: Where to draw; None makes a figure, which is ``ax.figure`` of what is returned.
         title: The title.
 
     Returns:
-        The axes; each frame lies around the second on which it is centred.
+        The axes; each frame lies around the second on which it is centered.
 
     Raises:
         ValueError: For another shape, kind or scale, or powers or magnitudes below 0.
@@ -126,19 +126,19 @@ def mel(
     ax: Axes | None = None,
     title: str = "",
 ) -> Axes:
-    """Draw mel bands, labelled in Hz, over seconds.
+    """Draw mel bands, labeled in Hz, over seconds.
 
     Args:
         values: What ``mel_spectrogram`` or ``log_mel_spectrogram`` returns for one clip, (n_mels, n_frames).
         config: The conventions that made them.
         kind: ``"power"`` or ``"magnitude"`` for what is drawn in dB, ``"level"`` for what ``log_mel_spectrogram``
             gives, which is drawn as it is; None for what ``mel_spectrogram`` gives by ``config.power``.
-        db_range: How far below the maximum the colours reach, dB.
+        db_range: How far below the maximum the colors reach, dB.
         ax: Where to draw; None makes a figure, which is ``ax.figure`` of what is returned.
         title: The title.
 
     Returns:
-        The axes; band i lies from i to i + 1, each frame around the second on which it is centred.
+        The axes; band i lies from i to i + 1, each frame around the second on which it is centered.
 
     Raises:
         ValueError: For another shape or kind, or powers or magnitudes below 0.
@@ -185,7 +185,7 @@ def features(audio: Any, config: SpectralConfig, *, title: str = "") -> Figure:
 
     Raises:
         TypeError: When the audio is not of a real floating dtype.
-        ValueError: For another shape, or a clip that is shorter than an uncentred frame.
+        ValueError: For another shape, or a clip that is shorter than an uncentered frame.
         MissingDependencyError: Without matplotlib, which the extra ``artifex-spectral[plot]`` brings.
 
     Example:
@@ -217,7 +217,7 @@ def features_figure(
     """
     figure = plot.new_figure(10.0, 13.0)
     heights = (1.1, 2.0, 2.0, 1.4, 1.4, 0.9)
-    # Colour bars in a column of their own leave all panels as wide as each other, so that seconds line up.
+    # Color bars in a column of their own leave all panels as wide as each other, so that seconds line up.
     grid = figure.add_gridspec(len(heights), 2, height_ratios=heights, width_ratios=(1.0, 0.018))
     panels = [figure.add_subplot(grid[row, 0]) for row in range(len(heights))]
     bars = {row: figure.add_subplot(grid[row, 1]) for row in (1, 2, 3, 4)}
@@ -226,7 +226,7 @@ def features_figure(
     plot.waveform(audio, config.sample_rate, ax=panels[0])
     level = found["rms"]
     name = "RMS"
-    plot.lines({name: level}, **over_time, ax=panels[0], colours=["black"])
+    plot.lines({name: level}, **over_time, ax=panels[0], colors=["black"])
     panels[0].set_title("Waveform")
     peak = float(np.max(np.abs(audio), initial=0.0, where=np.isfinite(audio))) or 1.0
     panels[0].set_ylim(-1.1 * peak, 1.1 * peak)
@@ -244,7 +244,7 @@ def features_figure(
     )
     share = f"{100 * config.rolloff_share:g} % rolloff"
     curves = {"centroid": found["spectral_centroid"], share: found["spectral_rolloff"]}
-    plot.lines(curves, **over_time, ax=panels[1], colours=["cyan", "lime"])
+    plot.lines(curves, **over_time, ax=panels[1], colors=["cyan", "lime"])
     panels[1].set_ylim(0.0, config.sample_rate / 2)
 
     levels, label, limits = _levels(found["log_mel_spectrogram"], "level", 80.0, config)
@@ -290,7 +290,7 @@ _UNITS = {"db": "dB", "ln": "natural log", "log10": "log10"}
 
 
 def _draw_cepstra(values: NDArray[Any], config: SpectralConfig, panel: Axes, bar: Axes) -> None:
-    # The first coefficient is the level, and so large that the others would all have one colour.
+    # The first coefficient is the level, and so large that the others would all have one color.
     others = values if len(values) == 1 else values[:-1] if config.c0_last else values[1:]
     first = 0 if len(values) == 1 else 1
     # Beside it, what is left of a flat spectrum is rounding.
@@ -311,7 +311,7 @@ def _draw_cepstra(values: NDArray[Any], config: SpectralConfig, panel: Axes, bar
 
 
 def _over_time(config: SpectralConfig) -> dict[str, Any]:
-    """Seconds from frame to frame, and on which the first is centred."""
+    """Seconds from frame to frame, and on which the first is centered."""
     return {
         "step": config.hop / config.sample_rate,
         "start": (config.frame / 2 - config.padding) / config.sample_rate,
@@ -329,7 +329,7 @@ def _check_rows(what: str, array: NDArray[Any], rows: int, name: str) -> None:
 def _levels(
     values: NDArray[Any], kind: str, db_range: float, config: SpectralConfig | None = None
 ) -> tuple[NDArray[Any], str, tuple[float, float]]:
-    """What is drawn, what its colours are, and where they begin and end; without a configuration levels are in dB."""
+    """What is drawn, what its colors are, and where they begin and end; without a configuration levels are in dB."""
     check_choice("kind", kind, choices=KINDS)
     check_number("db_range", db_range, above=0, unit="dB")
     if kind != "level":

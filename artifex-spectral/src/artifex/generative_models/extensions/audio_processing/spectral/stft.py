@@ -128,7 +128,7 @@ def istft(spectrum: ArrayLike, config: SpectralConfig, *, length: int, min_cover
             frame is missing.
 
     Returns:
-        Waveforms, (..., length), real. Where no window reaches (the first sample of an uncentred Hann window)
+        Waveforms, (..., length), real. Where no window reaches (the first sample of an uncentered Hann window)
         it is 0. ``input_scale`` is undone, and so is ``preemphasis``, but for what it makes of the first sample of
         each frame under a window that does not start from 0; the means that ``remove_dc`` took are lost.
 
@@ -164,7 +164,7 @@ def input_response(config: SpectralConfig) -> NDArray[np.complex128]:
     return np.asarray(config.input_scale * (1 - config.preemphasis * turn))
 
 
-def _deemphasised(audio: jax.Array, share: float) -> jax.Array:
+def _deemphasized(audio: jax.Array, share: float) -> jax.Array:
     """Return ``y[n] = x[n] + share * y[n - 1]`` along the last axis."""
 
     def joined(left: tuple[jax.Array, jax.Array], right: tuple[jax.Array, jax.Array]) -> tuple[jax.Array, jax.Array]:
@@ -180,7 +180,7 @@ def _istft(spectrum: jax.Array, config: SpectralConfig, length: int, min_coverag
     def local(spectrum: jax.Array) -> jax.Array:
         spectra = spectrum.swapaxes(-1, -2)
         audio = audio_of(spectra, config, length, min_coverage=min_coverage) / config.input_scale
-        return _deemphasised(audio, config.preemphasis) if config.preemphasis else audio
+        return _deemphasized(audio, config.preemphasis) if config.preemphasis else audio
 
     audio: jax.Array = batch_local(local, spectrum, core=2)
     return audio

@@ -88,7 +88,7 @@ def time_stretch(audio: ArrayLike, rate: ArrayLike, config: SpectralConfig, *, l
 
     Raises:
         TypeError: When the audio is not of a real floating dtype.
-        ValueError: When it is empty, or uncentred and shorter than a frame, when ``rate`` is a Python number
+        ValueError: When it is empty, or uncentered and shorter than a frame, when ``rate`` is a Python number
             that is not above 0, or when the window and hop leave samples that no window reaches.
 
     Example:

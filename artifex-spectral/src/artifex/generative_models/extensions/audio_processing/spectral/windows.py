@@ -105,7 +105,7 @@ def hamming(length: int, *, periodic: bool = True) -> NDArray[np.float64]:
 
 @_window(alpha=partial(check_number, minimum=0.0, maximum=1.0))
 def general_hamming(length: int, *, periodic: bool = True, alpha: float = 0.54) -> NDArray[np.float64]:
-    """Return a generalised Hamming window: a raised cosine of any height; by default Hamming's, as in torch.
+    """Return a generalized Hamming window: a raised cosine of any height; by default Hamming's, as in torch.
 
     Options:
         alpha: Weight of the constant, 0 to 1, a share; the cosine has the rest.

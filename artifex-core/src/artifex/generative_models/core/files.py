@@ -1,0 +1,253 @@
+"""Files on the host: atomic writes, leftovers of interrupted writes, TOML and YAML."""
+
+from __future__ import annotations
+
+import os
+import re
+import secrets
+import socket
+import tomllib
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+_TEMPORARY = re.compile(r"\..+\.(?P<host>[\w-]+)-(?P<pid>\d+)-[0-9a-f]{16}\.tmp")
+_in_progress: set[str] = set()
+
+
+@contextmanager
+def atomic_path(target: str | os.PathLike[str]) -> Iterator[Path]:
+    """Yield a temporary file beside ``target`` that replaces it when the block ends without an error.
+
+    The temporary file is created empty with ``O_EXCL`` and ``O_NOFOLLOW`` under an unpredictable name. It is synced to
+    disk before it replaces the target, and removed if the block raises. Readers see the old file or the new one.
+
+    Args:
+        target: The file to write; its folder must exist.
+
+    Yields:
+        The temporary file.
+
+    Raises:
+        OSError: When the folder does not exist or cannot be written to.
+
+    Example:
+        >>> import tempfile
+        >>> target = Path(tempfile.mkdtemp()) / "settings.txt"
+        >>> with atomic_path(target) as temporary:
+        ...     _ = temporary.write_text("hop_length = 256")
+        >>> target.read_text(), len(list(target.parent.iterdir()))
+        ('hop_length = 256', 1)
+    """
+    target = Path(target)
+    temporary = target.with_name(f".{target.name}.{_host()}-{os.getpid()}-{secrets.token_hex(8)}.tmp")
+    os.close(os.open(temporary, os.O_CREAT | os.O_EXCL | os.O_WRONLY | getattr(os, "O_NOFOLLOW", 0), 0o666))
+    _in_progress.add(temporary.name)
+    try:
+        yield temporary
+        _sync(temporary)
+        temporary.replace(target)
+        sync_folder(target.parent)
+    finally:
+        temporary.unlink(missing_ok=True)
+        _in_progress.discard(temporary.name)
+
+
+def write_atomic(target: str | os.PathLike[str], content: str | bytes) -> None:
+    """Write a whole file atomically, as ``atomic_path`` does.
+
+    Args:
+        target: The file to write; its folder must exist.
+        content: Text, written as UTF-8, or bytes.
+
+    Raises:
+        OSError: When the folder does not exist or cannot be written to.
+
+    Example:
+        >>> import tempfile
+        >>> target = Path(tempfile.mkdtemp()) / "settings.txt"
+        >>> write_atomic(target, "hop_length = 256")
+        >>> target.read_text()
+        'hop_length = 256'
+    """
+    with atomic_path(target) as temporary:
+        temporary.write_bytes(content.encode() if isinstance(content, str) else content)
+
+
+def temporary_files(folder: str | os.PathLike[str]) -> list[Path]:
+    """List the temporary files of ``atomic_path`` in a folder, in progress or left by killed processes.
+
+    Args:
+        folder: The folder; subfolders are not searched.
+
+    Returns:
+        The files, sorted; empty when the folder does not exist.
+    """
+    if not Path(folder).is_dir():
+        return []
+    return sorted(entry for entry in Path(folder).iterdir() if _TEMPORARY.fullmatch(entry.name))
+
+
+def remove_abandoned_files(folder: str | os.PathLike[str], *, other_hosts: bool = False) -> list[Path]:
+    """Remove the temporary files in a folder whose processes have ended.
+
+    Args:
+        folder: The folder; subfolders are not searched.
+        other_hosts: Whether to remove the files of other hosts and process-id namespaces, too. Whether their processes
+            still run cannot be checked from here: pass True only when no process writes to the folder any more.
+
+    Returns:
+        The files that were removed.
+    """
+    removed = []
+    for path in temporary_files(folder):
+        match = _TEMPORARY.fullmatch(path.name)
+        if match is None or path.name in _in_progress:
+            continue
+        abandoned = not _is_running(int(match["pid"])) if match["host"] == _host() else other_hosts
+        if abandoned:
+            path.unlink(missing_ok=True)
+            removed.append(path)
+    return removed
+
+
+def sync_folder(folder: str | os.PathLike[str]) -> None:
+    """Sync a folder's entries to disk; does nothing on Windows, where a folder cannot be opened.
+
+    Args:
+        folder: The folder.
+    """
+    if os.name == "nt":
+        return
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def read_table(path: str | os.PathLike[str]) -> dict[str, Any]:
+    """Read a TOML or YAML file that contains a table.
+
+    Args:
+        path: A file that ends in .toml, .yaml or .yml.
+
+    Returns:
+        The table; an empty one for an empty file.
+
+    Raises:
+        FileNotFoundError: When the file does not exist.
+        OSError: When it cannot be read.
+        ValueError: For another suffix, text that is not UTF-8 or not valid TOML or YAML, or a file that does not
+            contain a table.
+
+    Example:
+        >>> import tempfile
+        >>> path = Path(tempfile.mkdtemp()) / "settings.toml"
+        >>> write_atomic(path, "hop_length = 256")
+        >>> read_table(path)
+        {'hop_length': 256}
+    """
+    path = Path(path)
+    parse, _ = _format(path)
+    try:
+        table = parse(path.read_bytes().decode())
+    except UnicodeDecodeError as error:
+        raise ValueError(f"{path} is not UTF-8 text: {error}") from None
+    except (ValueError, RecursionError) as error:
+        raise ValueError(f"{path} cannot be parsed: {error}") from None
+    if table is not None and not isinstance(table, dict):
+        raise ValueError(f"{path} must contain a table of settings, got {type(table).__name__}")
+    return table or {}
+
+
+def format_table(path: str | os.PathLike[str], table: Mapping[str, Any]) -> str:
+    r"""Format a table as TOML or YAML, by the suffix of the file it is meant for.
+
+    Args:
+        path: A file name that ends in .toml, .yaml or .yml; nothing is read or written.
+        table: Plain values. TOML has no None: keys whose value is None are left out.
+
+    Returns:
+        The text of the file.
+
+    Raises:
+        ValueError: For another suffix.
+
+    Example:
+        >>> format_table("settings.toml", {"hop_length": 256, "win_length": None})
+        'hop_length = 256\n'
+    """
+    _, dump = _format(Path(path))
+    return dump(dict(table))
+
+
+def _format(path: Path) -> tuple[Callable[[str], Any], Callable[[dict[str, Any]], str]]:
+    if path.suffix.lower() not in _FORMATS:
+        raise ValueError(f"the file name must end in .toml, .yaml or .yml, got {str(path)!r}")
+    return _FORMATS[path.suffix.lower()]
+
+
+def _load_yaml(text: str) -> Any:
+    import yaml
+
+    try:
+        return yaml.safe_load(text)
+    except yaml.YAMLError as error:
+        raise ValueError(str(error)) from None
+
+
+def _dump_toml(data: dict[str, Any]) -> str:
+    import tomli_w
+
+    return tomli_w.dumps(_without_none(data))
+
+
+def _dump_yaml(data: dict[str, Any]) -> str:
+    import yaml
+
+    return str(yaml.safe_dump(data, sort_keys=False))
+
+
+_FORMATS: dict[str, tuple[Callable[[str], Any], Callable[[dict[str, Any]], str]]] = {
+    ".toml": (tomllib.loads, _dump_toml),
+    ".yaml": (_load_yaml, _dump_yaml),
+    ".yml": (_load_yaml, _dump_yaml),
+}
+
+
+def _without_none(value: Any) -> Any:
+    if isinstance(value, Mapping):
+        return {k: _without_none(v) for k, v in value.items() if v is not None}
+    return [_without_none(v) for v in value] if isinstance(value, list | tuple) else value
+
+
+def _sync(path: Path) -> None:
+    with path.open("rb+") as file:
+        os.fsync(file.fileno())
+
+
+@cache
+def _host() -> str:
+    """Identify where process ids are comparable: the host, and its process-id namespace for containers."""
+    try:
+        namespace = os.readlink("/proc/self/ns/pid")
+    except OSError:  # not Linux
+        namespace = ""
+    return re.sub(r"[^\w-]+", "_", f"{socket.gethostname()}{namespace and '_'}{namespace}".rstrip("]")) or "host"
+
+
+def _is_running(pid: int) -> bool:
+    if pid == os.getpid():
+        return False
+    if os.name == "nt":  # signal 0 ends a process there
+        return True
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except OSError:
+        return True
+    return True

@@ -1,0 +1,70 @@
+"""Atomic writes: the old file or the new one, nothing between, and nothing left behind."""
+
+import os
+
+import pytest
+
+from artifex.generative_models.core import files
+
+
+def names(folder):
+    return sorted(path.name for path in folder.iterdir())
+
+
+def test_a_failed_write_leaves_the_old_file_alone(tmp_path):
+    target = tmp_path / "scores.json"
+    target.write_text("old")
+    with pytest.raises(ZeroDivisionError), files.atomic_path(target) as temporary:
+        temporary.write_text(f"half of {1 / 0}")
+    assert (target.read_text(), names(tmp_path)) == ("old", ["scores.json"])
+
+
+def test_a_missing_folder_is_an_error(tmp_path):
+    with pytest.raises(FileNotFoundError):
+        files.write_atomic(tmp_path / "missing" / "scores.json", "{}")
+
+
+def test_temporary_names_cannot_be_predicted_or_planted(tmp_path):
+    target = tmp_path / "scores.json"
+    with files.atomic_path(target) as first, files.atomic_path(target) as second:
+        assert first != second
+        assert files.temporary_files(tmp_path) == sorted([first, second])
+        assert not files.remove_abandoned_files(tmp_path)  # this process still writes them
+    assert names(tmp_path) == ["scores.json"]
+
+
+def test_only_files_of_ended_processes_are_removed(tmp_path):
+    with files.atomic_path(tmp_path / "scores.json") as temporary:
+        mine = temporary.name
+    ended = tmp_path / mine.replace(f"-{os.getpid()}-", "-999999999-")
+    elsewhere = tmp_path / ended.name.replace(".scores.json.", ".scores.json.another-host")
+    unrelated = tmp_path / "notes.tmp"
+    for path in (ended, elsewhere, unrelated):
+        path.write_text("half")
+    assert files.remove_abandoned_files(tmp_path) == [ended]
+    assert files.remove_abandoned_files(tmp_path, other_hosts=True) == [elsewhere]
+    assert names(tmp_path) == ["notes.tmp", "scores.json"]
+
+
+@pytest.mark.parametrize("suffix", [".toml", ".yaml", ".yml"])
+def test_a_table_is_read_back_as_written(tmp_path, suffix):
+    path = tmp_path / f"settings{suffix}"
+    table = {"hop_length": 256, "window": {"name": "kaiser", "beta": 8.0}, "rates": [8000, 16000]}
+    files.write_atomic(path, files.format_table(path, table))
+    assert files.read_table(path) == table
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "says"),
+    [
+        ("a.json", b"{}", "must end in .toml, .yaml or .yml"),
+        ("a.toml", b"x = ", "cannot be parsed"),
+        ("a.yaml", b"x: [1", "cannot be parsed"),
+        ("a.yaml", b"- 1", "must contain a table of settings, got list"),
+        ("a.toml", b"\xff", "is not UTF-8 text"),
+    ],
+)
+def test_what_is_not_a_table_is_named(tmp_path, name, content, says):
+    (tmp_path / name).write_bytes(content)
+    with pytest.raises(ValueError, match=says):
+        files.read_table(tmp_path / name)
