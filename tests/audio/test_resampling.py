@@ -256,7 +256,7 @@ def test_the_quality_of_soxr_hq_keeps_and_rejects_what_soxr_hq_does():
 def test_parts_that_fit_the_cache_make_no_difference(duration, monkeypatch, quickly):
     monkeypatch.setattr(resampling, "_AT_ONCE", 2500)
     monkeypatch.setattr(resampling, "_GATHERED_AT_ONCE", 2500)
-    monkeypatch.setattr(resampling, "lies_alone", lambda array: True)
+    monkeypatch.setattr(resampling, "on_one_device", lambda array: True)
     audio = np.random.default_rng(0).normal(size=(2, 5, duration * 1100)).astype(np.float32)
 
     def one(row):

@@ -5,8 +5,8 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from artifex.generative_models.core import batching
-from artifex.generative_models.core.batching import batch_local, by_rows, lies_alone, mapped
+from artifex.generative_models.core.numerics import batching
+from artifex.generative_models.core.numerics.batching import batch_local, map_chunks, on_one_device, vmap_in_chunks
 
 
 def wave(audio, gain):
@@ -19,19 +19,19 @@ GAINS = jnp.arange(7.0)
 
 @pytest.fixture(params=["in turn", "vmap"])
 def way(request, monkeypatch):
-    monkeypatch.setattr(batching, "lies_alone", lambda array: request.param != "vmap")
+    monkeypatch.setattr(batching, "on_one_device", lambda array: request.param != "vmap")
 
 
 def test_rows_in_turn_are_the_rows_of_vmap(way):
-    ours = jax.jit(jax.vmap(by_rows(wave)))(ROWS, GAINS)
+    ours = jax.jit(jax.vmap(vmap_in_chunks(wave)))(ROWS, GAINS)
     for one, other in zip(ours, jax.vmap(wave)(ROWS, GAINS), strict=True):
         np.testing.assert_allclose(one, other, rtol=1e-6)
-    np.testing.assert_allclose(by_rows(wave)(ROWS[0], GAINS[1])[0], wave(ROWS[0], GAINS[1])[0], rtol=1e-6)
-    shared = jax.vmap(by_rows(wave), (0, None))(ROWS, GAINS[2])
+    np.testing.assert_allclose(vmap_in_chunks(wave)(ROWS[0], GAINS[1])[0], wave(ROWS[0], GAINS[1])[0], rtol=1e-6)
+    shared = jax.vmap(vmap_in_chunks(wave), (0, None))(ROWS, GAINS[2])
     np.testing.assert_allclose(shared[0], wave(ROWS, GAINS[2])[0], rtol=1e-6)
-    several = jax.jit(jax.vmap(by_rows(wave, at_once=3)))(ROWS, GAINS)
+    several = jax.jit(jax.vmap(vmap_in_chunks(wave, chunk_size=3)))(ROWS, GAINS)
     np.testing.assert_allclose(several[0], ours[0], rtol=1e-6)
-    nested = jax.vmap(jax.vmap(by_rows(wave)))(ROWS.reshape(7, 5, 1), jnp.broadcast_to(GAINS[:, None], (7, 5)))
+    nested = jax.vmap(jax.vmap(vmap_in_chunks(wave)))(ROWS.reshape(7, 5, 1), jnp.broadcast_to(GAINS[:, None], (7, 5)))
     np.testing.assert_allclose(nested[0], wave(ROWS[..., None], GAINS[:, None, None])[0], rtol=1e-6)
 
 
@@ -40,7 +40,7 @@ def test_derivatives_are_those_of_the_function(way, transform):
     def total(function):
         return jax.jit(transform(lambda rows: sum(jnp.sum(part**2) for part in jax.vmap(function)(rows, GAINS))))
 
-    np.testing.assert_allclose(total(by_rows(wave))(ROWS), total(wave)(ROWS), rtol=1e-5, atol=1e-5)
+    np.testing.assert_allclose(total(vmap_in_chunks(wave))(ROWS), total(wave)(ROWS), rtol=1e-5, atol=1e-5)
 
 
 def test_what_is_left_over_goes_through_by_itself():
@@ -50,7 +50,7 @@ def test_what_is_left_over_goes_through_by_itself():
         seen.append(rows.shape)
         return rows * 2
 
-    np.testing.assert_array_equal(mapped(doubled, ROWS, 3), ROWS * 2)
+    np.testing.assert_array_equal(map_chunks(doubled, ROWS, 3), ROWS * 2)
     assert seen == [(3, 5), (1, 5)]
 
 
@@ -58,7 +58,7 @@ def test_sharded_rows_stay_on_their_devices():
     mesh = jax.make_mesh((2,), ("data",), axis_types=(jax.sharding.AxisType.Explicit,))
     rows = jax.device_put(ROWS[:6], jax.sharding.NamedSharding(mesh, jax.sharding.PartitionSpec("data")))
     gains = jax.device_put(GAINS[:6], jax.sharding.NamedSharding(mesh, jax.sharding.PartitionSpec("data")))
-    compiled = jax.jit(jax.vmap(by_rows(wave))).lower(rows, gains).compile()
+    compiled = jax.jit(jax.vmap(vmap_in_chunks(wave))).lower(rows, gains).compile()
     assert "all-gather" not in compiled.as_text()
     ours = compiled(rows, gains)[0]
     np.testing.assert_allclose(ours, wave(ROWS, GAINS[:, None])[0][:6], rtol=1e-6)
@@ -66,7 +66,7 @@ def test_sharded_rows_stay_on_their_devices():
 
 def test_a_loop_that_begins_with_a_constant_goes_through_each_part_of_a_sharded_batch():
     def running(rows):
-        assert lies_alone(rows)
+        assert on_one_device(rows)
         return jax.vmap(lambda row: jax.lax.scan(lambda total, value: (total + value,) * 2, 0.0, row)[1])(rows)
 
     mesh = jax.make_mesh((2,), ("data",), axis_types=(jax.sharding.AxisType.Explicit,))

@@ -198,7 +198,7 @@ def test_a_plugin_that_is_uninstalled_while_it_is_being_imported_is_gone_afterwa
         ("class Leave(BaseException): ...\nraise Leave('now')", "Leave: now"),
         ("class Stop(KeyboardInterrupt): ...\nraise Stop('mine')", "Stop: mine"),
         ("raise GeneratorExit", "GeneratorExit: "),
-        ("import asyncio\nraise asyncio.CanceledError", "CanceledError: "),
+        ("import asyncio\nraise asyncio.CancelledError", "CancelledError: "),
         ("def again(): again()\nagain()", "RecursionError: "),
         ("raise SystemExit", "SystemExit: "),
     ],

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+import attrs
+
 
 class UnknownComponentError(LookupError):
     """No installed distribution provides a component of that name."""
@@ -23,6 +25,24 @@ class MissingDependencyError(ImportError):
 
 class PluginWarning(UserWarning):
     """A plugin was left out, and why."""
+
+
+@attrs.frozen(kw_only=True)
+class Problem:
+    """Something that cannot be used, and why: a plugin, a file, a shard.
+
+    Args:
+        source: The file, distribution or entry point.
+        message: What is wrong and what to do.
+        error: The exception that caused it, if any.
+    """
+
+    source: str
+    message: str
+    error: BaseException | None = None
+
+    def __str__(self) -> str:
+        return f"{self.source}: {self.message}"
 
 
 def suggest(given: str, known: Iterable[str]) -> str:

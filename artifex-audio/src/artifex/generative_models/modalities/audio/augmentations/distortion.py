@@ -10,9 +10,9 @@ import numpy as np
 from jax.typing import ArrayLike
 
 from artifex.generative_models.core import numerics
-from artifex.generative_models.core.batching import by_rows
 from artifex.generative_models.core.checks import check_integer
 from artifex.generative_models.core.numerics import working_dtype
+from artifex.generative_models.core.numerics.batching import vmap_in_chunks
 from artifex.generative_models.modalities.audio.annotations import annotated
 from artifex.generative_models.modalities.audio.augmentations.draws import Drawn, floating, pair, uniform
 
@@ -122,7 +122,7 @@ def _tanh_distortion(waveform: jax.Array, key: jax.Array, low: ArrayLike, high: 
     return changed.astype(waveform.dtype), {"distortion": distortion}
 
 
-@by_rows
+@vmap_in_chunks
 def _exceeded_by(share: jax.Array, magnitudes: jax.Array) -> jax.Array:
     """Give the least magnitude, to 1e-5, that no more than a share of an array's elements exceed."""
     magnitudes = jax.lax.stop_gradient(magnitudes)

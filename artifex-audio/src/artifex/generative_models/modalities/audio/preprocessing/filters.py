@@ -13,9 +13,9 @@ import numpy as np
 from jax import lax
 from jax.typing import ArrayLike
 
-from artifex.generative_models.core.batching import batch_local, by_rows, lies_alone
 from artifex.generative_models.core.checks import check_choice, check_integer, check_number
 from artifex.generative_models.core.numerics import cos2pi, sin2pi, working_dtype
+from artifex.generative_models.core.numerics.batching import batch_local, on_one_device, vmap_in_chunks
 from artifex.generative_models.modalities.audio.preprocessing.levels import as_waveforms, to_float
 
 BIQUADS = ("lowpass", "highpass", "bandpass", "bandstop", "allpass", "peaking", "lowshelf", "highshelf")
@@ -195,7 +195,7 @@ def fft_convolve(audio: ArrayLike, kernel: ArrayLike, mode: str = "full") -> jax
     time, width = waveforms.shape[-1], taps.shape[-1]
     first = (width - 1) // 2 if mode == "same" else 0
     count = time + width - 1 if mode == "full" else time
-    convolved: jax.Array = _convolve(waveforms, taps, first, count, lies_alone(waveforms))
+    convolved: jax.Array = _convolve(waveforms, taps, first, count, on_one_device(waveforms))
     return convolved
 
 
@@ -448,8 +448,8 @@ def _product(blocks: jax.Array, matrices: jax.Array) -> jax.Array:
     return jnp.matmul(blocks, matrices, precision=lax.Precision.HIGHEST)
 
 
-@partial(jax.jit, static_argnames=("first", "count", "alone"))
-def _convolve(audio: jax.Array, kernel: jax.Array, first: int, count: int, alone: bool) -> jax.Array:
+@partial(jax.jit, static_argnames=("first", "count", "single_device"))
+def _convolve(audio: jax.Array, kernel: jax.Array, first: int, count: int, single_device: bool) -> jax.Array:
     """Samples ``first`` to ``first + count`` of the full convolution, by overlap-save."""
     working = working_dtype(audio.dtype)
     lead = jnp.broadcast_shapes(audio.shape[:-1], kernel.shape[:-1])
@@ -476,7 +476,9 @@ def _convolve(audio: jax.Array, kernel: jax.Array, first: int, count: int, alone
         spectra = jnp.fft.rfft(blocks, size) * jnp.fft.rfft(taps, size)
         return jnp.fft.irfft(spectra, size)[:, width - 1 :].reshape(-1)[:count]
 
-    each = jax.vmap(by_rows(convolved, at_once=max(1, _AT_ONCE // (n_blocks * size)), alone=alone))
+    each = jax.vmap(
+        vmap_in_chunks(convolved, chunk_size=max(1, _AT_ONCE // (n_blocks * size)), single_device=single_device)
+    )
     joined: jax.Array = batch_local(each, values, taps, core=1)
     return joined.reshape(*lead, count).astype(audio.dtype)
 

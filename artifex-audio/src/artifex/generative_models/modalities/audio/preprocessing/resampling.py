@@ -14,9 +14,9 @@ import numpy as np
 from jax import lax
 from jax.typing import ArrayLike
 
-from artifex.generative_models.core.batching import batch_local, by_rows, lies_alone
 from artifex.generative_models.core.checks import check_choice, check_integer, check_number
 from artifex.generative_models.core.numerics import cos2pi, high_word, sin2pi, working_dtype
+from artifex.generative_models.core.numerics.batching import batch_local, on_one_device, vmap_in_chunks
 from artifex.generative_models.modalities.audio.preprocessing.levels import as_waveforms, to_float
 
 Quality = Literal["kaiser_best", "kaiser_fast", "hann", "soxr_hq"]
@@ -121,7 +121,7 @@ def resample_audio(
     orig, target = int(orig_sr) // divisor, int(target_sr) // divisor
     if orig == target:
         return to_float(waveforms)
-    resampled: jax.Array = _resample(waveforms, orig, target, kernel, lies_alone(waveforms))
+    resampled: jax.Array = _resample(waveforms, orig, target, kernel, on_one_device(waveforms))
     return resampled
 
 
@@ -195,7 +195,7 @@ def resample_by(
         length = waveforms.shape[-1]
     check_integer("length", length, minimum=1, unit="samples")
     resampled: jax.Array = _resample_by(
-        waveforms, jnp.asarray(ratio), int(length), float(max_ratio), int(half_width), lies_alone(waveforms)
+        waveforms, jnp.asarray(ratio), int(length), float(max_ratio), int(half_width), on_one_device(waveforms)
     )
     return resampled
 
@@ -226,15 +226,15 @@ def _kernel(quality: str, width: int | None, rolloff: float | None, method: str 
     return kernel
 
 
-def _mapped(function: Callable[..., jax.Array], alone: bool, at_once: int, *rows: jax.Array) -> jax.Array:
+def _mapped(function: Callable[..., jax.Array], single_device: bool, chunk_size: int, *rows: jax.Array) -> jax.Array:
     """Apply a function of one row to all, on a CPU to so many at once."""
-    each = jax.vmap(by_rows(function, at_once=max(1, at_once), alone=alone))
+    each = jax.vmap(vmap_in_chunks(function, chunk_size=max(1, chunk_size), single_device=single_device))
     mapped: jax.Array = batch_local(each, *rows, core=1)
     return mapped
 
 
-@partial(jax.jit, static_argnames=("orig", "target", "kernel", "alone"))
-def _resample(audio: jax.Array, orig: int, target: int, kernel: _Sinc, alone: bool) -> jax.Array:
+@partial(jax.jit, static_argnames=("orig", "target", "kernel", "single_device"))
+def _resample(audio: jax.Array, orig: int, target: int, kernel: _Sinc, single_device: bool) -> jax.Array:
     """Resample by a reduced ratio."""
     audio = to_float(audio)
     values = audio.astype(working_dtype(audio.dtype)).reshape(-1, audio.shape[-1])
@@ -242,7 +242,7 @@ def _resample(audio: jax.Array, orig: int, target: int, kernel: _Sinc, alone: bo
     if plan is None:
         resampled = _by_gathering(values, orig, target, kernel)
     else:
-        resampled = _by_products(values, orig, target, kernel, plan, alone)
+        resampled = _by_products(values, orig, target, kernel, plan, single_device)
     return resampled.reshape(*audio.shape[:-1], -1).astype(audio.dtype)
 
 
@@ -288,7 +288,7 @@ def _window(crossings: np.ndarray, kernel: _Sinc) -> np.ndarray:
 
 
 def _by_products(
-    audio: jax.Array, orig: int, target: int, kernel: _Sinc, plan: tuple[int, int], alone: bool
+    audio: jax.Array, orig: int, target: int, kernel: _Sinc, plan: tuple[int, int], single_device: bool
 ) -> jax.Array:
     """Resample hop by hop: neighboring outputs are one matrix product of the inputs that they share."""
     n_rows, length = audio.shape
@@ -311,13 +311,13 @@ def _by_products(
         # What no output needs, as where the last hop is cut off.
         audio, after = (audio[:, :after], 0) if after < 0 else (audio, after)
         whole = partial(resampled, hops=n_hops, before=half_width, after=after)
-        return _mapped(whole, alone, _AT_ONCE // length, audio)[:, :n_out]
+        return _mapped(whole, single_device, _AT_ONCE // length, audio)[:, :n_out]
     n_parts = -(-length // _AT_ONCE)
     hops = -(-n_hops // n_parts)
     padded = jnp.pad(audio, ((0, 0), (half_width, max(0, n_parts * hops * hop + beyond - half_width - length))))
     parts = jnp.stack([padded[:, k * hops * hop :][:, : hops * hop + beyond] for k in range(n_parts)], axis=1)
     part = partial(resampled, hops=hops, before=0, after=0)
-    done = _mapped(part, alone, _AT_ONCE // parts.shape[-1], parts.reshape(-1, parts.shape[-1]))
+    done = _mapped(part, single_device, _AT_ONCE // parts.shape[-1], parts.reshape(-1, parts.shape[-1]))
     return done.reshape(n_rows, -1)[:, :n_out]
 
 
@@ -379,9 +379,9 @@ def _by_gathering(audio: jax.Array, orig: int, target: int, kernel: _Sinc) -> ja
     return phases.reshape(n_rows, -1)[:, :n_out]
 
 
-@partial(jax.jit, static_argnames=("length", "max_ratio", "half_width", "alone"))
+@partial(jax.jit, static_argnames=("length", "max_ratio", "half_width", "single_device"))
 def _resample_by(
-    audio: jax.Array, ratio: jax.Array, length: int, max_ratio: float, half_width: int, alone: bool
+    audio: jax.Array, ratio: jax.Array, length: int, max_ratio: float, half_width: int, single_device: bool
 ) -> jax.Array:
     audio = to_float(audio)
     values = audio.astype(working_dtype(audio.dtype))
@@ -393,7 +393,7 @@ def _resample_by(
         own = lax.stop_gradient(ratio)[None]
         return _between(_twice(row[None], own, max_ratio, half_width), own, length)[0]
 
-    read = _mapped(read_at, alone, _GATHERED_AT_ONCE // max(values.shape[-1], length), values, ratios)
+    read = _mapped(read_at, single_device, _GATHERED_AT_ONCE // max(values.shape[-1], length), values, ratios)
     return read.reshape(*lead, length).astype(audio.dtype)
 
 

@@ -14,8 +14,8 @@ from jax import lax
 from jax.typing import ArrayLike
 
 from artifex.generative_models.core import numerics
-from artifex.generative_models.core.batching import batch_local, lies_alone, mapped
 from artifex.generative_models.core.checks import check_integer, check_number
+from artifex.generative_models.core.numerics.batching import batch_local, map_chunks, on_one_device
 from artifex.generative_models.extensions.audio_processing.spectral.cepstral import cepstral_table
 from artifex.generative_models.extensions.audio_processing.spectral.filterbanks import filters_of
 from artifex.generative_models.extensions.audio_processing.spectral.framing import (
@@ -93,8 +93,8 @@ def griffin_lim(
     check_spectrum("magnitude", magnitude, config.n_freq, "n_fft // 2 + 1")
     _check_synthesis(config, magnitude.shape[-1], length, n_iter)
     check_number("momentum", momentum, minimum=0.0, maximum=1.0)
-    alone = lies_alone(magnitude)
-    audio: jax.Array = _griffin_lim(magnitude, config, length, n_iter, float(momentum), alone, key)
+    single_device = on_one_device(magnitude)
+    audio: jax.Array = _griffin_lim(magnitude, config, length, n_iter, float(momentum), single_device, key)
     return audio
 
 
@@ -133,7 +133,7 @@ def mel_to_magnitude(mel: ArrayLike, config: SpectralConfig, *, n_iter: int = 30
     check_real("mel_to_magnitude", mel)
     check_spectrum("mel", mel, config.n_mels, "n_mels")
     check_integer("n_iter", n_iter, minimum=0)
-    magnitude: jax.Array = _mel_to_magnitude(mel, config, n_iter, lies_alone(mel))
+    magnitude: jax.Array = _mel_to_magnitude(mel, config, n_iter, on_one_device(mel))
     return magnitude
 
 
@@ -315,17 +315,17 @@ def _working(what: str, given: ArrayLike) -> tuple[jax.Array, np.dtype]:
     return array.astype(numerics.working_dtype(array.dtype)), array.dtype
 
 
-def _few_rows_at_once(function: Callable[..., jax.Array], alone: bool, *arrays: jax.Array) -> jax.Array:
+def _few_rows_at_once(function: Callable[..., jax.Array], single_device: bool, *arrays: jax.Array) -> jax.Array:
     """Call a function of arrays (..., freq, n_frames), on a CPU for a few examples after another."""
     lead, n_frames = arrays[0].shape[:-2], arrays[0].shape[-1]
-    at_once = max(1, _FRAMES_AT_ONCE // n_frames)
+    chunk_size = max(1, _FRAMES_AT_ONCE // n_frames)
 
     def in_parts(*arrays: jax.Array) -> jax.Array:
         rows = tuple(array.reshape(-1, *array.shape[-2:]) for array in arrays)
-        found: jax.Array = mapped(lambda some: function(*some), rows, at_once)
+        found: jax.Array = map_chunks(lambda some: function(*some), rows, chunk_size)
         return found.reshape(*lead, *found.shape[1:])
 
-    if not (alone or lies_alone(arrays[0])) or math.prod(lead) <= at_once:
+    if not (single_device or on_one_device(arrays[0])) or math.prod(lead) <= chunk_size:
         return function(*arrays)
     found: jax.Array = lax.platform_dependent(*arrays, cpu=in_parts, default=function)
     return found
@@ -361,7 +361,7 @@ def _griffin_lim(
     length: int,
     n_iter: int,
     momentum: float,
-    alone: bool,
+    single_device: bool,
     key: jax.Array | None,
 ) -> jax.Array:
     working = numerics.working_dtype(magnitude.dtype)
@@ -391,13 +391,13 @@ def _griffin_lim(
         estimate, _ = lax.fori_loop(0, n_iter, step, (first, jnp.zeros_like(first)))
         return to_audio(estimate).astype(magnitude.dtype)
 
-    local = partial(_few_rows_at_once, found, alone)
+    local = partial(_few_rows_at_once, found, single_device)
     audio: jax.Array = batch_local(local, magnitude, _first_phases(key, magnitude.shape, working), core=2)
     return audio
 
 
 @partial(jax.jit, static_argnums=(1, 2, 3))
-def _mel_to_magnitude(mel: jax.Array, config: SpectralConfig, n_iter: int, alone: bool) -> jax.Array:
+def _mel_to_magnitude(mel: jax.Array, config: SpectralConfig, n_iter: int, single_device: bool) -> jax.Array:
     working = numerics.working_dtype(mel.dtype)
     table = filters_of(config)
     filters = table.astype(working)
@@ -426,7 +426,7 @@ def _mel_to_magnitude(mel: jax.Array, config: SpectralConfig, n_iter: int, alone
             magnitude = values
         return magnitude.swapaxes(-1, -2).astype(mel.dtype)
 
-    magnitude: jax.Array = batch_local(partial(_few_rows_at_once, found, alone), mel, core=2)
+    magnitude: jax.Array = batch_local(partial(_few_rows_at_once, found, single_device), mel, core=2)
     return magnitude
 
 

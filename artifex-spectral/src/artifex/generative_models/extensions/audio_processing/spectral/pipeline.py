@@ -14,7 +14,7 @@ from jax import lax
 from jax.typing import ArrayLike
 
 from artifex.generative_models.core import numerics
-from artifex.generative_models.core.batching import batch_local, lies_alone, mapped, sharded_axes
+from artifex.generative_models.core.numerics.batching import batch_local, map_chunks, on_one_device, sharded_axes
 from artifex.generative_models.extensions.audio_processing.spectral.docstrings import completed
 from artifex.generative_models.extensions.audio_processing.spectral.framing import Frames, padded_audio
 
@@ -200,7 +200,7 @@ def _computed(
     if check is not None:
         check(config, **options)
     valid = None if lengths is None else check_lengths(lengths, audio.shape[:-1], audio.shape[-1])
-    return _analyse(audio, valid, config, compute, tuple(sorted(options.items())), lies_alone(audio))
+    return _analyse(audio, valid, config, compute, tuple(sorted(options.items())), on_one_device(audio))
 
 
 @functools.partial(jax.jit, static_argnums=(2, 3, 4, 5))
@@ -210,13 +210,13 @@ def _analyse(
     config: SpectralConfig,
     compute: Feature,
     options: tuple[tuple[str, Any], ...],
-    alone: bool,
+    single_device: bool,
 ) -> Any:
     working = numerics.working_dtype(audio.dtype)
     named = dict(options)
     n_frames = config.n_frames(audio.shape[-1])
     many = _FRAMES_OF_SPECTRA if compute.spectra else _FRAMES_AT_ONCE
-    in_parts = alone or bool(sharded_axes(audio, 1)[0])
+    in_parts = single_device or bool(sharded_axes(audio, 1)[0])
 
     def measure(padded: jax.Array, n_valid: jax.Array | None, first: jax.Array | int = 0, count: int = n_frames) -> Any:
         valid = None if n_valid is None else first + jnp.arange(count) < n_valid[..., None]
@@ -243,7 +243,7 @@ def _analyse(
         if n_frames > _FRAMES_AT_ONCE:
             measured = in_stretches(*rows)
         else:
-            measured = mapped(lambda some: measure(*some), rows, _FRAMES_AT_ONCE // n_frames)
+            measured = map_chunks(lambda some: measure(*some), rows, _FRAMES_AT_ONCE // n_frames)
         return jax.tree.map(lambda x: x.reshape(*lead, *x.shape[1:]), measured)
 
     def local(audio: jax.Array, lengths: jax.Array | None = None) -> Any:

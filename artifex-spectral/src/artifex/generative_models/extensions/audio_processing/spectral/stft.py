@@ -12,8 +12,8 @@ from jax import lax
 from jax.typing import ArrayLike
 from numpy.typing import NDArray
 
-from artifex.generative_models.core.batching import batch_local
 from artifex.generative_models.core.checks import check_integer, check_number
+from artifex.generative_models.core.numerics.batching import batch_local
 from artifex.generative_models.extensions.audio_processing.spectral.framing import (
     Frames,
     audio_of,

@@ -12,8 +12,8 @@ from jax import lax
 from jax.typing import ArrayLike
 
 from artifex.generative_models.core import numerics
-from artifex.generative_models.core.batching import batch_local, by_rows
 from artifex.generative_models.core.checks import check_integer, check_number
+from artifex.generative_models.core.numerics.batching import batch_local, vmap_in_chunks
 from artifex.generative_models.extensions.audio_processing.spectral.framing import (
     audio_of,
     check_invertible,
@@ -152,7 +152,7 @@ def _broadcast_rate(rate: ArrayLike, shape: tuple[int, ...], dtype: np.dtype[Any
 
 @partial(jax.jit, static_argnums=(2,))
 def _phase_vocoder(spectrum: jax.Array, rate: ArrayLike, n_frames: int) -> jax.Array:
-    one = jnp.vectorize(by_rows(partial(_stretched, n_frames=n_frames)), signature="(t,f),()->(u,f)")
+    one = jnp.vectorize(vmap_in_chunks(partial(_stretched, n_frames=n_frames)), signature="(t,f),()->(u,f)")
 
     def local(spectrum: jax.Array, rate: jax.Array) -> jax.Array:
         stretched: jax.Array = one(spectrum.swapaxes(-1, -2), rate).swapaxes(-1, -2)
@@ -171,7 +171,7 @@ def _time_stretch(audio: jax.Array, rate: ArrayLike, config: SpectralConfig, len
     # Ends that are not padded lie under the rim of a window alone, where changed phases would be blown up.
     least = 0.0 if 2 * config.padding >= config.frame - 1 else _MIN_COVERAGE
 
-    @partial(by_rows, at_once=max(1, _AT_ONCE // audio.shape[-1]))
+    @partial(vmap_in_chunks, chunk_size=max(1, _AT_ONCE // audio.shape[-1]))
     def one(audio: jax.Array, rate: jax.Array) -> jax.Array:
         spectra = spectra_of(audio, plain)
         n_valid = jnp.ceil(spectra.shape[0] / rate)

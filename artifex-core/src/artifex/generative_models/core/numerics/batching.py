@@ -68,7 +68,7 @@ def sharded_axes(array: jax.Array, core: int) -> tuple[set[str], tuple[Any, ...]
     return {name for entry in lead if entry for name in (entry if isinstance(entry, tuple) else (entry,))}, lead
 
 
-def lies_alone(array: jax.Array) -> bool:
+def on_one_device(array: jax.Array) -> bool:
     """Return whether an array is known to lie on one device, so that a loop over its rows cuts through no others.
 
     Args:
@@ -78,7 +78,7 @@ def lies_alone(array: jax.Array) -> bool:
         Whether it is.
 
     Example:
-        >>> lies_alone(jnp.ones(3))
+        >>> on_one_device(jnp.ones(3))
         True
     """
     if isinstance(array, jax.core.Tracer):  # under shard_map over all axes, what is seen is one device's part
@@ -86,24 +86,24 @@ def lies_alone(array: jax.Array) -> bool:
     return len(array.sharding.device_set) == 1
 
 
-def mapped(function: Callable[[Any], Any], rows: Any, at_once: int) -> Any:
+def map_chunks(function: Callable[[Any], Any], rows: Any, chunk_size: int) -> Any:
     """Map a function of some rows over all, so many at once; what is left over goes through it by itself.
 
     Args:
         function: Takes a pytree of arrays with some rows, gives a pytree of arrays with as many.
         rows: The arrays with all rows.
-        at_once: Number of rows that go through it together, at least 1.
+        chunk_size: Number of rows that go through it together, at least 1.
 
     Returns:
         What the function gives, for all rows.
 
     Example:
-        >>> mapped(jnp.cumsum, jnp.arange(1, 6), at_once=2).tolist()
+        >>> map_chunks(jnp.cumsum, jnp.arange(1, 6), chunk_size=2).tolist()
         [1, 3, 3, 7, 5]
     """
     n_rows = len(jax.tree.leaves(rows)[0])
-    full = n_rows // at_once * at_once
-    groups = jax.tree.map(lambda x: x[:full].reshape(-1, at_once, *x.shape[1:]), rows)
+    full = n_rows // chunk_size * chunk_size
+    groups = jax.tree.map(lambda x: x[:full].reshape(-1, chunk_size, *x.shape[1:]), rows)
     done = jax.tree.map(lambda x: x.reshape(full, *x.shape[2:]), lax.map(function, groups))
     if full == n_rows:
         return done
@@ -111,7 +111,9 @@ def mapped(function: Callable[[Any], Any], rows: Any, at_once: int) -> Any:
     return jax.tree.map(lambda a, b: jnp.concatenate([a, b]), done, rest)
 
 
-def by_rows(function: Callable[..., Any], *, at_once: int = 1, alone: bool = False) -> Callable[..., Any]:
+def vmap_in_chunks(
+    function: Callable[..., Any], *, chunk_size: int = 1, single_device: bool = False
+) -> Callable[..., Any]:
     """Make ``vmap`` of a function go through the rows one after another on a CPU, where what it touches then stays in the cache.
 
     XLA runs such a loop on one thread: it is for what is bound by memory otherwise, or consists of FFTs, which have one
@@ -119,14 +121,14 @@ def by_rows(function: Callable[..., Any], *, at_once: int = 1, alone: bool = Fal
 
     Args:
         function: A pure function of arrays that returns an array or a tree of arrays.
-        at_once: How many rows go through it together.
-        alone: Whether the rows are known to lie on one device, beyond what ``lies_alone`` sees of them while tracing.
+        chunk_size: How many rows go through it together.
+        single_device: Whether the rows are known to lie on one device, beyond what ``on_one_device`` sees of them while tracing.
 
     Returns:
         The same function, with the same derivatives.
 
     Example:
-        >>> @by_rows
+        >>> @vmap_in_chunks
         ... def louder(audio, gain):
         ...     return audio * gain
         >>> jax.vmap(louder)(jnp.ones((2, 3)), jnp.arange(2.0)).tolist()
@@ -135,12 +137,12 @@ def by_rows(function: Callable[..., Any], *, at_once: int = 1, alone: bool = Fal
     together = jax.vmap(function)
 
     def in_turn(*rows: Any) -> Any:
-        if at_once == 1:
+        if chunk_size == 1:
             return lax.map(lambda row: function(*row), rows)
-        return mapped(lambda some: together(*some), rows, at_once)
+        return map_chunks(lambda some: together(*some), rows, chunk_size)
 
     def local(*rows: Any) -> Any:
-        if len(jax.tree.leaves(rows)[0]) <= at_once:
+        if len(jax.tree.leaves(rows)[0]) <= chunk_size:
             return together(*rows)
         return lax.platform_dependent(*rows, cpu=in_turn, default=together)
 
@@ -149,7 +151,7 @@ def by_rows(function: Callable[..., Any], *, at_once: int = 1, alone: bool = Fal
         first = jax.tree.leaves(rows)[0]
         if sharded_axes(first, first.ndim - 1)[0]:
             return batch_local(lambda _, *rows: local(*rows), first, *rows, core=first.ndim - 1)
-        return local(*rows) if alone or lies_alone(first) else together(*rows)
+        return local(*rows) if single_device or on_one_device(first) else together(*rows)
 
     @every.def_vmap
     def more(size: int, is_batched: Any, *rows: Any) -> Any:
@@ -165,7 +167,7 @@ def by_rows(function: Callable[..., Any], *, at_once: int = 1, alone: bool = Fal
         made = every(*_broadcast(size, is_batched, arguments))
         return made, jax.tree.map(lambda _: True, made)
 
-    # What has a rule for vmap alone has no derivatives: those are of the function itself.
+    # A function with a rule for vmap alone has no derivatives: those are of the function itself.
     @jax.custom_jvp
     @functools.wraps(function)
     def both(*arguments: Any) -> Any:

@@ -1,0 +1,147 @@
+"""The dtypes that computations run in, and roots whose gradient at zero is finite."""
+
+from collections.abc import Callable
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax import Array
+from jax.typing import ArrayLike, DTypeLike
+
+from artifex.generative_models.core.numerics.compilation import jit
+
+_FLOAT32 = np.dtype(np.float32)
+
+
+_WORKING_DTYPES = {
+    np.dtype(jnp.bfloat16): _FLOAT32,
+    np.dtype(np.float16): _FLOAT32,
+    _FLOAT32: _FLOAT32,
+    np.dtype(np.float64): np.dtype(np.float64),
+    np.dtype(np.complex64): np.dtype(np.complex64),
+    np.dtype(np.complex128): np.dtype(np.complex128),
+}
+
+
+def working_dtype(dtype: DTypeLike) -> np.dtype:
+    """Give the dtype in which a function computes on input of ``dtype``; its result goes back to ``dtype``.
+
+    Args:
+        dtype: dtype of the input.
+
+    Returns:
+        float32 for float16, bfloat16 and float32; float64, complex64 and complex128 for themselves, or what
+        JAX puts in their place while its 64-bit types are not enabled.
+
+    Raises:
+        TypeError: any other dtype.
+
+    Example:
+        >>> working_dtype(jnp.bfloat16)
+        dtype('float32')
+    """
+    found = _WORKING_DTYPES.get(jnp.dtype(dtype))
+    if found is None:
+        known = ", ".join(str(name) for name in _WORKING_DTYPES)
+        raise TypeError(
+            f"expected an array of one of {known}, got {jnp.dtype(dtype)}: convert to a floating dtype first"
+        )
+    return np.dtype(jax.dtypes.canonicalize_dtype(found))
+
+
+def real_working_dtype(name: str, dtype: DTypeLike) -> np.dtype:
+    """Return ``working_dtype(dtype)``, or raise for a complex dtype, naming the function."""
+    working = working_dtype(dtype)
+    if not jnp.issubdtype(working, np.floating):
+        raise TypeError(f"{name} expects a real array, got {jnp.dtype(dtype)}")
+    return working
+
+
+@jit(static_argnames=["function", "dtype"])
+def in_working_dtype(function: Callable[[Array], Array], x: Array, dtype: np.dtype) -> Array:
+    """Compute in ``dtype`` and return in the dtype of ``x``."""
+    return function(x.astype(dtype)).astype(x.dtype)
+
+
+def _safe_sqrt(x: Array) -> Array:
+    zero = x == 0
+    # Without the inner where the derivative at 0 would be infinity times the zero of the outer one: NaN.
+    return jnp.where(zero, 0, jnp.sqrt(jnp.where(zero, 1, x)))
+
+
+def safe_sqrt(x: ArrayLike) -> Array:
+    """Square root whose derivative at 0 is 0 where that of ``jnp.sqrt`` is infinite.
+
+    Args:
+        x: any shape, a floating dtype. Half precision is computed in float32.
+
+    Returns:
+        The root in the shape and dtype of ``x``; NaN where ``x`` is NaN or negative.
+
+    Raises:
+        TypeError: ``x`` is not of a real floating dtype.
+
+    Example:
+        >>> float(jax.grad(safe_sqrt)(0.0)), float(jax.grad(safe_sqrt)(4.0))
+        (0.0, 0.25)
+    """
+    x = jnp.asarray(x)
+    return in_working_dtype(_safe_sqrt, x, real_working_dtype("safe_sqrt", x.dtype))
+
+
+@jax.custom_jvp
+def _safe_abs(z: Array) -> Array:
+    return jnp.abs(z)
+
+
+@_safe_abs.defjvp
+def _safe_abs_jvp(primals: tuple[Array], tangents: tuple[Array]) -> tuple[Array, Array]:
+    (z,), (dz,) = primals, tangents
+    magnitude = _safe_abs(z)
+    divisor = jnp.where(magnitude == 0, 1, magnitude)
+    return magnitude, (z.real / divisor) * dz.real + (z.imag / divisor) * dz.imag
+
+
+def safe_abs(z: ArrayLike) -> Array:
+    """Magnitude of complex numbers, with a derivative of 0 at 0, which costs half that of ``jnp.abs``.
+
+    Args:
+        z: any shape, complex64 or complex128.
+
+    Returns:
+        The magnitude, in the shape of ``z``, float32 or float64.
+
+    Raises:
+        TypeError: ``z`` is not complex.
+
+    Example:
+        >>> float(safe_abs(3.0 - 4.0j))
+        5.0
+    """
+    z = jnp.asarray(z)
+    if not jnp.issubdtype(z.dtype, np.complexfloating):
+        raise TypeError(f"safe_abs expects a complex array, got {z.dtype}: use jnp.abs for real ones")
+    return _safe_abs(z)
+
+
+def rms(x: ArrayLike, *, axis: int | tuple[int, ...] | None = -1, keepdims: bool = False) -> Array:
+    """Compute the root mean square; its gradient at silence is 0.
+
+    Args:
+        x: Any shape, a floating dtype. Half precision is computed in float32.
+        axis: The axis or axes to average over; None for all.
+        keepdims: Whether the averaged axes are kept with size 1.
+
+    Returns:
+        The root mean square, in the dtype of ``x``.
+
+    Raises:
+        TypeError: When ``x`` is not of a real floating dtype.
+
+    Example:
+        >>> rms(jnp.array([3.0, -4.0, 0.0, 0.0])).item()
+        2.5
+    """
+    x = jnp.asarray(x)
+    working = x.astype(real_working_dtype("rms", x.dtype))
+    return _safe_sqrt(jnp.mean(jnp.square(working), axis=axis, keepdims=keepdims)).astype(x.dtype)

@@ -1,0 +1,325 @@
+"""Random draws, bit-identical to ``jax.random`` and 5 to 20 times faster on a CPU."""
+
+import math
+import operator
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
+from typing import TypeGuard
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax import Array, lax
+from jax.typing import ArrayLike, DTypeLike
+
+from artifex.generative_models.core.numerics.compilation import jit
+
+Shape = int | Sequence[int]
+
+
+def in_even_parts(make: Callable[[tuple[int, ...]], Array], shape: tuple[int, ...]) -> Array:
+    """Make a row of ``shape`` a few elements longer and cut them off; other shapes are made as they are.
+
+    Where the threads of XLA:CPU do not divide the length of a loop, the loop checks a bound at every element
+    and is not vectorized: ten times slower. The barrier keeps the cut out of that loop on JAX 0.12; JAX 0.10
+    drops it.
+    """
+    if len(shape) != 1 or shape[0] % 64 == 0:
+        return make(shape)
+    row: Array = lax.optimization_barrier(make((-(-shape[0] // 64) * 64,)))
+    return row[..., : shape[0]]
+
+
+# On the CPU jax.random lowers threefry2x32 to rolled loops, which XLA can neither vectorize nor fuse. The
+# same rounds written out become one fused loop that gives the same bits. Other values of these settings
+# change the bits, or ask for checks that only jax.random makes.
+_SETTINGS = {"jax_threefry_partitionable": True, "jax_debug_key_reuse": False}
+
+
+_RAW_KEY_SETTINGS = {"jax_default_prng_impl": "threefry2x32", "jax_legacy_prng_key": "allow"}
+
+
+def _is_set(settings: Mapping[str, object]) -> bool:
+    return all(getattr(jax.config, name) == value for name, value in settings.items())
+
+
+def _as_shape(shape: Shape) -> tuple[int, ...]:
+    dims = shape if isinstance(shape, Sequence) else (shape,)
+    return tuple(operator.index(dim) for dim in dims)
+
+
+def _is_written_out(key: ArrayLike, shape: tuple[int, ...]) -> TypeGuard[Array]:
+    """Whether the rounds below give this draw; all others are left to jax.random, its errors included."""
+    if min(shape, default=0) < 0 or math.prod(shape) >= 2**32:
+        return False
+    if not isinstance(key, Array | np.ndarray) or not _is_set(_SETTINGS):
+        return False
+    if jnp.issubdtype(key.dtype, jax.dtypes.prng_key):
+        return key.ndim == 0 and jax.random.key_impl(key) == "threefry2x32"
+    return key.shape == (2,) and key.dtype == np.uint32 and _is_set(_RAW_KEY_SETTINGS)
+
+
+def _default_to(kind: type[float] | type[int], dtype: DTypeLike | None) -> np.dtype:
+    return np.dtype(jax.dtypes.canonicalize_dtype(kind) if dtype is None or dtype is kind else dtype)
+
+
+def _is_float32(dtype: DTypeLike | None) -> bool:
+    return bool(_default_to(float, dtype) == np.float32)
+
+
+def _key_words(key: Array) -> tuple[Array, Array]:
+    words = jax.random.key_data(key) if jnp.issubdtype(key.dtype, jax.dtypes.prng_key) else key
+    return words[0], words[1]
+
+
+def _threefry2x32(key: tuple[Array, Array], low: Array) -> tuple[Array, Array]:
+    """The hash of the counts (0, low)."""
+    schedule = (*key, key[0] ^ key[1] ^ np.uint32(0x1BD11BDA))
+    x0, x1 = schedule[0], low + schedule[1]
+    for block in range(5):
+        for rotation in (13, 15, 26, 6) if block % 2 == 0 else (17, 29, 16, 24):
+            x0 = x0 + x1
+            x1 = ((x1 << np.uint32(rotation)) | (x1 >> np.uint32(32 - rotation))) ^ x0
+        x0 = x0 + schedule[(block + 1) % 3]
+        x1 = x1 + (schedule[(block + 2) % 3] + np.uint32(block + 1))
+    return x0, x1
+
+
+def _draw(key: tuple[Array, Array], shape: tuple[int, ...]) -> Array:
+    # One iota per axis, not a flat one reshaped, so that every device can make its part of a sharded draw.
+    count = jnp.zeros(shape, np.uint32)
+    for axis in range(len(shape)):
+        count = count + lax.broadcasted_iota(np.uint32, shape, axis) * np.uint32(math.prod(shape[axis + 1 :]))
+    x0, x1 = _threefry2x32(key, count)
+    return x0 ^ x1
+
+
+def _to_range(words: Array, minval: ArrayLike, maxval: ArrayLike) -> Array:
+    minval = jnp.broadcast_to(lax.convert_element_type(minval, np.float32), words.shape)
+    maxval = jnp.broadcast_to(lax.convert_element_type(maxval, np.float32), words.shape)
+    # The bits are the mantissa of a number in [1, 2).
+    mantissa = (words >> np.uint32(9)) | np.uint32(0x3F800000)
+    floats = lax.bitcast_convert_type(mantissa, np.float32) - np.float32(1)
+    return lax.max(minval, floats * (maxval - minval) + minval)
+
+
+@jit(static_argnames=["shape"])
+def _bits(key: Array, shape: tuple[int, ...]) -> Array:
+    return in_even_parts(partial(_draw, _key_words(key)), shape)
+
+
+@jit(static_argnames=["shape"])
+def _uniform(key: Array, minval: ArrayLike, maxval: ArrayLike, shape: tuple[int, ...]) -> Array:
+    return _to_range(in_even_parts(partial(_draw, _key_words(key)), shape), minval, maxval)
+
+
+@jit(static_argnames=["shape"])
+def _normal(key: Array, shape: tuple[int, ...]) -> Array:
+    words = _key_words(key)
+    low = np.nextafter(np.float32(-1), np.float32(0))
+
+    def make(shape: tuple[int, ...]) -> Array:
+        return np.float32(np.sqrt(2)) * lax.erf_inv(_to_range(_draw(words, shape), low, np.float32(1)))
+
+    return in_even_parts(make, shape)
+
+
+@jit(static_argnames=["shape"])
+def _bernoulli(key: Array, p: ArrayLike, shape: tuple[int, ...]) -> Array:
+    return jnp.broadcast_to(p, shape) > _uniform(key, np.float32(0), np.float32(1), shape)
+
+
+def _clip_to(value: Array, dtype: np.dtype) -> Array:
+    info, own = np.iinfo(dtype), np.iinfo(value.dtype)
+    low, high = (value.dtype.type(bound) for bound in (max(info.min, own.min), min(info.max, own.max)))
+    return jnp.clip(value, low, high).astype(dtype)
+
+
+@jit(static_argnames=["shape", "dtype"])
+def _randint(key: Array, minval: ArrayLike, maxval: ArrayLike, shape: tuple[int, ...], dtype: np.dtype) -> Array:
+    """64 random bits modulo the span, in 32-bit words, as jax.random has it."""
+    first, second = _threefry2x32(_key_words(key), lax.iota(np.uint32, 2))
+    high, low = (in_even_parts(partial(_draw, (first[i], second[i])), shape) for i in range(2))
+
+    minval, maxval = (
+        value if jnp.issubdtype(value.dtype, np.integer) else value.astype(int)
+        for value in (jnp.asarray(minval), jnp.asarray(maxval))
+    )
+    beyond = maxval > _clip_to(jnp.asarray(np.iinfo(dtype).max, dtype), maxval.dtype)
+    minval, maxval, beyond = (
+        jnp.broadcast_to(value, shape) for value in (_clip_to(minval, dtype), _clip_to(maxval, dtype), beyond)
+    )
+    span = jnp.where(maxval <= minval, np.uint32(1), (maxval - minval).astype(np.uint32))
+    # A span of 2**32 wraps to 0, and XLA's remainder by 0 is the dividend, which is then the right answer.
+    span = jnp.where(beyond & (maxval > minval), span + np.uint32(1), span)
+    half = lax.rem(jnp.full(shape, 2**16, np.uint32), span)
+    offset = lax.rem(high, span) * lax.rem(half * half, span) + lax.rem(low, span)
+    return minval + lax.rem(offset, span).astype(dtype)
+
+
+def check_key(function: str, key: ArrayLike) -> None:
+    """Raise unless what was given for a key is one random key.
+
+    Args:
+        function: Who takes it, for the message.
+        key: What was given.
+
+    Raises:
+        TypeError: When it is no key, or several.
+
+    Example:
+        >>> check_key("time_shift", 0)
+        Traceback (most recent call last):
+        TypeError: time_shift takes one random key, such as jax.random.key(0), got 0 (int)
+    """
+    if isinstance(key, Array | np.ndarray):
+        typed = jnp.issubdtype(key.dtype, jax.dtypes.prng_key)
+        if (typed and not key.ndim) or (not typed and key.dtype == np.uint32 and key.ndim == 1):
+            return
+        given = f"{'keys' if typed else key.dtype} of shape {key.shape}; batch it over keys with jax.vmap"
+    else:
+        given = f"{key!r} ({type(key).__name__})"
+    raise TypeError(f"{function} takes one random key, such as jax.random.key(0), got {given}")
+
+
+def bits(key: ArrayLike, shape: Shape = ()) -> Array:
+    """Draw random words: ``jax.random.bits(key, shape, "uint32")`` bit for bit, ten times as fast on a CPU.
+
+    Like every draw of this module it takes one key, typed or raw, and is batched by ``jax.vmap`` over keys.
+    Keys of another kind than threefry2x32, and the non-partitionable mode, are handed to ``jax.random``.
+
+    Args:
+        key: a random key.
+        shape: shape of the result; static.
+
+    Returns:
+        Words of ``shape``, uint32, also where 64-bit types are enabled.
+
+    Example:
+        >>> key = jax.random.key(0)
+        >>> bool((bits(key, (3,)) == jax.random.bits(key, (3,))).all())
+        True
+
+    Reference:
+        Salmon, Moraes, Dror and Shaw, "Parallel random numbers: as easy as 1, 2, 3" (2011).
+    """
+    shape = _as_shape(shape)
+    if not _is_written_out(key, shape):
+        return jax.random.bits(key, shape, np.uint32)
+    return _bits(key, shape)
+
+
+def uniform(
+    key: ArrayLike,
+    shape: Shape = (),
+    dtype: DTypeLike | None = None,
+    minval: ArrayLike = 0.0,
+    maxval: ArrayLike = 1.0,
+) -> Array:
+    """Draw from a uniform distribution: ``jax.random.uniform`` bit for bit, several times as fast on a CPU.
+
+    Args:
+        key: a random key.
+        shape: shape of the result; static.
+        dtype: floating dtype, by default JAX's default float. All but float32 are handed to ``jax.random``.
+        minval: smallest value, broadcast against ``shape``; may be traced.
+        maxval: bound that no value reaches, broadcast against ``shape``; may be traced.
+
+    Returns:
+        Values of ``shape`` in [minval, maxval).
+
+    Example:
+        >>> key = jax.random.key(0)
+        >>> bool((uniform(key, (5,)) == jax.random.uniform(key, (5,))).all())
+        True
+
+    Reference:
+        ``jax.random.uniform``.
+    """
+    shape = _as_shape(shape)
+    if not (_is_written_out(key, shape) and _is_float32(dtype)):
+        return jax.random.uniform(key, shape, dtype, minval, maxval)
+    return _uniform(key, minval, maxval, shape)
+
+
+def normal(key: ArrayLike, shape: Shape = (), dtype: DTypeLike | None = None) -> Array:
+    """Draw from a normal distribution: ``jax.random.normal`` bit for bit, several times as fast on a CPU.
+
+    Args:
+        key: a random key.
+        shape: shape of the result; static.
+        dtype: floating or complex dtype, by default JAX's default float. All but float32 are handed to
+            ``jax.random``.
+
+    Returns:
+        Values of ``shape`` with mean 0 and standard deviation 1.
+
+    Example:
+        >>> key = jax.random.key(0)
+        >>> bool((normal(key, (3,)) == jax.random.normal(key, (3,))).all())
+        True
+
+    Reference:
+        ``jax.random.normal``.
+    """
+    shape = _as_shape(shape)
+    if not (_is_written_out(key, shape) and _is_float32(dtype)):
+        return jax.random.normal(key, shape, dtype)
+    return _normal(key, shape)
+
+
+def randint(
+    key: ArrayLike, shape: Shape, minval: ArrayLike, maxval: ArrayLike, dtype: DTypeLike | None = None
+) -> Array:
+    """Draw integers: ``jax.random.randint`` bit for bit, several times as fast on a CPU.
+
+    Args:
+        key: a random key.
+        shape: shape of the result; static.
+        minval: smallest value, broadcast against ``shape``; may be traced.
+        maxval: bound that no value reaches, broadcast against ``shape``; may be traced.
+        dtype: integer dtype, by default JAX's default int. All but int32 and uint32 are handed to
+            ``jax.random``.
+
+    Returns:
+        Integers of ``shape`` in [minval, maxval); ``minval`` where the range is empty.
+
+    Example:
+        >>> key = jax.random.key(0)
+        >>> int(randint(key, (), -5, 6)) == int(jax.random.randint(key, (), -5, 6))
+        True
+
+    Reference:
+        ``jax.random.randint``.
+    """
+    shape = _as_shape(shape)
+    integer = _default_to(int, dtype)
+    if not (_is_written_out(key, shape) and integer in (np.int32, np.uint32)):
+        return jax.random.randint(key, shape, minval, maxval, dtype)
+    return _randint(key, minval, maxval, shape, integer)
+
+
+def bernoulli(key: ArrayLike, p: ArrayLike = 0.5, shape: Shape | None = None) -> Array:
+    """Draw booleans: ``jax.random.bernoulli`` bit for bit, several times as fast on a CPU.
+
+    Args:
+        key: a random key.
+        p: probability of True, a float broadcast against ``shape``; may be traced. All dtypes but float32 are
+            handed to ``jax.random``.
+        shape: shape of the result, by default that of ``p``; static.
+
+    Returns:
+        Booleans of ``shape``.
+
+    Example:
+        >>> key = jax.random.key(0)
+        >>> bool(bernoulli(key, 0.3)) == bool(jax.random.bernoulli(key, 0.3))
+        True
+
+    Reference:
+        ``jax.random.bernoulli``.
+    """
+    shape = np.shape(p) if shape is None else _as_shape(shape)
+    if not (_is_written_out(key, shape) and jnp.result_type(p) == np.float32):
+        return jax.random.bernoulli(key, p, shape)
+    return _bernoulli(key, p, shape)
