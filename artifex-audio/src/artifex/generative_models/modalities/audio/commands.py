@@ -11,7 +11,7 @@ import typer
 
 if TYPE_CHECKING:
     from artifex.generative_models.modalities.audio.base import AudioModalityConfig
-    from artifex.generative_models.modalities.audio.datasets.scan import ScanResult
+    from artifex.generative_models.modalities.audio.datasets.scanning import ScanResult
     from artifex.generative_models.modalities.audio.extraction import Extraction, Share
 
 
@@ -224,8 +224,8 @@ def scan(
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
     from artifex.generative_models.core.terminal import say
-    from artifex.generative_models.modalities.audio.datasets.manifest import check_manifest_path, write_manifest
-    from artifex.generative_models.modalities.audio.datasets.scan import scan as scan_recordings
+    from artifex.generative_models.modalities.audio.datasets.manifests import check_manifest_path, write_manifest
+    from artifex.generative_models.modalities.audio.datasets.scanning import scan as scan_recordings
 
     if out is None:
         out = (Path(audio[0]) if len(audio) == 1 and Path(audio[0]).is_dir() else Path()) / "manifest.jsonl"
@@ -245,7 +245,7 @@ def scan(
         found = scan_recordings(audio, progress=lambda done, total: bar.update(task, completed=done, total=total))
     _show(found)
     if found.recordings:
-        write_manifest(out, found.rows())
+        write_manifest(out, found.manifest())
         say(f"manifest: {_printable(str(out))}")
     else:
         say("nothing can be read; no manifest was written")
@@ -328,7 +328,7 @@ def _show(found: ScanResult) -> None:
         for name, meaning, chosen in (
             ("clipped", "3 samples in a row at full scale", [each for each in found.recordings if each.clipped]),
             ("silent", "peak below -80 dB", [each for each in found.recordings if each.silent]),
-            ("off zero", "mean beyond 0.01 of full scale", [each for each in found.recordings if each.offset]),
+            ("off zero", "mean beyond 0.01 of full scale", [each for each in found.recordings if each.has_dc]),
         ):
             if chosen:
                 named = ", ".join(_printable(each.path) for each in chosen[:3]) + ", …" * (len(chosen) > 3)
@@ -342,7 +342,7 @@ def _show(found: ScanResult) -> None:
         say("", skip=not found.recordings)
         say(f"{count} {'file' if count == 1 else 'files'} cannot be read:", "bold red")
         for problem in found.problems:
-            say(f"{_printable(problem.path)}: {problem.reason}", indent=2)
+            say(f"{_printable(problem.source)}: {problem.message}", indent=2)
     say("")
 
 

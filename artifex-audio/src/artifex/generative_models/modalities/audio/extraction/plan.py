@@ -13,7 +13,7 @@ import attrs
 
 from artifex.generative_models.core import registry
 from artifex.generative_models.modalities.audio.base import AudioModalityConfig
-from artifex.generative_models.modalities.audio.datasets.manifest import label_names
+from artifex.generative_models.modalities.audio.datasets.manifests import label_names
 from artifex.generative_models.modalities.audio.extraction import store
 from artifex.generative_models.modalities.audio.extraction.recordings import (
     Reader,

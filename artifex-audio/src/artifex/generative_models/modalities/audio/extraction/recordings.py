@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from artifex.generative_models.modalities.audio.base import AudioModalityConfig, AudioRepresentation
-from artifex.generative_models.modalities.audio.datasets.manifest import folder_label
+from artifex.generative_models.modalities.audio.datasets.manifests import folder_label
 from artifex.generative_models.modalities.audio.io import AudioInfo, AudioReadError, decode, find_audio_in, probe
 
 # soundfile and soxr release the GIL: two threads keep the device fed, more take the cores it computes on.
@@ -163,8 +163,8 @@ def _read(
     rows: list[Row], base: Path, sample_rate: int, limit: int | None, index: int
 ) -> tuple[np.ndarray, dict[str, Any]]:
     def span(info: AudioInfo) -> tuple[int, int]:
-        wanted = info.n_frames if limit is None else -(-limit * info.sample_rate // sample_rate)
-        return 0, min(info.n_frames, wanted)
+        wanted = info.n_samples if limit is None else -(-limit * info.sample_rate // sample_rate)
+        return 0, min(info.n_samples, wanted)
 
     file = base / rows[index]["source"]
     try:
@@ -185,7 +185,7 @@ def _read(
 def _length(header: AudioInfo | AudioReadError, config: AudioModalityConfig, *, whole: bool) -> dict[str, Any]:
     if isinstance(header, AudioReadError):
         return {"error": header.reason}
-    n_samples = -(-header.n_frames * config.sample_rate // header.sample_rate)
+    n_samples = -(-header.n_samples * config.sample_rate // header.sample_rate)
     return {"n_samples": n_samples if whole else min(config.n_time_steps, n_samples)}
 
 
