@@ -31,12 +31,13 @@ def annotated_clicks(key, *, n_time_steps, sample_rate, level):
     """Return one or two clicks over a hum, and their annotations."""
     places = jax.random.permutation(key, n_time_steps)[:2]
     second = jax.random.bernoulli(jax.random.fold_in(key, 1))
-    time = jnp.arange(n_time_steps) / sample_rate
+    time = jnp.arange(n_time_steps, dtype=jnp.float32) / sample_rate
     hum = 0.1 * jnp.sin(2 * jnp.pi * 500 * time)
-    click = jnp.zeros(n_time_steps).at[places].add(level * jnp.array([1.0, second]))
+    amplitudes = level * jnp.stack([jnp.float32(1.0), second.astype(jnp.float32)])
+    click = jnp.zeros(n_time_steps).at[places].add(amplitudes)
     return hum + click, {
         "f0": jnp.full(n_time_steps, 500.0),
-        "onsets": jnp.where(jnp.array([True, second]), places / sample_rate, jnp.nan),
+        "onsets": jnp.where(jnp.array([True, second]), places.astype(jnp.float32) / sample_rate, jnp.nan),
         "levels": jnp.where(jnp.array([True, second]), level, jnp.nan),
         "second": second,
         "0.stems": hum[None],
@@ -50,7 +51,8 @@ def clicks(key, *, n_time_steps, sample_rate, level=0.25):
 
 
 def hum(key, *, n_time_steps, sample_rate):
-    return 0.5 * jnp.sin(2 * jnp.pi * 500 * jnp.arange(n_time_steps) / sample_rate + jax.random.uniform(key))
+    time = jnp.arange(n_time_steps, dtype=jnp.float32) / sample_rate
+    return 0.5 * jnp.sin(2 * jnp.pi * 500 * time + jax.random.uniform(key))
 
 
 def type_numbers(data, count):
