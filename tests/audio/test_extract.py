@@ -79,8 +79,8 @@ def test_the_good_ones_are_extracted_and_the_bad_ones_named(artifex, folder, tmp
     ]  # fmt: skip
     for name, reason in (
         ("empty.wav", "the file is empty"),
-        ("text.wav", "is no audio"),
-        ("cut.wav", "is cut off"),
+        ("text.wav", "is not audio"),
+        ("cut.wav", "is truncated"),
     ):
         assert re.search(f"{re.escape(str(folder / name))}.*{reason}", out)
     assert "3 recordings" in out
