@@ -318,8 +318,8 @@ def _show(found: ScanResult) -> None:
     if found.recordings:
         durations, peaks = facts["duration"], facts["peak"]
         rows = [
-            ("recordings", f"{facts['count']}, {_length(durations['total'])} in all"),
-            ("duration", _range({key: _length(value) for key, value in durations.items()})),
+            ("recordings", f"{facts['count']}, {_length(durations['total'] or 0.0)} in all"),
+            ("duration", _range({key: _length(value or 0.0) for key, value in durations.items()})),
             ("sample rate", _listed({f"{rate} Hz": count for rate, count in facts["sample_rates"].items()})),
             ("channels", _listed(facts["n_channels"])),
             ("format", _listed(facts["formats"])),

@@ -112,7 +112,7 @@ def read_manifest(path: str | os.PathLike[str], *, check_paths: bool = True) -> 
     return recordings
 
 
-def write_manifest(path: str | os.PathLike[str], recordings: Iterable[Mapping[str, Any]]) -> None:
+def write_manifest(path: str | os.PathLike[str], recordings: Iterable[Mapping[str, object]]) -> None:
     r"""Write a manifest atomically.
 
     Args:
@@ -137,7 +137,7 @@ def write_manifest(path: str | os.PathLike[str], recordings: Iterable[Mapping[st
     with atomic_path(file) as temporary, temporary.open("w", encoding="utf-8") as lines:
         for recording in recordings:
             fields = {key: value for key, value in recording.items() if value is not None}
-            fields["path"] = _relative_path(folder, recording["path"])
+            fields["path"] = _relative_path(folder, str(recording["path"]))
             lines.write(json.dumps(fields, allow_nan=False) + "\n")
 
 
@@ -324,7 +324,7 @@ _CONVERTERS: dict[str, Callable[[str, str, Any], str | float | int]] = {
 }
 
 
-def _relative_path(folder: Path, path: str | os.PathLike[str]) -> str:
+def _relative_path(folder: Path, path: str) -> str:
     absolute = Path(os.path.abspath(path))
     resolved = Path(os.path.realpath(absolute.parent)) / absolute.name
     return resolved.relative_to(folder).as_posix() if resolved.is_relative_to(folder) else str(absolute)

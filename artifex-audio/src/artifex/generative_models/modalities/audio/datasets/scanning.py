@@ -8,7 +8,7 @@ from collections.abc import Callable, Hashable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from itertools import islice
 from pathlib import Path
-from typing import Any
+from typing import TypedDict
 
 import attrs
 import numpy as np
@@ -63,6 +63,36 @@ class ScannedRecording:
         return abs(self.dc) > _MAX_DC
 
 
+class ScanSummary(TypedDict):
+    """Statistics over all recordings of a scan.
+
+    Attributes:
+        count: Number of valid recordings.
+        duration: ``total``, ``min``, ``median`` and ``max`` in seconds; None without recordings.
+        sample_rates: Number of recordings per sample rate, most frequent first.
+        n_channels: Number of recordings per number of channels.
+        formats: Number of recordings per container and encoding.
+        labels: Number of recordings per label, in the order of the labels.
+        peak: ``min``, ``median`` and ``max``, full scale 1.
+        clipped: Number of clipped recordings.
+        silent: Number of silent recordings.
+        dc: Number of recordings with a DC offset.
+        problems: Number of invalid files.
+    """
+
+    count: int
+    duration: dict[str, float | None]
+    sample_rates: dict[str, int]
+    n_channels: dict[str, int]
+    formats: dict[str, int]
+    labels: dict[str, int]
+    peak: dict[str, float | None]
+    clipped: int
+    silent: int
+    dc: int
+    problems: int
+
+
 @attrs.frozen(kw_only=True)
 class ScanResult:
     """Result of a scan.
@@ -80,7 +110,7 @@ class ScanResult:
         keys = ("path", "label", "sample_rate", "n_channels", "n_samples", "duration", "peak")
         return [{key: getattr(each, key) for key in keys} for each in self.recordings]
 
-    def to_dict(self) -> dict[str, Any]:
+    def to_dict(self) -> dict[str, object]:
         """Return the summary, recordings and problems as values that JSON supports."""
         return {
             "summary": self.summary(),
@@ -88,15 +118,8 @@ class ScanResult:
             "problems": [{"source": each.source, "message": each.message} for each in self.problems],
         }
 
-    def summary(self) -> dict[str, Any]:
-        """Return statistics over all recordings.
-
-        Returns:
-            ``count``; ``duration`` with ``total``, ``min``, ``median`` and ``max`` in seconds; the number of recordings
-            for each of ``sample_rates``, ``n_channels``, ``formats`` and ``labels``; ``peak`` with ``min``, ``median``
-            and ``max``; the numbers of ``clipped``, ``silent`` and ``dc`` recordings (see ``ScannedRecording``); and of
-            ``problems``.
-        """
+    def summary(self) -> ScanSummary:
+        """Return statistics over all recordings."""
         recordings = self.recordings
         durations = np.array([each.duration for each in recordings])
         labels = Counter(each.label for each in recordings)

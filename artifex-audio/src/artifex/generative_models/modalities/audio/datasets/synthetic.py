@@ -21,7 +21,7 @@ from artifex.generative_models.modalities.audio.base import AudioModality, Audio
 from artifex.generative_models.modalities.audio.preprocessing import normalize_audio
 from artifex.generative_models.modalities.base import BaseDataset, checksum, position
 
-AudioType = str | tuple[str, Mapping[str, Any]] | Mapping[str, Any] | Callable[..., jax.Array]
+AudioType = str | tuple[str, Mapping[str, object]] | Mapping[str, object] | Callable[..., jax.Array]
 """An audio type: a registered name, ``(name, options)``, a mapping with ``name`` and options, or a function."""
 
 # Examples that are accessed in sequence are rendered in blocks of this size, which hides the dispatch latency.

@@ -19,11 +19,11 @@ if TYPE_CHECKING:
 
 
 class Table(Protocol):
-    """A table of recordings: a sequence whose items are mappings, or the audio itself."""
+    """Protocol of tables of recordings: sequences whose items are mappings, or the audio itself."""
 
     def __len__(self) -> int: ...
 
-    def __getitem__(self, index: int, /) -> Any: ...
+    def __getitem__(self, index: int, /) -> object: ...
 
 
 class TableAudioDataset(RecordingDataset):
@@ -96,7 +96,8 @@ class TableAudioDataset(RecordingDataset):
             self._table = self._prepare_hugging_face(table)
         else:
             self._table = table
-            self._prepare_labels(table[0] if isinstance(table[0], Mapping) else {})
+            first = table[0]
+            self._prepare_labels(first if isinstance(first, Mapping) else {})
 
     def n_recordings(self) -> int:
         """Return the number of recordings."""

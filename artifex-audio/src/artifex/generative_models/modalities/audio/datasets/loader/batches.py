@@ -50,7 +50,7 @@ class BatchMaker:
         self,
         plan: BatchPlan,
         dataset: IndexedDataset,
-        transforms: Sequence[Callable[..., Mapping[str, Any]]],
+        transforms: Sequence[Callable[..., Mapping[str, object]]],
         start: int,
         stop: int,
     ) -> None:
@@ -153,7 +153,7 @@ def picklable_error(error: BaseException) -> BaseException:
     return copied
 
 
-def takes_rng(transform: Callable[..., Mapping[str, Any]]) -> bool:
+def takes_rng(transform: Callable[..., Mapping[str, object]]) -> bool:
     """Return whether a transform takes a generator as its second argument.
 
     Args:

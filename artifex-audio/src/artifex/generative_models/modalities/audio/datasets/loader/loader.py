@@ -63,7 +63,7 @@ def make_loader(
     workers: int = 0,
     shard: tuple[int, int] | None = None,
     drop_remainder: bool = True,
-    transforms: Sequence[Callable[..., Mapping[str, Any]]] = (),
+    transforms: Sequence[Callable[..., Mapping[str, object]]] = (),
     bucket_lengths: Sequence[int] | None = None,
 ) -> Loader:
     """Create a loader: batches of NumPy arrays, read ahead in threads or processes, resumable at any batch.
@@ -343,7 +343,7 @@ def _distributed_shard() -> tuple[int, int]:
     return int(jax.process_index()), int(jax.process_count())
 
 
-def _check_transforms(transforms: Sequence[Callable[..., Mapping[str, Any]]]) -> None:
+def _check_transforms(transforms: Sequence[Callable[..., Mapping[str, object]]]) -> None:
     if callable(transforms) or not isinstance(transforms, Sequence):
         raise TypeError(f"transforms must be a list of functions, got {transforms!r}")
     for transform in transforms:

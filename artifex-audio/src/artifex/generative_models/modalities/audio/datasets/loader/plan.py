@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 import zlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any, Protocol
@@ -19,11 +19,11 @@ _MAX_SHUFFLED = 2**32
 
 
 class IndexedDataset(Protocol):
-    """A dataset that a loader reads: a ``BaseDataset`` or another sequence of dicts."""
+    """Protocol of datasets that a loader reads: a ``BaseDataset`` or another sequence of dicts."""
 
     def __len__(self) -> int: ...
 
-    def __getitem__(self, index: int, /) -> Any: ...
+    def __getitem__(self, index: int, /) -> Mapping[str, object]: ...
 
 
 def dataset_name(dataset: IndexedDataset) -> str:
