@@ -223,7 +223,7 @@ def scan(
     from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-    from artifex.generative_models.core.terminal import say
+    from artifex.generative_models.core.cli.terminal import say
     from artifex.generative_models.modalities.audio.datasets.manifest import check_manifest_path, write_manifest
     from artifex.generative_models.modalities.audio.datasets.scan import scan as scan_recordings
 
@@ -276,8 +276,8 @@ def augment(
     Writes the audio of each draw, a picture of it before and after, and a .draws.json of the parameters drawn. The exit
     code is 1 when the recording cannot be read.
     """
+    from artifex.generative_models.core.cli.terminal import say, table
     from artifex.generative_models.core.extras import require
-    from artifex.generative_models.core.terminal import say, table
 
     require("matplotlib", install="artifex-audio[plot]", purpose="Drawing what a policy does")
     from artifex.generative_models.modalities.audio.io import AudioReadError
@@ -312,7 +312,7 @@ def _policy(given: str | None) -> Any:
 
 
 def _show(found: ScanResult) -> None:
-    from artifex.generative_models.core.terminal import say, table
+    from artifex.generative_models.core.cli.terminal import say, table
 
     facts = found.summary()
     if found.recordings:
@@ -407,7 +407,7 @@ def _tell(
     from rich.table import Table
     from rich.text import Text
 
-    from artifex.generative_models.core.terminal import say
+    from artifex.generative_models.core.cli.terminal import say
 
     if result.failures:
         table = Table(title=f"{len(result.failures)} could not be extracted", title_justify="left")
@@ -446,7 +446,7 @@ def _tell(
 
 
 def _verify(given: list[Path], out: Path) -> None:
-    from artifex.generative_models.core.terminal import say
+    from artifex.generative_models.core.cli.terminal import say
     from artifex.generative_models.modalities.audio import extraction
 
     if len(given) > 1:
