@@ -181,11 +181,34 @@ def read_table(path: str | os.PathLike[str]) -> dict[str, Any]:
         {'hop_length': 256}
     """
     path = Path(path)
-    parse, _ = _format(path)
+    _format(path)
     try:
-        table = parse(path.read_bytes().decode())
+        text = path.read_bytes().decode()
     except UnicodeDecodeError as error:
         raise ValueError(f"{path} is not UTF-8 text: {error}") from None
+    return parse_table(path, text)
+
+
+def parse_table(path: str | os.PathLike[str], text: str) -> dict[str, Any]:
+    """Parse a table from TOML or YAML, by the suffix of its file; the inverse of ``format_table``.
+
+    Args:
+        path: A file name that ends in .toml, .yaml or .yml; nothing is read.
+        text: The contents of the file.
+
+    Returns:
+        The table; an empty one for empty text.
+
+    Raises:
+        ValueError: For another suffix, text that is not valid TOML or YAML, or contents that are not a table.
+
+    Example:
+        >>> parse_table("settings.toml", "hop_length = 256")
+        {'hop_length': 256}
+    """
+    parse, _ = _format(Path(path))
+    try:
+        table = parse(text)
     except (ValueError, RecursionError) as error:
         raise ValueError(f"{path} cannot be parsed: {error}") from None
     if table is not None and not isinstance(table, dict):

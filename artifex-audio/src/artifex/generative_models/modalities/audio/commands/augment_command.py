@@ -33,7 +33,7 @@ def augment(
     .draws.json file. The exit code is 1 when the recording cannot be read.
     """
     from artifex.generative_models.core.extras import require
-    from artifex.generative_models.core.terminal import say, table
+    from artifex.generative_models.core.cli.terminal import say, table
 
     require("matplotlib", install="artifex-audio[plot]", purpose="Drawing the effect of a policy")
     from artifex.generative_models.modalities.audio.commands.printing import printable

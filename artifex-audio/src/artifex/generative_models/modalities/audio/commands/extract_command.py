@@ -205,7 +205,7 @@ def _print_result(
     report: bool,
     seconds: float,
 ) -> None:
-    from artifex.generative_models.core.terminal import say
+    from artifex.generative_models.core.cli.terminal import say
     from artifex.generative_models.modalities.audio.commands.printing import count, printable
 
     _print_failures(result)
@@ -258,7 +258,7 @@ def _print_failures(result: Extraction) -> None:
 
 
 def _verify(folders: list[Path], out: Path) -> None:
-    from artifex.generative_models.core.terminal import say
+    from artifex.generative_models.core.cli.terminal import say
     from artifex.generative_models.modalities.audio import extraction
     from artifex.generative_models.modalities.audio.commands.printing import count, printable
 

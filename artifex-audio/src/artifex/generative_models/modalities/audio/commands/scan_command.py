@@ -36,7 +36,7 @@ def scan(
     """
     from rich.console import Console
 
-    from artifex.generative_models.core.terminal import say
+    from artifex.generative_models.core.cli.terminal import say
     from artifex.generative_models.modalities.audio.commands.printing import printable, progress_bar
     from artifex.generative_models.modalities.audio.datasets.manifest import check_manifest_path, write_manifest
     from artifex.generative_models.modalities.audio.datasets.scan import scan as scan_recordings
@@ -60,7 +60,7 @@ def scan(
 
 
 def _print_result(result: ScanResult) -> None:
-    from artifex.generative_models.core.terminal import say, table
+    from artifex.generative_models.core.cli.terminal import say, table
     from artifex.generative_models.modalities.audio.commands.printing import count, printable
 
     summary = result.summary()

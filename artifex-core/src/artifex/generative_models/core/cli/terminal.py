@@ -1,4 +1,4 @@
-"""What commands print: text and tables, wrapped on a terminal and plain when piped."""
+"""Output of commands: text and tables, wrapped on a terminal and plain when piped."""
 
 from __future__ import annotations
 
@@ -8,13 +8,13 @@ from typing import Any
 
 
 def say(text: str, style: str = "", *, after: str = "", indent: int = 0, skip: bool = False) -> None:
-    """Print text, on a terminal wrapped to its width.
+    """Print text; on a terminal it is wrapped to the terminal's width.
 
     Args:
         text: The text.
-        style: How it looks on a terminal, in rich's words.
-        after: Text that follows it without that style.
-        indent: Spaces before each line.
+        style: The style on a terminal, as rich names it.
+        after: Text after it, without the style.
+        indent: Number of spaces before each line.
         skip: Whether to print nothing.
 
     Example:
@@ -24,7 +24,8 @@ def say(text: str, style: str = "", *, after: str = "", indent: int = 0, skip: b
     if skip:
         return
     if not sys.stdout.isatty():
-        print("\n".join((" " * indent + line).rstrip() for line in f"{text}{after}".splitlines() or [""]))
+        lines = f"{text}{after}".splitlines() or [""]
+        print("\n".join((" " * indent + line).rstrip() for line in lines))
         return
     from rich.padding import Padding
     from rich.text import Text
@@ -34,23 +35,24 @@ def say(text: str, style: str = "", *, after: str = "", indent: int = 0, skip: b
 
 
 def table(rows: Sequence[tuple[str, ...]], *, widths: Iterable[int] = ()) -> None:
-    """Print rows of cells; piped, each row is one line and columns are two spaces apart.
+    """Print a table; when piped, each row is one line and columns are two spaces apart.
 
     Args:
         rows: The cells of each row.
-        widths: The least width of each column, in characters.
+        widths: The minimum width of each column, in characters.
 
     Example:
         >>> table([("n_mels", "80"), ("hop", "160")])
           n_mels  80
           hop     160
     """
-    columns = max((len(row) for row in rows), default=0)
-    full = [(*row, *[""] * (columns - len(row))) for row in rows]
-    least = [*widths, *[0] * columns][:columns]
-    needed = [max(least[i], *(len(row[i]) for row in full)) for i in range(columns)] if full else []
+    n_columns = max((len(row) for row in rows), default=0)
+    padded = [(*row, *[""] * (n_columns - len(row))) for row in rows]
+    minimum_widths = [*widths, *[0] * n_columns][:n_columns]
     if not sys.stdout.isatty():
-        for row in full:
+        columns = zip(minimum_widths, zip(*padded, strict=True), strict=True)
+        needed = [max(minimum, *map(len, column)) for minimum, column in columns]
+        for row in padded:
             print(f"  {'  '.join(cell.ljust(width) for cell, width in zip(row, needed, strict=True))}".rstrip())
         return
     from rich.padding import Padding
@@ -58,10 +60,11 @@ def table(rows: Sequence[tuple[str, ...]], *, widths: Iterable[int] = ()) -> Non
     from rich.text import Text
 
     grid = Table.grid(padding=(0, 2, 0, 0))
-    for i in range(columns):
-        # Words that help are wrapped, names are not.
-        grid.add_column(no_wrap=i < columns - 1, min_width=least[i] or None, overflow="fold")
-    for row in full:
+    for column in range(n_columns):
+        # Only the last column, which holds explanations, is wrapped.
+        is_last = column == n_columns - 1
+        grid.add_column(no_wrap=not is_last, min_width=minimum_widths[column] or None, overflow="fold")
+    for row in padded:
         grid.add_row(*(Text(cell) for cell in row))
     _console().print(Padding(grid, (0, 0, 0, 2)))
 
