@@ -106,7 +106,7 @@ def test_codes_out_of_range_count_as_the_nearest(decode):
 
 @pytest.mark.parametrize("decode", [mu_law_decode, a_law_decode])
 def test_codes_are_integers(decode):
-    with pytest.raises(TypeError, match=f"{decode.__name__} takes codes, which are integers, got float64"):
+    with pytest.raises(TypeError, match=f"{decode.__name__} takes integer codes, got float64"):
         decode(np.zeros(3))
 
 

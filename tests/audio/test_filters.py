@@ -39,7 +39,7 @@ def cookbook(kind, frequency, rate, q, gain_db):
 def test_a_biquad_has_the_response_of_the_cookbook(kind):
     hz = np.geomspace(10, 7900, 200)
     for frequency, q, gain_db in ((150.0, 0.707, 6.0), (1000.0, 3.0, -12.0), (7000.0, 0.5, 3.0)):
-        sos = np.asarray(biquad(kind, frequency, 16000, q=q, gain_db=gain_db), np.float64)[None]
+        sos = np.asarray(biquad(kind, frequency, sample_rate=16000, q=q, gain_db=gain_db), np.float64)[None]
         _, ours = signal.sosfreqz(sos, hz, fs=16000)
         np.testing.assert_allclose(ours, cookbook(kind, frequency, 16000, q, gain_db)(hz), atol=2e-4)
 
@@ -47,7 +47,7 @@ def test_a_biquad_has_the_response_of_the_cookbook(kind):
 def test_the_response_that_is_heard_is_the_one_designed():
     impulse = np.zeros(4096, np.float32)
     impulse[0] = 1
-    sos = jnp.stack([biquad(kind, 900.0, 16000, gain_db=9.0) for kind in BIQUADS])[:, None]
+    sos = jnp.stack([biquad(kind, 900.0, sample_rate=16000, gain_db=9.0) for kind in BIQUADS])[:, None]
     heard = np.fft.rfft(np.asarray(sosfilt(impulse, sos), np.float64))
     hz = np.fft.rfftfreq(4096, 1 / 16000)
     for kind, row in zip(BIQUADS, heard, strict=True):
@@ -59,7 +59,7 @@ def test_the_response_that_is_heard_is_the_one_designed():
 @pytest.mark.parametrize("order", [2, 4, 8])
 def test_butterworth_has_the_response_of_scipy_s(kind, btype, order):
     hz = np.geomspace(20, 7900, 100)
-    _, ours = signal.sosfreqz(np.asarray(butterworth(kind, order, 1200.0, 16000), np.float64), hz, fs=16000)
+    _, ours = signal.sosfreqz(np.asarray(butterworth(kind, order, 1200.0, sample_rate=16000), np.float64), hz, fs=16000)
     expected = signal.butter(order, 1200.0, btype, fs=16000, output="sos")
     np.testing.assert_allclose(ours, signal.sosfreqz(expected, hz, fs=16000)[1], atol=2e-4)
 
@@ -68,7 +68,7 @@ def test_butterworth_has_the_response_of_scipy_s(kind, btype, order):
 def test_sosfilt_is_scipy_s(time, shape):
     audio = np.random.default_rng(time).standard_normal((2, 3, time)).astype(np.float32)
     corners = np.broadcast_to(np.array([300.0, 900.0, 2500.0]), shape) if shape[-1:] == (3,) else np.full(shape, 700.0)
-    sos = np.stack([np.asarray(biquad(kind, corners, 16000)) for kind in ("lowpass", "peaking")], -2)
+    sos = np.stack([np.asarray(biquad(kind, corners, sample_rate=16000)) for kind in ("lowpass", "peaking")], -2)
     each = np.broadcast_to(sos, (2, 3, 2, 6)).astype(np.float64)
     expected = [[signal.sosfilt(each[i, j].copy(), audio[i, j].astype(np.float64)) for j in range(3)] for i in range(2)]
     np.testing.assert_allclose(sosfilt(audio, sos), expected, atol=3e-6)
@@ -77,7 +77,7 @@ def test_sosfilt_is_scipy_s(time, shape):
 @pytest.mark.parametrize("kind", ["lowpass", "highpass", "peaking"])
 def test_low_corners_keep_their_precision(kind):
     audio = np.random.default_rng(0).standard_normal(20000).astype(np.float32)
-    sos = np.asarray(biquad(kind, 50.0, 44100, gain_db=6.0))[None]
+    sos = np.asarray(biquad(kind, 50.0, sample_rate=44100, gain_db=6.0))[None]
     expected = signal.sosfilt(sos.astype(np.float64), audio.astype(np.float64))
     assert np.abs(np.asarray(sosfilt(audio, sos)) - expected).max() < 1e-5 * np.abs(expected).max()
     with jax.enable_x64(True):
@@ -104,7 +104,7 @@ def test_sections_of_numpy_keep_the_digits_that_float32_would_lose():
 
 @pytest.mark.parametrize(("kind", "frequency", "sign"), [("lowpass", 20.0, 1), ("highpass", 22030.0, -1)])
 def test_rounding_leaves_the_gain_at_the_near_end_of_the_spectrum(kind, frequency, sign):
-    sos = np.asarray(biquad(kind, frequency, 44100), np.float64)
+    sos = np.asarray(biquad(kind, frequency, sample_rate=44100), np.float64)
     powers = np.array([1, sign, 1])
     assert powers @ sos[:3] / (powers @ sos[3:]) == pytest.approx(1, abs=1e-6)
 
@@ -149,7 +149,7 @@ def test_filters_hold_under_jax(function):
 
 def test_corners_and_gains_may_be_traced():
     def level(corner, gain):
-        return jnp.abs(sosfilt(jnp.ones(50), biquad("lowshelf", corner, 16000, gain_db=gain)[None])).sum()
+        return jnp.abs(sosfilt(jnp.ones(50), biquad("lowshelf", corner, sample_rate=16000, gain_db=gain)[None])).sum()
 
     slopes = jax.jit(jax.grad(level, argnums=(0, 1)))(500.0, 0.0)
     assert all(np.isfinite(slope) for slope in slopes)
@@ -160,12 +160,12 @@ def test_corners_and_gains_may_be_traced():
 @pytest.mark.parametrize(
     ("call", "error", "said"),
     [
-        (lambda: biquad("low", 100.0, 16000), ValueError, "kind"),
-        (lambda: biquad("lowpass", 8000.0, 16000), ValueError, "below 8000.0 Hz, half the sample rate"),
-        (lambda: biquad("lowpass", [100.0, -1.0], 16000), ValueError, "frequency"),
-        (lambda: biquad("lowpass", "high", 16000), TypeError, "frequency"),
-        (lambda: biquad("lowpass", 100.0, 16000, q=0), ValueError, "q"),
-        (lambda: butterworth("lowpass", 3, 100.0, 16000), ValueError, "even"),
+        (lambda: biquad("low", 100.0, sample_rate=16000), ValueError, "kind"),
+        (lambda: biquad("lowpass", 8000.0, sample_rate=16000), ValueError, "below 8000.0 Hz, half the sample rate"),
+        (lambda: biquad("lowpass", [100.0, -1.0], sample_rate=16000), ValueError, "frequency"),
+        (lambda: biquad("lowpass", "high", sample_rate=16000), TypeError, "frequency"),
+        (lambda: biquad("lowpass", 100.0, sample_rate=16000, q=0), ValueError, "q"),
+        (lambda: butterworth("lowpass", 3, 100.0, sample_rate=16000), ValueError, "even"),
         (lambda: sosfilt(np.ones(3), np.ones(6)), ValueError, r"n_sections, 6"),
         (lambda: fft_convolve(np.ones(3), np.ones(2), "valid"), ValueError, "mode"),
         (lambda: fft_convolve(np.ones(3), np.ones(0)), ValueError, "at least one sample"),

@@ -59,8 +59,8 @@ def test_floats_pass_unscaled(dtype):
 @pytest.mark.parametrize(
     ("audio", "match"),
     [
-        (np.array([1, 2], np.int64), "int64, which is no sample format: cast"),
-        (np.array([1, 2], np.uint64), "uint64, which is no sample format: cast"),
+        (np.array([1, 2], np.int64), "sample format, got int64: cast"),
+        (np.array([1, 2], np.uint64), "sample format, got uint64: cast"),
         ([1, 2], "int64"),
         (np.array([True]), "got bool"),
         (np.array([1j]), "got complex128"),

@@ -32,8 +32,10 @@ SUBJECTS = {
     "fade": Subject(at=lambda length: partial(library.fade, fade_in=length // 4, fade_out=1), example=signals),
     "frame": Subject(function=partial(library.frame, frame_length=8, hop_length=3), example=signals, lengths=(8, 400)),
     "from_mid_side": Subject(function=library.from_mid_side, example=stereo),
-    "loudness": Subject(
-        function=partial(library.loudness, sample_rate=4000, channel_axis=-2), example=stereo, lengths=(1, 2100)
+    "integrated_loudness": Subject(
+        function=partial(library.integrated_loudness, sample_rate=4000, channel_axis=-2),
+        example=stereo,
+        lengths=(1, 2100),
     ),
     "loudness_normalize": Subject(
         function=partial(library.loudness_normalize, sample_rate=4000), example=signals, lengths=(1, 2100)
