@@ -20,7 +20,7 @@ def test_mono_is_the_mean_of_the_channels(stereo):
     assert to_mono(np.array([[32767, -32768], [32767, -32768]], np.int16)).tolist() == [32767 / 32768, -1]
 
 
-def test_mid_is_mono_side_is_half_the_difference_and_both_give_stereo_back(stereo):
+def test_mid_side_is_half_the_sum_and_half_the_difference_and_is_inverted(stereo):
     turned = mid_side(stereo)
     np.testing.assert_allclose(turned[:, 0], to_mono(stereo), rtol=1e-6)
     np.testing.assert_allclose(turned[:, 1], (stereo[:, 0] - stereo[:, 1]) / 2, rtol=1e-6)
@@ -46,7 +46,7 @@ def test_mid_is_mono_side_is_half_the_difference_and_both_give_stereo_back(stere
         (lambda: overlap_add(np.ones((2, 5)), 0), ValueError, "hop_length must be"),
     ],
 )
-def test_they_say_what_they_cannot_do(call, error, match):
+def test_invalid_arguments_raise(call, error, match):
     with pytest.raises(error, match=match):
         call()
 
@@ -55,7 +55,7 @@ FRAMINGS = [(8, 4), (7, 3), (5, 9), (40, 1)]
 
 
 @pytest.mark.parametrize(("frame_length", "hop_length"), FRAMINGS)
-def test_frames_are_librosas(frame_length, hop_length, stereo):
+def test_frames_equal_librosa(frame_length, hop_length, stereo):
     expected = librosa.util.frame(stereo, frame_length=frame_length, hop_length=hop_length).swapaxes(-1, -2)
     np.testing.assert_array_equal(frame(stereo, frame_length, hop_length), expected)
 

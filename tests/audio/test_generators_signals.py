@@ -99,14 +99,14 @@ def test_multi_tone_is_the_sum_of_its_stems_within_its_amplitude():
     np.testing.assert_allclose(facts["stems"], 0.3 * waves, atol=1e-6)
 
 
-def test_an_impulse_is_where_it_says():
+def test_an_impulse_is_at_its_onset():
     audio, facts = known("impulse", n=500)
     assert np.flatnonzero(audio).tolist() == [round(facts["onsets"][0] * RATE)]
     places = many("impulse", 300, 50)[0].argmax(axis=-1)
     assert scipy.stats.chisquare(np.bincount(places // 10, minlength=5)).pvalue > 1e-3
 
 
-def test_dc_is_what_it_says_and_silence_is_silent():
+def test_dc_has_the_annotated_amplitude_and_silence_is_zero():
     audio, facts = known("dc", n=5)
     np.testing.assert_array_equal(audio, np.full(5, facts["amplitude"]))
     assert not known("silence", n=5)[0].any()
@@ -176,12 +176,12 @@ def test_band_limited_noise_stays_in_its_band_flat():
     assert inside.max() / inside.min() < 2.5
 
 
-def test_a_band_of_no_width_still_sounds():
+def test_a_band_of_zero_width_is_audible():
     audio, _ = known("band_limited_noise", n=1000, f_min=440.0, f_max=440.0)
     assert np.sqrt(np.mean(audio**2)) == pytest.approx(0.3, rel=1e-5)
 
 
-def test_bursts_sound_from_their_onset_for_their_duration_and_nowhere_else():
+def test_bursts_are_nonzero_from_their_onset_for_their_duration_only():
     audio, facts = known("noise_bursts", n=2 * RATE, amplitude=0.3)
     times = np.arange(len(audio)) / RATE
     heard = np.isfinite(facts["onsets"])
@@ -210,6 +210,6 @@ def test_bursts_sound_from_their_onset_for_their_duration_and_nowhere_else():
         *[(name, {"f_max": 9000.0}, "f_max <= 8000.0 Hz") for name in ("square", "pulse", "band_limited_noise")],
     ],
 )
-def test_options_out_of_range_are_refused(name, options, message):
+def test_options_out_of_range_raise(name, options, message):
     with pytest.raises(ValueError, match=message):
         known(name, n=10, **options)

@@ -20,12 +20,12 @@ def tone(seconds, dbfs, sample_rate, frequency=1000.0):
 
 
 def in_stereo_as_mono(parts, sample_rate):
-    """One channel as loud as two that hold the same."""
+    """One channel as loud as two identical channels."""
     return np.sqrt(2) * np.concatenate([tone(seconds, dbfs, sample_rate) for seconds, dbfs in parts])
 
 
 def reference(channels, sample_rate, weights):
-    """The standard's formulas one by one, in double precision."""
+    """The formulas of the standard, in float64."""
     weighted = scipy.signal.sosfilt(k_weighting(sample_rate).copy(), np.asarray(channels, np.float64))
     hop = round(sample_rate / 10)
     starts = range(0, max(weighted.shape[-1] - 4 * hop, 0) + 1, hop)
@@ -42,12 +42,12 @@ def decibels(sections, frequency, sample_rate):
     return 20 * np.log10(np.abs(scipy.signal.sosfreqz(sections, frequency, fs=sample_rate)[1]))
 
 
-def test_the_weighting_at_48_khz_is_the_standards():
+def test_the_k_weighting_at_48_khz_is_that_of_the_standard():
     np.testing.assert_allclose(k_weighting(48000), [SHELF, HIGH_PASS], rtol=0, atol=1e-14)
 
 
 @pytest.mark.parametrize("sample_rate", [16000, 22050, 24000, 32000, 44100, 96000, 192000])
-def test_the_weighting_is_the_same_at_every_rate(sample_rate):
+def test_the_k_weighting_is_the_same_at_every_rate(sample_rate):
     frequency = np.geomspace(10, 0.4 * min(sample_rate, 48000) / 2, 500)
     ours = decibels(k_weighting(sample_rate), frequency, sample_rate)
     np.testing.assert_allclose(ours, decibels(np.array([SHELF, HIGH_PASS]), frequency, 48000), rtol=0, atol=0.1)
@@ -89,12 +89,12 @@ def test_surround_channels_weigh_more():
     assert float(integrated_loudness(channels, sample_rate=48000, channel_axis=0)) == pytest.approx(-23, abs=0.1)
 
 
-def test_one_channel_at_full_scale_is_three_below_zero():
+def test_a_full_scale_sine_in_one_channel_is_3_lu_below_zero():
     assert float(integrated_loudness(tone(1, 0, 48000, 997.0), sample_rate=48000)) == pytest.approx(-3.01, abs=0.01)
 
 
 @pytest.mark.parametrize(("sample_rate", "seconds"), [(8000, 3.37), (11025, 1.0), (44100, 0.4), (16000, 0.15)])
-def test_it_is_what_the_formulas_give(sample_rate, seconds):
+def test_loudness_equals_the_formulas_of_the_standard(sample_rate, seconds):
     draws = np.random.default_rng(0)
     steps = np.repeat(10.0 ** draws.uniform(-3, 0, 40), -(-round(seconds * sample_rate) // 40))
     audio = (draws.normal(size=(2, len(steps))) * steps).astype(np.float32)[:, : round(seconds * sample_rate)]
@@ -104,7 +104,7 @@ def test_it_is_what_the_formulas_give(sample_rate, seconds):
 
 @pytest.fixture(scope="module")
 def clips():
-    """Noise, silence, NaN, what is below the gate, and less than a block of noise in silence, at 4 kHz."""
+    """Noise, silence, NaN, a level below the gate, and silence with less than a block of noise, at 4 kHz."""
     noise = 0.1 * np.random.default_rng(0).normal(size=(5, 2500))
     noise[1] = 0
     noise[2, 100] = np.nan
@@ -112,7 +112,7 @@ def clips():
     return noise.astype(np.float32)
 
 
-def test_silence_is_at_the_gate_and_what_is_not_finite_is_nan(clips):
+def test_silence_is_at_the_gate_and_nan_gives_nan(clips):
     measured = np.asarray(integrated_loudness(clips, sample_rate=4000))
     assert measured[[1, 3]].tolist() == [-70, -70]
     assert np.isnan(measured).tolist() == [False, False, True, False, False]
@@ -121,7 +121,7 @@ def test_silence_is_at_the_gate_and_what_is_not_finite_is_nan(clips):
     assert np.isnan(integrated_loudness(clips, sample_rate=4000))
 
 
-def test_clips_are_brought_to_their_targets(clips):
+def test_clips_are_normalized_to_their_targets(clips):
     targets = jnp.array([-23.0, -23, -23, -23, -16])
     normalized = np.asarray(jax.jit(partial(loudness_normalize, sample_rate=4000))(clips, targets))
     np.testing.assert_array_equal(normalized[[1, 3]], clips[[1, 3]])
@@ -131,7 +131,7 @@ def test_clips_are_brought_to_their_targets(clips):
     )
 
 
-def test_channels_get_one_gain(clips):
+def test_channels_have_a_common_gain(clips):
     stereo = clips[[0, 1, 0, 4]].reshape(2, 2, -1)
     normalized = np.asarray(loudness_normalize(stereo, -20.0, sample_rate=4000, channel_axis=1))
     np.testing.assert_allclose(integrated_loudness(normalized, sample_rate=4000, channel_axis=1), -20, atol=1e-3)
@@ -159,12 +159,12 @@ def test_channels_get_one_gain(clips):
         ((np.ones(9), "loud"), {}, TypeError, "target_lufs"),
     ],
 )
-def test_it_says_what_it_cannot_do(arguments, options, error, match):
+def test_invalid_arguments_raise(arguments, options, error, match):
     with pytest.raises(error, match=match):
         loudness_normalize(*arguments, **{"sample_rate": 16000, **options})
 
 
 @pytest.mark.parametrize(("level", "heard"), [(-69.7, True), (-70.3, False)])
-def test_what_lies_below_the_absolute_gate_is_silence(level, heard):
+def test_levels_below_the_absolute_gate_are_silence(level, heard):
     tone = 10 ** ((level + 3.01) / 20) * np.sin(2 * np.pi * 997 / 8000 * np.arange(8000))
     assert (float(integrated_loudness(tone.astype(np.float32), sample_rate=8000)) > -70) == heard

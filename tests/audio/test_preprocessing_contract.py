@@ -21,7 +21,7 @@ def frames(length):
 
 
 def as_floats(function):
-    """Hold integers that a function gives to the rules as floats."""
+    """Convert integer results to floats, for the rules."""
     return lambda audio: function(audio).astype(audio.dtype)
 
 
@@ -62,12 +62,12 @@ SUBJECTS = {
 
 @pytest.mark.thorough
 @pytest.mark.parametrize("name", SUBJECTS)
-def test_it_holds_on_batches(name):
+def test_the_rules_hold_on_batches(name):
     report = check_function(name, attrs.evolve(SUBJECTS[name], batched=True))
     assert report.passed, str(report)
 
 
-def test_each_clip_of_a_batch_is_as_under_vmap():
+def test_a_batch_equals_vmap_over_its_clips():
     length = {name: subject.lengths[-1] for name, subject in SUBJECTS.items()}
     functions = {name: subject.run_at(length[name]) for name, subject in SUBJECTS.items()}
     batches = {name: np.stack([*subject.examples(length[name]).values()]) for name, subject in SUBJECTS.items()}
