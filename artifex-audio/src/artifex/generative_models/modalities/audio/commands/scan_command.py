@@ -66,7 +66,7 @@ def _print_result(result: ScanResult) -> None:
     summary = result.summary()
     if result.recordings:
         durations, peaks = summary["duration"], summary["peak"]
-        lines = [
+        rows = [
             ("recordings", f"{summary['count']}, {_format_duration(durations['total'])} in total"),
             ("duration", _format_range({key: _format_duration(value) for key, value in durations.items()})),
             ("sample rate", _format_counts({f"{rate} Hz": n for rate, n in summary["sample_rates"].items()})),
@@ -81,12 +81,12 @@ def _print_result(result: ScanResult) -> None:
         ):
             if recordings:
                 paths = ", ".join(printable(each.path) for each in recordings[:3]) + ", …" * (len(recordings) > 3)
-                lines.append((name, f"{len(recordings)} ({meaning}): {paths}"))
+                rows.append((name, f"{len(recordings)} ({meaning}): {paths}"))
             else:
-                lines.append((name, "none"))
+                rows.append((name, "none"))
         labels = {printable(label): n for label, n in summary["labels"].items()}
-        lines.append(("labels", _format_counts(labels)))
-        table(lines)
+        rows.append(("labels", _format_counts(labels)))
+        table(rows)
     if result.problems:
         say("", skip=not result.recordings)
         say(f"{count(len(result.problems), 'file')} cannot be read:", "bold red")
