@@ -8,12 +8,12 @@ import wave
 from collections import Counter
 from functools import cache
 from importlib import resources
-from importlib.metadata import version
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from artifex.generative_models.core import plot
+from artifex.generative_models.core.components.metadata import installed_version
 from artifex.generative_models.core.errors import MissingDependencyError
 from artifex.generative_models.core.extras import require
 from artifex.generative_models.modalities.audio.base import AudioModalityConfig
@@ -152,7 +152,7 @@ def render(
         ],
         example_seconds=EXAMPLE_SECONDS,
         whole=whole,
-        version=version("artifex-audio"),
+        version=installed_version("artifex-audio"),
     )
 
 

@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Mapping
 from functools import cached_property
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
 import attrs
 
 from artifex.generative_models.core import registry
+from artifex.generative_models.core.components.metadata import installed_version
 from artifex.generative_models.modalities.audio.base import AudioModalityConfig
 from artifex.generative_models.modalities.audio.datasets.manifest import label_names
 from artifex.generative_models.modalities.audio.extraction import store
@@ -341,14 +341,7 @@ def _shown(key: str, value: Any) -> str:
 
 def _software(representation: str) -> dict[str, str]:
     names = ["artifex-audio", "artifex-spectral", "jax"]
-    installed = {name: found for name in names if (found := _version(name))}
+    installed = {name: version for name in names if (version := installed_version(name))}
     return installed | {
         claim.distribution: claim.version for claim in registry("representation").claims(representation)
     }
-
-
-def _version(name: str) -> str:
-    try:
-        return version(name)
-    except PackageNotFoundError:
-        return ""
