@@ -1,4 +1,4 @@
-"""``artifex augment``: what it writes, prints and refuses."""
+"""``artifex augment``: its files, output and errors."""
 
 import json
 import sys
@@ -30,7 +30,7 @@ gain_db_range = [0.0, 0.0]
 
 @pytest.fixture
 def artifex(capsys, monkeypatch, tmp_path):
-    """Return a function that runs the command line in an empty folder and gives its exit code and output."""
+    """Return a function that runs the command in an empty folder and returns its exit code and output."""
     folder = tmp_path / "here"
     folder.mkdir()
     monkeypatch.chdir(folder)
@@ -53,23 +53,23 @@ def stereo(tmp_path):
     return file
 
 
-def test_each_draw_is_written_with_its_picture_and_what_was_drawn(artifex, stereo, tmp_path):
+def test_each_draw_is_written_with_its_figure_and_drawn_parameters(artifex, stereo, tmp_path):
     (tmp_path / "policy.toml").write_text(POLICY)
     code, out, err = artifex(stereo, "--policy", tmp_path / "policy.toml", "--draws", 3, "--seed", 4)
     assert (code, err) == (0, "")
     made = tmp_path / "here" / "augmented"
     names = [f"stereo.draw-{draw}.{kind}" for draw in (1, 2, 3) for kind in ("png", "wav")]
     assert sorted(path.name for path in made.iterdir()) == [*names, "stereo.draws.json"]
-    told = json.loads((made / "stereo.draws.json").read_text())
+    table = json.loads((made / "stereo.draws.json").read_text())
     given, rate = soundfile.read(stereo, dtype="float32")
-    assert (told["sample_rate"], told["seed"], told["source"]) == (rate, 4, str(stereo))
-    assert told["policy"]["steps"][2]["sample_rate"] == rate
-    policy = create_policy(told["policy"])
+    assert (table["sample_rate"], table["seed"], table["source"]) == (rate, 4, str(stereo))
+    assert table["policy"]["steps"][2]["sample_rate"] == rate
+    policy = create_policy(table["policy"])
     gains = []
-    for draw, row in enumerate(told["draws"], start=1):
+    for draw, row in enumerate(table["draws"], start=1):
         key = jax.random.fold_in(jax.random.key(4), draw)
-        assert row["drawn"] == describe(policy, key, (2, 4000))
-        shift, gained, _ = row["drawn"]["steps"]
+        assert row["parameters"] == describe(policy, key, (2, 4000))
+        shift, gained, _ = row["parameters"]["steps"]
         gains.append(gained.get("gain", 1.0))
         expected = np.roll(np.pad(given.T, ((0, 0), (4000, 4000))), shift["shift"], axis=1)[:, 4000:8000] * gains[-1]
         heard, _ = soundfile.read(made / row["audio"], dtype="float32")
@@ -81,7 +81,7 @@ def test_each_draw_is_written_with_its_picture_and_what_was_drawn(artifex, stere
     assert artifex(stereo, "--policy", "reverse", "--draws", 1, "--overwrite")[0] == 0
 
 
-def test_what_cannot_be_done_is_said_and_nothing_is_written(artifex, stereo, tmp_path):
+def test_errors_are_one_line_and_nothing_is_written(artifex, stereo, tmp_path):
     (tmp_path / "broken.toml").write_text("[[steps")
     nan = tmp_path / "nan.wav"
     soundfile.write(nan, np.full(100, np.nan, np.float32), 8000, subtype="FLOAT")
@@ -91,7 +91,7 @@ def test_what_cannot_be_done_is_said_and_nothing_is_written(artifex, stereo, tmp
         (2, [stereo, "--policy", "revers"], "reverse"),
         (2, [stereo, "--policy", tmp_path / "broken.toml"], "cannot be parsed"),
         (2, [stereo, "--policy", tmp_path / "none.toml"], "cannot be read"),
-        (2, [stereo, "--policy", "time_mask"], "works on spectrograms"),
+        (2, [stereo, "--policy", "time_mask"], "must augment waveforms, got time_mask"),
         (2, [stereo, "--draws", 0], "draws"),
     ):
         ended, _, err = artifex(*arguments)
