@@ -198,7 +198,7 @@ def test_window_travels_through_a_file(window_type, ending, tmp_path):
     ("form", "kind", "message"),
     [
         (("kaiser", {"beta": -1}), ValueError, "beta must be a finite number from 0.0 to 700.0, got -1"),
-        (("kaiser", {"bta": 14}), TypeError, r"takes no option 'bta'\. Did you mean 'beta'"),
+        (("kaiser", {"bta": 14}), TypeError, r"has no option 'bta'\. Did you mean 'beta'"),
         (("kaiser", 14.0), TypeError, r"a name, a \(name, options\) pair, a mapping .*14.0"),
         (("kaiser", (14.0,)), TypeError, r"a name, a \(name, options\) pair, a mapping"),
         ({"beta": 14.0}, TypeError, r"a name, a \(name, options\) pair, a mapping"),
