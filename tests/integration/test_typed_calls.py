@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib.util
 import json
 import re
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -45,8 +46,8 @@ def pyright_errors(path: Path) -> dict[int, str]:
 
 @pytest.mark.thorough
 @pytest.mark.parametrize("errors", [mypy_errors, pyright_errors])
-def test_type_checkers_reject_the_wrong_calls_only(errors):
-    found = errors(CALLS)
+def test_type_checkers_reject_the_wrong_calls_only(errors, tmp_path):
+    found = errors(Path(shutil.copy(CALLS, tmp_path)))  # pyright excludes the folder of tests
     source = CALLS.read_text(encoding="utf-8")
     lines = source.splitlines()
     accepted = [
