@@ -19,16 +19,15 @@ CACHE = Path(__file__).parents[1] / ".pytest_cache" / "d" / f"jax-{platform.node
 os.environ.setdefault("JAX_COMPILATION_CACHE_DIR", str(CACHE))
 os.environ["JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS"] = "0"
 os.environ["JAX_PERSISTENT_CACHE_MIN_ENTRY_SIZE_BYTES"] = "-1"
-if version("jax").startswith(
-    "0.10."
-):  # the fusion emitters of XLA:CPU take half of the compile time; 0.12 has no such flag
+if version("jax").startswith("0.10."):
+    # The fusion emitters of XLA:CPU take half of the compile time. JAX 0.12 has no such flag.
     os.environ["XLA_FLAGS"] = f"{os.environ.get('XLA_FLAGS', '')} --xla_cpu_use_fusion_emitters=false".strip()
 
 import jax  # noqa: E402
 
-from artifex.generative_models.core import plugins, refresh  # noqa: E402
-from artifex.generative_models.core.registry import _registries  # noqa: E402
-from artifex.generative_models.core.testing import _quick_compiles  # noqa: E402
+from artifex.generative_models.core import refresh  # noqa: E402
+from artifex.generative_models.core.components.registries import temporary_registrations  # noqa: E402
+from artifex.generative_models.core.testing import quick_compilation  # noqa: E402
 
 jax.config.update("jax_num_cpu_devices", 2)  # for the tests of sharding
 
@@ -69,16 +68,14 @@ def as_users_do(request: pytest.FixtureRequest) -> Iterator[None]:
     if request.path.stem not in COMPILED_WITH_OPTIMIZATIONS:
         yield
         return
-    before = jax.config.read("jax_disable_most_optimizations")
-    jax.config.update("jax_disable_most_optimizations", False)
-    yield
-    jax.config.update("jax_disable_most_optimizations", before)
+    with quick_compilation(enabled=False):
+        yield
 
 
 @pytest.fixture
 def quickly(as_users_do: None) -> Iterator[None]:
     """Compile without optimizations in a test that does not compare last digits, though its module is listed."""
-    with _quick_compiles():
+    with quick_compilation():
         yield
 
 
@@ -105,16 +102,11 @@ def fresh_registry(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[
     """Scan distributions again before and after a test, and undo its registrations and imports."""
     monkeypatch.delenv("ARTIFEX_DISABLE_PLUGINS", raising=False)
     monkeypatch.delenv("ARTIFEX_CONFIG", raising=False)
-    own = {name: dict(each._own) for name, each in _registries.items()}
-    refresh()
-    yield
-    for name, each in _registries.items():
-        each._own.clear()
-        each._own.update(own.get(name, {}))
-    for name, module in list(sys.modules.items()):
-        if str(getattr(module, "__file__", None) or "").startswith(str(tmp_path)):
-            del sys.modules[name]
-    refresh()
+    with temporary_registrations():
+        yield
+        for name, module in list(sys.modules.items()):
+            if str(getattr(module, "__file__", None) or "").startswith(str(tmp_path)):
+                del sys.modules[name]
 
 
 @pytest.fixture
@@ -159,7 +151,7 @@ def gadgets(install: Callable[..., Installed]) -> str:
     """Install a distribution that declares the kind ``gadget``, and return that name."""
     install(
         "gadget-kinds",
-        {plugins.PROJECT: {"gadgets": "gadget_hooks"}},
+        {"artifex": {"gadgets": "gadget_hooks"}},
         modules={
             "gadget_hooks": """
                 from artifex.generative_models.core import Kind, hookimpl

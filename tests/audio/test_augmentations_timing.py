@@ -110,7 +110,7 @@ def test_a_clip_shorter_than_what_is_cut_keeps_a_sample():
         (lambda: time_shift(np.ones(3, np.int16), KEYS[0], fade=1), TypeError, "floating-point"),
         (lambda: time_shift(CLIP, KEYS[0], fade=-1), ValueError, "fade"),
         (lambda: silence_span(CLIP, KEYS[0], share_range=(0.5, 1.5)), ValueError, r"share_range\[1\]"),
-        (lambda: drop_chunks(CLIP, KEYS[0], count_range=(2, 1)), ValueError, "2 above 1"),
+        (lambda: drop_chunks(CLIP, KEYS[0], count_range=(2, 1)), ValueError, "min <= max, got .2, 1."),
         (lambda: drop_chunks(CLIP, KEYS[0], width_range=(0, 5)), ValueError, "width_range"),
         (lambda: drop_chunks(CLIP, KEYS[0], width_range=(1.5, 5)), TypeError, "width_range"),
         (lambda: splice_out(CLIP, KEYS[0], n_spans=0), ValueError, "n_spans"),

@@ -158,7 +158,7 @@ def test_an_input_and_its_target_are_warped_alike(function):
         (time_warp, {"max_warp": 2.5}, TypeError, "max_warp must be an integer"),
         (time_warp, {"n_valid_frames": 6}, ValueError, "n_valid_frames must be an integer from 1 to 5 frames"),
         (frequency_warp, {"alpha_range": (0, 1)}, ValueError, r"alpha_range\[0\] must be a finite number above 0"),
-        (frequency_warp, {"alpha_range": (1.1, 0.9)}, ValueError, "alpha_range is a pair"),
+        (frequency_warp, {"alpha_range": (1.1, 0.9)}, ValueError, "alpha_range must be .min, max."),
         (frequency_warp, {"f_hi_share": 1.0}, ValueError, "f_hi_share must be a share of the axis above 0 and below 1"),
         (frequency_warp, {"f_hi_share": 0.0}, ValueError, "f_hi_share must be a finite number above 0"),
     ],

@@ -11,7 +11,7 @@ import numpy as np
 from jax.typing import ArrayLike
 
 from artifex.generative_models.core import numerics
-from artifex.generative_models.core.checks import check_choice, check_integer
+from artifex.generative_models.core.checks import check_choice, check_integer, check_range
 from artifex.generative_models.core.numerics import safe_sqrt, working_dtype
 from artifex.generative_models.modalities.audio.annotations import annotated
 from artifex.generative_models.modalities.audio.augmentations.domain import (
@@ -19,7 +19,7 @@ from artifex.generative_models.modalities.audio.augmentations.domain import (
     on_spectrogram,
     valid_frames,
 )
-from artifex.generative_models.modalities.audio.augmentations.draws import Drawn, pair, uniform, uniforms
+from artifex.generative_models.modalities.audio.augmentations.draws import Drawn, draw_uniform
 
 _Range = tuple[ArrayLike, ArrayLike] | jax.Array
 
@@ -73,7 +73,7 @@ def spectral_noise(
     """
     numerics.check_key("spectral_noise", key)
     values = as_spectrogram("spectral_noise", spectrogram)
-    low, high = pair("snr_db_range", snr_db_range, unit="dB")
+    low, high = check_range("snr_db_range", snr_db_range, unit="dB")
     check_choice("kind", kind, choices=("additive", "multiplicative"))
     noisy: Drawn = _noisy(values, key, low, high, valid_frames(n_valid_frames, values), kind)
     return noisy
@@ -83,7 +83,7 @@ def spectral_noise(
 def _noisy(values: jax.Array, key: jax.Array, low: ArrayLike, high: ArrayLike, valid: ArrayLike, kind: str) -> Drawn:
     working = working_dtype(values.dtype)
     snr_key, noise_key = jax.random.split(key)
-    snr_db = uniform(snr_key, low, high, jnp.finfo(working).dtype)
+    snr_db = draw_uniform(snr_key, (low, high), dtype=jnp.finfo(working).dtype)
     signal = values.astype(working)
     held = jnp.arange(values.shape[-1]) < valid
     reference = signal if kind == "multiplicative" else _deviation(signal, held)
@@ -163,8 +163,8 @@ def filter_augment(
         spectrogram,
         instead_of_complex=None if scale == "magnitude" else 'choose scale="magnitude"',
     )
-    low, high = pair("gain_db_range", gain_db_range, unit="dB")
-    fewest, most = pair("n_bands", n_bands)
+    low, high = check_range("gain_db_range", gain_db_range, unit="dB")
+    fewest, most = check_range("n_bands", n_bands)
     for place, number in enumerate((fewest, most)):
         check_integer(f"n_bands[{place}]", number, minimum=1)
     check_integer("min_bandwidth", min_bandwidth, minimum=1, unit="bins")
@@ -197,7 +197,7 @@ def _draw_filter(
     edges = jnp.minimum(parted + band * narrowest, n_freq)
     n_gains = most + (filter_type == "linear")
     dtype = jnp.result_type(float)
-    gain_db = uniforms(gain_key, (n_gains,), low, high, dtype)
+    gain_db = draw_uniform(gain_key, (low, high), (n_gains,), dtype)
     return {"n_bands": number, "edges": edges, "gain_db": gain_db}
 
 

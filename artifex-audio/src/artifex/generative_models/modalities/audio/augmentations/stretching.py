@@ -11,10 +11,10 @@ import jax.numpy as jnp
 from jax.typing import ArrayLike
 
 from artifex.generative_models.core import numerics
-from artifex.generative_models.core.checks import check_choice, check_integer
+from artifex.generative_models.core.checks import check_choice, check_integer, check_range
 from artifex.generative_models.core.numerics import working_dtype
 from artifex.generative_models.modalities.audio.annotations import annotated
-from artifex.generative_models.modalities.audio.augmentations.draws import Drawn, floating, pair, uniform
+from artifex.generative_models.modalities.audio.augmentations.draws import Drawn, as_float, draw_uniform
 from artifex.generative_models.modalities.audio.preprocessing import resample_by
 from artifex.generative_models.modalities.audio.representations import spectral_extension
 
@@ -71,8 +71,8 @@ def time_stretch(
         ``librosa.effects.time_stretch``.
     """
     numerics.check_key("time_stretch", key)
-    waveform = floating("time_stretch", audio)
-    low, high = map(float, pair("rate_range", rate_range, above=0, static=True))
+    waveform = as_float("time_stretch", audio)
+    low, high = map(float, check_range("rate_range", rate_range, above=0, static=True))
     check_choice("tail", tail, choices=("wrap", "zeros"))
     length = waveform.shape[-1]
     extension, n_fft = _vocoder("time_stretch", length, n_fft, hop_length)
@@ -127,9 +127,10 @@ def pitch_shift(
         ``librosa.effects.pitch_shift``; ``audiomentations.PitchShift``.
     """
     numerics.check_key("pitch_shift", key)
-    waveform = floating("pitch_shift", audio)
+    waveform = as_float("pitch_shift", audio)
     low, high = map(
-        float, pair("semitones_range", semitones_range, minimum=-_MOST_SEMITONES, maximum=_MOST_SEMITONES, static=True)
+        float,
+        check_range("semitones_range", semitones_range, minimum=-_MOST_SEMITONES, maximum=_MOST_SEMITONES, static=True),
     )
     check_choice("tail", tail, choices=("wrap", "zeros"))
     extension, n_fft = _vocoder("pitch_shift", waveform.shape[-1], n_fft, hop_length)
@@ -170,8 +171,8 @@ def speed(
         which changes the length instead.
     """
     numerics.check_key("speed", key)
-    waveform = floating("speed", audio)
-    low, high = map(float, pair("speed_range", speed_range, above=0, static=True))
+    waveform = as_float("speed", audio)
+    low, high = map(float, check_range("speed_range", speed_range, above=0, static=True))
     check_choice("tail", tail, choices=("wrap", "zeros"))
     length, longest = waveform.shape[-1], max(1.0, high)
     # What the filter looks ahead at belongs to the beginning, too.
@@ -196,7 +197,7 @@ def _time_stretch(
 ) -> Drawn:
     length = waveform.shape[-1]
     values = waveform.astype(working_dtype(waveform.dtype))
-    rate = uniform(key, low, high, values.dtype)
+    rate = draw_uniform(key, (low, high), dtype=values.dtype)
     continued = jnp.pad(values, [(0, 0)] * (values.ndim - 1) + [(0, ahead)], mode="wrap")
     stretched: jax.Array = extension.time_stretch(continued, rate, length=length)
     return stretched.astype(waveform.dtype), {"rate": rate}
@@ -208,7 +209,7 @@ def _pitch_shift(
 ) -> Drawn:
     length = waveform.shape[-1]
     values = waveform.astype(working_dtype(waveform.dtype))
-    semitones = uniform(key, low, high, values.dtype)
+    semitones = draw_uniform(key, (low, high), dtype=values.dtype)
     ratio = jnp.clip(jnp.exp2(semitones / 12), 0, longest)
     continued = jnp.pad(values, [(0, 0)] * (values.ndim - 1) + [(0, ahead)], mode="wrap")
     stretched = extension.time_stretch(continued, 1 / ratio, length=math.ceil((length + ahead) * longest))
@@ -220,7 +221,7 @@ def _pitch_shift(
 def _speed(waveform: jax.Array, key: jax.Array, low: ArrayLike, high: ArrayLike, longest: float, ahead: int) -> Drawn:
     length = waveform.shape[-1]
     values = waveform.astype(working_dtype(waveform.dtype))
-    drawn = uniform(key, low, high, values.dtype)
+    drawn = draw_uniform(key, (low, high), dtype=values.dtype)
     continued = jnp.pad(values, [(0, 0)] * (values.ndim - 1) + [(0, ahead)], mode="wrap")
     played = resample_by(continued, drawn, length=length, max_ratio=longest, half_width=_HALF_WIDTH)
     return played.astype(waveform.dtype), {"speed": drawn}

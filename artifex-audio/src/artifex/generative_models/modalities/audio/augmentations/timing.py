@@ -11,10 +11,10 @@ import numpy as np
 from jax.typing import ArrayLike
 
 from artifex.generative_models.core import numerics
-from artifex.generative_models.core.checks import check_choice, check_integer
+from artifex.generative_models.core.checks import check_choice, check_integer, check_range
 from artifex.generative_models.core.numerics import working_dtype
 from artifex.generative_models.modalities.audio.annotations import annotated
-from artifex.generative_models.modalities.audio.augmentations.draws import Drawn, floating, pair, uniform
+from artifex.generative_models.modalities.audio.augmentations.draws import Drawn, as_float, draw_uniform
 from artifex.generative_models.modalities.audio.preprocessing import as_waveforms
 
 
@@ -56,7 +56,7 @@ def time_shift(
     check_choice("mode", mode, choices=("wrap", "fill"))
     check_integer("fade", fade, minimum=0, unit="samples")
     if fade:
-        floating("time_shift with a fade", waveform)
+        as_float("time_shift with a fade", waveform)
     changed: Drawn = _time_shift(waveform, key, max_shift, mode, int(fade))
     return changed
 
@@ -119,8 +119,8 @@ def silence_span(
         ``audiomentations.TimeMask``.
     """
     numerics.check_key("silence_span", key)
-    waveform = floating("silence_span", audio)
-    low, high = pair("share_range", share_range, minimum=0, maximum=1)
+    waveform = as_float("silence_span", audio)
+    low, high = check_range("share_range", share_range, minimum=0, maximum=1)
     check_integer("fade", fade, minimum=0, unit="samples")
     changed: Drawn = _silence_span(waveform, key, low, high, int(fade))
     return changed
@@ -158,9 +158,9 @@ def drop_chunks(
         ``speechbrain.augment.time_domain.DropChunk``.
     """
     numerics.check_key("drop_chunks", key)
-    waveform = floating("drop_chunks", audio)
-    counts = pair("count_range", count_range, whole=True, static=True, minimum=1, unit="chunks")
-    widths = pair("width_range", width_range, whole=True, minimum=1, unit="samples")
+    waveform = as_float("drop_chunks", audio)
+    counts = check_range("count_range", count_range, integer=True, static=True, minimum=1, unit="chunks")
+    widths = check_range("width_range", width_range, integer=True, minimum=1, unit="samples")
     changed: Drawn = _drop_chunks(waveform, key, counts[0], widths, counts[1])
     return changed
 
@@ -193,7 +193,7 @@ def splice_out(audio: ArrayLike, key: jax.Array, n_spans: int = 8, max_width: in
         ``torch_audiomentations.SpliceOut``.
     """
     numerics.check_key("splice_out", key)
-    waveform = floating("splice_out", audio)
+    waveform = as_float("splice_out", audio)
     check_integer("n_spans", n_spans, minimum=1)
     if not isinstance(max_width, jax.Array):
         check_integer("max_width", max_width, minimum=0, unit="samples")
@@ -234,7 +234,7 @@ def _silence_span(waveform: jax.Array, key: jax.Array, low: ArrayLike, high: Arr
     length = waveform.shape[-1]
     working = working_dtype(waveform.dtype)
     share_key, start_key = jax.random.split(key)
-    share = uniform(share_key, low, high, jnp.float32)
+    share = draw_uniform(share_key, (low, high), dtype=jnp.float32)
     width = jnp.round(share * length).astype(jnp.int32)
     start = numerics.randint(start_key, (), 0, length - width + 1)
     place = jnp.arange(length) - start

@@ -7,7 +7,7 @@ import jax.numpy as jnp
 from jax.typing import ArrayLike
 
 from artifex.generative_models.core import numerics
-from artifex.generative_models.core.checks import check_integer, check_number
+from artifex.generative_models.core.checks import check_integer, check_number, check_range
 from artifex.generative_models.core.numerics import working_dtype
 from artifex.generative_models.modalities.audio.annotations import annotated
 from artifex.generative_models.modalities.audio.augmentations.domain import (
@@ -15,7 +15,7 @@ from artifex.generative_models.modalities.audio.augmentations.domain import (
     on_spectrogram,
     valid_frames,
 )
-from artifex.generative_models.modalities.audio.augmentations.draws import Drawn, pair, uniform
+from artifex.generative_models.modalities.audio.augmentations.draws import Drawn, draw_uniform
 
 _MAGNITUDE = "take its magnitude, as neighboring bins and frames of differing phase cancel when they are interpolated"
 
@@ -152,7 +152,7 @@ def frequency_warp(
     """
     numerics.check_key("frequency_warp", key)
     values = as_spectrogram("frequency_warp", spectrogram, instead_of_complex=_MAGNITUDE)
-    low, high = pair("alpha_range", alpha_range, above=0)
+    low, high = check_range("alpha_range", alpha_range, above=0)
     if not isinstance(f_hi_share, jax.Array):
         check_number("f_hi_share", f_hi_share, above=0)
         if f_hi_share >= 1:
@@ -164,7 +164,7 @@ def frequency_warp(
 @jax.jit
 def _scale(values: jax.Array, key: jax.Array, low: ArrayLike, high: ArrayLike, f_hi_share: ArrayLike) -> Drawn:
     working = working_dtype(values.dtype)
-    alpha = uniform(key, low, high, working)
+    alpha = draw_uniform(key, (low, high), dtype=working)
     last = values.shape[-2] - 1
     place = jnp.arange(last + 1, dtype=working)
     # Shares of the axis on either side of the knee, after the warp.
