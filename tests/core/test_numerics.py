@@ -186,9 +186,10 @@ def test_bounds_and_probabilities_may_be_traced_and_broadcast():
             module.bernoulli(key, p, (4, 3)),
         )
 
-    for ours, theirs in zip(
-        jax.jit(partial(draws, numerics))(low, high, p), draws(jax.random, low, high, p), strict=True
-    ):
+    found = jax.jit(partial(draws, numerics))(low, high, p)
+    with jax.numpy_rank_promotion("allow"):
+        expected = draws(jax.random, low, high, p)
+    for ours, theirs in zip(found, expected, strict=True):
         assert_same(ours, theirs)
 
 
@@ -303,7 +304,7 @@ def test_no_angle_is_no_number_and_stays_alone(turn, reference, derivative):
 @turns
 @pytest.mark.parametrize("cycles", [np.arange(3), np.ones(2, np.complex64), True])
 def test_angles_that_are_not_real_are_refused(turn, reference, derivative, cycles):
-    with pytest.raises(TypeError, match=r"floating dtype first|expects a real array"):
+    with pytest.raises(TypeError, match=r"floating dtype first|requires a real array"):
         turn(cycles)
 
 
@@ -548,7 +549,7 @@ def test_safe_sqrt_returns_half_precision_as_given(dtype):
 
 def test_safe_sqrt_refuses_integers_and_complex_numbers():
     for x in (np.arange(3), np.ones(3, np.complex64)):
-        with pytest.raises(TypeError, match=r"floating dtype first|expects a real array"):
+        with pytest.raises(TypeError, match=r"floating dtype first|requires a real array"):
             numerics.safe_sqrt(x)
 
 
