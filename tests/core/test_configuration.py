@@ -284,7 +284,9 @@ def test_a_section_of_a_file_is_read(tmp_path):
     path = tmp_path / "experiment.toml"
     path.write_text("[model]\nx = 1\n[audio.frames]\nn_fft = 7\n")
     assert Frames.from_file(path, section="audio.frames").n_fft == 7
-    with pytest.raises(ValueError, match=r"experiment\.toml has no section 'audio\.frame': 'frame' is not among frames"):
+    with pytest.raises(
+        ValueError, match=r"experiment\.toml has no section 'audio\.frame': 'frame' is not among frames"
+    ):
         Frames.from_file(path, section="audio.frame")
     with pytest.raises(ValueError, match=r"experiment\.toml, section model: Frames: unknown key 'x'"):
         Frames.from_file(path, section="model")

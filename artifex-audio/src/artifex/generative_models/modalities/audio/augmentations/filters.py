@@ -23,9 +23,9 @@ from artifex.generative_models.modalities.audio.augmentations.draws import (
     draw_uniform,
 )
 from artifex.generative_models.modalities.audio.preprocessing.filters import (
-    band_filtered,
     biquad,
     butterworth,
+    butterworth_band_filter,
     fft_convolve,
     sosfilt,
 )
@@ -365,7 +365,7 @@ def _one_sided(
 @partial(jax.jit, static_argnames=("kind", "order", "sample_rate"))
 def _passed(waveform: jax.Array, key: jax.Array, bounds: _Bounds, kind: str, order: int, sample_rate: int) -> Drawn:
     frequency = _frequency(key, bounds, sample_rate, working_dtype(waveform.dtype))
-    return _through(waveform, butterworth(kind, order, frequency, sample_rate)), {"frequency": frequency}
+    return _through(waveform, butterworth(kind, order, frequency, sample_rate=sample_rate)), {"frequency": frequency}
 
 
 def _two_sided(
@@ -406,7 +406,7 @@ def _banded(
     highest = _HIGHEST_EDGE * sample_rate / 2
     low = jnp.minimum(frequency * (1 - fraction / 2), 0.98 * highest)
     high = jnp.minimum(frequency * (1 + fraction / 2), highest)
-    changed = band_filtered(waveform.astype(working), kind, order, low, high, sample_rate)
+    changed = butterworth_band_filter(waveform.astype(working), kind, order, low, high, sample_rate=sample_rate)
     return changed.astype(waveform.dtype), {"frequency": frequency, "bandwidth_fraction": fraction}
 
 
@@ -444,7 +444,7 @@ def _one_section(
     first, second, third = jax.random.split(key, 3)
     frequency = _frequency(first, bounds, sample_rate, working)
     gain_db, q = draw_uniform(second, gains, dtype=working), draw_uniform(third, qualities, dtype=working)
-    section = biquad(kind, frequency, sample_rate, q=q, gain_db=gain_db)
+    section = biquad(kind, frequency, sample_rate=sample_rate, q=q, gain_db=gain_db)
     return _through(waveform, section[None]), {"frequency": frequency, "gain_db": gain_db, "q": q}
 
 
@@ -544,7 +544,7 @@ def _parametric_eq(
     gain_db, q, shelf_q = among(1, n_bands, gains), among(2, n_bands - 2, qualities), among(3, 2, shelf_qualities)
 
     def sections(kind: str, bands: slice, quality: jax.Array) -> jax.Array:
-        return biquad(kind, frequency[bands], sample_rate, q=quality, gain_db=gain_db[bands])
+        return biquad(kind, frequency[bands], sample_rate=sample_rate, q=quality, gain_db=gain_db[bands])
 
     sos = jnp.concatenate(
         [

@@ -14,8 +14,8 @@ from artifex.generative_models.core.checks import check_integer, check_range
 from artifex.generative_models.core.numerics import working_dtype
 from artifex.generative_models.modalities.audio.annotations import annotated
 from artifex.generative_models.modalities.audio.augmentations.draws import Drawn, as_float, draw_uniform
-from artifex.generative_models.modalities.audio.preprocessing.bs1770 import loudness_normalize
 from artifex.generative_models.modalities.audio.preprocessing.levels import normalize_audio
+from artifex.generative_models.modalities.audio.preprocessing.loudness import loudness_normalize
 
 _Range = tuple[ArrayLike, ArrayLike] | jax.Array
 
@@ -218,9 +218,10 @@ def random_loudness(
         TypeError: For integers, which ``to_float`` makes floats.
 
     Example:
-        >>> from artifex.generative_models.modalities.audio import loudness
+        >>> from artifex.generative_models.modalities.audio import integrated_loudness
         >>> noise = jax.random.normal(jax.random.key(1), (8000,))
-        >>> round(float(loudness(random_loudness(noise, jax.random.key(0), (-20.0, -20.0)), 16000)), 1)
+        >>> louder = random_loudness(noise, jax.random.key(0), (-20.0, -20.0))
+        >>> round(float(integrated_loudness(louder, sample_rate=16000)), 1)
         -20.0
 
     Reference:
@@ -238,4 +239,4 @@ def random_loudness(
 def _random_loudness(waveform: jax.Array, key: jax.Array, low: ArrayLike, high: ArrayLike, sample_rate: int) -> Drawn:
     lufs = draw_uniform(key, (low, high), dtype=working_dtype(waveform.dtype))
     channel_axis = -2 if waveform.ndim > 1 else None
-    return loudness_normalize(waveform, sample_rate, lufs, channel_axis=channel_axis), {"lufs": lufs}
+    return loudness_normalize(waveform, lufs, sample_rate=sample_rate, channel_axis=channel_axis), {"lufs": lufs}

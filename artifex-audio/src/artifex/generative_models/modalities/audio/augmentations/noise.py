@@ -16,7 +16,7 @@ from artifex.generative_models.core.numerics import working_dtype
 from artifex.generative_models.modalities.audio.annotations import annotated
 from artifex.generative_models.modalities.audio.augmentations.banks import as_bank, as_lengths, default_noises
 from artifex.generative_models.modalities.audio.augmentations.draws import Drawn, as_float, draw_uniform
-from artifex.generative_models.modalities.audio.generators.noise import colored_noise
+from artifex.generative_models.modalities.audio.generators.noises import colored_noise
 
 _Range = tuple[ArrayLike, ArrayLike] | jax.Array
 

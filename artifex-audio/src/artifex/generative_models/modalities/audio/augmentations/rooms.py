@@ -214,7 +214,7 @@ def _room(
     start = _distance(source - microphone) if compensate_delay else jnp.zeros((), working)
     response = _response(size, source, microphone, absorption, start, sample_rate, n_taps, order, 343.0)
     if sample_rate > 2 * _HIGH_PASS:
-        response = sosfilt(response, biquad("highpass", _HIGH_PASS, sample_rate)[None])
+        response = sosfilt(response, biquad("highpass", _HIGH_PASS, sample_rate=sample_rate)[None])
     values = waveform.astype(working)
     wet = fft_convolve(values, response[: values.shape[-1]], "causal")
     changed = _leveled(values, wet, response, keep).astype(waveform.dtype)
