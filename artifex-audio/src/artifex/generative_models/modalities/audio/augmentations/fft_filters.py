@@ -345,7 +345,8 @@ def _apply_air_absorption(
     working = working_dtype(audio.dtype)
     temperature, humidity, distance = (parameter.astype(working) for parameter in (temperature, humidity, distance))
     window = _kaiser_window(_AIR_TAPS).astype(working)
-    frequency = np.linspace(0, 0.5, _AIR_TAPS // 2 + 2).astype(working) * jnp.asarray(sample_rate, working)
+    cycles_per_sample = np.linspace(0, 0.5, _AIR_TAPS // 2 + 2).astype(working)
+    frequency = jnp.asarray(sample_rate, working) * cycles_per_sample
     attenuation_db = distance * _air_attenuation(frequency, temperature, humidity)
     return _convolve(audio, _zero_phase_kernel(jnp.exp(-math.log(10) / 20 * attenuation_db), window))
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import numbers
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -197,11 +198,11 @@ def _add_colored_noise(waveform: jax.Array, key: jax.Array, snrs: Bounds, slopes
     drawn = draw_add_colored_noise(key, waveform.shape, snr_db_range=snrs, slope_db_range=slopes)
     slope_db = drawn["slope_db"].astype(working_dtype(waveform.dtype))
     *_, noise_key = jax.random.split(key, 3)
-    n_time_steps = waveform.shape[-1]
+    # The slope does not depend on the sample rate.
+    options: dict[str, Any] = {"n_time_steps": waveform.shape[-1], "sample_rate": 1, "slope_db": slope_db}
 
     def channel(channel_key: jax.Array) -> jax.Array:
-        # The slope does not depend on the sample rate.
-        return colored_noise(channel_key, n_time_steps=n_time_steps, sample_rate=1, slope_db=slope_db, amplitude=1.0)
+        return colored_noise(channel_key, **options, amplitude=1.0)
 
     if waveform.ndim == 1:
         noise = channel(noise_key)

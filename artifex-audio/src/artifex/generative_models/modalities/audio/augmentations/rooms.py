@@ -374,11 +374,11 @@ def room_impulse_response(
         Peterson, "Simulating the response of multiple microphones to a single acoustic source", JASA 80(5), 1986.
     """
     check_integer("sample_rate", sample_rate, minimum=1, unit="Hz")
-    if (n_taps is None) == (duration is None):
-        raise TypeError(f"pass either n_taps or duration, got n_taps={n_taps}, duration={duration}")
-    if duration is not None:
+    if n_taps is None and duration is not None:
         check_number("duration", duration, above=0, unit="seconds")
         n_taps = max(1, round(duration * sample_rate))
+    elif n_taps is None or duration is not None:
+        raise TypeError(f"pass either n_taps or duration, got n_taps={n_taps}, duration={duration}")
     check_integer("n_taps", n_taps, minimum=1, unit="samples")
     check_integer("order", order, minimum=0, unit="reflections")
     check_number("speed_of_sound", speed_of_sound, above=0, unit="meters per second")
@@ -394,8 +394,12 @@ def room_impulse_response(
     _check_geometry({name: value for name, value in arrays.items() if isinstance(value, np.ndarray)})
     is_double = any(jnp.asarray(value).dtype == np.float64 for value in arrays.values())
     dtype = working_dtype(np.float64 if is_double else np.float32)
+    size, source, microphone, absorption = (jnp.asarray(value, dtype) for value in arrays.values())
     return _room_response(
-        *(jnp.asarray(value, dtype) for value in arrays.values()),
+        size,
+        source,
+        microphone,
+        absorption,
         jnp.zeros((), dtype),
         int(sample_rate),
         int(n_taps),
