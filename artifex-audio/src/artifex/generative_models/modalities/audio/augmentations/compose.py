@@ -13,10 +13,10 @@ import numpy as np
 
 from artifex.generative_models.core import kinds, numerics, registry, resolve
 from artifex.generative_models.core.checks import check_integer, check_number
-from artifex.generative_models.core.factory import Bound
+from artifex.generative_models.core.components.factory import Bound
+from artifex.generative_models.core.components.kind import options_of
 from artifex.generative_models.core.numerics.batching import batch_local
 from artifex.generative_models.core.protocols import Augmentation
-from artifex.generative_models.core.registry import options_of
 from artifex.generative_models.modalities.audio.annotations import with_annotations
 from artifex.generative_models.modalities.audio.augmentations.draws import Drawn
 
