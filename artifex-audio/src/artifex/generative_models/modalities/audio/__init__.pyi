@@ -85,8 +85,6 @@ from .io import probe as probe
 from .io import read_audio as read_audio
 from .io import write_audio as write_audio
 from .policy_preview import preview as preview
-from .preprocessing.bs1770 import loudness as loudness
-from .preprocessing.bs1770 import loudness_normalize as loudness_normalize
 from .preprocessing.channels import from_mid_side as from_mid_side
 from .preprocessing.channels import mid_side as mid_side
 from .preprocessing.channels import to_mono as to_mono
@@ -111,6 +109,8 @@ from .preprocessing.levels import pre_emphasis as pre_emphasis
 from .preprocessing.levels import remove_dc as remove_dc
 from .preprocessing.levels import rms_normalize as rms_normalize
 from .preprocessing.levels import to_float as to_float
+from .preprocessing.loudness import integrated_loudness as integrated_loudness
+from .preprocessing.loudness import loudness_normalize as loudness_normalize
 from .preprocessing.resampling import convert_sample_rate as convert_sample_rate
 from .preprocessing.resampling import resample_audio as resample_audio
 from .preprocessing.resampling import resample_by as resample_by

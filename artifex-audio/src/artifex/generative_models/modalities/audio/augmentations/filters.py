@@ -20,9 +20,9 @@ from artifex.generative_models.modalities.audio.augmentations.draws import (
     is_default,
 )
 from artifex.generative_models.modalities.audio.preprocessing.filters import (
-    band_filtered,
     biquad,
     butterworth,
+    butterworth_band_filter,
     sosfilt,
 )
 
@@ -111,7 +111,8 @@ def _low_pass(
 
 
 def _apply_low_pass(audio: jax.Array, cutoff: jax.Array, *, sample_rate: int | jax.Array, order: int) -> jax.Array:
-    return _filter(audio, butterworth("lowpass", order, _normalize(cutoff, sample_rate, audio), 1))
+    cutoff = cutoff.astype(working_dtype(audio.dtype))
+    return _filter(audio, butterworth("lowpass", order, cutoff, sample_rate=sample_rate))
 
 
 def draw_high_pass(
@@ -185,7 +186,8 @@ def _high_pass(
 
 
 def _apply_high_pass(audio: jax.Array, cutoff: jax.Array, *, sample_rate: int | jax.Array, order: int) -> jax.Array:
-    return _filter(audio, butterworth("highpass", order, _normalize(cutoff, sample_rate, audio), 1))
+    cutoff = cutoff.astype(working_dtype(audio.dtype))
+    return _filter(audio, butterworth("highpass", order, cutoff, sample_rate=sample_rate))
 
 
 def draw_band_pass(
@@ -291,9 +293,10 @@ def _apply_band_pass(
     sample_rate: int | jax.Array,
     order: int,
 ) -> jax.Array:
-    low, high = _band_edges(center, bandwidth_fraction, sample_rate, audio)
     values = audio.astype(working_dtype(audio.dtype))
-    return band_filtered(values, "bandpass", order, low, high, 1).astype(audio.dtype)
+    rate = jnp.asarray(sample_rate, values.dtype)
+    low, high = _band_edges(center, bandwidth_fraction, rate)
+    return butterworth_band_filter(values, "bandpass", order, low, high, sample_rate=rate).astype(audio.dtype)
 
 
 def draw_band_stop(
@@ -399,9 +402,10 @@ def _apply_band_stop(
     sample_rate: int | jax.Array,
     order: int,
 ) -> jax.Array:
-    low, high = _band_edges(center, bandwidth_fraction, sample_rate, audio)
     values = audio.astype(working_dtype(audio.dtype))
-    return band_filtered(values, "bandstop", order, low, high, 1).astype(audio.dtype)
+    rate = jnp.asarray(sample_rate, values.dtype)
+    low, high = _band_edges(center, bandwidth_fraction, rate)
+    return butterworth_band_filter(values, "bandstop", order, low, high, sample_rate=rate).astype(audio.dtype)
 
 
 def draw_low_shelf(
@@ -912,19 +916,10 @@ def _draw_frequency(
     return jnp.minimum(drawn, _MAX_FRACTION / 2 * jnp.asarray(sample_rate, jnp.float32))
 
 
-def _normalize(frequency: jax.Array, sample_rate: int | jax.Array, audio: jax.Array) -> jax.Array:
-    """Convert Hz to cycles per sample, in the working dtype of the audio."""
-    working = working_dtype(audio.dtype)
-    return frequency.astype(working) / jnp.asarray(sample_rate, working)
-
-
-def _band_edges(
-    center: jax.Array, bandwidth_fraction: jax.Array, sample_rate: int | jax.Array, audio: jax.Array
-) -> tuple[jax.Array, jax.Array]:
-    """Return the edges of a band in cycles per sample."""
-    center = _normalize(center, sample_rate, audio)
-    half = bandwidth_fraction.astype(center.dtype) / 2
-    max_edge = _MAX_EDGE_FRACTION / 2
+def _band_edges(center: jax.Array, bandwidth_fraction: jax.Array, rate: jax.Array) -> tuple[jax.Array, jax.Array]:
+    """Return the edges of a band in Hz."""
+    center, half = center.astype(rate.dtype), bandwidth_fraction.astype(rate.dtype) / 2
+    max_edge = _MAX_EDGE_FRACTION / 2 * rate
     return jnp.minimum(center * (1 - half), 0.98 * max_edge), jnp.minimum(center * (1 + half), max_edge)
 
 
@@ -937,8 +932,8 @@ def _section(
     sample_rate: int | jax.Array,
 ) -> jax.Array:
     working = working_dtype(audio.dtype)
-    turns = _normalize(frequency, sample_rate, audio)
-    return biquad(kind, turns, 1, q=q.astype(working), gain_db=gain_db.astype(working))
+    frequency, gain_db, q = (parameter.astype(working) for parameter in (frequency, gain_db, q))
+    return biquad(kind, frequency, sample_rate=sample_rate, q=q, gain_db=gain_db)
 
 
 def _filter(audio: jax.Array, sos: jax.Array) -> jax.Array:

@@ -13,8 +13,8 @@ from artifex.generative_models.core.checks import check_integer, check_option, c
 from artifex.generative_models.core.numerics import jit, working_dtype
 from artifex.generative_models.modalities.audio.annotations import augmentation
 from artifex.generative_models.modalities.audio.augmentations.draws import Bounds, as_float, draw_uniform
-from artifex.generative_models.modalities.audio.preprocessing.bs1770 import loudness_normalize
 from artifex.generative_models.modalities.audio.preprocessing.levels import normalize_audio
+from artifex.generative_models.modalities.audio.preprocessing.loudness import loudness_normalize
 
 
 def draw_random_gain(
@@ -264,10 +264,10 @@ def random_loudness(
         TypeError: For integer audio; convert it with ``to_float``.
 
     Example:
-        >>> from artifex.generative_models.modalities.audio import loudness
+        >>> from artifex.generative_models.modalities.audio import integrated_loudness
         >>> noise = jax.random.normal(jax.random.key(1), (8000,))
         >>> normalized = random_loudness(noise, jax.random.key(0), (-20.0, -20.0), sample_rate=16000)
-        >>> round(float(loudness(normalized, 16000)), 1)
+        >>> round(float(integrated_loudness(normalized, sample_rate=16000)), 1)
         -20.0
 
     Reference:
@@ -284,4 +284,4 @@ def random_loudness(
 def _random_loudness(waveform: jax.Array, key: jax.Array, lufs_range: Bounds, sample_rate: int) -> jax.Array:
     drawn = draw_random_loudness(key, waveform.shape, lufs_range=lufs_range)
     lufs = drawn["lufs"].astype(working_dtype(waveform.dtype))
-    return loudness_normalize(waveform, sample_rate, lufs, channel_axis=-2 if waveform.ndim > 1 else None)
+    return loudness_normalize(waveform, lufs, sample_rate=sample_rate, channel_axis=-2 if waveform.ndim > 1 else None)

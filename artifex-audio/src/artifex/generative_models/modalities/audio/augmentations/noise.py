@@ -17,7 +17,7 @@ from artifex.generative_models.core.numerics import jit, working_dtype
 from artifex.generative_models.modalities.audio.annotations import augmentation
 from artifex.generative_models.modalities.audio.augmentations.banks import as_bank, as_lengths, default_noises
 from artifex.generative_models.modalities.audio.augmentations.draws import Bounds, as_float, draw_integer, draw_uniform
-from artifex.generative_models.modalities.audio.generators.noise import colored_noise
+from artifex.generative_models.modalities.audio.generators.noises import colored_noise
 
 
 def draw_add_gaussian_noise(key: jax.Array, shape: tuple[int, ...]) -> dict[str, jax.Array]:

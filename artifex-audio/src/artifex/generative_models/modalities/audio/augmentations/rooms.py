@@ -321,7 +321,7 @@ def _apply_room(
     start = _norm(source - microphone) if compensate_delay else jnp.zeros((), working)
     response = _room_response(size, source, microphone, absorption, start, sample_rate, n_taps, order, _SPEED_OF_SOUND)
     if sample_rate > 2 * _HIGH_PASS:
-        response = sosfilt(response, biquad("highpass", _HIGH_PASS, sample_rate)[None])
+        response = sosfilt(response, biquad("highpass", _HIGH_PASS, sample_rate=sample_rate)[None])
     return _apply_impulse_response(audio, response, keep=keep, compensate_delay=False)
 
 

@@ -32,8 +32,8 @@ def augment(
     Writes the audio of each draw, a figure of waveform and spectrogram before and after, and the drawn parameters in a
     .draws.json file. The exit code is 1 when the recording cannot be read.
     """
-    from artifex.generative_models.core.extras import require
     from artifex.generative_models.core.cli.terminal import say, table
+    from artifex.generative_models.core.extras import require
 
     require("matplotlib", install="artifex-audio[plot]", purpose="Drawing the effect of a policy")
     from artifex.generative_models.modalities.audio.commands.printing import printable
