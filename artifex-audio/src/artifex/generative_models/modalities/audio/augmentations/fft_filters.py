@@ -75,7 +75,7 @@ def band_limit(audio: ArrayLike, key: jax.Array, rate_range: Bounds = _RATES, *,
         TypeError: For integer audio; convert it with ``to_float``.
 
     Example:
-        >>> tone = jnp.sin(2 * jnp.pi * 3000 / 16000 * jnp.arange(2000))
+        >>> tone = jnp.sin(2 * jnp.pi * 3000 / 16000 * jnp.arange(2000.0))
         >>> filtered = band_limit(tone, jax.random.key(0), (4000.0, 5000.0), sample_rate=16000)
         >>> bool(jnp.abs(filtered[500:1500]).max() < 1e-3)
         True
@@ -172,7 +172,7 @@ def drop_frequencies(
         TypeError: For integer audio; convert it with ``to_float``. For numbers of notches that are not integers.
 
     Example:
-        >>> tone = jnp.sin(2 * jnp.pi * 1000 / 16000 * jnp.arange(3000))
+        >>> tone = jnp.sin(2 * jnp.pi * 1000 / 16000 * jnp.arange(3000.0))
         >>> filtered = drop_frequencies(tone, jax.random.key(0), (1000.0, 1000.0), (1, 1), sample_rate=16000)
         >>> bool(jnp.abs(filtered[1000:2000]).max() < 1e-3)
         True
