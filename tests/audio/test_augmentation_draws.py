@@ -123,8 +123,8 @@ def places(name, x, **options):
 
 def test_no_width_tells_a_place_or_another_width():
     clip, spectrogram = jnp.ones(400), jnp.ones((1, 400))
-    span = places("silence_span", clip, share_range=(0.1, 0.5))
-    apart(span["share"], span["start"] / (400 - span["width"]))
+    span = places("silence_span", clip, fraction_range=(0.1, 0.5))
+    apart(span["fraction"], span["start"] / (400 - span["width"]))
     chunks = places("drop_chunks", clip, width_range=(5, 50))
     apart(chunks["count"], *chunks["width"].T, *(chunks["start"] / (400 - chunks["width"])).T)
     cuts = places("splice_out", clip, n_spans=4, max_width=30)

@@ -96,7 +96,7 @@ def test_channels_are_measured_together_and_share_the_gain():
 @pytest.mark.parametrize(
     ("call", "told"),
     [
-        (lambda x, key: gain_transition(x, key, (6.0, -6.0)), "gain_db_range is a pair"),
+        (lambda x, key: gain_transition(x, key, (6.0, -6.0)), "gain_db_range must be .min, max."),
         (lambda x, key: gain_transition(x, key, duration_range=(0, 1)), "above 0 seconds, got 0"),
         (lambda x, key: random_loudness(x, key, (-80.0, -20.0)), "from -70 to 0 LUFS, got -80.0"),
         (lambda x, key: random_loudness(x, key, sample_rate=100), "at least 4000 Hz, got 100"),

@@ -184,7 +184,11 @@ def test_a_bank_is_read_from_files_and_examples(tmp_path):
             "integers",
         ),
         (lambda: add_colored_noise(np.ones(5), jax.random.key(0), slope_db_range=(-70, 0)), ValueError, "per octave"),
-        (lambda: add_gaussian_snr(np.ones(5), jax.random.key(0), (40.0, 5.0)), ValueError, "snr_db_range is a pair"),
+        (
+            lambda: add_gaussian_snr(np.ones(5), jax.random.key(0), (40.0, 5.0)),
+            ValueError,
+            "snr_db_range must be .min, max.",
+        ),
         (lambda: add_gaussian_snr(np.ones(5, np.int16), jax.random.key(0)), TypeError, "to_float"),
     ],
 )

@@ -106,7 +106,7 @@ def test_complex_numbers_are_filtered_as_magnitudes_and_keep_their_phase():
     key = jax.random.key(0)
     filtered = filter_augment(values, key, scale="magnitude")
     np.testing.assert_allclose(filtered, values * filter_augment(jnp.ones((40, 50)), key, scale="magnitude"), rtol=1e-6)
-    with pytest.raises(TypeError, match='filter_augment takes a spectrogram of real numbers.* scale="magnitude"'):
+    with pytest.raises(TypeError, match='filter_augment expects a spectrogram of real numbers.* scale="magnitude"'):
         filter_augment(values, key)
 
 
@@ -167,13 +167,13 @@ def test_an_input_and_its_target_are_changed_alike(function):
 @pytest.mark.parametrize(
     ("function", "options", "error", "match"),
     [
-        (spectral_noise, {"snr_db_range": (9, 3)}, ValueError, "snr_db_range is a pair"),
+        (spectral_noise, {"snr_db_range": (9, 3)}, ValueError, "snr_db_range must be .min, max."),
         (spectral_noise, {"kind": "pink"}, ValueError, "kind must be one of 'additive', 'multiplicative'"),
         (spectral_noise, {"n_valid_frames": 0}, ValueError, "n_valid_frames must be an integer from 1 to 5 frames"),
         (filter_augment, {"gain_db_range": (1, np.inf)}, ValueError, r"gain_db_range\[1\] must be a finite number"),
         (filter_augment, {"n_bands": (0, 3)}, ValueError, r"n_bands\[0\] must be an integer of at least 1"),
-        (filter_augment, {"n_bands": (4, 3)}, ValueError, "n_bands is a pair"),
-        (filter_augment, {"n_bands": 3}, ValueError, "n_bands is a pair"),
+        (filter_augment, {"n_bands": (4, 3)}, ValueError, "n_bands must be .min, max."),
+        (filter_augment, {"n_bands": 3}, ValueError, "n_bands must be .min, max."),
         (filter_augment, {"min_bandwidth": 0}, ValueError, "min_bandwidth must be an integer of at least 1 bins"),
         (filter_augment, {"filter_type": "cubic"}, ValueError, "filter_type must be one of 'linear', 'step'"),
         (filter_augment, {"scale": "mel"}, ValueError, "scale must be one of 'power', 'magnitude', 'dB'"),
@@ -187,4 +187,4 @@ def test_options_out_of_range_are_refused(function, options, error, match):
 @pytest.mark.parametrize("function", BOTH)
 def test_they_are_found_by_name_and_marked(function):
     assert registry("augmentation")[function.__name__] is function
-    assert works_on(function) == works_on(with_annotations(function)) == "spectrogram"
+    assert works_on(function) == "spectrogram"

@@ -229,8 +229,13 @@ def test_integers_are_refused_where_they_cannot_be_kept(function):
             ValueError,
             r"rate_range\[0\] must be a finite number above 0",
         ),
-        (time_stretch, {"rate_range": (1.2, 0.8)}, ValueError, "rate_range is a pair .* got 1.2 above 0.8"),
-        (time_stretch, {"rate_range": 1.2}, ValueError, "rate_range is a pair .* got 1.2"),
+        (
+            time_stretch,
+            {"rate_range": (1.2, 0.8)},
+            ValueError,
+            "rate_range must be .min, max. with min <= max, got .1.2, 0.8.",
+        ),
+        (time_stretch, {"rate_range": 1.2}, ValueError, "rate_range must be .min, max., got 1.2"),
         (
             time_stretch,
             {"tail": "zero"},
@@ -256,7 +261,7 @@ def test_integers_are_refused_where_they_cannot_be_kept(function):
             ValueError,
             r"gain_range\[0\] must be a finite number of at least 0",
         ),
-        (random_gain, {"gain_range": (2, 1)}, ValueError, "gain_range is a pair .* got 2 above 1"),
+        (random_gain, {"gain_range": (2, 1)}, ValueError, "gain_range must be .min, max. with min <= max, got .2, 1."),
     ],
 )
 def test_options_out_of_range_are_refused(function, options, error, match):
@@ -265,7 +270,7 @@ def test_options_out_of_range_are_refused(function, options, error, match):
 
 
 def test_a_traced_rate_range_is_refused():
-    with pytest.raises(TypeError, match="rate_range is static"):
+    with pytest.raises(TypeError, match="rate_range must be Python numbers"):
         jax.jit(lambda low: time_stretch(jnp.ones(100), jax.random.key(0), (low, 1.2)))(0.8)
 
 

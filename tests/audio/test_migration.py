@@ -100,7 +100,7 @@ def shifted(mode: str) -> Any:
 
 def silenced() -> Any:
     span = references.MASK
-    function = create("augmentation", "silence_span", share_range=both(span["width"] / references.N_SAMPLES), fade=0)
+    function = create("augmentation", "silence_span", fraction_range=both(span["width"] / references.N_SAMPLES), fade=0)
     return drawing(function, jnp.asarray(clip()), start=(span["start"], 0), width=(span["width"], 0))
 
 

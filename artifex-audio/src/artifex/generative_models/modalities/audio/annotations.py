@@ -183,8 +183,9 @@ def _missing_defaults(function: Callable[..., Any], annotated: Callable[..., Any
 
 
 def _with_drawn(
-    function: Callable[..., jax.Array], data: ArrayLike, key: jax.Array, **options: Any
+    function: Callable[..., jax.Array], data: ArrayLike, key: jax.Array, *positional: Any, **options: Any
 ) -> tuple[jax.Array, dict[str, jax.Array]]:
+    options |= zip(list(inspect.signature(function).parameters)[2:], positional, strict=False)
     return function(data, key, **options), drawn_parameters(Bound(function, **options), key, np.shape(data))
 
 

@@ -11,7 +11,6 @@ from .distortion import clip_distortion as clip_distortion
 from .distortion import mu_law_quantize as mu_law_quantize
 from .distortion import tanh_distortion as tanh_distortion
 from .distortion import tremolo as tremolo
-from .domain import on_spectrogram as on_spectrogram
 from .domain import works_on as works_on
 from .filters import air_absorption as air_absorption
 from .filters import band_limit as band_limit

@@ -13,7 +13,7 @@ import numpy as np
 from jax.typing import ArrayLike
 
 from artifex.generative_models.core.checks import check_integer
-from artifex.generative_models.modalities.audio.augmentations.draws import floating
+from artifex.generative_models.modalities.audio.augmentations.draws import as_float
 from artifex.generative_models.modalities.audio.io import find_audio, read_audio
 
 _NOISE_LENGTH = 32768
@@ -85,7 +85,7 @@ def as_bank(name: str, bank: ArrayLike, shape: tuple[int, ...]) -> jax.Array:
         raise ValueError(f"{name} takes the sounds alone as its bank: bank, lengths = sound_bank(…)")
     if isinstance(bank, str | os.PathLike):
         raise TypeError(f"{name} takes an array as its bank, got {bank!r}: sound_bank reads files into one")
-    sounds = floating(f"{name}: bank", bank)
+    sounds = as_float(f"{name}: bank", bank)
     try:
         fits = bool(sounds.size) and np.broadcast_shapes(sounds.shape[1:-1], shape[:-1]) == shape[:-1]
     except ValueError:

@@ -9,7 +9,6 @@ import jax.numpy as jnp
 import numpy as np
 
 from artifex.generative_models.core import numerics
-from artifex.generative_models.core.factory import Bound
 from artifex.generative_models.core.numerics.batching import batch_local
 from artifex.generative_models.core.protocols import Augmentation
 from artifex.generative_models.modalities.audio.augmentations.combinators import (
@@ -64,7 +63,7 @@ def apply_batch(policy: Step, batch: Any, key: jax.Array, *, sample_rate: int | 
         raise ValueError(
             f"apply_batch expects arrays (batch, ...) of one batch size of at least 1, got shapes {shapes}"
         )
-    return call_compiled(Bound(_apply_to_examples, policy=made), arrays, key)
+    return call_compiled(_apply_to_examples, arrays, key, policy=made)
 
 
 def _apply_to_examples(batch: Any, key: jax.Array, *, policy: Augmentation) -> Any:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 import inspect
 from collections.abc import Callable, Iterable
-from typing import Any
+from typing import Any, TypeVar
 
 import jax
 import jax.numpy as jnp
@@ -16,6 +16,8 @@ from artifex.generative_models.core import numerics
 from artifex.generative_models.core.factory import Bound
 from artifex.generative_models.core.protocols import Augmentation
 from artifex.generative_models.modalities.audio.annotations import augmentation, drawn_parameters, with_annotations
+
+T = TypeVar("T")
 
 Steps = tuple[Augmentation, ...]
 
@@ -29,7 +31,7 @@ def draw_in_order(key: jax.Array, shape: tuple[int, ...], *, steps: Steps) -> di
 def apply_in_order(example: ArrayLike, key: jax.Array, *, steps: Steps) -> jax.Array:
     """Apply all steps in order; step ``i`` gets key ``i`` of ``jax.random.split(key, n)``."""
     numerics.check_key("compose", key)
-    return call_compiled(Bound(_apply_in_order, steps=steps), example, key)
+    return call_compiled(_apply_in_order, example, key, steps=steps)
 
 
 def _apply_in_order(example: jax.Array, key: jax.Array, *, steps: Steps) -> jax.Array:
@@ -57,7 +59,7 @@ def apply_one(
 ) -> jax.Array:
     """Apply one step, drawn with the given weights."""
     numerics.check_key("one_of", key)
-    return call_compiled(Bound(_apply_one, steps=steps, weights=weights), example, key)
+    return call_compiled(_apply_one, example, key, steps=steps, weights=weights)
 
 
 def _apply_one(
@@ -87,7 +89,7 @@ def draw_some(key: jax.Array, shape: tuple[int, ...], *, steps: Steps, n: tuple[
 def apply_some(example: ArrayLike, key: jax.Array, *, steps: Steps, n: tuple[int, int]) -> jax.Array:
     """Apply a drawn subset of n[0] to n[1] steps, in order."""
     numerics.check_key("some_of", key)
-    return call_compiled(Bound(_apply_some, steps=steps, n=n), example, key)
+    return call_compiled(_apply_some, example, key, steps=steps, n=n)
 
 
 def _apply_some(example: jax.Array, key: jax.Array, *, steps: Steps, n: tuple[int, int]) -> jax.Array:
@@ -120,7 +122,7 @@ def draw_random_order(key: jax.Array, shape: tuple[int, ...], *, steps: Steps) -
 def apply_in_random_order(example: ArrayLike, key: jax.Array, *, steps: Steps) -> jax.Array:
     """Apply all steps in a drawn order."""
     numerics.check_key("random_order", key)
-    return call_compiled(Bound(_apply_in_random_order, steps=steps), example, key)
+    return call_compiled(_apply_in_random_order, example, key, steps=steps)
 
 
 def _apply_in_random_order(example: jax.Array, key: jax.Array, *, steps: Steps) -> jax.Array:
@@ -155,7 +157,7 @@ def apply_with_probability(
 ) -> jax.Array:
     """Apply the only step with the given probability."""
     numerics.check_key("with_probability", key)
-    return call_compiled(Bound(_apply_with_probability, steps=steps, probability=probability), example, key)
+    return call_compiled(_apply_with_probability, example, key, steps=steps, probability=probability)
 
 
 def _apply_with_probability(
@@ -210,8 +212,7 @@ def step_name(step: Any) -> str:
         'one_of'
     """
     function = function_and_options(step)[0]
-    name: str = COMBINATORS.get(function) or getattr(function, "__name__", type(function).__name__)
-    return name
+    return COMBINATORS.get(function) or str(getattr(function, "__name__", type(function).__name__))
 
 
 def option_defaults(function: Callable[..., Any]) -> dict[str, Any]:
@@ -300,21 +301,21 @@ def _apply_if(
     return changed
 
 
-def call_compiled(function: Callable[..., Any], example: Any, key: jax.Array) -> Any:
-    """Call a partial function, compiled once for all values of the arrays among its options.
+def call_compiled(function: Callable[..., T], example: Any, key: jax.Array, **options: Any) -> T:
+    """Call a function of an example and a key, compiled once for all values of the arrays among its options.
 
     Args:
-        function: A ``Bound`` function of an example and a key; nested ``Bound`` functions, lists and tuples among its
-            options may contain arrays.
+        function: The function.
         example: An array or a tree of arrays.
         key: A PRNG key.
+        **options: Options of the function; ``Bound`` functions, lists and tuples among them may contain arrays.
 
     Returns:
         The result of the function.
 
     Example:
-        >>> louder = Bound(lambda x, key, gain: x * gain, gain=jnp.float32(2))
-        >>> float(call_compiled(louder, jnp.float32(3), jax.random.key(0)))
+        >>> def scale(x, key, gain): return x * gain
+        >>> float(call_compiled(scale, jnp.float32(3), jax.random.key(0), gain=jnp.float32(2)))
         6.0
     """
     arrays: list[Any] = []
@@ -325,10 +326,12 @@ def call_compiled(function: Callable[..., Any], example: Any, key: jax.Array) ->
             return _ArrayIndex(len(arrays) - 1)
         return _map_options(extract, option)
 
-    return _call(extract(function), arrays, jax.tree.map(jnp.asarray, example), key)
+    hashable = extract(Bound(function, **options))
+    result: T = _call(hashable, arrays, jax.tree.map(jnp.asarray, example), key)
+    return result
 
 
-@functools.partial(jax.jit, static_argnums=0)
+@numerics.jit(static_argnames=["function"])
 def _call(function: Any, arrays: list[jax.Array], example: Any, key: jax.Array) -> Any:
     def insert(option: Any) -> Any:
         return arrays[option] if isinstance(option, _ArrayIndex) else _map_options(insert, option)

@@ -10,11 +10,11 @@ import numpy as np
 from jax.typing import ArrayLike
 
 from artifex.generative_models.core import numerics
-from artifex.generative_models.core.checks import check_integer
+from artifex.generative_models.core.checks import check_integer, check_range
 from artifex.generative_models.core.numerics import working_dtype
 from artifex.generative_models.core.numerics.batching import vmap_in_chunks
 from artifex.generative_models.modalities.audio.annotations import annotated
-from artifex.generative_models.modalities.audio.augmentations.draws import Drawn, floating, pair, uniform
+from artifex.generative_models.modalities.audio.augmentations.draws import Drawn, as_float, draw_uniform
 
 _Range = tuple[ArrayLike, ArrayLike] | jax.Array
 _IntegerRange = tuple[int | jax.Array, int | jax.Array] | jax.Array
@@ -57,8 +57,8 @@ def clip_distortion(audio: ArrayLike, key: jax.Array, share_range: _Range = (0.0
         samples lie symmetrically about 0.
     """
     numerics.check_key("clip_distortion", key)
-    waveform = floating("clip_distortion", audio)
-    share = pair("share_range", share_range, minimum=0, maximum=1)
+    waveform = as_float("clip_distortion", audio)
+    share = check_range("share_range", share_range, minimum=0, maximum=1)
     changed: Drawn = _clip_distortion(waveform, key, *share)
     return changed
 
@@ -67,7 +67,7 @@ def clip_distortion(audio: ArrayLike, key: jax.Array, share_range: _Range = (0.0
 def _clip_distortion(waveform: jax.Array, key: jax.Array, low: ArrayLike, high: ArrayLike) -> Drawn:
     working = working_dtype(waveform.dtype)
     values = waveform.astype(working)
-    share = uniform(key, low, high, working)
+    share = draw_uniform(key, (low, high), dtype=working)
     threshold = _exceeded_by(share, jnp.abs(values))
     return jnp.clip(values, -threshold, threshold).astype(waveform.dtype), {"share": share}
 
@@ -104,8 +104,8 @@ def tanh_distortion(audio: ArrayLike, key: jax.Array, distortion_range: _Range =
         ``audiomentations.TanhDistortion``.
     """
     numerics.check_key("tanh_distortion", key)
-    waveform = floating("tanh_distortion", audio)
-    distortion = pair("distortion_range", distortion_range, minimum=0, maximum=1)
+    waveform = as_float("tanh_distortion", audio)
+    distortion = check_range("distortion_range", distortion_range, minimum=0, maximum=1)
     changed: Drawn = _tanh_distortion(waveform, key, *distortion)
     return changed
 
@@ -114,7 +114,7 @@ def tanh_distortion(audio: ArrayLike, key: jax.Array, distortion_range: _Range =
 def _tanh_distortion(waveform: jax.Array, key: jax.Array, low: ArrayLike, high: ArrayLike) -> Drawn:
     working = working_dtype(waveform.dtype)
     values = waveform.astype(working)
-    distortion = uniform(key, low, high, working)
+    distortion = draw_uniform(key, (low, high), dtype=working)
     threshold = _exceeded_by(0.99 * distortion, jnp.abs(values))
     distorted = jnp.tanh(values * (0.5 / (threshold + 1e-6)))
     before, after = (jnp.sqrt(jnp.maximum(jnp.mean(jnp.square(signal)), 1e-18)) for signal in (values, distorted))
@@ -168,9 +168,11 @@ def bit_crush(audio: ArrayLike, key: jax.Array, bit_depth_range: _IntegerRange =
         ``audiomentations.BitCrush``, whose steps are ``1 / (2**(bits - 1) + 1)``.
     """
     numerics.check_key("bit_crush", key)
-    waveform = floating("bit_crush", audio)
+    waveform = as_float("bit_crush", audio)
     changed: Drawn = _bit_crush(
-        waveform, key, *pair("bit_depth_range", bit_depth_range, whole=True, minimum=1, maximum=24, unit="bits")
+        waveform,
+        key,
+        *check_range("bit_depth_range", bit_depth_range, integer=True, minimum=1, maximum=24, unit="bits"),
     )
     return changed
 
@@ -214,9 +216,11 @@ def mu_law_quantize(audio: ArrayLike, key: jax.Array, bit_depth_range: _IntegerR
         ``mu_law_decode(mu_law_encode(audio, 2**bits), 2**bits)``; ``torchaudio.functional.mu_law_encoding``.
     """
     numerics.check_key("mu_law_quantize", key)
-    waveform = floating("mu_law_quantize", audio)
+    waveform = as_float("mu_law_quantize", audio)
     changed: Drawn = _mu_law_quantize(
-        waveform, key, *pair("bit_depth_range", bit_depth_range, whole=True, minimum=1, maximum=16, unit="bits")
+        waveform,
+        key,
+        *check_range("bit_depth_range", bit_depth_range, integer=True, minimum=1, maximum=16, unit="bits"),
     )
     return changed
 
@@ -294,9 +298,9 @@ def tremolo(
         The tremolo of SoX.
     """
     numerics.check_key("tremolo", key)
-    waveform = floating("tremolo", audio)
-    rates = pair("rate_range", rate_range, minimum=0, unit="Hz")
-    depths = pair("depth_range", depth_range, minimum=0, maximum=1)
+    waveform = as_float("tremolo", audio)
+    rates = check_range("rate_range", rate_range, minimum=0, unit="Hz")
+    depths = check_range("depth_range", depth_range, minimum=0, maximum=1)
     check_integer("sample_rate", sample_rate, minimum=1, unit="Hz")
     changed: Drawn = _tremolo(waveform, key, rates, depths, int(sample_rate))
     return changed
@@ -312,8 +316,8 @@ def _tremolo(
 ) -> Drawn:
     working = working_dtype(waveform.dtype)
     first, second, third = jax.random.split(key, 3)
-    rate, depth = uniform(first, *rates, working), uniform(second, *depths, working)
-    phase = uniform(third, 0, 1, working)
+    rate, depth = draw_uniform(first, rates, dtype=working), draw_uniform(second, depths, dtype=working)
+    phase = draw_uniform(third, (0, 1), dtype=working)
     cycles = numerics.phase_ramp(rate, n_time_steps=waveform.shape[-1], sample_rate=sample_rate, start=phase)
     gain = 1 - depth * (1 + numerics.sin2pi(cycles)) / 2
     changed = (waveform.astype(working) * gain.astype(working)).astype(waveform.dtype)

@@ -1,28 +1,29 @@
-"""What the augmentations share: checks of what they are given, and draws between two bounds."""
+"""Random draws from a range, and the check of audio that augmentations share."""
 
 from __future__ import annotations
 
-import numbers
 from typing import Any
 
 import jax
 import jax.numpy as jnp
-from jax.typing import ArrayLike
+from jax.typing import ArrayLike, DTypeLike
 
 from artifex.generative_models.core import numerics
-from artifex.generative_models.core.checks import check_integer, check_number
 from artifex.generative_models.modalities.audio.preprocessing import as_waveforms
 
-# What an augmentation that is marked ``annotated`` returns: its output, and what was drawn, by name.
+# The output of an augmentation decorated with ``annotated``: the waveform, and the drawn parameters by name.
 Drawn = tuple[jax.Array, dict[str, Any]]
 
+# A range (min, max), of numbers or JAX arrays.
+Bounds = tuple[ArrayLike, ArrayLike] | jax.Array
 
-def floating(name: str, audio: ArrayLike) -> jax.Array:
-    """Return audio as a floating-point array, or say why it is none: what every augmentation of waveforms starts with.
+
+def as_float(name: str, audio: ArrayLike) -> jax.Array:
+    """Validate floating-point waveforms and return them as an array.
 
     Args:
         name: The augmentation's name, for the message.
-        audio: What was given for waveforms (..., time).
+        audio: Waveforms (..., time).
 
     Returns:
         The array, its dtype unchanged.
@@ -32,7 +33,7 @@ def floating(name: str, audio: ArrayLike) -> jax.Array:
         TypeError: For integers, booleans and complex numbers.
 
     Example:
-        >>> floating("random_gain", jnp.ones(3, jnp.int16))
+        >>> as_float("random_gain", jnp.ones(3, jnp.int16))
         Traceback (most recent call last):
         TypeError: random_gain takes floating-point audio, got int16: to_float(audio) scales it to [-1, 1]
     """
@@ -44,102 +45,64 @@ def floating(name: str, audio: ArrayLike) -> jax.Array:
     return waveform
 
 
-def pair(name: str, bounds: Any, *, whole: bool = False, static: bool = False, **allowed: Any) -> tuple[Any, Any]:
-    """Return the least and the greatest value of what is drawn, checked unless they are traced.
+def draw_uniform(
+    key: jax.Array, bounds: Bounds, shape: tuple[int, ...] = (), dtype: DTypeLike = jnp.float32
+) -> jax.Array:
+    """Draw from a uniform distribution, in float32 whatever the dtype of the result.
 
     Args:
-        name: What the option is called.
-        bounds: A pair (least, greatest), or an array of two.
-        whole: Whether both are integers.
-        static: Whether they may not be traced, since what there is to compute hangs on them.
-        **allowed: What both have to be within, as ``core.checks.check_number`` takes it: ``minimum``, ``maximum``,
-            ``above``, ``unit``.
+        key: PRNG key.
+        bounds: Range (min, max). May be traced.
+        shape: Shape of the result.
+        dtype: Dtype of the result.
 
     Returns:
-        The two.
-
-    Raises:
-        TypeError: When a bound is no number, or traced and static.
-        ValueError: When there are not two, one is out of bounds, or the first is above the second.
+        Values in [min, max).
 
     Example:
-        >>> pair("gain_range", (0.5, 2), minimum=0)
-        (0.5, 2)
-        >>> pair("gain_range", (2, 0.5))
-        Traceback (most recent call last):
-        ValueError: gain_range is a pair (least, greatest), got 2 above 0.5
-    """
-    if static and any(
-        isinstance(each, jax.Array) for each in (bounds, *(bounds if isinstance(bounds, tuple | list) else ()))
-    ):
-        raise TypeError(f"{name} is static, since it decides how much there is to compute: give Python numbers")
-    try:
-        low, high = bounds
-    except (TypeError, ValueError):
-        raise ValueError(f"{name} is a pair (least, greatest), got {bounds!r}") from None
-    for place, bound in enumerate((low, high)):
-        if not isinstance(bound, jax.Array):
-            (check_integer if whole else check_number)(f"{name}[{place}]", bound, **allowed)
-    if isinstance(low, numbers.Real) and isinstance(high, numbers.Real) and low > high:
-        raise ValueError(f"{name} is a pair (least, greatest), got {low!r} above {high!r}")
-    return low, high
-
-
-def uniform(key: jax.Array, low: ArrayLike, high: ArrayLike, dtype: Any) -> jax.Array:
-    """Draw a scalar uniformly.
-
-    Args:
-        key: Decides it.
-        low: The least value.
-        high: The greatest value.
-        dtype: Of the result.
-
-    Returns:
-        A scalar in [low, high).
-
-    Example:
-        >>> 1 <= float(uniform(jax.random.key(0), 1, 2, jnp.float32)) < 2
+        >>> 1 <= float(draw_uniform(jax.random.key(0), (1, 2))) < 2
         True
     """
-    return uniforms(key, (), low, high, dtype)
+    low, high = (jnp.asarray(bound, jnp.float32) for bound in bounds)
+    return numerics.uniform(key, shape, jnp.float32, low, high).astype(dtype)
 
 
-def uniforms(key: jax.Array, shape: tuple[int, ...], low: ArrayLike, high: ArrayLike, dtype: Any) -> jax.Array:
-    """Draw an array uniformly; in float32, so that audio of any precision gets the same draw.
-
-    Args:
-        key: Decides it.
-        shape: Of the result.
-        low: The least value.
-        high: The greatest value.
-        dtype: Of the result.
-
-    Returns:
-        Numbers in [low, high).
-
-    Example:
-        >>> bool((uniforms(jax.random.key(0), (3,), 1, 2, jnp.float32) >= 1).all())
-        True
-    """
-    bounds = (jnp.asarray(bound, jnp.float32) for bound in (low, high))
-    return numerics.uniform(key, shape, jnp.float32, *bounds).astype(dtype)
-
-
-def log_uniform(key: jax.Array, low: ArrayLike, high: ArrayLike, dtype: Any) -> jax.Array:
-    """Draw a scalar uniformly on a logarithmic scale, as frequencies are heard.
+def draw_log_uniform(
+    key: jax.Array, bounds: Bounds, shape: tuple[int, ...] = (), dtype: DTypeLike = jnp.float32
+) -> jax.Array:
+    """Draw values whose logarithms are distributed uniformly.
 
     Args:
-        key: Decides it.
-        low: The least value, above 0.
-        high: The greatest value.
-        dtype: Of the result.
+        key: PRNG key.
+        bounds: Range (min, max), above 0. May be traced.
+        shape: Shape of the result.
+        dtype: Dtype of the result.
 
     Returns:
-        A scalar in [low, high], up to rounding.
+        Values in [min, max], up to rounding.
 
     Example:
-        >>> 100 <= float(log_uniform(jax.random.key(0), 100, 200, jnp.float32)) <= 200.001
+        >>> 100 <= float(draw_log_uniform(jax.random.key(0), (100, 200))) <= 200.001
         True
     """
-    low, high = (jnp.log(jnp.asarray(bound, jnp.float32)) for bound in (low, high))
-    return jnp.exp(uniform(key, low, high, dtype))
+    low, high = (jnp.log(jnp.asarray(bound, jnp.float32)) for bound in bounds)
+    return jnp.exp(draw_uniform(key, (low, high), shape, dtype))
+
+
+def draw_integer(key: jax.Array, bounds: Bounds, shape: tuple[int, ...] = ()) -> jax.Array:
+    """Draw integers from a range that includes both ends.
+
+    Args:
+        key: PRNG key.
+        bounds: Range (min, max) of integers. May be traced.
+        shape: Shape of the result.
+
+    Returns:
+        Values in [min, max], int32.
+
+    Example:
+        >>> int(draw_integer(jax.random.key(0), (3, 3)))
+        3
+    """
+    low, high = (jnp.asarray(bound, jnp.int32) for bound in bounds)
+    return numerics.randint(key, shape, low, high + 1, jnp.int32)

@@ -13,16 +13,14 @@ import numpy as np
 from jax.typing import ArrayLike
 
 from artifex.generative_models.core import numerics
-from artifex.generative_models.core.checks import check_integer, check_number
+from artifex.generative_models.core.checks import check_integer, check_number, check_range
 from artifex.generative_models.core.numerics import working_dtype
 from artifex.generative_models.modalities.audio.annotations import annotated
 from artifex.generative_models.modalities.audio.augmentations.draws import (
     Drawn,
-    floating,
-    log_uniform,
-    pair,
-    uniform,
-    uniforms,
+    as_float,
+    draw_log_uniform,
+    draw_uniform,
 )
 from artifex.generative_models.modalities.audio.preprocessing.filters import (
     band_filtered,
@@ -357,7 +355,7 @@ def _one_sided(
     sample_rate: int,
 ) -> Drawn:
     numerics.check_key(name, key)
-    waveform = floating(name, audio)
+    waveform = as_float(name, audio)
     _check_filter(order, sample_rate, 2)
     bounds = _frequencies(frequency_range, default, sample_rate)
     changed: Drawn = _passed(waveform, key, bounds, kind, int(order), int(sample_rate))
@@ -381,10 +379,10 @@ def _two_sided(
     sample_rate: int,
 ) -> Drawn:
     numerics.check_key(name, key)
-    waveform = floating(name, audio)
+    waveform = as_float(name, audio)
     _check_filter(order, sample_rate, 1)
     bounds = _frequencies(frequency_range, _BAND, sample_rate)
-    bandwidths = pair(
+    bandwidths = check_range(
         "bandwidth_fraction_range", bandwidth_fraction_range, above=0, maximum=1.999, unit="of the center"
     )
     changed: Drawn = _banded(waveform, key, bounds, bandwidths, kind, int(order), int(sample_rate))
@@ -404,7 +402,7 @@ def _banded(
     working = working_dtype(waveform.dtype)
     first, second = jax.random.split(key)
     frequency = _frequency(first, bounds, sample_rate, working)
-    fraction = uniform(second, *bandwidths, working)
+    fraction = draw_uniform(second, bandwidths, dtype=working)
     highest = _HIGHEST_EDGE * sample_rate / 2
     low = jnp.minimum(frequency * (1 - fraction / 2), 0.98 * highest)
     high = jnp.minimum(frequency * (1 + fraction / 2), highest)
@@ -424,10 +422,10 @@ def _equalized(
     sample_rate: int,
 ) -> Drawn:
     numerics.check_key(name, key)
-    waveform = floating(name, audio)
+    waveform = as_float(name, audio)
     check_integer("sample_rate", sample_rate, minimum=1, unit="Hz")
     bounds = _frequencies(frequency_range, default, sample_rate)
-    gains, qualities = pair("gain_db_range", gain_db_range, unit="dB"), pair("q_range", q_range, above=0)
+    gains, qualities = check_range("gain_db_range", gain_db_range, unit="dB"), check_range("q_range", q_range, above=0)
     changed: Drawn = _one_section(waveform, key, bounds, gains, qualities, kind, int(sample_rate))
     return changed
 
@@ -445,7 +443,7 @@ def _one_section(
     working = working_dtype(waveform.dtype)
     first, second, third = jax.random.split(key, 3)
     frequency = _frequency(first, bounds, sample_rate, working)
-    gain_db, q = uniform(second, *gains, working), uniform(third, *qualities, working)
+    gain_db, q = draw_uniform(second, gains, dtype=working), draw_uniform(third, qualities, dtype=working)
     section = biquad(kind, frequency, sample_rate, q=q, gain_db=gain_db)
     return _through(waveform, section[None]), {"frequency": frequency, "gain_db": gain_db, "q": q}
 
@@ -499,7 +497,7 @@ def parametric_eq(
         Cookbook" (W3C, 2021).
     """
     numerics.check_key("parametric_eq", key)
-    waveform = floating("parametric_eq", audio)
+    waveform = as_float("parametric_eq", audio)
     check_integer("n_bands", n_bands, minimum=3)
     check_integer("sample_rate", sample_rate, minimum=1, unit="Hz")
     for name, bound in (("f_min", f_min), ("f_max", f_max)):
@@ -510,8 +508,11 @@ def parametric_eq(
             f"the bands go from f_min to f_max below {sample_rate / 2} Hz, half the sample rate of {sample_rate} Hz, "
             f"got f_min={f_min}, f_max={f_max}"
         )
-    gains = pair("gain_db_range", gain_db_range, unit="dB")
-    qualities, shelf_qualities = pair("q_range", q_range, above=0), pair("shelf_q_range", shelf_q_range, above=0)
+    gains = check_range("gain_db_range", gain_db_range, unit="dB")
+    qualities, shelf_qualities = (
+        check_range("q_range", q_range, above=0),
+        check_range("shelf_q_range", shelf_q_range, above=0),
+    )
     changed: Drawn = _parametric_eq(
         waveform, key, span, gains, qualities, shelf_qualities, int(n_bands), int(sample_rate)
     )
@@ -534,7 +535,7 @@ def _parametric_eq(
 
     def among(place: int, count: int, bounds: _Bounds) -> jax.Array:
         low, high = (jnp.asarray(bound, working) for bound in bounds)
-        drawn: jax.Array = uniforms(draws[place], (count,), low, high, working)
+        drawn: jax.Array = draw_uniform(draws[place], (low, high), (count,), working)
         return drawn
 
     low, high = (jnp.log(jnp.asarray(end, working)) for end in span)
@@ -586,11 +587,11 @@ def band_limit(audio: ArrayLike, key: jax.Array, rate_range: _Range = _RECORDED,
         ``audiomentations.Resample`` there and back; ``scipy.signal.firwin`` with a Kaiser window.
     """
     numerics.check_key("band_limit", key)
-    waveform = floating("band_limit", audio)
+    waveform = as_float("band_limit", audio)
     check_integer("sample_rate", sample_rate, minimum=1000, unit="Hz")
     if _is(rate_range, _RECORDED):
         rate_range = (min(_RECORDED[0], sample_rate), min(_RECORDED[1], sample_rate))
-    rates = pair("rate_range", rate_range, minimum=1000, maximum=sample_rate, unit="Hz")
+    rates = check_range("rate_range", rate_range, minimum=1000, maximum=sample_rate, unit="Hz")
     changed: Drawn = _band_limit(waveform, key, rates, int(sample_rate))
     return changed
 
@@ -598,7 +599,7 @@ def band_limit(audio: ArrayLike, key: jax.Array, rate_range: _Range = _RECORDED,
 @partial(jax.jit, static_argnames="sample_rate")
 def _band_limit(waveform: jax.Array, key: jax.Array, rates: _Bounds, sample_rate: int) -> Drawn:
     working = working_dtype(waveform.dtype)
-    rate = log_uniform(key, *rates, working)
+    rate = draw_log_uniform(key, rates, dtype=working)
     window = _window(_odd(_TRANSITION * sample_rate / _BAND_LIMIT_TRANSITION)).astype(working)
     cutoff = (rate - _BAND_LIMIT_TRANSITION) / sample_rate  # as a share of half the sample rate
     place = np.arange(len(window)) - len(window) // 2
@@ -648,12 +649,12 @@ def drop_frequencies(
         ``speechbrain.augment.time_domain.DropFreq``.
     """
     numerics.check_key("drop_frequencies", key)
-    waveform = floating("drop_frequencies", audio)
+    waveform = as_float("drop_frequencies", audio)
     check_integer("sample_rate", sample_rate, minimum=1, unit="Hz")
     if _is(frequency_range, _DROPPED):
         frequency_range = (_DROPPED[0], min(_DROPPED[1], sample_rate / 2))
-    bounds = pair("frequency_range", frequency_range, minimum=0, maximum=sample_rate / 2, unit="Hz")
-    fewest, most = pair("n_notches_range", n_notches_range, minimum=0)
+    bounds = check_range("frequency_range", frequency_range, minimum=0, maximum=sample_rate / 2, unit="Hz")
+    fewest, most = check_range("n_notches_range", n_notches_range, minimum=0)
     for place, number in enumerate((fewest, most)):
         check_integer(f"n_notches_range[{place}]", number, minimum=0)
     check_number("width", width, minimum=sample_rate / 200, maximum=sample_rate / 2, unit="Hz")
@@ -675,7 +676,7 @@ def _drop_frequencies(
     first, second = jax.random.split(key)
     n_notches = numerics.randint(first, (), fewest, most + 1, "int32")
     low, high = (jnp.asarray(bound, working) for bound in bounds)
-    frequency = uniforms(second, (most,), low, high, working)
+    frequency = draw_uniform(second, (low, high), (most,), working)
 
     window = _window(_odd(_TRANSITION * sample_rate / (width / 3))).astype(working)
     # Twice as dense as the kernel is long; an edge's place within a bin is told by how far the bin is let through.
@@ -731,11 +732,11 @@ def air_absorption(
         ISO 9613-1 (1993), equations 3 to 5 and annex B; ``audiomentations.AirAbsorption``, from a table by octaves.
     """
     numerics.check_key("air_absorption", key)
-    waveform = floating("air_absorption", audio)
+    waveform = as_float("air_absorption", audio)
     check_integer("sample_rate", sample_rate, minimum=1, unit="Hz")
-    temperatures = pair("temperature_range", temperature_range, minimum=-20, maximum=50, unit="degrees Celsius")
-    humidities = pair("humidity_range", humidity_range, minimum=10, maximum=100, unit="percent")
-    distances = pair("distance_range", distance_range, minimum=0, unit="meters")
+    temperatures = check_range("temperature_range", temperature_range, minimum=-20, maximum=50, unit="degrees Celsius")
+    humidities = check_range("humidity_range", humidity_range, minimum=10, maximum=100, unit="percent")
+    distances = check_range("distance_range", distance_range, minimum=0, unit="meters")
     changed: Drawn = _air_absorption(waveform, key, temperatures, humidities, distances, int(sample_rate))
     return changed
 
@@ -751,9 +752,9 @@ def _air_absorption(
 ) -> Drawn:
     working = working_dtype(waveform.dtype)
     first, second, third = jax.random.split(key, 3)
-    temperature = uniform(first, *temperatures, working)
-    humidity = uniform(second, *humidities, working)
-    distance = uniform(third, *distances, working)
+    temperature = draw_uniform(first, temperatures, dtype=working)
+    humidity = draw_uniform(second, humidities, dtype=working)
+    distance = draw_uniform(third, distances, dtype=working)
     window = _window(_AIR_TAPS).astype(working)
     grid = np.linspace(0, sample_rate / 2, _AIR_TAPS // 2 + 2).astype(working)
     lost = distance * _absorbed(grid, temperature, humidity)
@@ -812,8 +813,8 @@ def phase_corruption(
         magnitudes where its frames overlap.
     """
     numerics.check_key("phase_corruption", key)
-    waveform = floating("phase_corruption", audio)
-    strengths = pair("strength_range", strength_range, minimum=0, maximum=1)
+    waveform = as_float("phase_corruption", audio)
+    strengths = check_range("strength_range", strength_range, minimum=0, maximum=1)
     check_integer("n_fft", n_fft, minimum=2, unit="samples")
     changed: Drawn = _phase_corruption(waveform, key, *strengths, int(n_fft))
     return changed
@@ -823,9 +824,9 @@ def phase_corruption(
 def _phase_corruption(waveform: jax.Array, key: jax.Array, low: ArrayLike, high: ArrayLike, n_fft: int) -> Drawn:
     working = working_dtype(waveform.dtype)
     first, second = jax.random.split(key)
-    strength = uniform(first, low, high, working)
+    strength = draw_uniform(first, (low, high), dtype=working)
     length = waveform.shape[-1]
-    offsets = strength * uniforms(second, (n_fft // 2 + 2,), -0.5, 0.5, working)
+    offsets = strength * draw_uniform(second, (-0.5, 0.5), (n_fft // 2 + 2,), working)
     bins = np.arange(length // 2 + 1)
     place = bins * (n_fft / length)
     below = np.floor(place).astype(np.int32)
@@ -854,7 +855,7 @@ def _held(bounds: Any, default: tuple[float, float], sample_rate: int) -> Any:
 
 
 def _frequencies(frequency_range: Any, default: tuple[float, float], sample_rate: int) -> tuple[Any, Any]:
-    low, high = pair("frequency_range", _held(frequency_range, default, sample_rate), above=0, unit="Hz")
+    low, high = check_range("frequency_range", _held(frequency_range, default, sample_rate), above=0, unit="Hz")
     for bound in (low, high):
         if not isinstance(bound, jax.Array) and bound >= sample_rate / 2:
             raise ValueError(
@@ -873,7 +874,7 @@ def _check_filter(order: int, sample_rate: int, least: int) -> None:
 
 def _frequency(key: jax.Array, bounds: _Bounds, sample_rate: int, dtype: np.dtype) -> jax.Array:
     # Only bounds that are traced can reach beyond.
-    return jnp.minimum(log_uniform(key, *bounds, dtype), _HIGHEST * sample_rate / 2)
+    return jnp.minimum(draw_log_uniform(key, bounds, dtype=dtype), _HIGHEST * sample_rate / 2)
 
 
 def _through(waveform: jax.Array, sos: jax.Array) -> jax.Array:

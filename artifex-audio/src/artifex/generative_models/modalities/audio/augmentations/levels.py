@@ -10,10 +10,10 @@ import jax.numpy as jnp
 from jax.typing import ArrayLike
 
 from artifex.generative_models.core import numerics
-from artifex.generative_models.core.checks import check_integer
+from artifex.generative_models.core.checks import check_integer, check_range
 from artifex.generative_models.core.numerics import working_dtype
 from artifex.generative_models.modalities.audio.annotations import annotated
-from artifex.generative_models.modalities.audio.augmentations.draws import Drawn, floating, pair, uniform
+from artifex.generative_models.modalities.audio.augmentations.draws import Drawn, as_float, draw_uniform
 from artifex.generative_models.modalities.audio.preprocessing.bs1770 import loudness_normalize
 from artifex.generative_models.modalities.audio.preprocessing.levels import normalize_audio
 
@@ -46,15 +46,15 @@ def random_gain(
         [0.5, 0.5, 0.5]
     """
     numerics.check_key("random_gain", key)
-    waveform = floating("random_gain", audio)
-    changed: Drawn = _random_gain(waveform, key, *pair("gain_range", gain_range, minimum=0))
+    waveform = as_float("random_gain", audio)
+    changed: Drawn = _random_gain(waveform, key, *check_range("gain_range", gain_range, minimum=0))
     return changed
 
 
 @jax.jit
 def _random_gain(waveform: jax.Array, key: jax.Array, low: ArrayLike, high: ArrayLike) -> Drawn:
     working = working_dtype(waveform.dtype)
-    gain = uniform(key, low, high, working)
+    gain = draw_uniform(key, (low, high), dtype=working)
     return (waveform.astype(working) * gain).astype(waveform.dtype), {"gain": gain}
 
 
@@ -98,9 +98,9 @@ def gain_transition(
         ``audiomentations.GainTransition``.
     """
     numerics.check_key("gain_transition", key)
-    waveform = floating("gain_transition", audio)
-    gains = pair("gain_db_range", gain_db_range, unit="dB")
-    durations = pair("duration_range", duration_range, above=0, unit="seconds")
+    waveform = as_float("gain_transition", audio)
+    gains = check_range("gain_db_range", gain_db_range, unit="dB")
+    durations = check_range("duration_range", duration_range, above=0, unit="seconds")
     check_integer("sample_rate", sample_rate, minimum=1, unit="Hz")
     changed: Drawn = _gain_transition(waveform, key, gains, durations, int(sample_rate))
     return changed
@@ -116,10 +116,10 @@ def _gain_transition(
 ) -> Drawn:
     working = working_dtype(waveform.dtype)
     first, second, third, fourth = jax.random.split(key, 4)
-    gain_db = jnp.stack([uniform(first, *gains, working), uniform(second, *gains, working)])
-    duration = uniform(third, *durations, working)
+    gain_db = jnp.stack([draw_uniform(first, gains, dtype=working), draw_uniform(second, gains, dtype=working)])
+    duration = draw_uniform(third, durations, dtype=working)
     length = waveform.shape[-1]
-    start = uniform(fourth, -duration, length / sample_rate, working)
+    start = draw_uniform(fourth, (-duration, length / sample_rate), dtype=working)
     time = jnp.arange(length, dtype=working)
     passed = jnp.clip((time - start * sample_rate) / (duration * sample_rate), 0, 1)
     gain = _from_db(gain_db[0] + (gain_db[1] - gain_db[0]) * passed)
@@ -155,7 +155,7 @@ def invert_polarity(audio: ArrayLike, key: jax.Array) -> jax.Array:
         ``audiomentations.PolarityInversion``.
     """
     numerics.check_key("invert_polarity", key)
-    return -floating("invert_polarity", audio)
+    return -as_float("invert_polarity", audio)
 
 
 invert_polarity.draws = False  # type: ignore[attr-defined]
@@ -188,7 +188,7 @@ def normalize(audio: ArrayLike, key: jax.Array, *, threshold: ArrayLike = 0.0) -
         ``audiomentations.Normalize``.
     """
     numerics.check_key("normalize", key)
-    waveform = floating("normalize", audio)
+    waveform = as_float("normalize", audio)
     return normalize_audio(waveform.reshape(-1), threshold=threshold).reshape(waveform.shape)
 
 
@@ -227,8 +227,8 @@ def random_loudness(
         ``audiomentations.LoudnessNormalization``; ITU-R BS.1770-4 (2015), annex 1.
     """
     numerics.check_key("random_loudness", key)
-    waveform = floating("random_loudness", audio)
-    target = pair("lufs_range", lufs_range, minimum=-70, maximum=0, unit="LUFS")
+    waveform = as_float("random_loudness", audio)
+    target = check_range("lufs_range", lufs_range, minimum=-70, maximum=0, unit="LUFS")
     check_integer("sample_rate", sample_rate, minimum=4000, unit="Hz")
     changed: Drawn = _random_loudness(waveform, key, *target, int(sample_rate))
     return changed
@@ -236,6 +236,6 @@ def random_loudness(
 
 @partial(jax.jit, static_argnames="sample_rate")
 def _random_loudness(waveform: jax.Array, key: jax.Array, low: ArrayLike, high: ArrayLike, sample_rate: int) -> Drawn:
-    lufs = uniform(key, low, high, working_dtype(waveform.dtype))
+    lufs = draw_uniform(key, (low, high), dtype=working_dtype(waveform.dtype))
     channel_axis = -2 if waveform.ndim > 1 else None
     return loudness_normalize(waveform, sample_rate, lufs, channel_axis=channel_axis), {"lufs": lufs}

@@ -11,11 +11,11 @@ import jax.numpy as jnp
 from jax.typing import ArrayLike
 
 from artifex.generative_models.core import numerics
-from artifex.generative_models.core.checks import check_number
+from artifex.generative_models.core.checks import check_number, check_range
 from artifex.generative_models.core.numerics import working_dtype
 from artifex.generative_models.modalities.audio.annotations import annotated
 from artifex.generative_models.modalities.audio.augmentations.banks import as_bank, as_lengths, default_noises
-from artifex.generative_models.modalities.audio.augmentations.draws import Drawn, floating, pair, uniform
+from artifex.generative_models.modalities.audio.augmentations.draws import Drawn, as_float, draw_uniform
 from artifex.generative_models.modalities.audio.generators.noise import colored_noise
 
 _Range = tuple[ArrayLike, ArrayLike] | jax.Array
@@ -45,7 +45,7 @@ def add_gaussian_noise(audio: ArrayLike, key: jax.Array, noise_level: ArrayLike 
         ``audio + noise_level * jax.random.normal(key, audio.shape)``.
     """
     numerics.check_key("add_gaussian_noise", key)
-    waveform = floating("add_gaussian_noise", audio)
+    waveform = as_float("add_gaussian_noise", audio)
     if isinstance(noise_level, numbers.Number):
         check_number("noise_level", noise_level, minimum=0)
     noisy: jax.Array = _add_gaussian_noise(waveform, key, noise_level)
@@ -89,8 +89,8 @@ def add_gaussian_snr(audio: ArrayLike, key: jax.Array, snr_db_range: _Range = (5
         ``audiomentations.AddGaussianSNR``.
     """
     numerics.check_key("add_gaussian_snr", key)
-    waveform = floating("add_gaussian_snr", audio)
-    noisy: Drawn = _add_gaussian_snr(waveform, key, *pair("snr_db_range", snr_db_range, unit="dB"))
+    waveform = as_float("add_gaussian_snr", audio)
+    noisy: Drawn = _add_gaussian_snr(waveform, key, *check_range("snr_db_range", snr_db_range, unit="dB"))
     return noisy
 
 
@@ -98,7 +98,7 @@ def add_gaussian_snr(audio: ArrayLike, key: jax.Array, snr_db_range: _Range = (5
 def _add_gaussian_snr(waveform: jax.Array, key: jax.Array, low: ArrayLike, high: ArrayLike) -> Drawn:
     working = working_dtype(waveform.dtype)
     snr_key, noise_key = jax.random.split(key)
-    snr_db = uniform(snr_key, low, high, working)
+    snr_db = draw_uniform(snr_key, (low, high), dtype=working)
     values = waveform.astype(working)
     level = root_mean_square(values) * _ratio(snr_db)
     noisy = values + level * numerics.normal(noise_key, waveform.shape, working)
@@ -140,9 +140,9 @@ def add_colored_noise(
         ``audiomentations.AddColorNoise``; the noise is that of the audio type ``colored_noise``.
     """
     numerics.check_key("add_colored_noise", key)
-    waveform = floating("add_colored_noise", audio)
-    snr = pair("snr_db_range", snr_db_range, unit="dB")
-    slope = pair("slope_db_range", slope_db_range, minimum=-60, maximum=60, unit="dB per octave")
+    waveform = as_float("add_colored_noise", audio)
+    snr = check_range("snr_db_range", snr_db_range, unit="dB")
+    slope = check_range("slope_db_range", slope_db_range, minimum=-60, maximum=60, unit="dB per octave")
     noisy: Drawn = _add_colored_noise(waveform, key, snr, slope)
     return noisy
 
@@ -153,7 +153,7 @@ def _add_colored_noise(
 ) -> Drawn:
     working = working_dtype(waveform.dtype)
     snr_key, slope_key, noise_key = jax.random.split(key, 3)
-    snr_db, slope_db = uniform(snr_key, *snr, working), uniform(slope_key, *slope, working)
+    snr_db, slope_db = draw_uniform(snr_key, snr, dtype=working), draw_uniform(slope_key, slope, dtype=working)
     values = waveform.astype(working)
     # A slope is the same at any sample rate.
     options: dict[str, Any] = {"n_time_steps": values.shape[-1], "sample_rate": 1, "slope_db": slope_db}
@@ -216,8 +216,8 @@ def add_background_noise(
         ``audiomentations.AddBackgroundNoise``.
     """
     numerics.check_key("add_background_noise", key)
-    waveform = floating("add_background_noise", audio)
-    snr = pair("snr_db_range", snr_db_range, unit="dB")
+    waveform = as_float("add_background_noise", audio)
+    snr = check_range("snr_db_range", snr_db_range, unit="dB")
     if bank is None and lengths is not None:
         raise ValueError("lengths are those of a bank, got lengths without a bank")
     sounds = as_bank("add_background_noise", default_noises() if bank is None else bank, waveform.shape)
@@ -232,7 +232,7 @@ def _add_background_noise(
 ) -> Drawn:
     working = working_dtype(waveform.dtype)
     index_key, offset_key, snr_key = jax.random.split(key, 3)
-    snr_db = uniform(snr_key, *snr, working)
+    snr_db = draw_uniform(snr_key, snr, dtype=working)
     index = numerics.randint(index_key, (), 0, bank.shape[0], jnp.int32)
     time = waveform.shape[-1]
     length = jnp.int32(bank.shape[-1]) if lengths is None else lengths[index]

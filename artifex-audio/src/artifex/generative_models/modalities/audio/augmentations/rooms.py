@@ -13,11 +13,11 @@ from jax import lax
 from jax.typing import ArrayLike
 
 from artifex.generative_models.core import numerics
-from artifex.generative_models.core.checks import check_choice, check_flag, check_integer, check_number
+from artifex.generative_models.core.checks import check_choice, check_flag, check_integer, check_number, check_range
 from artifex.generative_models.core.numerics import cos2pi, safe_sqrt, sin2pi, working_dtype
 from artifex.generative_models.modalities.audio.annotations import annotated
 from artifex.generative_models.modalities.audio.augmentations.banks import as_bank, default_responses
-from artifex.generative_models.modalities.audio.augmentations.draws import Drawn, floating, pair, uniform, uniforms
+from artifex.generative_models.modalities.audio.augmentations.draws import Drawn, as_float, draw_uniform
 from artifex.generative_models.modalities.audio.augmentations.noise import root_mean_square
 from artifex.generative_models.modalities.audio.preprocessing.filters import biquad, fft_convolve, sosfilt
 
@@ -78,7 +78,7 @@ def impulse_response(
         ``torch_audiomentations.ApplyImpulseResponse(compensate_for_propagation_delay=…)``.
     """
     numerics.check_key("impulse_response", key)
-    waveform = floating("impulse_response", audio)
+    waveform = as_float("impulse_response", audio)
     check_integer("sample_rate", sample_rate, minimum=1, unit="Hz")
     _check_output(keep, compensate_delay)
     given = default_responses(int(sample_rate)) if bank is None else bank
@@ -164,16 +164,16 @@ def room(
         ``audiomentations.RoomSimulator``, whose microphone is 15 to 35 cm from the source.
     """
     numerics.check_key("room", key)
-    waveform = floating("room", audio)
+    waveform = as_float("room", audio)
     sizes = tuple(
-        pair(name, bounds, above=0, unit="meters")
+        check_range(name, bounds, above=0, unit="meters")
         for name, bounds in (
             ("width_range", width_range),
             ("depth_range", depth_range),
             ("height_range", height_range),
         )
     )
-    absorption = pair("absorption_range", absorption_range, minimum=0, maximum=1)
+    absorption = check_range("absorption_range", absorption_range, minimum=0, maximum=1)
     check_integer("sample_rate", sample_rate, minimum=1, unit="Hz")
     check_integer("order", order, minimum=0, unit="reflections")
     check_number("margin", margin, minimum=0, unit="meters")
@@ -204,11 +204,13 @@ def _room(
 ) -> Drawn:
     working = working_dtype(waveform.dtype)
     *own, absorption_key, source_key, microphone_key = jax.random.split(key, 6)
-    size = jnp.stack([uniform(each, low, high, working) for each, (low, high) in zip(own, sizes, strict=True)])
-    absorption = uniform(absorption_key, *absorption_range, working)
+    size = jnp.stack(
+        [draw_uniform(each, (low, high), dtype=working) for each, (low, high) in zip(own, sizes, strict=True)]
+    )
+    absorption = draw_uniform(absorption_key, absorption_range, dtype=working)
     free = size - 2 * margin
-    source = margin + uniforms(source_key, (3,), 0, 1, working) * free
-    microphone = margin + uniforms(microphone_key, (3,), 0, 1, working) * free
+    source = margin + draw_uniform(source_key, (0, 1), (3,), working) * free
+    microphone = margin + draw_uniform(microphone_key, (0, 1), (3,), working) * free
     start = _distance(source - microphone) if compensate_delay else jnp.zeros((), working)
     response = _response(size, source, microphone, absorption, start, sample_rate, n_taps, order, 343.0)
     if sample_rate > 2 * _HIGH_PASS:
