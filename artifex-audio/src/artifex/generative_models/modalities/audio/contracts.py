@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from functools import partial
 from typing import Any
 
@@ -45,9 +46,10 @@ def augmentation(component: Any) -> list[Subject | Rule]:
     Returns:
         One subject.
     """
+    takes_rate = "sample_rate" in inspect.signature(component).parameters
     return [
         Subject(
-            function=component,
+            function=partial(component, sample_rate=_RATE) if takes_rate else component,
             example=_spectrograms if works_on(component) == "spectrogram" else signals,
             shape=lambda shape: shape,
             keyed=True,
