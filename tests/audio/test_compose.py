@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 import tomli_w
 
-from artifex.generative_models.core import create, registry
+from artifex.generative_models.core import registry
 from artifex.generative_models.core.factory import Bound
 from artifex.generative_models.core.testing import Subject, check_function, signals
 from artifex.generative_models.modalities.audio import (
@@ -254,9 +254,9 @@ def test_a_batch_over_two_devices_stays_there_and_comes_out_the_same(name):
     batch, key = np.random.default_rng(0).random(shape, np.float32), jax.random.key(1)
     mesh = jax.make_mesh((2,), ("data",), axis_types=(jax.sharding.AxisType.Explicit,))
     placed = jax.device_put(batch, jax.NamedSharding(mesh, jax.P("data")))
-    ours = apply_batch(name, placed, key)
+    ours = apply_batch(name, placed, key, sample_rate=16000)
     assert ours.sharding.spec[0] == "data"
-    np.testing.assert_allclose(ours, apply_batch(name, batch, key), atol=2e-5)
+    np.testing.assert_allclose(ours, apply_batch(name, batch, key, sample_rate=16000), atol=2e-5)
 
 
 @pytest.mark.parametrize(
@@ -323,7 +323,7 @@ def test_augment_audio_is_the_policy_that_it_names():
 def test_a_draw_is_the_same_whatever_the_precision(name):
     with jax.enable_x64(True):
         told = [
-            with_annotations(create("augmentation", name))(jnp.ones(400, dtype), jax.random.key(3))[1]
+            with_annotations(create_policy(name, sample_rate=16000))(jnp.ones(400, dtype), jax.random.key(3))[1]
             for dtype in (jnp.float32, jnp.float64, jnp.bfloat16)
         ]
     for other in told[1:]:

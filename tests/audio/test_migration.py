@@ -13,7 +13,7 @@ import pytest
 from artifex.generative_models.core import create, registry
 from artifex.generative_models.extensions.audio_processing import spectral
 from artifex.generative_models.modalities import audio as ours
-from artifex.generative_models.modalities.audio import with_annotations
+from artifex.generative_models.modalities.audio import create_policy, with_annotations
 
 _FILE = Path(__file__).parent / "references" / "make_migration.py"
 _SPEC = importlib.util.spec_from_file_location("make_migration", _FILE)
@@ -44,8 +44,8 @@ def clip(name: str = "sound") -> np.ndarray:
 
 
 def fixed(name: str, audio: str = "sound", **options: Any) -> Callable[[], Any]:
-    """An augmentation that has nothing left to draw, its bounds being equal."""
-    return lambda: create("augmentation", name, **options)(clip(audio), jax.random.key(0))
+    """An augmentation whose ranges have equal bounds, so that the key does not matter."""
+    return lambda: create_policy((name, options), sample_rate=RATE)(clip(audio), jax.random.key(0))
 
 
 def drawing(function: Callable[..., Any], given: jax.Array, **wanted: tuple[float, float]) -> jax.Array:
@@ -61,7 +61,9 @@ def drawing(function: Callable[..., Any], given: jax.Array, **wanted: tuple[floa
 
 def transition() -> Any:
     fade = references.TRANSITION
-    function = create("augmentation", "gain_transition", duration_range=(fade["duration"] / RATE,) * 2)
+    function = create(
+        "augmentation", "gain_transition", duration_range=(fade["duration"] / RATE,) * 2, sample_rate=RATE
+    )
     keys = jax.random.split(jax.random.key(0), 4096)
     drawn = jax.jit(jax.vmap(lambda key: with_annotations(function)(clip("background"), key)[1]))(keys)
     nearest = int(jnp.argmin(jnp.abs(drawn["start"] * RATE - fade["start"])))

@@ -17,9 +17,10 @@ from artifex.generative_models.modalities.audio.augmentations.combinators import
     step_name,
 )
 from artifex.generative_models.modalities.audio.augmentations.composition import Step, create_policy
+from artifex.generative_models.modalities.audio.augmentations.units import SampleRate
 
 
-def apply_batch(policy: Step, batch: Any, key: jax.Array, *, sample_rate: int | None = None) -> Any:
+def apply_batch(policy: Step, batch: Any, key: jax.Array, *, sample_rate: SampleRate = None) -> Any:
     """Apply a policy to every example of a batch, with an independent draw for each.
 
     Example ``i`` gets key ``i`` of ``jax.random.split(key, batch_size)``, so its draw does not depend on the batch size.

@@ -15,7 +15,7 @@ from jax.typing import ArrayLike
 from artifex.generative_models.core import numerics
 from artifex.generative_models.core.factory import Bound
 from artifex.generative_models.core.protocols import Augmentation
-from artifex.generative_models.modalities.audio.annotations import augmentation, drawn_parameters, with_annotations
+from artifex.generative_models.modalities.audio.annotations import augmentation, drawn_parameters
 
 T = TypeVar("T")
 
@@ -76,7 +76,8 @@ def _apply_one(
 def _draw_choice(key: jax.Array, n_steps: int, weights: tuple[float, ...] | None) -> jax.Array:
     relative = np.ones(n_steps) if weights is None else np.asarray(weights)
     thresholds = np.cumsum(relative)[:-1] / relative.sum()
-    return jnp.sum(numerics.uniform(key) >= jnp.asarray(thresholds, jnp.float32), dtype=jnp.int32)
+    drawn = numerics.uniform(key)
+    return jnp.sum(drawn >= jnp.asarray(thresholds, jnp.float32).astype(drawn.dtype), dtype=jnp.int32)
 
 
 def draw_some(key: jax.Array, shape: tuple[int, ...], *, steps: Steps, n: tuple[int, int]) -> dict[str, Any]:
@@ -147,7 +148,7 @@ def draw_with_probability(
 ) -> dict[str, Any]:
     """Draw whether ``with_probability`` applies its step, and the parameters of the step."""
     applied_key, step_key = jax.random.split(key)
-    applied = numerics.uniform(applied_key) < probability
+    applied = _draw_applied(applied_key, probability)
     return {"applied": applied, "steps": _draw_steps("with_probability", steps, [step_key], shape)}
 
 
@@ -164,8 +165,13 @@ def _apply_with_probability(
     example: jax.Array, key: jax.Array, *, steps: Steps, probability: float | jax.Array
 ) -> jax.Array:
     applied_key, step_key = jax.random.split(key)
-    applied = numerics.uniform(applied_key) < probability
+    applied = _draw_applied(applied_key, probability)
     return _apply_if(applied, _appliers("with_probability", steps)[0], example, step_key)
+
+
+def _draw_applied(key: jax.Array, probability: float | jax.Array) -> jax.Array:
+    drawn = numerics.uniform(key)
+    return drawn < jnp.asarray(probability, drawn.dtype)
 
 
 # The function of each combinator and the name under which a policy's specification refers to it.
@@ -263,13 +269,7 @@ def _labels(combinator: str, steps: Steps) -> Iterable[tuple[str, Augmentation]]
 
 
 def _draw_steps(combinator: str, steps: Steps, keys: list[jax.Array], shape: tuple[int, ...]) -> list[dict[str, Any]]:
-    return [_draw_step(step, key, shape) for (_, step), key in zip(_labels(combinator, steps), keys, strict=True)]
-
-
-def _draw_step(step: Augmentation, key: jax.Array, shape: tuple[int, ...]) -> dict[str, Any]:
-    if hasattr(function_and_options(step)[0], "annotated"):  # TEMPORARY
-        return with_annotations(step)(jnp.zeros(shape), key)[1]
-    return drawn_parameters(step, key, shape)
+    return [drawn_parameters(step, key, shape) for (_, step), key in zip(_labels(combinator, steps), keys, strict=True)]
 
 
 def _fold_in_positions(key: jax.Array, steps: Steps) -> list[jax.Array]:

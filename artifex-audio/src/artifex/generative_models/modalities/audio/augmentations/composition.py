@@ -23,12 +23,13 @@ from artifex.generative_models.modalities.audio.augmentations.combinators import
     function_and_options,
     option_defaults,
 )
+from artifex.generative_models.modalities.audio.augmentations.units import SampleRate
 
 # A step of a policy: a name, a (name, options) pair, a mapping with "name", a list of steps, or a function.
 Step = str | tuple[str, Mapping[str, Any]] | Mapping[str, Any] | list[Any] | Callable[..., jax.Array]
 
 
-def compose(*steps: Step, sample_rate: int | None = None) -> Augmentation:
+def compose(*steps: Step, sample_rate: SampleRate = None) -> Augmentation:
     """Make a policy that applies steps in order.
 
     Step ``i`` gets key ``i`` of ``jax.random.split(key, n)``, so its draw does not depend on the other steps.
@@ -56,7 +57,7 @@ def compose(*steps: Step, sample_rate: int | None = None) -> Augmentation:
     return Bound(apply_in_order, steps=_as_steps(steps, sample_rate))
 
 
-def one_of(*steps: Step, weights: Sequence[float] | None = None, sample_rate: int | None = None) -> Augmentation:
+def one_of(*steps: Step, weights: Sequence[float] | None = None, sample_rate: SampleRate = None) -> Augmentation:
     """Make a policy that applies one step, drawn for each example.
 
     Under ``vmap``, and therefore in a batch, every step is computed for every example and one result is kept.
@@ -98,7 +99,7 @@ def one_of(*steps: Step, weights: Sequence[float] | None = None, sample_rate: in
 
 
 def some_of(
-    *steps: Step, n: int | tuple[int, int | None] | list[int] = (1, None), sample_rate: int | None = None
+    *steps: Step, n: int | tuple[int, int | None] | list[int] = (1, None), sample_rate: SampleRate = None
 ) -> Augmentation:
     """Make a policy that applies a random subset of its steps, drawn for each example, in order.
 
@@ -136,7 +137,7 @@ def some_of(
     return Bound(apply_some, steps=_as_steps(steps, sample_rate), n=(int(minimum), int(maximum)))
 
 
-def random_order(*steps: Step, sample_rate: int | None = None) -> Augmentation:
+def random_order(*steps: Step, sample_rate: SampleRate = None) -> Augmentation:
     """Make a policy that applies all steps in an order drawn for each example.
 
     Under ``vmap`` each of the ``n`` positions computes every step, ``n * n`` in total.
@@ -163,7 +164,7 @@ def random_order(*steps: Step, sample_rate: int | None = None) -> Augmentation:
     return Bound(apply_in_random_order, steps=_as_steps(steps, sample_rate))
 
 
-def with_probability(probability: float | jax.Array, step: Step, *, sample_rate: int | None = None) -> Augmentation:
+def with_probability(probability: float | jax.Array, step: Step, *, sample_rate: SampleRate = None) -> Augmentation:
     """Make a policy that applies a step to a fraction of the examples and returns the others unchanged.
 
     In plain data it is the key ``probability`` beside the ``name`` of a step.
@@ -191,7 +192,7 @@ def with_probability(probability: float | jax.Array, step: Step, *, sample_rate:
     return Bound(apply_with_probability, steps=_as_steps((step,), sample_rate), probability=probability)
 
 
-def create_policy(spec: Step, *, sample_rate: int | None = None) -> Augmentation:
+def create_policy(spec: Step, *, sample_rate: SampleRate = None) -> Augmentation:
     """Make a policy from plain data, such as the contents of a TOML file.
 
     Args:
@@ -278,7 +279,7 @@ def _check_not_empty(name: str, steps: tuple[Step, ...]) -> None:
         raise ValueError(f"{name} must be given at least one step, got none")
 
 
-def _as_steps(steps: Sequence[Step], sample_rate: int | None) -> tuple[Augmentation, ...]:
+def _as_steps(steps: Sequence[Step], sample_rate: SampleRate) -> tuple[Augmentation, ...]:
     return tuple(create_policy(step, sample_rate=sample_rate) for step in steps)
 
 
@@ -293,7 +294,7 @@ def _check_mapping(spec: Mapping[str, Any]) -> None:
         )
 
 
-def _from_mapping(make: Callable[..., Augmentation], options: dict[str, Any], sample_rate: int | None) -> Augmentation:
+def _from_mapping(make: Callable[..., Augmentation], options: dict[str, Any], sample_rate: SampleRate) -> Augmentation:
     """Call ``compose`` or another function that makes a policy with the options of a mapping."""
     name, steps = options.pop("name"), options.pop("steps", [])
     if not isinstance(steps, list | tuple):
@@ -306,7 +307,7 @@ def _from_mapping(make: Callable[..., Augmentation], options: dict[str, Any], sa
     return make(*steps, **{"sample_rate": sample_rate, **options})
 
 
-def _with_sample_rate(step: Augmentation, sample_rate: int | None) -> Augmentation:
+def _with_sample_rate(step: Augmentation, sample_rate: SampleRate) -> Augmentation:
     """Bind the sample rate of a step, or of the steps of a policy, that take one and have none."""
     if sample_rate is None:
         return step

@@ -18,6 +18,7 @@ from artifex.generative_models.modalities.audio.augmentations.combinators import
     step_name,
 )
 from artifex.generative_models.modalities.audio.augmentations.composition import Step, create_policy, is_default
+from artifex.generative_models.modalities.audio.augmentations.units import SampleRate
 
 
 def policy_spec(policy: Augmentation) -> dict[str, Any]:
@@ -75,7 +76,7 @@ def steps_of(policy: Augmentation) -> list[Any]:
     return [function]
 
 
-def describe(policy: Step, key: jax.Array, shape: tuple[int, ...], *, sample_rate: int | None = None) -> dict[str, Any]:
+def describe(policy: Step, key: jax.Array, shape: tuple[int, ...], *, sample_rate: SampleRate = None) -> dict[str, Any]:
     """Return the parameters that a policy draws from a key for an example.
 
     Args:

@@ -82,7 +82,9 @@ def spectral_noise(
 def _add_noise(values: jax.Array, noise_key: jax.Array, snr_db: jax.Array, n_valid: ArrayLike, kind: str) -> jax.Array:
     dtype = working_dtype(values.dtype)
     signal = values.astype(dtype)
-    is_valid = jnp.broadcast_to(jnp.arange(values.shape[-1]) < n_valid, values.shape)
+    is_valid = jnp.broadcast_to(
+        jnp.arange(values.shape[-1], dtype=jnp.int32) < jnp.asarray(n_valid, jnp.int32), values.shape
+    )
     reference = signal if kind == "multiplicative" else _standard_deviation(signal, is_valid)
     level = jnp.exp(-_FACTORS["magnitude"] * snr_db.astype(jnp.finfo(dtype).dtype)).astype(dtype)
     noise = level * _gaussian(noise_key, values.shape, dtype)
@@ -228,7 +230,7 @@ def _filter(values: jax.Array, edges: jax.Array, gain_db: jax.Array, filter_type
     if filter_type == "linear":
         first = jnp.concatenate([jnp.zeros(1, edges.dtype), edges])[band]
         end = jnp.concatenate([edges, jnp.full(1, n_freq, edges.dtype)])[band]
-        fraction = (position - first) / jnp.maximum(end - first - 1, 1)
+        fraction = (position - first).astype(gain.dtype) / jnp.maximum(end - first - 1, 1).astype(gain.dtype)
         gain = gain + fraction * (gain_db[band + 1] - gain)
     gain = jnp.broadcast_to(gain.astype(real)[:, None], values.shape)
     signal = values.astype(dtype)

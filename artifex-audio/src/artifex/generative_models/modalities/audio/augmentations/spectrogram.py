@@ -435,7 +435,7 @@ def _fill_masks(
     is_masked = jnp.broadcast_to(is_masked & (jnp.asarray(n_valid) > 0), values.shape)
     fill = jnp.asarray(fill_value).astype(values.dtype)
     if statistic:
-        fill = _statistic(values, statistic, jnp.asarray(n_valid)).astype(values.dtype)
+        fill = _statistic(values, statistic, jnp.asarray(n_valid, jnp.int32)).astype(values.dtype)
     return jnp.where(is_masked, jnp.broadcast_to(fill, values.shape), values)
 
 
@@ -443,13 +443,13 @@ def _is_masked(masks: dict[str, jax.Array], axis: str, size: int) -> jax.Array:
     if f"{axis}_start" not in masks:
         return jnp.zeros(size, bool)
     start, width = masks[f"{axis}_start"][:, None], masks[f"{axis}_width"][:, None]
-    position = jnp.arange(size)[None, :]
+    position = jnp.arange(size, dtype=jnp.int32)[None, :]
     return jnp.any((position >= start) & (position < start + width), axis=0)
 
 
 def _statistic(values: jax.Array, statistic: str, n_valid: jax.Array) -> jax.Array:
     working = values.astype(working_dtype(values.dtype))
-    is_valid = jnp.arange(values.shape[-1]) < n_valid
+    is_valid = jnp.arange(values.shape[-1], dtype=jnp.int32) < n_valid
     where = jnp.broadcast_to(is_valid, values.shape)
     if statistic == "min":
         return jnp.min(working, axis=(-2, -1), keepdims=True, initial=np.inf, where=where)

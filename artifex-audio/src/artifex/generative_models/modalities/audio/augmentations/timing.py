@@ -314,12 +314,12 @@ def splice_out(
 def _shift(waveform: jax.Array, shift: jax.Array, fade: ArrayLike, mode: str, has_fade: bool) -> jax.Array:
     length = waveform.shape[-1]
     if mode == "wrap":
-        source = jnp.arange(length) - shift % length
+        source = jnp.arange(length, dtype=jnp.int32) - shift % length
         source = jnp.where(source < 0, source + length, source)
         shifted = jnp.take(waveform, source, axis=-1, mode="clip")
         fade_in = fade_out = shift % length != 0
     else:
-        source = jnp.arange(length) - jnp.clip(shift, -length, length)
+        source = jnp.arange(length, dtype=jnp.int32) - jnp.clip(shift, -length, length)
         shifted = jnp.take(waveform, source, axis=-1, mode="clip")
         is_inside = jnp.broadcast_to((source >= 0) & (source < length), waveform.shape)
         shifted = jnp.where(is_inside, shifted, _silence(waveform.dtype))
@@ -341,7 +341,7 @@ def _ramp(position: jax.Array, fade: ArrayLike, dtype: DTypeLike) -> jax.Array:
 @jit()
 def _silence_span(waveform: jax.Array, start: jax.Array, width: jax.Array, fade: ArrayLike) -> jax.Array:
     dtype = working_dtype(waveform.dtype)
-    position = jnp.arange(waveform.shape[-1]) - start
+    position = jnp.arange(waveform.shape[-1], dtype=jnp.int32) - start
     is_inside = (position >= 0) & (position < width)
     # The middle third of the span is silent even if the span is shorter than two fades.
     fade = jnp.minimum(jnp.asarray(fade, jnp.int32), width // 3)
@@ -353,9 +353,9 @@ def _silence_span(waveform: jax.Array, start: jax.Array, width: jax.Array, fade:
 
 @jit()
 def _zero_chunks(waveform: jax.Array, count: jax.Array, start: jax.Array, width: jax.Array) -> jax.Array:
-    position = jnp.arange(waveform.shape[-1])[:, None]
+    position = jnp.arange(waveform.shape[-1], dtype=jnp.int32)[:, None]
     is_inside = (position >= start[None, :]) & (position < (start + width)[None, :])
-    is_counted = (jnp.arange(len(start)) < count)[None, :]
+    is_counted = (jnp.arange(len(start), dtype=jnp.int32) < count)[None, :]
     is_dropped = jnp.broadcast_to((is_inside & is_counted).any(axis=-1), waveform.shape)
     return jnp.where(is_dropped, jnp.zeros((), waveform.dtype), waveform)
 
@@ -376,7 +376,7 @@ def _draw_spans(key: jax.Array, max_width: ArrayLike, length: int, n_spans: int)
 
 @jit()
 def _remove_spans(waveform: jax.Array, starts: jax.Array, widths: jax.Array) -> jax.Array:
-    position = source = jnp.arange(waveform.shape[-1])
+    position = source = jnp.arange(waveform.shape[-1], dtype=jnp.int32)
     for span in reversed(range(len(starts))):
         source += jnp.where(source >= starts[span], widths[span], 0)
     is_kept = jnp.broadcast_to(position < waveform.shape[-1] - jnp.sum(widths, dtype=jnp.int32), waveform.shape)

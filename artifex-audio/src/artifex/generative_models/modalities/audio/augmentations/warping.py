@@ -123,8 +123,8 @@ def warp_frames(values: jax.Array, center: jax.Array, distance: jax.Array, n_val
         [[0.0, 0.67, 1.33, 2.0, 4.0]]
     """
     dtype = working_dtype(values.dtype)
-    last, target = jnp.asarray(n_valid) - 1, center + distance
-    position = jnp.arange(values.shape[-1])
+    last, target = jnp.asarray(n_valid, jnp.int32) - 1, center + distance
+    position = jnp.arange(values.shape[-1], dtype=jnp.int32)
     before = position.astype(dtype) / target.astype(dtype)
     after = jnp.maximum(last - position, 0).astype(dtype) / jnp.maximum(last - target, 1).astype(dtype)
     return _interpolate(values, -distance.astype(dtype) * jnp.where(position <= target, before, after), -1)
@@ -204,7 +204,7 @@ def _interpolate(values: jax.Array, offset: jax.Array, axis: int) -> jax.Array:
     Offsets are small where positions are not, so that rounding errors do not grow along the axis.
     """
     whole = jnp.floor(offset)
-    first = jnp.arange(values.shape[axis]) + whole.astype(jnp.int32)
+    first = jnp.arange(values.shape[axis], dtype=jnp.int32) + whole.astype(jnp.int32)
     working = values.astype(working_dtype(values.dtype))
     fraction = jnp.expand_dims(offset - whole, [i for i in range(values.ndim) if i != values.ndim + axis])
     before, after = (jnp.take(working, index, axis=axis, mode="clip") for index in (first, first + 1))
