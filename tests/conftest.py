@@ -14,9 +14,9 @@ import jax
 import pytest
 from jax._src import compiler
 
-from artifex.generative_models.core import plugins, refresh
-from artifex.generative_models.core.registry import _registries
-from artifex.generative_models.core.testing import _quick_compiles
+from artifex.generative_models.core import refresh
+from artifex.generative_models.core.components.registries import temporary_registrations
+from artifex.generative_models.core.testing import quick_compilation
 
 jax.config.update("jax_num_cpu_devices", 2)  # so that sharding is tried everywhere
 
@@ -82,7 +82,7 @@ def as_users_do(request: pytest.FixtureRequest) -> Iterator[None]:
 @pytest.fixture
 def quickly(as_users_do: None) -> Iterator[None]:
     """Compile as quickly as elsewhere what does not compare last digits, though its module is listed."""
-    with _quick_compiles():
+    with quick_compilation():
         yield
 
 
@@ -110,16 +110,11 @@ def fresh_registry(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[
     """Look anew at what is installed, before and after; forget what the test registers and imports."""
     monkeypatch.delenv("ARTIFEX_DISABLE_PLUGINS", raising=False)
     monkeypatch.delenv("ARTIFEX_CONFIG", raising=False)
-    own = {name: dict(each._own) for name, each in _registries.items()}
-    refresh()
-    yield
-    for name, each in _registries.items():
-        each._own.clear()
-        each._own.update(own.get(name, {}))
-    for name, module in list(sys.modules.items()):
-        if str(getattr(module, "__file__", None) or "").startswith(str(tmp_path)):
-            del sys.modules[name]
-    refresh()
+    with temporary_registrations():
+        yield
+        for name, module in list(sys.modules.items()):
+            if str(getattr(module, "__file__", None) or "").startswith(str(tmp_path)):
+                del sys.modules[name]
 
 
 @pytest.fixture
@@ -164,7 +159,7 @@ def gadgets(install: Callable[..., Installed]) -> str:
     """Install a distribution that opens the kind ``gadget``, and return that name."""
     install(
         "gadget-kinds",
-        {plugins.PROJECT: {"gadgets": "gadget_hooks"}},
+        {"artifex": {"gadgets": "gadget_hooks"}},
         modules={
             "gadget_hooks": """
                 from artifex.generative_models.core import Kind, hookimpl

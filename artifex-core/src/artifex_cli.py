@@ -1,12 +1,12 @@
-"""The door to the command line, outside the namespace ``artifex`` and built on the standard library alone.
+"""The entry point of the command line, outside of the namespace ``artifex``.
 
-What hides the namespace hides the command line inside it too. This module stands where nothing hides it, and
-says what is in the way.
+A stray file that hides the namespace hides the command line in it too. Nothing can hide this module, which names the
+stray file. It uses the standard library only, except that it loads ``core.components.metadata`` to find the
+distribution that installed the file. It loads that module from its file, since an import by name would fail.
 """
 
 from __future__ import annotations
 
-import importlib.metadata
 import importlib.util
 import sys
 from collections.abc import Iterator
@@ -25,76 +25,80 @@ LEVELS = (
 
 
 def main() -> None:
-    """Run the command line, or say what keeps Python from finding it and exit with code 2 (``doctor``: 1)."""
-    if not _core_is_in_reach():
-        _leave(
-            namespace_faults() or ["artifex-core is not installed where this Python looks: pip install artifex-core"]
-        )
+    """Run the command line, or print why it cannot be imported and exit with code 2 (``doctor``: 1)."""
+    if not _core_can_be_found():
+        _exit_with(namespace_faults() or ["artifex-core is not installed in this Python: pip install artifex-core"])
     try:
         from artifex.generative_models.core.cli import main as run
     except ImportError as error:
-        _leave(namespace_faults() or [f"the command line cannot start: {error}; pip install --upgrade artifex-core"])
+        _exit_with(
+            namespace_faults() or [f"the command line cannot start: {error}; pip install --upgrade artifex-core"]
+        )
     run()
 
 
 def namespace_faults() -> list[str]:
-    """Say which files on ``sys.path`` turn a part of the namespace into an ordinary package or module.
+    """Describe the files on ``sys.path`` that turn a level of the namespace into an ordinary package or module.
 
-    Python takes an ordinary package or module before any namespace package, wherever on ``sys.path`` it lies,
-    so that one such file hides what all other distributions installed there.
+    Python prefers an ordinary package or module to a namespace package, wherever it is on ``sys.path``, so that one such
+    file hides the modules of all other distributions.
 
     Returns:
-        One sentence for each file, with what to do; empty when all is well.
+        One sentence for each file, with the remedy; empty if there is none.
     """
-    return [_sentence(level, file) for level in LEVELS for file in _regular(level)]
+    return [_describe(level, file) for level in LEVELS for file in _ordinary_files(level)]
 
 
-def _regular(level: str) -> Iterator[Path]:
+def _ordinary_files(level: str) -> Iterator[Path]:
     """Yield the files that make a level an ordinary package or module."""
     parts = level.split(".")
     for folder in dict.fromkeys(Path(entry or ".").absolute() for entry in sys.path):
-        place = folder.joinpath(*parts)
-        yield from (init for suffix in all_suffixes() if (init := place / f"__init__{suffix}").is_file())
-        yield from (one for suffix in all_suffixes() if (one := place.with_name(parts[-1] + suffix)).is_file())
+        package = folder.joinpath(*parts)
+        candidates = [package / f"__init__{suffix}" for suffix in all_suffixes()]
+        candidates += [package.with_name(parts[-1] + suffix) for suffix in all_suffixes()]
+        yield from (file for file in candidates if file.is_file())
 
 
-def _sentence(level: str, file: Path) -> str:
-    inside = file.name.startswith("__init__.")
-    form = "package" if inside else "module"
-    if inside and _is_part_of_the_namespace(file.parent, level):
-        what = f"{file} makes {level} an ordinary {form}, which hides what other distributions put there"
+def _describe(level: str, file: Path) -> str:
+    is_package = file.name.startswith("__init__.")
+    form = "package" if is_package else "module"
+    if is_package and _belongs_to_namespace(file.parent, level):
+        problem = f"{file} makes {level} an ordinary {form}, which hides the modules of other distributions"
         remedy = "delete that file"
     else:
-        what = f"{file} is an unrelated {form} called {level}, which hides the one of artifex-core"
-        remedy = "rename it, or take its folder off PYTHONPATH and sys.path"
+        problem = f"{file} is an unrelated {form} named {level}, which hides that of artifex-core"
+        remedy = "rename it, or remove its folder from PYTHONPATH and sys.path"
     owner = _owner_of(file)
-    return f"{what}: {remedy if owner is None else f'it is part of {owner}; pip uninstall {owner}'}"
+    return f"{problem}: {remedy if owner is None else f'it belongs to {owner}; pip uninstall {owner}'}"
 
 
-def _is_part_of_the_namespace(folder: Path, level: str) -> bool:
-    return level != LEVELS[0] or any((folder / part).is_dir() for part in ("generative_models", "plugins"))
+def _belongs_to_namespace(folder: Path, level: str) -> bool:
+    return level != LEVELS[0] or any((folder / name).is_dir() for name in ("generative_models", "plugins"))
 
 
 def _owner_of(file: Path) -> str | None:
-    """Return the distribution whose record lists a file."""
-    for distribution in importlib.metadata.distributions():
-        try:
-            listed = distribution.files or ()
-            if any(f.name == file.name and Path(str(f.locate())).resolve() == file.resolve() for f in listed):
-                return str(distribution.metadata["Name"])
-        except (OSError, ValueError, TypeError):
-            continue
-    return None
+    """Return the distribution that installed a file, or None."""
+    path = Path(__file__).parent / "artifex" / "generative_models" / "core" / "components" / "metadata.py"
+    spec = importlib.util.spec_from_file_location("artifex_metadata", path)
+    if spec is None or spec.loader is None:
+        return None
+    metadata = importlib.util.module_from_spec(spec)
+    try:
+        spec.loader.exec_module(metadata)
+    except (ImportError, OSError):  # artifex-core is installed incompletely
+        return None
+    owner: str | None = metadata.owner_of(file)
+    return owner
 
 
-def _core_is_in_reach() -> bool:
-    """Whether the namespace leads to the core, found without running anybody's code."""
+def _core_can_be_found() -> bool:
+    """Return whether the namespace contains the core, without importing anything."""
     spec = importlib.util.find_spec(LEVELS[0])
-    places = spec.submodule_search_locations if spec is not None else None
-    return any(Path(place, "generative_models", "core").is_dir() for place in places or ())
+    folders = spec.submodule_search_locations if spec is not None else None
+    return any(Path(folder, "generative_models", "core").is_dir() for folder in folders or ())
 
 
-def _leave(faults: list[str]) -> NoReturn:
+def _exit_with(faults: list[str]) -> NoReturn:
     for fault in faults:
         print(f"artifex: {fault}", file=sys.stderr)
     sys.exit(1 if sys.argv[1:2] == ["doctor"] else 2)

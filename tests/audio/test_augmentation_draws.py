@@ -12,7 +12,7 @@ import pytest
 from scipy import stats
 
 from artifex.generative_models.core import registry
-from artifex.generative_models.core.plugins import FIRST_PARTY
+from artifex.generative_models.core.components.discovery import FIRST_PARTY
 from artifex.generative_models.core.testing import components
 from artifex.generative_models.modalities.audio import create_policy, with_annotations
 from artifex.generative_models.modalities.audio.annotations import drawn_parameters

@@ -21,7 +21,7 @@ def speech_like(n: int, seed: int = 0) -> np.ndarray:
     return (0.2 * tone * (1 + 0.5 * np.sin(2 * np.pi * 4 * t)) + 0.01 * draws.standard_normal(n)).astype(np.float32)
 
 
-def test_the_representations_are_named_as_their_values():
+def test_representation_values_are_registered_names():
     assert FromBase is AudioRepresentation
     assert {r.name.lower() for r in AudioRepresentation} == {r.value for r in AudioRepresentation}
     assert {r.value for r in AudioRepresentation} <= set(registry("representation"))
@@ -64,13 +64,13 @@ def test_the_shapes_of_the_guide(options, shape):
     assert modality.n_time_frames == modality.n_time_steps // modality.config.hop_length
 
 
-def test_the_number_of_samples_is_rounded_not_cut():
+def test_the_number_of_samples_is_rounded():
     assert AudioModalityConfig(duration=2.01).n_time_steps == 32160
 
 
 @pytest.mark.parametrize("sample_rate", [8000, 16000, 22050, 44100, 48000])
 @pytest.mark.parametrize("representation", list(AudioRepresentation))
-def test_common_sample_rates_encode_to_the_shape_that_is_announced(sample_rate, representation):
+def test_common_sample_rates_encode_to_output_shape(sample_rate, representation):
     config = AudioModalityConfig(representation=representation, sample_rate=sample_rate, duration=0.1)
     modality = AudioModality(config=config, rngs=nnx.Rngs(0))
     assert modality.encode(jnp.ones((2, modality.n_time_steps))).shape == (2, *modality.output_shape)
@@ -93,28 +93,28 @@ def test_common_sample_rates_encode_to_the_shape_that_is_announced(sample_rate, 
             UnknownComponentError,
             "Available: log_mel_spectrogram, mel_spectrogram, raw_waveform, stft",
         ),
-        ({"representation": 3}, TypeError, "an AudioRepresentation or the name"),
+        ({"representation": 3}, TypeError, "must be an AudioRepresentation or the name"),
     ],
 )
-def test_a_bad_configuration_is_refused_when_it_is_made(options, error, says):
+def test_an_invalid_configuration_raises(options, error, says):
     with pytest.raises(error, match=says):
         AudioModalityConfig(**options)
 
 
-def test_numbers_of_numpy_become_pythons():
+def test_numpy_numbers_are_converted_to_python_numbers():
     config = AudioModalityConfig(sample_rate=np.int64(8000), duration=1)
     assert (type(config.sample_rate), type(config.duration), config.duration) == (int, float, 1.0)
     assert type(AudioModalityConfig(duration=np.float32(0.5)).duration) is float
 
 
-def test_a_configuration_travels_through_a_file(tmp_path):
+def test_a_configuration_is_written_to_and_read_from_a_file(tmp_path):
     config = AudioModalityConfig(representation=MEL, duration=0.5)
     for name in ("experiment.toml", "experiment.yaml"):
         config.to_file(tmp_path / name)
         assert AudioModalityConfig.from_file(tmp_path / name) == config
 
 
-def test_encode_brings_each_clip_to_full_scale_on_its_own():
+def test_encode_normalizes_each_clip_separately():
     modality = AudioModality(AudioModalityConfig(**SMALL))
     quiet, loud = speech_like(2000) * 0.01, speech_like(2000, seed=1)
     encoded = np.asarray(modality.encode(np.stack([quiet, loud])))
@@ -129,20 +129,20 @@ def test_encode_scales_integers_by_their_range():
 
 
 @pytest.mark.parametrize("shape", [(), (1999,), (2000, 2)])
-def test_encode_says_which_length_it_takes(shape):
-    with pytest.raises(ValueError, match=r"encode takes waveforms \(\.\.\., 2000\).*trim_or_pad"):
+def test_encode_raises_for_another_length(shape):
+    with pytest.raises(ValueError, match=r"audio must have shape \(\.\.\., 2000\).*trim_or_pad"):
         AudioModality(AudioModalityConfig(**SMALL)).encode(np.zeros(shape, np.float32))
 
 
-def test_decode_says_which_shape_it_takes():
+def test_decode_raises_for_another_shape():
     modality = AudioModality(AudioModalityConfig(**SMALL, representation=MEL))
-    with pytest.raises(ValueError, match=r"mel_spectrogram \(\.\.\., 20, 31\), got \(20, 30\)"):
+    with pytest.raises(ValueError, match=r"mel_spectrogram of shape \(\.\.\., 20, 31\), got \(20, 30\)"):
         modality.decode(jnp.ones((20, 30)))
 
 
 @pytest.mark.parametrize("name", sorted(registry("representation")))
-def test_encode_then_decode_gives_the_audio_back(name):
-    """Waveform and STFT exactly; mel spectrograms up to what re-encoding can tell."""
+def test_decode_inverts_encode(name):
+    """Waveform and STFT are exact; mel spectrograms are compared after encoding again."""
     modality = AudioModality(AudioModalityConfig(**SMALL, representation=name))
     audio = np.stack([speech_like(2000), speech_like(2000, seed=1)])
     audio /= np.abs(audio).max(axis=-1, keepdims=True)
@@ -158,7 +158,7 @@ def test_encode_then_decode_gives_the_audio_back(name):
         np.testing.assert_allclose(decoded, audio, atol=2e-5)
 
 
-def test_mel_levels_are_decoded_as_the_powers_that_have_them():
+def test_log_mel_is_decoded_like_the_corresponding_power():
     mel, log_mel = (
         AudioModality(AudioModalityConfig(**SMALL, representation=name))
         for name in ("mel_spectrogram", "log_mel_spectrogram")
@@ -175,8 +175,8 @@ def test_mel_levels_are_decoded_as_the_powers_that_have_them():
 
 @pytest.mark.parametrize("hop_length", [64, 80, 128])
 @pytest.mark.parametrize("n", [2048, 2000, 2047, 2111])
-def test_an_stft_that_a_model_changed_is_never_blown_up(hop_length, n):
-    """The dropped frame leaves the end to the rim of a window: exact before it, faded there."""
+def test_a_modified_stft_is_not_amplified_at_the_end(hop_length, n):
+    """Only the edge of a window covers the end, since the last frame is dropped: exact before it, faded there."""
     config = AudioModalityConfig(
         **{**SMALL, "duration": n / 8000, "hop_length": hop_length}, representation="stft", normalize=False
     )
@@ -194,7 +194,7 @@ def test_an_stft_that_a_model_changed_is_never_blown_up(hop_length, n):
 
 
 @pytest.mark.parametrize("name", sorted(registry("representation")))
-def test_encode_and_decode_hold_under_jit_vmap_and_grad(name):
+def test_encode_and_decode_work_under_jit_vmap_and_grad(name):
     modality = AudioModality(AudioModalityConfig(**SMALL, representation=name))
     audio = np.stack([speech_like(2000), np.zeros(2000, np.float32)])
     encoded = modality.encode(audio)
@@ -206,7 +206,7 @@ def test_encode_and_decode_hold_under_jit_vmap_and_grad(name):
     assert np.isfinite(jax.jit(modality.decode)(encoded)).all()
 
 
-def test_a_modality_takes_the_defaults_when_it_is_given_none():
+def test_a_modality_without_configuration_has_the_defaults():
     assert AudioModality(rngs=nnx.Rngs(0)).config == AudioModalityConfig()
-    with pytest.raises(TypeError, match="config=AudioModalityConfig"):
+    with pytest.raises(TypeError, match="config must be an AudioModalityConfig or None, got dict"):
         AudioModality(config={"sample_rate": 8000})

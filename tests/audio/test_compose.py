@@ -12,7 +12,7 @@ import pytest
 import tomli_w
 
 from artifex.generative_models.core import registry
-from artifex.generative_models.core.factory import Bound
+from artifex.generative_models.core.components.factory import Bound
 from artifex.generative_models.core.testing import Subject, check_function, signals
 from artifex.generative_models.modalities.audio import (
     apply_batch,

@@ -13,9 +13,9 @@ import typer
 
 from artifex.generative_models.core import cli, registry
 from artifex.generative_models.modalities.audio.base import AudioModalityConfig
-from artifex.generative_models.modalities.audio.extraction import encode, extract, plan, read_features, recordings
-from artifex.generative_models.modalities.audio.extraction.plan import bucket_length
+from artifex.generative_models.modalities.audio.extraction import encode, extract, padding, recordings
 from artifex.generative_models.modalities.audio.io import AudioReadError, read_audio, write_audio
+from artifex.generative_models.modalities.audio.shards.reading import read_features
 
 RATE = 8000
 MEL = AudioModalityConfig(
@@ -71,7 +71,7 @@ def lines(path: Path) -> list[dict]:
     return [json.loads(line) for line in path.read_text().splitlines()]
 
 
-def test_the_good_ones_are_extracted_and_the_bad_ones_named(artifex, folder, tmp_path):
+def test_readable_recordings_are_extracted_and_unreadable_ones_listed(artifex, folder, tmp_path):
     code, out, _ = artifex("extract", folder, "--out", "made", "--sample-rate", RATE)
     assert code == 1
     assert names(tmp_path / "made") == [
@@ -114,7 +114,7 @@ def test_normalizing_is_per_recording(tmp_path):
     np.testing.assert_array_equal(silent, 0.0)
 
 
-def test_the_manifest_says_what_each_example_is(folder, tmp_path):
+def test_the_manifest_describes_each_example(folder, tmp_path):
     result = extract([folder], tmp_path / "made", config=MEL, report=False)
     records = lines(tmp_path / "made" / "manifest.jsonl")
     assert records == result.records
@@ -140,7 +140,7 @@ def test_levels_are_those_of_the_recording(tmp_path):
 
 def test_a_duration_crops_and_pads_everything_to_one_shape(folder, tmp_path):
     config = WAVES.evolve(duration=1.0)
-    records = extract([folder], tmp_path / "made", config=config, whole=False, report=False).records
+    records = extract([folder], tmp_path / "made", config=config, variable_length=False, report=False).records
     assert [record["shape"] for record in records] == [[RATE]] * 3
     assert [record["n_samples"] for record in records] == [3000, RATE, RATE]
     for record, features in read_features(tmp_path / "made"):
@@ -149,8 +149,10 @@ def test_a_duration_crops_and_pads_everything_to_one_shape(folder, tmp_path):
         np.testing.assert_array_equal(features[len(audio) :], 0.0)
 
 
-def test_with_nothing_at_hand_the_synthetic_sounds_are_extracted(artifex, tmp_path):
-    code, out, _ = artifex("extract", "--samples", 4, "--duration", 0.5, "--representation", "stft", "--examples", 1)
+def test_without_recordings_synthetic_examples_are_extracted(artifex, tmp_path):
+    code, out, _ = artifex(
+        "extract", "--n-synthetic", 4, "--duration", 0.5, "--representation", "stft", "--examples", 1
+    )
     assert code == 0
     assert "4 recordings" in out
     read = list(read_features(tmp_path / "features"))
@@ -183,20 +185,22 @@ def test_two_hundred_lengths_compile_a_few_programs(fresh_registry, tmp_path):
     config = WAVES.evolve(representation="traced")
     extract([tmp_path], tmp_path / "made", config=config, batch_size=8, report=False)
     assert [features.shape for _, features in read_features(tmp_path / "made")] == [(n,) for n in lengths]
-    assert len(Traced.lengths) < len({bucket_length(int(n), config.hop_length) for n in lengths}) <= 5
+    assert len(Traced.lengths) < len({padding.padded_length(int(n), config.hop_length) for n in lengths}) <= 5
 
 
 @pytest.mark.parametrize("hop", [1, 160, 256])
-def test_buckets_fit_and_waste_less_than_a_third(hop):
+def test_padded_lengths_are_at_most_half_again_as_long(hop):
     for n_samples in (1, 16_384, 16_385, 24_577, 40_000, 1_000_000, 57_600_000):
-        length = bucket_length(n_samples, hop)
+        length = padding.padded_length(n_samples, hop)
         assert length >= n_samples
         assert length % hop == 0
         assert n_samples < 16_384 or length < 1.5 * n_samples + hop
 
 
-@pytest.mark.parametrize(("spare", "expected"), [(200_000, [(1, 131_072), (3, 16_384)]), (1_000_000, [(4, 131_072)])])
-def test_a_long_recording_is_not_computed_batch_size_times(tmp_path, monkeypatch, spare, expected):
+@pytest.mark.parametrize(
+    ("max_extra_padding", "expected"), [(200_000, [(1, 131_072), (3, 16_384)]), (1_000_000, [(4, 131_072)])]
+)
+def test_a_long_recording_is_not_computed_batch_size_times(tmp_path, monkeypatch, max_extra_padding, expected):
     write_audio(tmp_path / "long.wav", np.zeros(100_000), RATE)
     for index in range(3):
         write_audio(tmp_path / f"{index}.wav", np.zeros(1000), RATE)
@@ -206,12 +210,12 @@ def test_a_long_recording_is_not_computed_batch_size_times(tmp_path, monkeypatch
         return lambda audio: shapes.append(audio.shape) or audio
 
     monkeypatch.setattr(encode, "encoder", spy)
-    monkeypatch.setattr(plan, "_COMPILE_SAMPLES", spare)
+    monkeypatch.setattr(padding, "MAX_EXTRA_PADDING", max_extra_padding)
     extract([tmp_path], tmp_path / "made", config=WAVES, batch_size=32, report=False)
     assert sorted(shapes) == expected
 
 
-def test_a_recording_shorter_than_a_hop_is_named(tmp_path):
+def test_a_recording_shorter_than_a_hop_is_a_failure(tmp_path):
     write_audio(tmp_path / "click.wav", np.ones(100) / 2, RATE)
     write_audio(tmp_path / "tone.wav", noise(1000), RATE)
     result = extract([tmp_path], tmp_path / "made", config=MEL, report=False)
@@ -220,7 +224,7 @@ def test_a_recording_shorter_than_a_hop_is_named(tmp_path):
     assert "is too short" in result.failures[0]["reason"]
 
 
-def test_a_file_that_breaks_after_its_header_was_read_is_named(folder, tmp_path, monkeypatch):
+def test_a_file_that_cannot_be_decoded_after_its_header_was_read_is_a_failure(folder, tmp_path, monkeypatch):
     def unreadable(path, span, **options):
         if path.name == "b.ogg":
             raise AudioReadError(path, "vanished")
@@ -233,7 +237,7 @@ def test_a_file_that_breaks_after_its_header_was_read_is_named(folder, tmp_path,
     assert "vanished" in [failure["reason"] for failure in result.failures]
 
 
-def test_where_nothing_can_be_read_nothing_is_written(artifex, tmp_path):
+def test_nothing_is_written_when_no_recording_can_be_read(artifex, tmp_path):
     (tmp_path / "empty.wav").touch()
     code, out, _ = artifex("extract", "empty.wav", "--out", "made")
     assert code == 1
@@ -242,7 +246,7 @@ def test_where_nothing_can_be_read_nothing_is_written(artifex, tmp_path):
     assert names(tmp_path) == ["empty.wav"]
 
 
-def test_files_of_one_name_get_features_of_their_own(tmp_path):
+def test_files_of_equal_names_get_unique_ids(tmp_path):
     for index, name in enumerate(("x/a.wav", "y/a.wav", "x/b/c.wav", "x/b__c.wav", "x/A.wav", "x/naïve tone.wav")):
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
         write_audio(tmp_path / name, np.full(1000, 0.1 * index), RATE)
@@ -255,7 +259,7 @@ def test_files_of_one_name_get_features_of_their_own(tmp_path):
         np.testing.assert_allclose(features, read_audio(record["source"])[0], atol=1e-6)
 
 
-def test_the_configuration_written_gives_the_same_features_again(artifex, folder, tmp_path):
+def test_the_written_configuration_reproduces_the_features(artifex, folder, tmp_path):
     first = (
         "--n-mels",
         30,
@@ -291,9 +295,9 @@ def test_the_configuration_written_gives_the_same_features_again(artifex, folder
         ),
     ],
 )
-def test_the_command_line_counts_more_than_the_file(artifex, tmp_path, name, text):
+def test_the_command_line_takes_precedence_over_the_file(artifex, tmp_path, name, text):
     (tmp_path / name).write_text(text)
-    options = ("--config", name, "--sample-rate", RATE, "--samples", 1, "--no-report")
+    options = ("--config", name, "--sample-rate", RATE, "--n-synthetic", 1, "--no-report")
     assert artifex("extract", *options)[0] == 0
     assert [features.shape for _, features in read_features(tmp_path / "features")] == [(2000,)]
 
@@ -310,23 +314,23 @@ def test_the_command_line_counts_more_than_the_file(artifex, tmp_path, name, tex
         (("--duration", "0.001"), "lengthen duration"),
         (("--representation", "mel_spectogram"), "mel_spectrogram"),
         (("--batch-size", "0"), "batch_size must be an integer of at least 1"),
-        (("--examples", "-1"), "n_examples must be an integer of at least 0"),
-        (("--samples", "0"), "n_synthetic must be an integer of at least 1"),
-        (("a.wav", "--samples", "3"), "--samples is for the synthetic sounds"),
+        (("--examples", "-1"), "n_report_examples must be an integer of at least 0"),
+        (("--n-synthetic", "0"), "n_synthetic must be an integer of at least 1"),
+        (("a.wav", "--n-synthetic", "3"), "--n-synthetic is for synthetic examples only"),
         (("--config", "gone.toml"), "gone.toml"),
         (("--config", "misspelled.toml"), "Did you mean 'sample_rate'"),
         (("--config", "broken.toml"), "cannot be parsed"),
         (("--config", "broken.yaml"), "cannot be parsed"),
-        (("--config", "list.yaml"), "not a table of settings"),
-        (("--config", "config.json"), "ends in .toml, .yaml or .yml"),
+        (("--config", "list.yaml"), "must contain a table of settings, got list"),
+        (("--config", "config.json"), "must end in .toml, .yaml or .yml"),
         (("--n-fft", "many"), "Invalid value for '--n-fft'"),
         (("--out", "file.txt"), "is a file"),
-        (("--shard", "2/2"), "there is no such part; parts are counted from 0, so those of 2 are 0/2 to 1/2"),
-        (("--shard", "half"), "--shard is I/N"),
+        (("--shard", "2/2"), "--shard must be I/N with I from 0 to N - 1, got 2/2; for 2 processes use 0/2 to 1/2"),
+        (("--shard", "half"), "--shard must be I/N"),
         (("--engine", "rya"), "engine must be one of"),
-        (("--engine", "ray", "--shard", "0/2"), "leave --shard out"),
-        (("--verify", "--out", "nothing"), "nothing: no extraction here"),
-        (("--verify", "nothing", "a.wav"), "--verify checks one folder, got 2"),
+        (("--engine", "ray", "--shard", "0/2"), "omit --shard"),
+        (("--verify", "--out", "nothing"), "nothing: this folder contains no extraction"),
+        (("--verify", "nothing", "a.wav"), "--verify takes one folder, got 2"),
     ],
     ids=lambda value: " ".join(value) if isinstance(value, tuple) else "",
 )
@@ -347,13 +351,14 @@ def test_bad_usage_is_one_message_and_exit_code_2_and_writes_nothing(artifex, tm
     assert names(tmp_path) == before
 
 
-def test_another_extraction_is_refused_unless_told(artifex, tmp_path):
-    made = ("extract", "--samples", 2, "--duration", 0.25, "--out", "made", "--no-report", "--representation")
+def test_another_extraction_is_replaced_only_with_overwrite(artifex, tmp_path):
+    made = ("extract", "--n-synthetic", 2, "--duration", 0.25, "--out", "made", "--no-report", "--representation")
     assert artifex(*made, "raw_waveform")[0] == 0
     code, _, err = artifex(*made, "mel_spectrogram", "--batch-size", 8)
     assert code == 2
-    assert "made is not empty, it holds another extraction" in err
-    assert "representation is raw_waveform there and mel_spectrogram here; the batch size is 32 there and 8 here" in err
+    assert "made contains another extraction" in err
+    assert "representation is raw_waveform in the folder, mel_spectrogram was requested" in err
+    assert "the batch size is 32 in the folder, 8 was requested" in err
     assert "--overwrite" in err
     assert [features.ndim for _, features in read_features(tmp_path / "made")] == [1, 1]
     assert artifex(*made, "mel_spectrogram", "--overwrite")[0] == 0
@@ -372,7 +377,9 @@ def test_an_empty_folder_is_filled(tmp_path):
 def test_only_an_earlier_extraction_is_overwritten(tmp_path):
     (tmp_path / "thesis").mkdir()
     (tmp_path / "thesis" / "chapter.txt").write_text("years of work")
-    with pytest.raises(FileExistsError, match="holds no earlier extraction"):
+    with pytest.raises(
+        FileExistsError, match="contains files but no extraction .*--overwrite replaces extractions only"
+    ):
         extract([], tmp_path / "thesis", config=WAVES, overwrite=True, report=False)
     assert (tmp_path / "thesis" / "chapter.txt").read_text() == "years of work"
 
@@ -381,15 +388,15 @@ def test_recordings_in_the_folder_to_overwrite_are_not_lost(tmp_path):
     made = tmp_path / "made"
     extract([], made, config=WAVES, n_synthetic=1, report=False)
     write_audio(made / "a.wav", noise(1000), RATE)
-    with pytest.raises(ValueError, match="a.wav lies in .*made, the folder to write to"):
+    with pytest.raises(ValueError, match="a.wav is in the output folder .*made"):
         extract([made / "a.wav"], made, config=WAVES, overwrite=True, report=False)
     assert (made / "a.wav").exists()
 
 
 @pytest.mark.parametrize(
-    ("error", "where"), [(KeyboardInterrupt, "encoder"), (OSError, "encoder"), (ValueError, "_record")]
+    ("error", "where"), [(KeyboardInterrupt, "encoder"), (OSError, "encoder"), (ValueError, "example_record")]
 )
-def test_an_interruption_leaves_whole_shards_and_the_same_call_goes_on(folder, tmp_path, monkeypatch, error, where):
+def test_an_interrupted_extraction_is_resumed_by_the_same_call(folder, tmp_path, monkeypatch, error, where):
     whole = extract([folder], tmp_path / "whole", config=WAVES, shard_size=1, report=False)
     calls, working = [], getattr(encode, where)
 
@@ -404,41 +411,41 @@ def test_an_interruption_leaves_whole_shards_and_the_same_call_goes_on(folder, t
         extract([folder], tmp_path / "made", config=WAVES, shard_size=1, report=False)
     assert names(tmp_path / "made") == ["config.toml", "plan.json", "shards"]
     assert {name.partition(".")[2] for name in names(tmp_path / "made" / "shards")} == {"arrayrecord", "json"}
-    with pytest.raises(FileNotFoundError, match="this extraction is not complete"):
+    with pytest.raises(FileNotFoundError, match="the extraction is not complete"):
         next(read_features(tmp_path / "made"))
     again = extract([folder], tmp_path / "made", config=WAVES, shard_size=1, report=False)
-    assert 0 < again.written < whole.written
+    assert 0 < again.n_written < whole.n_written
     assert again.records == whole.records
 
 
-def test_without_matplotlib_it_says_so_before_it_begins(artifex, tmp_path, monkeypatch):
+def test_without_matplotlib_it_raises_before_extracting(artifex, tmp_path, monkeypatch):
     monkeypatch.setitem(sys.modules, "matplotlib", None)
-    code, _, err = artifex("extract", "--samples", 1)
+    code, _, err = artifex("extract", "--n-synthetic", 1)
     assert code == 2
     assert "pip install 'artifex-audio[plot]'" in err
     assert "--no-report" in err
     assert names(tmp_path) == []
-    assert artifex("extract", "--samples", 1, "--no-report")[0] == 0
+    assert artifex("extract", "--n-synthetic", 1, "--no-report")[0] == 0
 
 
-def test_progress_counts_good_and_bad_to_the_last(folder, tmp_path):
+def test_progress_counts_examples_and_failures(folder, tmp_path):
     seen = []
     extract([folder], tmp_path / "made", config=MEL, report=False, progress=lambda *counts: seen.append(counts))
     assert seen[-1] == (6, 6)
 
 
 def test_a_folder_without_an_extraction_cannot_be_read(tmp_path):
-    with pytest.raises(FileNotFoundError, match="no extraction here"):
+    with pytest.raises(FileNotFoundError, match="contains no extraction"):
         next(read_features(tmp_path))
 
 
-def test_everything_that_extract_takes_has_a_help_text():
+def test_every_parameter_of_extract_has_a_help_text():
     parameters = {each.name: each for each in typer.main.get_command(cli.build()).commands["extract"].params}
     assert {"audio", "out", "representation", "config", "overwrite", "n_mels"} <= set(parameters)
     assert [name for name, each in parameters.items() if name != "help" and not each.help] == []
 
 
-def test_the_installed_command_names_what_it_could_not_read(folder, tmp_path):
+def test_the_installed_command_lists_unreadable_recordings(folder, tmp_path):
     script = "from artifex.generative_models.core.cli import main; main()"
     command = [
         sys.executable,
@@ -452,23 +459,23 @@ def test_the_installed_command_names_what_it_could_not_read(folder, tmp_path):
     ]
     done = subprocess.run(command, capture_output=True, text=True, check=False, env={**os.environ, "COLUMNS": "200"})
     assert done.returncode == 1, done.stderr
-    assert "3 could not be extracted" in done.stdout
+    assert "3 recordings could not be extracted" in done.stdout
     assert len(list(read_features(tmp_path / "made"))) == 3
 
 
 @pytest.mark.parametrize(
     ("arguments", "says"),
     [
-        (("--out", "notes.txt/x"), "notes.txt/x cannot be made: Not a directory; the folder that it lies in"),
+        (("--out", "notes.txt/x"), "notes.txt/x cannot be created: Not a directory; its parent"),
         (("--config", "nowhere.toml"), "--config nowhere.toml cannot be read: No such file or directory"),
-        (("--config", "latin.toml"), "--config latin.toml cannot be read: it is no text in UTF-8"),
+        (("--config", "latin.toml"), "latin.toml is not UTF-8 text"),
     ],
 )
-def test_what_the_file_system_refuses_is_said_plainly(arguments, says, artifex, tmp_path, monkeypatch):
+def test_file_system_errors_are_one_message(arguments, says, artifex, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     (tmp_path / "notes.txt").write_text("notes")
     (tmp_path / "latin.toml").write_bytes(b"representation = '\xff'")
-    code, _, err = artifex("extract", "--samples", 1, "--no-report", *arguments)
+    code, _, err = artifex("extract", "--n-synthetic", 1, "--no-report", *arguments)
     assert code == 2
     assert says in err
-    assert ".partial-" not in err
+    assert ".tmp" not in err

@@ -12,34 +12,40 @@ import numpy as np
 import pytest
 
 from artifex.generative_models.core import cli
+from artifex.generative_models.core.files import atomic_path, temporary_files
 from artifex.generative_models.modalities.audio.base import AudioModalityConfig
 from artifex.generative_models.modalities.audio.datasets.features import FeatureDataset
 from artifex.generative_models.modalities.audio.extraction import (
-    Share,
+    ShardAssignment,
+    assignment_from_environment,
+    completion,
     extract,
     plan,
-    read_features,
     recordings,
     run,
-    share_of_environment,
     store,
     verify,
+    writing,
 )
 from artifex.generative_models.modalities.audio.io import AudioReadError, write_audio
+from artifex.generative_models.modalities.audio.shards.checksums import parse_with_checksum, with_checksum
+from artifex.generative_models.modalities.audio.shards.layout import shard_prefix
+from artifex.generative_models.modalities.audio.shards.reading import plan_digest, read_features
+from artifex.generative_models.modalities.audio.shards.records import open_shard, unpack_example
 
 RATE = 8000
 STEP = {"SLURM_STEP_ID": "0", "SLURM_STEP_NODELIST": "node[1-2]"}
 WAVES = AudioModalityConfig(representation="raw_waveform", sample_rate=RATE, normalize=False)
 
-# Writes its part of the shards and kills itself at the n-th thing that it does to a file of the extraction. Nothing in
-# it needs jax, so that it starts at once.
+# Writes the shards of one process and kills itself at its n-th access to a file of the extraction. It does not import
+# jax, so that it starts fast.
 WRITER = """
 import os, signal, sys, threading
 
-recordings, out, part, parts, kill_at = sys.argv[1], os.path.realpath(sys.argv[2]), *map(int, sys.argv[3:])
+recordings, out, index, count, kill_at = sys.argv[1], os.path.realpath(sys.argv[2]), *map(int, sys.argv[3:])
 from artifex.generative_models.core import registry
 from artifex.generative_models.modalities.audio.base import AudioModalityConfig
-from artifex.generative_models.modalities.audio.extraction import Share, encode, extract
+from artifex.generative_models.modalities.audio.extraction import ShardAssignment, encode, extract
 
 class Plain:
     def __init__(self, config):
@@ -68,8 +74,7 @@ def watch(event, arguments):
 
 sys.addaudithook(watch)
 config = AudioModalityConfig(representation="plain", sample_rate=8000)
-extract([recordings], out, config=config, batch_size=2, shard_size=1, share=Share(part, parts), report=False)
-
+extract([recordings], out, config=config, batch_size=2, shard_size=1, assignment=ShardAssignment(index, count), report=False)
 """
 
 
@@ -106,9 +111,9 @@ def whole(folder, tmp_path_factory):
 
 @pytest.mark.thorough
 @pytest.mark.skipif(not hasattr(signal, "SIGKILL"), reason="no kill -9 on this system")
-def test_two_writers_killed_again_and_again_leave_what_one_writes_undisturbed(folder, tmp_path):
-    def start(out: Path, part: int, parts: int, kill_at: int) -> subprocess.Popen:
-        words = [sys.executable, "-c", WRITER, folder, out, part, parts, kill_at]
+def test_two_writers_killed_repeatedly_write_the_same_bytes_as_one_undisturbed_writer(folder, tmp_path):
+    def start(out: Path, index: int, count: int, kill_at: int) -> subprocess.Popen:
+        words = [sys.executable, "-c", WRITER, folder, out, index, count, kill_at]
         return subprocess.Popen(
             [str(word) for word in words], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
         )
@@ -120,7 +125,7 @@ def test_two_writers_killed_again_and_again_leave_what_one_writes_undisturbed(fo
     committed: set[str] = set()
     deaths = 0
     for kills in [*moments.reshape(-1, 2).tolist(), (0, 0)]:
-        writers = [start(out, part, 2, kill_at) for part, kill_at in enumerate(kills)]
+        writers = [start(out, index, 2, kill_at) for index, kill_at in enumerate(kills)]
         for writer, kill_at in zip(writers, kills, strict=True):
             _, errors = writer.communicate(timeout=60)
             assert writer.returncode in ((0, -signal.SIGKILL) if kill_at else (0,)), errors
@@ -134,17 +139,20 @@ def test_two_writers_killed_again_and_again_leave_what_one_writes_undisturbed(fo
     assert {"plan.json", "config.toml", "manifest.jsonl", "failures.jsonl"} < set(contents(out))
 
 
-def test_the_parts_make_what_one_call_makes_and_the_last_one_finishes_it(folder, whole, tmp_path):
-    parts = [made_of(folder, tmp_path / "made", share=Share(index, 3)) for index in (2, 0, 1)]
-    assert [len(part.missing) for part in parts] == [3, 1, 0]
-    assert [part.written for part in parts] == [1, 2, 1]
-    failures = [[Path(failure["source"]).name for failure in part.failures] for part in parts]
-    both = ["damaged.flac", "empty.wav"]  # the second has no header and is told by the first part, and both in the end
+def test_several_processes_write_the_same_bytes_as_one_and_the_last_completes_the_extraction(folder, whole, tmp_path):
+    results = [made_of(folder, tmp_path / "made", assignment=ShardAssignment(index, 3)) for index in (2, 0, 1)]
+    assert [len(result.missing) for result in results] == [3, 1, 0]
+    assert [result.n_written for result in results] == [1, 2, 1]
+    failures = [[Path(failure["source"]).name for failure in result.failures] for result in results]
+    both = [
+        "damaged.flac",
+        "empty.wav",
+    ]  # empty.wav has no header: process 0 reports it, and the last process reports all
     assert failures == [[], both, both]
     assert contents(tmp_path / "made") == contents(whole)
 
 
-def test_a_shard_is_bounded_and_labels_are_in_the_plan(folder, whole):
+def test_shards_are_bounded_and_labels_are_in_the_plan(folder, whole):
     table = json.loads((whole / "plan.json").read_bytes())
     assert table["labels"] == [folder.name, "cat", "dog"]
     assert [len(shard) for shard in table["shards"]] == [3, 3, 3, 1]
@@ -153,33 +161,33 @@ def test_a_shard_is_bounded_and_labels_are_in_the_plan(folder, whole):
     ]
 
 
-def test_records_say_what_they_are_to_the_library_of_their_format(whole):
+def test_records_can_be_read_with_safetensors(whole):
     from safetensors.numpy import load
 
     record = next(iter(json.loads(line) for line in (whole / "manifest.jsonl").read_text().splitlines()))
-    content = store.open_shard(whole / record["file"]).read([record["record"]])[0]
+    content = open_shard(whole / record["file"]).read([record["record"]])[0]
     assert load(content)["features"].shape == tuple(record["shape"])
-    described = store.unpack(content)[0]
+    described = unpack_example(content)[0]
     assert described == {key: value for key, value in record.items() if key not in ("file", "record")}
 
 
-def test_what_is_complete_is_left_alone_and_what_is_lost_is_written_again(folder, whole, tmp_path):
+def test_complete_files_are_unchanged_and_missing_ones_are_written_again(folder, whole, tmp_path):
     out = tmp_path / "made"
     shutil.copytree(whole, out)
     before = {path: path.stat().st_mtime_ns for path in out.rglob("*")}
     result = made_of(folder, out)
-    assert (result.written, len(result.records), len(result.failures)) == (0, 9, 2)
+    assert (result.n_written, len(result.records), len(result.failures)) == (0, 9, 2)
     assert {path: path.stat().st_mtime_ns for path in out.rglob("*")} == before
     for name in ("manifest.jsonl", "shards/00001.arrayrecord", "shards/00002.json"):
         (out / in_plan(out, name)).unlink()
-    assert made_of(folder, out).written == 2
+    assert made_of(folder, out).n_written == 2
     assert contents(out) == contents(whole)
 
 
-def test_the_report_is_the_same_whoever_writes_it(tmp_path):
-    options = {"config": WAVES.evolve(duration=0.1), "n_synthetic": 2, "n_examples": 1}
+def test_every_process_writes_the_same_report(tmp_path):
+    options = {"config": WAVES.evolve(duration=0.1), "n_synthetic": 2, "n_report_examples": 1}
     extract([], tmp_path / "made", report=False, **options)
-    assert extract([], tmp_path / "made", **options).written == 0
+    assert extract([], tmp_path / "made", **options).n_written == 0
     extract([], tmp_path / "again", **options)
     page = (tmp_path / "made" / "report.html").read_bytes()
     assert page.count(b"data:image/png") == 1
@@ -189,13 +197,13 @@ def test_the_report_is_the_same_whoever_writes_it(tmp_path):
 @pytest.mark.parametrize(
     ("change", "says"),
     [
-        (lambda audio: write_audio(audio / "new.wav", np.ones(100) / 2, RATE), "1 recording is not in it (new.wav)"),
-        (lambda audio: (audio / "cat" / "1.wav").unlink(), "1 recording is in it and no longer among the inputs (cat/1.wav)"),
-        (lambda audio: os.utime(audio / "cat" / "1.wav", (1, 1)), "1 recording is changed since it was begun (cat/1.wav)"),
-        (lambda audio: [(audio / f"{i}.wav").touch() for i in range(5)], "5 recordings are not in it (0.wav, 1.wav, 2.wav and 2 more)"),
+        (lambda audio: write_audio(audio / "new.wav", np.ones(100) / 2, RATE), "1 recording is new (new.wav)"),
+        (lambda audio: (audio / "cat" / "1.wav").unlink(), "1 recording is in the folder but not among the inputs (cat/1.wav)"),
+        (lambda audio: os.utime(audio / "cat" / "1.wav", (1, 1)), "1 recording is changed since the extraction was started (cat/1.wav)"),
+        (lambda audio: [(audio / f"{i}.wav").touch() for i in range(5)], "5 recordings are new (0.wav, 1.wav, 2.wav and 2 more)"),
     ],
 )  # fmt: skip
-def test_other_recordings_are_refused(folder, tmp_path, change, says):
+def test_other_recordings_raise(folder, tmp_path, change, says):
     audio, out = tmp_path / "audio", tmp_path / "made"
     shutil.copytree(folder, audio)
     made_of(audio, out)
@@ -210,12 +218,12 @@ def test_other_recordings_are_refused(folder, tmp_path, change, says):
 @pytest.mark.parametrize(
     ("options", "says"),
     [
-        ({"config": WAVES.evolve(sample_rate=4000)}, "sample_rate is 8000 there and 4000 here"),
-        ({"whole": False}, "duration is each recording's own there and 2.0 here"),
-        ({"shard_size": 4}, "the shard size is 3 there and 4 here"),
+        ({"config": WAVES.evolve(sample_rate=4000)}, "sample_rate is 8000 in the folder, 4000 was requested"),
+        ({"variable_length": False}, "duration is variable in the folder, 2.0 was requested"),
+        ({"shard_size": 4}, "the shard size is 3 in the folder, 4 was requested"),
     ],
 )
-def test_another_configuration_is_refused_and_takes_the_place_when_told(folder, whole, tmp_path, options, says):
+def test_another_configuration_raises_and_is_replaced_with_overwrite(folder, whole, tmp_path, options, says):
     out = tmp_path / "made"
     shutil.copytree(whole, out)
     asked = {"config": WAVES, "shard_size": 3, "report": False, **options}
@@ -234,8 +242,8 @@ def flip(path: Path, place: int) -> None:
 
 
 def in_plan(out: Path, name: str) -> str:
-    """Return the name of a file with the plan in it where it is a shard's."""
-    return re.sub(r"^shards/(?=\d{5}\.)", store.names_start(store.plan_digest(out)), name)
+    """Insert the digest of the plan into the name of a shard."""
+    return re.sub(r"^shards/(?=\d{5}\.)", shard_prefix(plan_digest(out)), name)
 
 
 def at(out: Path, name: str) -> Path:
@@ -244,15 +252,15 @@ def at(out: Path, name: str) -> Path:
 
 def other_plan(out: Path) -> None:
     path = at(out, "00001.json")
-    table, _ = store.unsealed(path.read_bytes())
-    path.write_bytes(store.sealed({**table, "plan": "0" * 64}))
+    table, _ = parse_with_checksum(path.read_bytes())
+    path.write_bytes(with_checksum({**table, "plan": "0" * 64}))
 
 
 FAULTS = {
     "a flipped bit in a shard": (
         lambda out: flip(at(out, "00001.arrayrecord"), 1000),
         "shards/00001.arrayrecord",
-        "is damaged, its checksum is not that of its sidecar (",
+        "is damaged: its checksum is not that in its sidecar (",
     ),
     "a missing shard": (
         lambda out: (at(out, "00002.arrayrecord")).unlink(),
@@ -262,7 +270,7 @@ FAULTS = {
     "a missing sidecar": (
         lambda out: (at(out, "00002.json")).unlink(),
         "shards/00002.json",
-        "00002.arrayrecord is not committed without it",
+        "00002.arrayrecord is not committed",
     ),
     "a shard gone with its sidecar": (
         lambda out: [(at(out, f"00002.{ending}")).unlink() for ending in ("json", "arrayrecord")],
@@ -272,7 +280,7 @@ FAULTS = {
     "a cut sidecar": (
         lambda out: os.truncate(at(out, "00000.json"), 300),
         "shards/00000.json",
-        "the sidecar is damaged: it is cut off",
+        "the sidecar is damaged: it is truncated",
     ),
     "a flipped bit in a sidecar": (
         lambda out: flip(at(out, "00000.json"), 450),
@@ -288,26 +296,26 @@ FAULTS = {
     "a shard of another place": (
         lambda out: shutil.copy(at(out, "00000.arrayrecord"), at(out, "00001.arrayrecord")),
         "shards/00001.arrayrecord",
-        "its checksum is not that of its sidecar; remove it",
+        "its checksum is not that in its sidecar; remove it",
     ),
-    "a foreign file": (lambda out: (out / "shards" / "x.txt").touch(), "shards/x.txt", "is no part of the extraction"),
-    "a foreign folder": (lambda out: (out / "old").mkdir(), "old", "is no part of the extraction"),
+    "a foreign file": (lambda out: (out / "shards" / "x.txt").touch(), "shards/x.txt", "is not part of the extraction"),
+    "a foreign folder": (lambda out: (out / "old").mkdir(), "old", "is not part of the extraction"),
     "a leftover": (
-        lambda out: (at(out, "00000.json.elsewhere-7-0123abcd.tmp")).touch(),
-        "shards/00000.json.elsewhere-7-0123abcd.tmp",
-        "is unfinished",
+        lambda out: (out / "shards" / ".00000.json.elsewhere-7-0123456789abcdef.tmp").touch(),
+        "shards/.00000.json.elsewhere-7-0123456789abcdef.tmp",
+        "is a temporary file",
     ),
     "a manifest that was edited": (
         lambda out: flip(out / "manifest.jsonl", 30),
         "manifest.jsonl",
-        "is not what the shards say",
+        "does not agree with the shards",
     ),
     "no failures": (lambda out: (out / "failures.jsonl").unlink(), "failures.jsonl", "is missing"),
 }
 
 
 @pytest.mark.parametrize("fault", FAULTS)
-def test_verify_names_the_fault_and_the_same_call_mends_it(folder, whole, tmp_path, fault):
+def test_verify_reports_damage_and_the_same_call_repairs_it(folder, whole, tmp_path, fault):
     assert verify(whole).problems == []
     out = tmp_path / "made"
     shutil.copytree(whole, out)
@@ -315,21 +323,21 @@ def test_verify_names_the_fault_and_the_same_call_mends_it(folder, whole, tmp_pa
     damage(out)
     [problem] = verify(out).problems
     file = in_plan(out, file)
-    assert problem.file == file
-    assert says in problem.what
-    if "remove" in problem.what:
+    assert problem.source == file
+    assert says in problem.message
+    if "remove" in problem.message:
         shutil.rmtree(out / file) if (out / file).is_dir() else (out / file).unlink()
     made_of(folder, out)
     assert verify(out).problems == []
     assert contents(out) == contents(whole)
 
 
-def test_a_damaged_plan_is_named_and_gives_way_only_when_told(folder, whole, tmp_path):
+def test_a_damaged_plan_is_reported_and_replaced_only_with_overwrite(folder, whole, tmp_path):
     out = tmp_path / "made"
     shutil.copytree(whole, out)
     flip(out / "plan.json", 600)
     [problem] = verify(out).problems
-    assert problem.file == "plan.json"
+    assert problem.source == "plan.json"
     with pytest.raises(FileExistsError, match=r"plan.json is damaged.*--overwrite"):
         made_of(folder, out)
     made_of(folder, out, overwrite=True)
@@ -337,7 +345,7 @@ def test_a_damaged_plan_is_named_and_gives_way_only_when_told(folder, whole, tmp
 
 
 @pytest.mark.parametrize(
-    ("variables", "part"),
+    ("variables", "expected"),
     [
         ({}, None),
         ({"SLURM_PROCID": "1", "SLURM_NTASKS": "4", **STEP}, (1, 4)),
@@ -350,20 +358,26 @@ def test_a_damaged_plan_is_named_and_gives_way_only_when_told(folder, whole, tmp
         ({"OMPI_COMM_WORLD_RANK": "0", "OMPI_COMM_WORLD_SIZE": "2"}, (0, 2)),
         ({"JAX_PROCESS_ID": "1", "JAX_NUM_PROCESSES": "2", "SLURM_PROCID": "0", "SLURM_NTASKS": "1", **STEP}, (1, 2)),
         ({"JOB_COMPLETION_INDEX": "2"}, "set JOB_COMPLETIONS"),
-        ({"SLURM_PROCID": "4", "SLURM_NTASKS": "4", **STEP}, "SLURM_PROCID/SLURM_NTASKS 4/4: there is no such part"),
-        ({"JAX_PROCESS_ID": "one", "JAX_NUM_PROCESSES": "2"}, "JAX_PROCESS_ID='one'"),
+        (
+            {"SLURM_PROCID": "4", "SLURM_NTASKS": "4", **STEP},
+            "SLURM_PROCID/SLURM_NTASKS must be I/N with I from 0 to N - 1, got 4/4",
+        ),
+        (
+            {"JAX_PROCESS_ID": "one", "JAX_NUM_PROCESSES": "2"},
+            "JAX_PROCESS_ID and JAX_NUM_PROCESSES must be integers, got 'one'",
+        ),
     ],
 )
-def test_the_part_is_what_the_cluster_says(variables, part):
-    if isinstance(part, str):
-        with pytest.raises(ValueError, match=part):
-            share_of_environment(variables)
+def test_the_assignment_is_read_from_the_variables_of_the_cluster(variables, expected):
+    if isinstance(expected, str):
+        with pytest.raises(ValueError, match=expected):
+            assignment_from_environment(variables)
         return
-    share = share_of_environment(variables)
-    assert part == (share and (share.index, share.count))
+    assignment = assignment_from_environment(variables)
+    assert expected == (assignment and (assignment.index, assignment.count))
 
 
-def test_the_command_says_whose_part_it_does_what_is_missing_and_that_nothing_is_left(monkeypatch, capsys, tmp_path):
+def test_the_command_prints_its_assignment_the_missing_shards_and_completion(monkeypatch, capsys, tmp_path):
     monkeypatch.chdir(tmp_path)
 
     def run(*words: object, **variables: str) -> tuple[int, str]:
@@ -375,27 +389,37 @@ def test_the_command_says_whose_part_it_does_what_is_missing_and_that_nothing_is
                 cli.main()
         return left.value.code, capsys.readouterr().out
 
-    words = ("--samples", 3, "--duration", 0.1, "--shard-size", 1, "--representation", "raw_waveform", "--no-report")
+    words = (
+        "--n-synthetic",
+        3,
+        "--duration",
+        0.1,
+        "--shard-size",
+        1,
+        "--representation",
+        "raw_waveform",
+        "--no-report",
+    )
     code, out = run(*words, SLURM_PROCID="1", SLURM_NTASKS="2", **STEP)
     assert code == 0
-    assert "part 1/2 of 3 shards, as SLURM_PROCID/SLURM_NTASKS says; --shard 0/1 would do all" in out
-    assert "2 shards of 3 still missing" in out
+    assert "process 1 of 2, 3 shards in total (from SLURM_PROCID/SLURM_NTASKS; --shard 0/1 writes all shards)" in out
+    assert "2 of 3 shards missing" in out
     code, out = run(*words, "--shard", "0/2")
     assert code == 0
-    assert "part 0/2 of 3 shards\n" in out
+    assert "process 0 of 2, 3 shards in total\n" in out
     assert "3 recordings" in out
-    assert "1 shard of 3 was there" in out
+    assert "(1 of 3 shards already written)" in out
     code, out = run(*words)
     assert code == 0
-    assert "nothing left to do, all is there: 3 recordings" in out
-    assert run("--verify") == (0, "features is as it was written: 3 recordings in 3 shards\n")
+    assert "already complete: 3 recordings" in out
+    assert run("--verify") == (0, "features is intact: 3 examples in 3 shards\n")
     features = tmp_path / "features"
     flip(at(features, "00000.arrayrecord"), 1000)
     (tmp_path / "features" / "notes.txt").touch()
     code, out = run("--verify", "features")
     assert code == 1
     assert f"features/{at(features, '00000.arrayrecord').relative_to(features)}: the shard is damaged" in out
-    assert "features/notes.txt: is no part of the extraction; move or remove it" in out
+    assert "features/notes.txt: is not part of the extraction; move or remove it" in out
     assert "2 problems in features" in out
 
 
@@ -416,7 +440,7 @@ def test_ray_writes_the_same_shards(folder, whole, tmp_path):
     assert contents(tmp_path / "made") == contents(whole)
 
 
-def test_without_what_it_stores_with_it_says_which_extra_brings_it(monkeypatch, tmp_path):
+def test_without_array_record_the_error_names_the_extra(monkeypatch, tmp_path):
     class Absent:
         def find_spec(self, name, path=None, target=None):
             if name == "array_record":
@@ -429,24 +453,25 @@ def test_without_what_it_stores_with_it_says_which_extra_brings_it(monkeypatch, 
         extract([], tmp_path / "made", config=WAVES, n_synthetic=1, report=False)
 
 
-def test_a_writer_that_is_alive_keeps_its_unfinished_file_and_a_dead_one_does_not(tmp_path):
-    dead = subprocess.Popen([sys.executable, "-c", ""])
-    dead.wait()
-    host = store._host()
-    names = [f"00000.json.{host}-{pid}-0123abcd.tmp" for pid in (dead.pid, os.getppid(), os.getpid())]
-    names.append(f"00000.json.other-{dead.pid}-0123abcd.tmp")
-    names.append(f"00000.json.{host}0-{dead.pid}-0123abcd.tmp")  # of a container under the same name
-    for name in [*names, "mine.tmp"]:
-        (tmp_path / name).touch()
-    store.sweep(tmp_path)
-    assert {path.name for path in tmp_path.iterdir()} == {names[1], names[3], names[4], "mine.tmp"}
-    store.sweep(tmp_path, elsewhere=True)
-    assert {path.name for path in tmp_path.iterdir()} == {names[1], "mine.tmp"}
-    if Path("/proc/self/ns/pid").exists():
-        assert host.endswith(f"_{os.stat('/proc/self/ns/pid').st_ino}")
+def test_temporary_files_of_killed_processes_are_removed_and_others_kept(folder, whole, tmp_path):
+    killed = subprocess.Popen([sys.executable, "-c", ""])
+    killed.wait()
+    with atomic_path(tmp_path / "00000.json") as temporary:
+        name = temporary.name
+    shutil.copytree(whole, tmp_path / "made")
+    names = [re.sub(r"-\d+-(?=[0-9a-f]{16})", f"-{pid}-", name) for pid in (killed.pid, os.getppid())]
+    names.append(re.sub(r"json\..+-\d+-(?=[0-9a-f]{16})", f"json.other-{killed.pid}-", name))
+    shards = tmp_path / "made" / "shards"
+    at(tmp_path / "made", "00000.json").unlink()
+    for each in names:
+        (shards / each).touch()
+    made_of(folder, tmp_path / "made", assignment=ShardAssignment(1, 2))
+    assert {path.name for path in temporary_files(shards)} == set(names[1:])
+    made_of(folder, tmp_path / "made")  # complete: no process on another host needs its files any more
+    assert [path.name for path in temporary_files(shards)] == [names[1]]
 
 
-def test_a_flipped_bit_is_an_error_where_it_is_read(whole, tmp_path):
+def test_reading_a_flipped_bit_raises(whole, tmp_path):
     out = tmp_path / "made"
     shutil.copytree(whole, out)
     flip(at(out, "00000.arrayrecord"), 1000)
@@ -454,18 +479,18 @@ def test_a_flipped_bit_is_an_error_where_it_is_read(whole, tmp_path):
         list(read_features(out))
 
 
-def test_a_process_whose_plan_was_replaced_stops_and_leaves_the_new_features_alone(folder, whole, tmp_path):
+def test_a_process_whose_plan_was_replaced_raises_and_does_not_touch_the_new_features(folder, whole, tmp_path):
     out = tmp_path / "made"
     shutil.copytree(whole, out)
-    old = plan.read(out)
+    old = plan.read_plan(out)
     extract([folder], out, config=WAVES.evolve(normalize=True), shard_size=3, report=False, overwrite=True)
     before = contents(out)
-    sidecars = {number: store.committed(whole, number, old.digest) for number in range(len(old.shards))}
+    sidecars = {number: store.read_sidecar(whole, number, old.digest) for number in range(len(old.shards))}
     for late in (
-        lambda: run.write_shards(out, old, [0], Path.cwd()),
-        lambda: run._finish(out, old, sidecars, report=False, n_examples=0),
+        lambda: writing.write_shards(out, old, [0], Path.cwd()),
+        lambda: completion.complete_extraction(out, old, sidecars, report=False, n_report_examples=0),
     ):
-        with pytest.raises(FileExistsError, match="is no longer the one that this process follows"):
+        with pytest.raises(FileExistsError, match="plan.json was replaced while this process was running"):
             late()
         assert contents(out) == before
     shutil.copy(whole / "manifest.jsonl", out / "manifest.jsonl")
@@ -475,15 +500,15 @@ def test_a_process_whose_plan_was_replaced_stops_and_leaves_the_new_features_alo
         FeatureDataset(out)
 
 
-def test_a_shard_that_another_process_wrote_and_finished_meanwhile_is_accepted(whole, tmp_path):
+def test_a_shard_that_another_process_committed_meanwhile_is_accepted(whole, tmp_path):
     out = tmp_path / "made"
     shutil.copytree(whole, out)
-    digest = store.plan_digest(out)
+    digest = plan_digest(out)
 
     class Cleared(list):
         def __iter__(self):
             yield from list.__iter__(self)
-            for path in store.leftovers(out / "shards"):
+            for path in temporary_files(out / "shards"):
                 path.unlink()
 
     example = {"index": 0, "dtype": "float32"}, np.zeros(3, np.float32)
@@ -495,7 +520,7 @@ def test_a_shard_that_another_process_wrote_and_finished_meanwhile_is_accepted(w
 
 
 @pytest.mark.parametrize("broken", [False, True])
-def test_a_recording_that_changes_after_the_plan_was_made_stops_the_extraction(tmp_path, monkeypatch, broken):
+def test_a_recording_that_changes_after_the_plan_was_written_raises(tmp_path, monkeypatch, broken):
     (tmp_path / "audio").mkdir()
     for name in ("a", "b"):
         write_audio(tmp_path / "audio" / f"{name}.wav", np.full(1000, 0.25), RATE)
@@ -507,13 +532,13 @@ def test_a_recording_that_changes_after_the_plan_was_made_stops_the_extraction(t
         writing(*arguments, **options)
 
     monkeypatch.setattr(run, "write_shards", change)
-    with pytest.raises(OSError, match=r"b\.wav has changed since this extraction was planned.*--overwrite"):
+    with pytest.raises(OSError, match=r"b\.wav has changed since the extraction was started.*--overwrite"):
         extract([tmp_path / "audio"], tmp_path / "made", config=WAVES, shard_size=2, report=False)
     assert list((tmp_path / "made" / "shards").iterdir()) == []
 
 
 @pytest.mark.parametrize("function", ["decode", "probe"])
-def test_an_error_that_may_pass_is_no_failure_and_is_tried_again(folder, whole, tmp_path, monkeypatch, function):
+def test_a_temporary_error_is_not_a_failure_and_is_retried(folder, whole, tmp_path, monkeypatch, function):
     reading = getattr(recordings, function)
 
     def crowded(path, *arguments, **options):
@@ -525,7 +550,7 @@ def test_an_error_that_may_pass_is_no_failure_and_is_tried_again(folder, whole, 
 
     with monkeypatch.context() as context:
         context.setattr(recordings, function, crowded)
-        with pytest.raises(AudioReadError, match=r"3\.wav: .*Too many open files; that may pass"):
+        with pytest.raises(AudioReadError, match=r"3\.wav: .*Too many open files; this may be temporary"):
             made_of(folder, tmp_path / "made")
     made_of(folder, tmp_path / "made")
     assert contents(tmp_path / "made") == contents(whole)

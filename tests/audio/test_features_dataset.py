@@ -16,8 +16,9 @@ from artifex.generative_models.modalities.audio import (
     make_loader,
     read_audio,
 )
-from artifex.generative_models.modalities.audio.extraction import extract, store
+from artifex.generative_models.modalities.audio.extraction import extract
 from artifex.generative_models.modalities.audio.io import write_audio
+from artifex.generative_models.modalities.audio.shards.records import ShardReaders, read_example
 
 RATE = 8000
 CONFIG = AudioModalityConfig(representation="raw_waveform", sample_rate=RATE, normalize=False)
@@ -54,7 +55,7 @@ def test_examples_are_the_features_in_the_order_of_the_recordings(folder):
         data[7]
 
 
-def test_labels_are_the_numbers_that_the_files_themselves_have(tmp_path):
+def test_label_indices_equal_those_of_the_file_dataset(tmp_path):
     for name in ("9/monday/a.wav", "10/monday/a.wav", "10/tuesday/a.wav", "loose.wav"):
         (tmp_path / "digits" / name).parent.mkdir(parents=True, exist_ok=True)
         write_audio(tmp_path / "digits" / name, np.full(400, 0.25), RATE)
@@ -66,7 +67,7 @@ def test_labels_are_the_numbers_that_the_files_themselves_have(tmp_path):
     assert set(numbers.values()) == {0, 1, 2}
 
 
-def test_it_comes_back_from_a_pickle_and_from_many_threads_the_same(folder):
+def test_reads_are_equal_after_pickling_and_from_many_threads(folder):
     data = FeatureDataset(folder)
     once = [sample["raw_waveform"] for sample in data]
     copy = pickle.loads(pickle.dumps(data))
@@ -76,14 +77,14 @@ def test_it_comes_back_from_a_pickle_and_from_many_threads_the_same(folder):
             np.testing.assert_array_equal(sample["raw_waveform"], once[index])
 
 
-def test_what_it_gives_is_the_readers_own_to_change(folder):
+def test_returned_arrays_are_writable_copies(folder):
     data = FeatureDataset(folder)
     sample = data[2]
     sample["raw_waveform"] *= 0
     assert np.abs(data[2]["raw_waveform"]).max() > 0.1
 
 
-def test_the_loader_pads_it_to_buckets_and_shows_every_example_once(folder):
+def test_the_loader_pads_to_buckets_and_returns_every_example_once(folder):
     loader = make_loader(FeatureDataset(folder), 2, shuffle=True, bucket_lengths=(1000, 9000), drop_remainder=False)
     seen = []
     for batch in loader:
@@ -95,18 +96,18 @@ def test_the_loader_pads_it_to_buckets_and_shows_every_example_once(folder):
     assert sorted(seen) == sorted(LENGTHS)
 
 
-def test_it_is_found_by_name_and_checks_what_it_is_told(folder):
+def test_it_is_created_by_name_and_checks_the_configuration(folder):
     data = create("dataset", "features", folder=folder, config=CONFIG)
     assert len(data) == len(LENGTHS)
     assert data.config.representation_name == "raw_waveform"
-    with pytest.raises(ValueError, match="holds other features than config says: sample_rate is 8000, not 16000"):
+    with pytest.raises(ValueError, match="were extracted with another configuration: sample_rate is 8000, not 16000"):
         FeatureDataset(folder, config=CONFIG.evolve(sample_rate=16000))
-    with pytest.raises(TypeError, match="takes config=AudioModalityConfig"):
+    with pytest.raises(TypeError, match="config must be an AudioModalityConfig or None, got str"):
         FeatureDataset(folder, config="mel")
 
 
-def test_what_is_not_there_or_damaged_is_said(folder, tmp_path):
-    with pytest.raises(FileNotFoundError, match="no extraction here"):
+def test_missing_and_damaged_files_raise(folder, tmp_path):
+    with pytest.raises(FileNotFoundError, match="contains no extraction"):
         FeatureDataset(tmp_path)
     out = tmp_path / "made"
     shutil.copytree(folder, out)
@@ -118,23 +119,25 @@ def test_what_is_not_there_or_damaged_is_said(folder, tmp_path):
     with pytest.raises(OSError, match=r"00000.arrayrecord: record 0 is damaged"):
         list(data)
     path.unlink()
-    with pytest.raises(FileNotFoundError, match=r"00000.arrayrecord: this shard is missing; the command that wrote"):
+    with pytest.raises(
+        FileNotFoundError, match=r"00000.arrayrecord: this shard is missing; run the command that wrote"
+    ):
         FeatureDataset(out)
     (out / "manifest.jsonl").unlink()
-    with pytest.raises(FileNotFoundError, match="this extraction is not complete"):
+    with pytest.raises(FileNotFoundError, match="the extraction is not complete"):
         FeatureDataset(out)
 
 
-def test_an_extraction_of_nothing_is_no_dataset(tmp_path):
+def test_an_extraction_without_examples_raises(tmp_path):
     write_audio(tmp_path / "click.wav", np.ones(10) / 2, RATE)
     config = CONFIG.evolve(representation="mel_spectrogram")
     result = extract([tmp_path / "click.wav"], tmp_path / "made", config=config, report=False)
     assert (len(result.records), len(result.failures)) == (0, 1)
-    with pytest.raises(ValueError, match="holds no example: nothing could be extracted, failures.jsonl says why"):
+    with pytest.raises(ValueError, match="contains no examples: no recording could be extracted; see failures.jsonl"):
         FeatureDataset(tmp_path / "made")
 
 
-def test_features_that_are_replaced_under_an_open_dataset_are_noticed(folder, tmp_path):
+def test_replaced_features_raise_in_an_open_dataset(folder, tmp_path):
     out = tmp_path / "made"
     shutil.copytree(folder, out)
     data = FeatureDataset(out)
@@ -154,11 +157,11 @@ def test_it_reads_without_jax(folder):
     assert done.stdout == "False\n"
 
 
-def test_few_shards_are_open_at_once_and_every_one_can_be_read(folder):
-    readers = store.Readers(most=2)
+def test_the_number_of_open_shards_is_bounded(folder):
+    readers = ShardReaders(max_open=2)
     paths = sorted((folder / "shards").glob("*.arrayrecord"))
     assert len(paths) == 4
     for path in (*paths, *paths):
-        store.read_record(readers(path), path, 0)
+        read_example(readers(path), path, 0)
         assert readers(path) is readers(path)
-        assert len(readers._open) <= 2
+        assert len(readers) <= 2

@@ -8,8 +8,8 @@ import pytest
 import soundfile
 
 from artifex.generative_models.core import registry
-from artifex.generative_models.modalities.audio import report
 from artifex.generative_models.modalities.audio.base import AudioModalityConfig
+from artifex.generative_models.modalities.audio.extraction import report
 
 CONFIG = AudioModalityConfig(representation="mel_spectrogram", sample_rate=8000)
 
@@ -19,7 +19,7 @@ def record(index: int = 0, **changes) -> dict:
         "index": index,
         "id": f"clip-{index}",
         "source": f"clip-{index}.wav",
-        "label": None,
+        "label": "dog",
         "source_sample_rate": 44100,
         "source_channels": 2,
         "source_format": "WAV PCM_16",
@@ -30,13 +30,15 @@ def record(index: int = 0, **changes) -> dict:
         "rms_dbfs": -12.0,
         "shape": [80, 31],
         "dtype": "float32",
-        "file": f"features/clip-{index}.npy",
+        "representation": "mel_spectrogram",
+        "file": "shards/01234567-00000.arrayrecord",
+        "record": index,
         **changes,
     }
 
 
-def shown(**changes) -> dict:
-    return report.example(record(**changes), np.ones((80, 31)), np.zeros(8000, np.float32), CONFIG)
+def shown(**changes) -> report.ReportExample:
+    return report.render_example(record(**changes), np.ones((80, 31)), np.zeros(8000, np.float32), CONFIG)
 
 
 class Page(HTMLParser):
@@ -70,8 +72,8 @@ class Page(HTMLParser):
         self.text += data
 
 
-def test_the_page_is_well_formed_and_asks_nothing_of_a_network():
-    html = report.render([record(0), record(1, duration=2.0)], [], CONFIG, [shown()], whole=True)
+def test_the_page_is_well_formed_and_fetches_nothing():
+    html = report.render_report([record(0), record(1, duration=2.0)], [], CONFIG, [shown()], variable_length=True)
     page = Page(html)
     assert page.open == []
     assert page.links
@@ -79,10 +81,10 @@ def test_the_page_is_well_formed_and_asks_nothing_of_a_network():
     assert not re.search(r"https?://|url\(|@import|<script|<link", html)
 
 
-def test_it_says_how_many_how_long_and_what_failed():
+def test_it_contains_counts_durations_and_failures():
     failures = [{"source": "bad.wav", "reason": "the file is empty (0 bytes)"}]
     records = [record(0), record(1, duration=120.0, source_sample_rate=8000, peak_dbfs=0.0)]
-    text = Page(report.render(records, failures, CONFIG, [], whole=True)).text
+    text = Page(report.render_report(records, failures, CONFIG, [], variable_length=True)).text
     for part in (
         "2 recordings",
         "2 min 1 s",
@@ -94,11 +96,11 @@ def test_it_says_how_many_how_long_and_what_failed():
         assert part in text
 
 
-def test_what_files_are_called_is_never_markup():
+def test_file_names_are_escaped():
     nasty = '<script>alert("1")</script>&"\''
     failures = [{"source": nasty, "reason": nasty}]
     records = [record(0, id=nasty, label=nasty, source_format=nasty)]
-    page = Page(report.render(records, failures, CONFIG, [shown(id=nasty, label=nasty)], whole=True))
+    page = Page(report.render_report(records, failures, CONFIG, [shown(id=nasty, label=nasty)], variable_length=True))
     assert page.open == []
     assert "script" not in page.tags
     assert page.text.count(nasty) >= 5
@@ -106,43 +108,52 @@ def test_what_files_are_called_is_never_markup():
 
 def test_statistics_are_minimum_median_and_maximum():
     records = [record(i, duration=seconds, rms_dbfs=-10.0 * seconds) for i, seconds in enumerate((1.0, 2.0, 4.0, 9.0))]
-    html = report.render(records, [], CONFIG, [], whole=True)
+    html = report.render_report(records, [], CONFIG, [], variable_length=True)
     for row in (("Duration", "1.00", "3.00", "9.00"), ("RMS level", "-90.0", "-30.0", "-10.0")):
         assert re.search(r"<td>{}</td>.*?>{}<.*?>{}<.*?>{}<".format(*map(re.escape, row)), html)
 
 
-def test_silent_recordings_are_counted_and_harm_no_statistic():
+def test_silent_recordings_are_counted_and_excluded_from_level_statistics():
     silent = record(1, peak_dbfs=None, rms_dbfs=None)
-    assert "1 silent" in Page(report.render([record(0), silent], [], CONFIG, [], whole=True)).text
-    assert "1 silent" in Page(report.render([silent], [], CONFIG, [shown(peak_dbfs=None)], whole=True)).text
+    assert "1 silent" in Page(report.render_report([record(0), silent], [], CONFIG, [], variable_length=True)).text
+    assert (
+        "1 silent"
+        in Page(report.render_report([silent], [], CONFIG, [shown(peak_dbfs=None)], variable_length=True)).text
+    )
 
 
 @pytest.mark.parametrize("values", [[0.3, 0.5, 0.9, 2.0], [0.01, 1.0, 3600.0], [1.0, 1.1] * 50])
 def test_a_histogram_counts_every_value_once(values):
     drawn = report.histogram("Durations", values, "s")
-    assert sum(bar["count"] for bar in drawn["bars"]) == len(values)
-    assert max(bar["height"] for bar in drawn["bars"]) == 1
-    assert drawn["logarithmic"] == (max(values) / min(values) > 20)
+    assert sum(bar.count for bar in drawn.bars) == len(values)
+    assert max(bar.height for bar in drawn.bars) == 1
+    assert drawn.logarithmic == (max(values) / min(values) > 20)
 
 
-def test_equal_values_are_told_in_words():
-    assert "All 3 are at 1.00 s" in Page(report.render([record(i) for i in range(3)], [], CONFIG, [], whole=True)).text
+def test_equal_values_are_text_instead_of_a_histogram():
+    assert (
+        "All 3 recordings: 1.00 s"
+        in Page(report.render_report([record(i) for i in range(3)], [], CONFIG, [], variable_length=True)).text
+    )
 
 
-def test_the_player_plays_what_was_encoded():
+def test_the_sound_is_the_normalized_waveform():
     audio = np.array([0.0, 0.25, -0.5, 0.125], np.float32)
-    example = report.example(record(), np.ones((80, 3)), audio, CONFIG)
-    assert example["picture"].startswith("data:image/png;base64,")
-    heard, rate = soundfile.read(io.BytesIO(base64.b64decode(example["sound"].partition(",")[2])))
+    example = report.render_example(record(), np.ones((80, 3)), audio, CONFIG)
+    assert example.picture.startswith("data:image/png;base64,")
+    heard, rate = soundfile.read(io.BytesIO(base64.b64decode(example.sound.partition(",")[2])))
     assert rate == 8000
     np.testing.assert_allclose(heard, audio / 0.5, atol=1 / 32768)
 
 
-def test_long_examples_are_cut_and_say_so():
+def test_long_examples_are_truncated():
     audio = np.zeros(8000 * 11, np.float32)
-    example = report.example(record(duration=11.0), np.ones((80, 343)), audio, CONFIG)
-    assert len(base64.b64decode(example["sound"].partition(",")[2])) == 44 + 2 * 8000 * 10
-    assert "the first 10 s shown" in Page(report.render([record()], [], CONFIG, [example], whole=True)).text
+    example = report.render_example(record(duration=11.0), np.ones((80, 343)), audio, CONFIG)
+    assert len(base64.b64decode(example.sound.partition(",")[2])) == 44 + 2 * 8000 * 10
+    assert (
+        "the first 10 s shown"
+        in Page(report.render_report([record()], [], CONFIG, [example], variable_length=True)).text
+    )
 
 
 class Embedding:
@@ -170,8 +181,8 @@ class Embedding:
         ("embedding", np.zeros((3, 80, 4), np.complex64)),
     ],
 )
-def test_every_representation_gets_a_picture(fresh_registry, representation, features):
+def test_every_representation_has_a_figure(fresh_registry, representation, features):
     registry("representation").register("embedding", Embedding)
     config = CONFIG.evolve(representation=representation)
-    example = report.example(record(), features, np.zeros(800, np.float32), config)
-    assert base64.b64decode(example["picture"].partition(",")[2]).startswith(b"\x89PNG")
+    example = report.render_example(record(), features, np.zeros(800, np.float32), config)
+    assert base64.b64decode(example.picture.partition(",")[2]).startswith(b"\x89PNG")

@@ -121,11 +121,11 @@ def test_the_command_prints_a_table_and_writes_the_manifest(artifex, folder):
     code, out, err = artifex("scan", folder)
     assert (code, err) == (0, "")
     for words in (
-        "recordings   5, 2.75 s in all",
+        "recordings   5, 2.75 s in total",
         "duration     0.12 s to 1.00 s, median 0.50 s",
         "sample rate  8000 Hz (4), 44100 Hz (1)",
         "channels     1 (4), 2 (1)",
-        "clipped      1 (3 samples in a row at full scale): ",
+        "clipped      1 (3 consecutive samples at full scale): ",
         "labels       9 (2), 10 (3)",
         f"manifest: {folder / 'manifest.jsonl'}",
     ):
@@ -153,7 +153,7 @@ def test_where_nothing_can_be_read_nothing_is_written(artifex, tmp_path):
     (tmp_path / "a.wav").touch()
     code, out, _ = artifex("scan", "a.wav")
     assert code == 1
-    assert "nothing can be read; no manifest was written" in out
+    assert "no recording can be read; no manifest was written" in out
     assert not (tmp_path / "manifest.jsonl").exists()
 
 
@@ -161,7 +161,7 @@ def test_an_earlier_manifest_is_replaced_only_when_told(artifex, folder):
     assert artifex("scan", folder / "9", "--out", "m.jsonl")[0] == 0
     code, out, err = artifex("scan", folder, "--out", "m.jsonl")
     assert (code, out) == (2, "")
-    assert "m.jsonl is there already; --overwrite replaces it" in err
+    assert "m.jsonl exists; replace it with --overwrite" in err
     assert artifex("scan", folder, "--out", "m.jsonl", "--overwrite")[0] == 0
     assert len(read_manifest("m.jsonl")) == 5
 

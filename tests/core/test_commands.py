@@ -11,7 +11,8 @@ import warnings
 
 import pytest
 
-from artifex.generative_models.core import cli, plugins, registry
+from artifex.generative_models.core import cli, registry
+from artifex.generative_models.core.components.discovery import clear_scan
 
 PARTS = {
     "gadget_parts": '''
@@ -355,7 +356,7 @@ def test_doctor_names_a_stray_init_file(artifex, doubles):
 
 def test_doctor_says_that_plugins_are_switched_off(artifex, doubles, monkeypatch):
     monkeypatch.setenv("ARTIFEX_DISABLE_PLUGINS", "first-dist")
-    plugins.forget()
+    clear_scan()
     code, out, _ = artifex("doctor")
     assert code == 0
     assert "Note: ARTIFEX_DISABLE_PLUGINS=first-dist switches off first-dist.\n" in out

@@ -17,10 +17,13 @@ from artifex.generative_models.core import (
     PluginWarning,
     UnknownComponentError,
     kinds,
-    plugins,
     refresh,
     registry,
 )
+from artifex.generative_models.core.components import discovery
+from artifex.generative_models.core.components import hooks as hook_modules
+from artifex.generative_models.core.components.discovery import FIRST_PARTY
+from artifex.generative_models.core.components.metadata import distributions_with
 
 pytestmark = pytest.mark.usefixtures("fresh_registry")
 
@@ -70,12 +73,12 @@ def test_artifex_commands_adds_commands_and_one_that_fails_harms_no_other(instal
     assert {"greet", "list", "show", "doctor"} <= names
 
 
-HOOKS = [name for name, _ in inspect.getmembers(plugins.HookSpecs, inspect.isfunction) if not name.startswith("_")]
+HOOKS = [name for name, _ in inspect.getmembers(hook_modules.HookSpecs, inspect.isfunction) if not name.startswith("_")]
 
 
 @pytest.mark.parametrize("hook", HOOKS)
 def test_every_hook_is_documented_and_tested(hook):
-    assert len((inspect.getdoc(getattr(plugins.HookSpecs, hook)) or "").split()) > 4
+    assert len((inspect.getdoc(getattr(hook_modules.HookSpecs, hook)) or "").split()) > 4
     assert f"`{hook}(" in (ROOT / "docs" / "plugins.md").read_text(encoding="utf-8")
     assert any(f"def {hook}(" in test.read_text(encoding="utf-8") for test in Path(__file__).parent.glob("test_*.py"))
 
@@ -120,8 +123,8 @@ def test_a_broken_module_of_hooks_is_one_warning_that_names_it_and_harms_no_othe
     assert "widget" not in found
     assert re.match(r"plugin left out: broken-dist: hooks = broken_dist_hooks: ", str(caught[0].message))
     assert reason in str(caught[0].message)
-    problem = plugins.scan().problems[0]
-    assert problem.distribution == "broken-dist"
+    problem = discovery.scan().problems[0]
+    assert problem.source == "broken-dist"
     assert isinstance(problem.error, BaseException)
 
 
@@ -137,8 +140,10 @@ def test_a_broken_module_of_hooks_leaves_none_of_its_hooks_behind(install):
     source = hooks("").replace("return [", "return [3, ") + "\n@hookimpl\ndef artifex_commands(app): ...\n"
     install_hooks(install, "broken-dist", source)
     with pytest.warns(PluginWarning):
-        scan = plugins.scan()
-    assert all("broken-dist" not in owner for owner, _ in plugins.hooks_of(scan.manager, "artifex_commands"))
+        scan = discovery.scan()
+    assert all(
+        "broken-dist" not in owner for owner, _ in hook_modules.implementations(scan.manager, "artifex_commands")
+    )
 
 
 def test_a_module_plugged_in_twice_is_told_by_whom(install):
@@ -196,7 +201,6 @@ def test_a_module_of_hooks_that_is_switched_off_is_not_imported(install, monkeyp
     "text",
     [
         "[artifex.modalities]\nno equals sign here\n",
-        "widget = module:Widget\n[artifex.modalities]\n",
         "[artifex.modalities]\nwidget =\n",
         "[artifex.modalities]\nwidget = module:Widget:again\n",
         "[artifex.modalities]\nwidget = not a module\n",
@@ -252,12 +256,18 @@ def test_entry_points_are_read_as_the_standard_library_reads_them(install, text)
     assert [claim.value for claim in registry("modality").claims("widget")] == [found[0].value]
 
 
-def test_a_name_and_version_are_those_of_the_standard_library():
-    for distribution in importlib.metadata.distributions():
-        if distribution.read_text("METADATA"):
-            name, version = plugins._identity(distribution)
-            assert name == plugins.normalized(distribution.metadata["Name"])
-            assert version == distribution.version
+def test_name_and_version_equal_those_of_importlib_metadata():
+    found = {name: version for name, version, _, _ in distributions_with("artifex")}
+    assert set(FIRST_PARTY) <= set(found)
+    assert found == {name: importlib.metadata.version(name) for name in found}
+
+
+def test_one_module_reads_distributions():
+    reading = re.compile(
+        r"^\s*(import importlib[._]metadata|from importlib(_metadata| import metadata|\.metadata))", re.M
+    )
+    sources = [*ROOT.glob("artifex-*/src/**/*.py")]
+    assert [path.name for path in sources if reading.search(path.read_text(encoding="utf-8"))] == ["metadata.py"]
 
 
 def test_a_kind_is_checked_where_it_is_made():
@@ -323,10 +333,13 @@ def test_the_test_above_notices_an_import(install, module):
     [
         "core",
         "core.cli",
-        "core.commands",
+        "core.cli.commands",
+        "core.components.registries",
+        "core.pytest_plugin",
         "core.configuration",
         "core.checks",
         "core.extras",
+        "core.protocols",
         "modalities.base",
         "modalities.registry",
         "extensions.registry",

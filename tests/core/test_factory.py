@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from artifex.generative_models.core import create, registry, resolve
-from artifex.generative_models.core.factory import Bound
+from artifex.generative_models.core.components.factory import Bound
 
 pytestmark = pytest.mark.usefixtures("fresh_registry")
 

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from artifex.generative_models.core import PluginWarning, UnknownComponentError, numerics, registry
-from artifex.generative_models.core.testing import Report, check, components, contracts
+from artifex.generative_models.core.testing import Report, check, components, contract_locations
 
 
 def noisy(audio, key, *, level: float = 0.1):
@@ -287,7 +287,7 @@ def test_every_kind_that_artifex_declares_has_a_contract():
         "preset",
         "representation",
         "window",
-    } <= set(contracts())
+    } <= set(contract_locations())
 
 
 def test_the_owner_of_a_kind_says_how_its_components_are_run(install):
@@ -345,7 +345,7 @@ def test_a_contract_that_fails_harms_no_other(install):
         },
     )
     with pytest.warns(PluginWarning, match="contracts of broken-contracts:broken left out"):
-        assert "window" in contracts()
+        assert "window" in contract_locations()
 
 
 def test_an_unknown_kind_or_component_is_an_error():

@@ -16,11 +16,11 @@ from artifex.generative_models.core import (
     UnknownComponentError,
     cli,
     create,
-    pins,
     refresh,
     registry,
     resolve,
 )
+from artifex.generative_models.core.components.pins import active_pins
 
 
 @pytest.fixture
@@ -243,7 +243,7 @@ def test_a_malformed_file_is_an_error_with_its_name_and_line(clash, project, tex
 def test_a_pin_of_what_nobody_provides_is_one_warning_that_names_the_nearest(clash, project, text, told):
     path = project(f"{text}[components.modality]\n")
     with pytest.warns(PluginWarning) as caught:
-        choices = [pins.in_effect().chosen for _ in range(2)]
+        choices = [active_pins().distributions for _ in range(2)]
     assert len(choices[0]) == 1
     with pytest.raises(ConflictingComponentError):
         registry("gadget")["double"]
@@ -263,7 +263,7 @@ def test_where_there_is_no_file_nothing_is_opened_and_each_parent_is_asked_once(
     monkeypatch.setattr(Path, "read_bytes", lambda path: pytest.fail(f"{path} is read"))
     refresh()
     for _ in range(3):
-        assert not pins.in_effect().chosen
+        assert not active_pins().distributions
     here = Path.cwd()
     assert [path for path in asked if path.endswith("artifex.toml")] == [
         str(folder / "artifex.toml") for folder in (here, *here.parents)

@@ -15,7 +15,7 @@ from artifex.generative_models.core import (
     refresh,
     registry,
 )
-from artifex.generative_models.core.registry import fault_of, options_of
+from artifex.generative_models.core.components.kind import component_error, options_of
 
 pytestmark = pytest.mark.usefixtures("fresh_registry")
 
@@ -352,11 +352,11 @@ class NotCallable:
 
 @pytest.mark.parametrize("component", [Whole, Heir])
 def test_a_class_may_declare_inherit_or_annotate_what_its_kind_asks_for(component):
-    assert fault_of(CLASS, component) == ""
+    assert component_error(CLASS, component) == ""
 
 
 def test_that_every_class_can_be_called_does_not_make_its_objects_callable():
-    assert fault_of(CLASS, NotCallable) == "an extension has __call__, shape; NotCallable lacks __call__"
+    assert component_error(CLASS, NotCallable) == "an extension has __call__, shape; NotCallable lacks __call__"
 
 
 @pytest.mark.parametrize(
@@ -371,7 +371,7 @@ def test_that_every_class_can_be_called_does_not_make_its_objects_callable():
     ],
 )
 def test_a_function_has_the_signature_of_its_kind(component, fault):
-    found = fault_of(FUNCTION, component)
+    found = component_error(FUNCTION, component)
     assert found.endswith(fault)
     assert bool(found) == bool(fault)
 

@@ -1,6 +1,5 @@
 """The registry under stress: many distributions, threads, and plugins that misbehave in every way."""
 
-import configparser
 import importlib.metadata
 import importlib.util
 import json
@@ -20,10 +19,10 @@ from artifex.generative_models.core import (
     PluginWarning,
     UnknownComponentError,
     kinds,
-    plugins,
     refresh,
     registry,
 )
+from artifex.generative_models.core.components.discovery import scan
 
 pytestmark = pytest.mark.usefixtures("fresh_registry")
 
@@ -72,8 +71,7 @@ def test_the_component_that_is_asked_for_is_the_only_one_that_is_loaded(crowd):
 
 
 def test_what_is_read_is_what_the_standard_library_reads(crowd):
-    scan = plugins.scan()
-    for group, names in scan.groups.items():
+    for group, names in scan().groups.items():
         theirs = {(e.name, e.value, e.dist.version) for e in importlib.metadata.entry_points(group=group)}
         assert {(c.name, c.value, c.version) for claims in names.values() for c in claims} == theirs
 
@@ -101,40 +99,6 @@ def test_threads_that_ask_for_different_components_all_get_theirs(crowd):
         found = list(pool.map(lambda each: registry(each[0])[each[1]], asked * 3))
     assert [each.__name__ for each in found] == [name for _, name, _ in asked] * 3
     assert loaded() == {module for _, _, module in asked}
-
-
-@pytest.mark.parametrize(
-    "text",
-    [
-        "[a]\nx = y\n[b]\nx=y=z\nk = \n",
-        "  [a]  \n  x   =   y z  \n# no = no\n; no = no\n\n[c]\n",
-        "[a]\nx = y ; not a comment\nx y = z\nX = w\n",
-        "[a] rest\nx = y\n",
-        "[a]b]\nx = y\n",
-        "[]\nx = y\n",
-        "[a]\n[x = y\n",
-        "[a]\nx = y\n[a]\nz = w\n",
-        "[a]\nx = y\nx = z\n",
-        "[a]\n= y\n",
-        "[a]\nno equals sign\n",
-        "[a]\nx : y\n",
-        "x = y\n[a]\n",
-        "\ufeff[a]\nx = y\n",
-        "[a]\r\nx = y\r\n",
-        "[DEFAULT]\nx = y\n[a]\n",
-        "",
-    ],
-)
-def test_entry_points_are_read_as_configparser_reads_them(text):
-    parser = configparser.ConfigParser(delimiters=("=",), interpolation=None, default_section="")
-    parser.optionxform = str
-    try:
-        parser.read_string("\n".join(map(str.strip, text.splitlines())))
-    except configparser.Error as error:
-        with pytest.raises(type(error)):
-            plugins._sections(text)
-    else:
-        assert plugins._sections(text) == {section: dict(parser.items(section)) for section in parser.sections()}
 
 
 def parts(install, distribution, source, *, name="double", version="1.0", module=None):
@@ -286,4 +250,4 @@ def test_a_module_of_hooks_that_exits_or_never_imports_ends_no_command(install):
     assert "leaving-dist: missing = no_such_module_anywhere: ModuleNotFoundError" in ran.stderr
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", PluginWarning)
-        assert {problem.distribution for problem in plugins.scan().problems} == {"leaving-dist"}
+        assert {problem.source for problem in scan().problems} == {"leaving-dist"}

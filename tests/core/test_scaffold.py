@@ -12,7 +12,7 @@ import yaml
 from typer.testing import CliRunner
 
 from artifex.generative_models.core import kinds
-from artifex.generative_models.core.scaffold import LONGEST, TEMPLATES, add_to, write_plugin
+from artifex.generative_models.core.cli.scaffold import LONGEST, TEMPLATES, add_to, write_plugin
 
 ALL = list(TEMPLATES)
 GUIDE = Path(__file__).parents[2] / "docs" / "five-minutes.md"
@@ -258,7 +258,7 @@ def test_the_command_writes_an_audio_type_here_unless_told_otherwise(tmp_path, m
 
 def test_writing_a_package_imports_no_jax(tmp_path):
     code = (
-        "import sys; from artifex.generative_models.core.scaffold import TEMPLATES, write_plugin; "
+        "import sys; from artifex.generative_models.core.cli.scaffold import TEMPLATES, write_plugin; "
         f"write_plugin('tide', list(TEMPLATES), out={str(tmp_path)!r}); "
         "sys.exit(any(name.partition('.')[0] in ('jax', 'jaxlib', 'flax') for name in sys.modules))"
     )

@@ -11,7 +11,7 @@ from typer.testing import CliRunner
 
 from artifex.generative_models.core import registry
 from artifex.generative_models.core.cli import build
-from artifex.generative_models.core.plugins import FIRST_PARTY
+from artifex.generative_models.core.components.discovery import FIRST_PARTY
 from artifex.generative_models.core.testing import check, components
 from artifex.generative_models.modalities.audio.annotations import with_annotations
 

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from artifex.generative_models.core.scaffold import TEMPLATES, write_plugin
+from artifex.generative_models.core.cli.scaffold import TEMPLATES, write_plugin
 
 PACKAGE = "artifex_plugin_my_tide"
 

@@ -36,7 +36,7 @@ def page(tmp_path_factory):
     out = tmp_path_factory.mktemp("extraction") / "features"
     command = [
         "extract",
-        "--samples",
+        "--n-synthetic",
         "6",
         "--duration",
         "0.5",

@@ -10,8 +10,7 @@ import librosa
 import numpy as np
 import pytest
 
-from artifex.generative_models.core import create, registry
-from artifex.generative_models.core.registry import UnknownComponentError
+from artifex.generative_models.core import UnknownComponentError, create, registry
 from artifex.generative_models.extensions.audio_processing.spectral import SpectralAnalysis, SpectralConfig
 
 _FILE = Path(__file__).parent / "references" / "make_references.py"

@@ -1,20 +1,23 @@
-"""What artifex-audio plugs in: the kinds it owns and the commands that work on recordings."""
+"""Plugin hooks of artifex-audio: its kinds, their contracts, and its commands."""
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING
 
 from artifex.generative_models.core import Kind, hookimpl
+
+if TYPE_CHECKING:
+    import typer
 
 
 @hookimpl
 def artifex_kinds() -> list[Kind]:
-    """Return the kinds that audio owns."""
+    """Return the kinds of components that artifex-audio defines."""
     return [
         Kind(
             name="audio_type",
             group="artifex.audio_types",
-            summary="A synthetic sound: f(key, *, n_time_steps, sample_rate, **options) -> (n_time_steps,).",
+            summary="Generates a waveform: f(key, *, n_time_steps, sample_rate, **options) -> (n_time_steps,).",
             form="function",
             positional=1,
             call=("n_time_steps", "sample_rate"),
@@ -22,21 +25,21 @@ def artifex_kinds() -> list[Kind]:
         Kind(
             name="augmentation",
             group="artifex.augmentations",
-            summary="A random change of one example: f(x, key, **options) of the same shape and dtype.",
+            summary="Augments one example: f(x, key, **options), of the same shape and dtype as x.",
             form="function",
             positional=2,
         ),
         Kind(
             name="metric",
             group="artifex.metrics",
-            summary="A score of an estimate against a reference: f(estimate, reference, **options).",
+            summary="Compares an estimate with a reference: f(estimate, reference, **options).",
             form="function",
             positional=2,
         ),
         Kind(
             name="representation",
             group="artifex.representations",
-            summary="What a waveform becomes for a model, and its inverse: shape, encode, decode.",
+            summary="Encodes waveforms for a model and decodes them: a class with shape, encode and decode.",
             form="class",
             attributes=("encode", "decode"),
         ),
@@ -45,14 +48,14 @@ def artifex_kinds() -> list[Kind]:
 
 @hookimpl
 def artifex_contracts() -> dict[str, str]:
-    """Return how the conformance kit runs components of those kinds."""
-    where = "artifex.generative_models.modalities.audio.contracts"
-    return {kind: f"{where}:{kind}" for kind in ("audio_type", "augmentation", "metric", "representation")}
+    """Return the function of each kind that creates its subjects for the conformance kit."""
+    module = "artifex.generative_models.modalities.audio.contracts"
+    return {kind: f"{module}:{kind}" for kind in ("audio_type", "augmentation", "metric", "representation")}
 
 
 @hookimpl
-def artifex_commands(app: Any) -> None:
-    """Add ``extract``."""
-    from artifex.generative_models.modalities.audio import commands
+def artifex_commands(app: typer.Typer) -> None:
+    """Add the commands ``extract``, ``scan`` and ``augment``."""
+    from artifex.generative_models.modalities.audio.commands import add_commands
 
-    commands.add_to(app)
+    add_commands(app)

@@ -1,15 +1,16 @@
-"""What artifex-core plugs in: the kinds it owns and the commands about the registry."""
+"""The kinds and commands of artifex-core."""
 
 from __future__ import annotations
 
 from typing import Any
 
-from artifex.generative_models.core.plugins import Kind, hookimpl
+from artifex.generative_models.core.components.hooks import hookimpl
+from artifex.generative_models.core.components.kind import Kind
 
 
 @hookimpl
 def artifex_kinds() -> list[Kind]:
-    """Return the kinds that core owns."""
+    """Return the kinds that artifex-core owns."""
     return [
         Kind(
             name="modality",
@@ -36,15 +37,18 @@ def artifex_kinds() -> list[Kind]:
 
 @hookimpl
 def artifex_contracts() -> dict[str, str]:
-    """Return how the conformance kit runs components of those kinds."""
-    where = "artifex.generative_models.core.contracts"
-    return {kind: f"{where}:{kind}" for kind in ("modality", "extension", "dataset")}
+    """Return the contracts of these kinds."""
+    module = "artifex.generative_models.core.testing.contracts"
+    return {kind: f"{module}:{kind}" for kind in ("modality", "extension", "dataset")}
 
 
 @hookimpl
 def artifex_commands(app: Any) -> None:
     """Add ``list``, ``show``, ``doctor``, ``check`` and ``new``."""
-    from artifex.generative_models.core import commands, scaffold
+    from artifex.generative_models.core.cli import commands, diagnosis, scaffold
 
-    commands.add_to(app)
+    app.command("list")(commands.list_components)
+    app.command("show")(commands.show)
+    app.command("doctor")(diagnosis.doctor)
+    app.command("check")(commands.check)
     scaffold.add_to(app)

@@ -15,9 +15,9 @@ import numpy as np
 import typer
 from numpy.typing import NDArray
 
+from artifex.generative_models.core import registry
+from artifex.generative_models.core.cli.terminal import say, table
 from artifex.generative_models.core.extras import require
-from artifex.generative_models.core.registry import registry
-from artifex.generative_models.core.terminal import say, table
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -140,9 +140,9 @@ def diff(
         say(f"{a} and {b} differ in {len(differing)} of {len(ours)} knobs:")
     if not differing and not show_all:
         return
-    from artifex.generative_models.core.commands import arguments_of
+    from artifex.generative_models.core.cli.docstrings import argument_descriptions
 
-    told = arguments_of(type(one))
+    told = argument_descriptions(type(one))
     say("")
     rows = [
         ("≠ " if show_all and name in differing else "  " if show_all else "", name, value, theirs[name])

@@ -1,5 +1,9 @@
-"""The core of artifex: the registry, the factory, and how a distribution plugs in. Imports no jax."""
+"""The core of artifex: registries of components, the factory, and hooks for plugins. Imports no jax."""
 
+from artifex.generative_models.core.components.factory import create, resolve
+from artifex.generative_models.core.components.hooks import hookimpl
+from artifex.generative_models.core.components.kind import Claim, Kind
+from artifex.generative_models.core.components.registries import Registry, kinds, refresh, registry
 from artifex.generative_models.core.errors import (
     BrokenComponentError,
     ConflictingComponentError,
@@ -7,9 +11,6 @@ from artifex.generative_models.core.errors import (
     PluginWarning,
     UnknownComponentError,
 )
-from artifex.generative_models.core.factory import create, resolve
-from artifex.generative_models.core.plugins import Claim, Kind, hookimpl
-from artifex.generative_models.core.registry import Registry, kinds, refresh, registry
 
 __all__ = [
     "BrokenComponentError",

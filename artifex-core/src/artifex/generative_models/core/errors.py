@@ -1,4 +1,4 @@
-"""The errors that artifex raises on its own account."""
+"""Exceptions and warnings of artifex, and the helpers that format their messages."""
 
 from __future__ import annotations
 
@@ -12,29 +12,29 @@ class UnknownComponentError(LookupError):
 
 
 class ConflictingComponentError(LookupError):
-    """Several distributions claim one name, and nothing says which is meant."""
+    """Several distributions provide a component of that name and none is selected."""
 
 
 class BrokenComponentError(LookupError):
-    """A component was found but cannot be loaded, or is not what its kind asks for."""
+    """A component is installed but cannot be imported, or is not a valid component of its kind."""
 
 
 class MissingDependencyError(ImportError):
-    """Something that is not installed is needed; the message says what to install."""
+    """An optional dependency is not installed; the message contains the command that installs it."""
 
 
 class PluginWarning(UserWarning):
-    """A plugin was left out, and why."""
+    """A plugin was skipped; the message contains the reason."""
 
 
 @attrs.frozen(kw_only=True)
 class Problem:
-    """Something that cannot be used, and why: a plugin, a file, a shard.
+    """A plugin, file or shard that cannot be used, with the reason.
 
     Args:
         source: The file, distribution or entry point.
-        message: What is wrong and what to do.
-        error: The exception that caused it, if any.
+        message: The reason, and how to fix it.
+        error: The exception that caused it, or None.
     """
 
     source: str
@@ -46,14 +46,14 @@ class Problem:
 
 
 def suggest(given: str, known: Iterable[str]) -> str:
-    """Return "did you mean …?" for the nearest known words, or an empty string.
+    """Suggest the closest matches of an unknown word.
 
     Args:
-        given: The word that was not found.
-        known: The words that would have been.
+        given: The unknown word.
+        known: The valid words.
 
     Returns:
-        A clause that starts with a space, or "".
+        " Did you mean …?" with a leading space, or an empty string if no word is close.
 
     Example:
         >>> suggest("sampel_rate", ["sample_rate", "n_fft"])
@@ -61,7 +61,7 @@ def suggest(given: str, known: Iterable[str]) -> str:
         >>> suggest("zzz", ["sample_rate", "n_fft"])
         ''
     """
-    import difflib  # costs 5 ms, and most commands find what they were asked for
+    import difflib  # takes 5 ms, which most commands do not need
 
-    near = difflib.get_close_matches(str(given), list(known), n=3, cutoff=0.6)
-    return f" Did you mean {' or '.join(map(repr, near))}?" if near else ""
+    matches = difflib.get_close_matches(str(given), list(known), n=3, cutoff=0.6)
+    return f" Did you mean {' or '.join(map(repr, matches))}?" if matches else ""

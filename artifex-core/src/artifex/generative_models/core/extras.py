@@ -1,4 +1,4 @@
-"""Imports of optional packages, with an error that says which extra brings them."""
+"""Import optional dependencies, with an error that names the extra to install."""
 
 from __future__ import annotations
 
@@ -9,18 +9,18 @@ from artifex.generative_models.core.errors import MissingDependencyError
 
 
 def require(module: str, *, install: str, purpose: str) -> ModuleType:
-    """Import an optional module or say what to install.
+    """Import an optional module, or raise an error that names the requirement to install.
 
     Args:
-        module: The module to import, such as ``"soundfile"``.
-        install: What to give pip, such as ``"artifex-audio[files]"``.
-        purpose: What it is needed for, as the start of a sentence.
+        module: The module, such as ``"soundfile"``.
+        install: The requirement to install, such as ``"artifex-audio[files]"``.
+        purpose: The purpose, as the subject of a sentence, such as ``"Reading FLAC"``.
 
     Returns:
         The module.
 
     Raises:
-        MissingDependencyError: When it is not installed.
+        MissingDependencyError: If it is not installed.
 
     Example:
         >>> require("json", install="nothing", purpose="Reading JSON").__name__

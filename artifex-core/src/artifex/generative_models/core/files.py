@@ -42,17 +42,11 @@ def atomic_path(target: str | os.PathLike[str]) -> Iterator[Path]:
         ('hop_length = 256', 1)
     """
     target = Path(target)
-    temporary = target.with_name(f".{target.name}.{_host()}-{os.getpid()}-{secrets.token_hex(8)}.tmp")
-    os.close(os.open(temporary, os.O_CREAT | os.O_EXCL | os.O_WRONLY | getattr(os, "O_NOFOLLOW", 0), 0o666))
-    _in_progress.add(temporary.name)
-    try:
+    with _temporary_file(target) as temporary:
         yield temporary
         _sync(temporary)
         temporary.replace(target)
         sync_folder(target.parent)
-    finally:
-        temporary.unlink(missing_ok=True)
-        _in_progress.discard(temporary.name)
 
 
 def write_atomic(target: str | os.PathLike[str], content: str | bytes) -> None:
@@ -74,6 +68,42 @@ def write_atomic(target: str | os.PathLike[str], content: str | bytes) -> None:
     """
     with atomic_path(target) as temporary:
         temporary.write_bytes(content.encode() if isinstance(content, str) else content)
+
+
+def create_atomic(target: str | os.PathLike[str], content: bytes) -> bool:
+    """Write a whole file atomically unless it exists; of several processes that try at once, one succeeds.
+
+    Args:
+        target: The file to create; its folder must exist.
+        content: The content.
+
+    Returns:
+        Whether this call created the file. On a file system without hard links, two calls at the same moment may both
+        do so; the later content stays.
+
+    Raises:
+        OSError: When the folder does not exist or cannot be written to.
+
+    Example:
+        >>> import tempfile
+        >>> target = Path(tempfile.mkdtemp()) / "plan.json"
+        >>> create_atomic(target, b"{}"), create_atomic(target, b"[]"), target.read_bytes()
+        (True, False, b'{}')
+    """
+    target = Path(target)
+    with _temporary_file(target) as temporary:
+        temporary.write_bytes(content)
+        _sync(temporary)
+        try:
+            os.link(temporary, target)
+        except FileExistsError:
+            return False
+        except OSError:  # the file system has no hard links
+            if target.exists():
+                return False
+            temporary.replace(target)
+        sync_folder(target.parent)
+    return True
 
 
 def temporary_files(folder: str | os.PathLike[str]) -> list[Path]:
@@ -151,11 +181,34 @@ def read_table(path: str | os.PathLike[str]) -> dict[str, Any]:
         {'hop_length': 256}
     """
     path = Path(path)
-    parse, _ = _format(path)
+    _format(path)
     try:
-        table = parse(path.read_bytes().decode())
+        text = path.read_bytes().decode()
     except UnicodeDecodeError as error:
         raise ValueError(f"{path} is not UTF-8 text: {error}") from None
+    return parse_table(path, text)
+
+
+def parse_table(path: str | os.PathLike[str], text: str) -> dict[str, Any]:
+    """Parse a table from TOML or YAML, by the suffix of its file; the inverse of ``format_table``.
+
+    Args:
+        path: A file name that ends in .toml, .yaml or .yml; nothing is read.
+        text: The contents of the file.
+
+    Returns:
+        The table; an empty one for empty text.
+
+    Raises:
+        ValueError: For another suffix, text that is not valid TOML or YAML, or contents that are not a table.
+
+    Example:
+        >>> parse_table("settings.toml", "hop_length = 256")
+        {'hop_length': 256}
+    """
+    parse, _ = _format(Path(path))
+    try:
+        table = parse(text)
     except (ValueError, RecursionError) as error:
         raise ValueError(f"{path} cannot be parsed: {error}") from None
     if table is not None and not isinstance(table, dict):
@@ -222,6 +275,18 @@ def _without_none(value: Any) -> Any:
     if isinstance(value, Mapping):
         return {k: _without_none(v) for k, v in value.items() if v is not None}
     return [_without_none(v) for v in value] if isinstance(value, list | tuple) else value
+
+
+@contextmanager
+def _temporary_file(target: Path) -> Iterator[Path]:
+    temporary = target.with_name(f".{target.name}.{_host()}-{os.getpid()}-{secrets.token_hex(8)}.tmp")
+    os.close(os.open(temporary, os.O_CREAT | os.O_EXCL | os.O_WRONLY | getattr(os, "O_NOFOLLOW", 0), 0o666))
+    _in_progress.add(temporary.name)
+    try:
+        yield temporary
+    finally:
+        temporary.unlink(missing_ok=True)
+        _in_progress.discard(temporary.name)
 
 
 def _sync(path: Path) -> None:

@@ -1,4 +1,8 @@
-"""The conformance kit in pytest: ``pytest --artifex`` adds a test for each installed component."""
+"""The conformance kit in pytest: ``pytest --artifex`` adds a test for each installed component.
+
+pytest imports this module in every project where artifex is installed. It is not part of ``core.testing``, whose import
+takes that of JAX.
+"""
 
 from __future__ import annotations
 
@@ -8,50 +12,49 @@ import pytest
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    """Add the options that choose what is checked."""
+    """Add the options that select the components to check."""
     group = parser.getgroup("artifex", "conformance of artifex components")
-    group.addoption("--artifex", action="store_true", help="check installed artifex components")
+    group.addoption("--artifex", action="store_true", help="check the installed artifex components")
+    group.addoption("--artifex-kind", action="append", metavar="KIND", help="check only this kind; may be repeated")
     group.addoption(
-        "--artifex-kind", action="append", metavar="KIND", help="check this kind alone; may be given several times"
-    )
-    group.addoption(
-        "--artifex-dist",
-        action="append",
-        metavar="NAME",
-        help="check what this distribution provides alone; may be given several times",
+        "--artifex-dist", action="append", metavar="NAME", help="check only this distribution; may be repeated"
     )
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Give jax two CPU devices, so that sharding can be checked, where it has not started yet."""
-    if _wanted(config):
+    """Create two CPU devices for the rule about sharding, if JAX has not started."""
+    if _is_enabled(config):
         import jax
 
         try:
             jax.config.update("jax_num_cpu_devices", 2)
-        except RuntimeError:  # jax has started: the rule about sharding says that it was not tried
+        except RuntimeError:  # JAX has started: that rule is skipped
             return
 
 
 def pytest_collection_modifyitems(session: pytest.Session, config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Add a test for each component that was asked for."""
-    if not _wanted(config):
+    """Add a test for each selected component."""
+    if not _is_enabled(config):
         return
     from artifex.generative_models.core.testing import components
 
-    for kind in config.getoption("--artifex-kind") or [None]:
+    for selected_kind in config.getoption("--artifex-kind") or [None]:
         for distribution in config.getoption("--artifex-dist") or [None]:
-            for of_kind, name in components(kind, distribution):
-                items.append(
-                    ComponentItem.from_parent(session, name=f"{of_kind}[{name}]", kind=of_kind, component=name)
-                )
+            for kind, name in components(selected_kind, distribution):
+                items.append(ComponentItem.from_parent(session, name=f"{kind}[{name}]", kind=kind, component=name))
 
 
 class ComponentItem(pytest.Item):
-    """A test that a component holds under the rules of its kind."""
+    """A test that a component passes the rules of its kind.
 
-    def __init__(self, *, kind: str, component: str, **more: Any) -> None:
-        super().__init__(**more)
+    Args:
+        kind: The kind.
+        component: The component's name.
+        **options: Arguments of ``pytest.Item``.
+    """
+
+    def __init__(self, *, kind: str, component: str, **options: Any) -> None:
+        super().__init__(**options)
         self.kind, self.component = kind, component
 
     def runtest(self) -> None:
@@ -63,13 +66,13 @@ class ComponentItem(pytest.Item):
             raise NonconformityError(str(report))
 
     def repr_failure(self, excinfo: pytest.ExceptionInfo[BaseException], style: Any = None) -> Any:
-        """Show the report in place of a traceback through the kit."""
+        """Return the report instead of a traceback through the kit."""
         if isinstance(excinfo.value, NonconformityError):
             return str(excinfo.value)
         return super().repr_failure(excinfo, style)
 
     def reportinfo(self) -> tuple[Any, int | None, str]:
-        """Say where the test is from."""
+        """Return the location and the name of the test."""
         return self.path, None, f"artifex {self.name}"
 
 
@@ -77,7 +80,5 @@ class NonconformityError(Exception):
     """A component breaks a rule of its kind."""
 
 
-def _wanted(config: pytest.Config) -> bool:
-    return bool(
-        config.getoption("--artifex") or config.getoption("--artifex-kind") or config.getoption("--artifex-dist")
-    )
+def _is_enabled(config: pytest.Config) -> bool:
+    return any(config.getoption(option) for option in ("--artifex", "--artifex-kind", "--artifex-dist"))

@@ -1,29 +1,29 @@
-"""Extensions by name: plain words over the one registry."""
+"""Extensions by name: shortcuts for ``registry("extension")``."""
 
 from __future__ import annotations
 
 from typing import Any
 
-from artifex.generative_models.core.registry import registry
+from artifex.generative_models.core.components.registries import registry
 
 
 def register_extension(name: str, component: Any, *, replace: bool = False) -> None:
-    """Add a class of this kind in this process; see ``Registry.register``.
+    """Register an extension in this process; see ``Registry.register``.
 
     Args:
-        name: The name to find it by.
+        name: The extension's name.
         component: The class.
-        replace: Whether it may take the place of one that is there.
+        replace: Whether to replace an extension that has this name.
 
     Raises:
-        ConflictingComponentError: When the name is taken and ``replace`` is False.
-        TypeError: When it is no class of this kind.
+        ConflictingComponentError: If the name is taken and ``replace`` is False.
+        TypeError: If the object is not an extension class.
     """
     registry("extension").register(name, component, replace=replace)
 
 
 def get_extension(name: str) -> Any:
-    """Return a class of this kind by name.
+    """Return the class of an extension.
 
     Args:
         name: Its name, or ``"name@distribution"``.
@@ -32,16 +32,16 @@ def get_extension(name: str) -> Any:
         The class.
 
     Raises:
-        LookupError: When nobody provides it, several do, or it cannot be loaded.
+        LookupError: If no distribution provides it, several do, or it cannot be loaded.
     """
     return registry("extension")[name]
 
 
 def list_extensions() -> list[str]:
-    """Return the names of this kind that are installed or registered; imports none of them.
+    """List the extensions that are installed or registered, without importing them.
 
     Returns:
-        The names, sorted.
+        Their names, sorted.
 
     Example:
         >>> isinstance(list_extensions(), list)

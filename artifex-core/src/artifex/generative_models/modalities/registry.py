@@ -1,29 +1,29 @@
-"""Modalities by name: plain words over the one registry."""
+"""Modalities by name: shortcuts for ``registry("modality")``."""
 
 from __future__ import annotations
 
 from typing import Any
 
-from artifex.generative_models.core.registry import registry
+from artifex.generative_models.core.components.registries import registry
 
 
 def register_modality(name: str, component: Any, *, replace: bool = False) -> None:
-    """Add a class of this kind in this process; see ``Registry.register``.
+    """Register a modality in this process; see ``Registry.register``.
 
     Args:
-        name: The name to find it by.
+        name: The modality's name.
         component: The class.
-        replace: Whether it may take the place of one that is there.
+        replace: Whether to replace a modality that has this name.
 
     Raises:
-        ConflictingComponentError: When the name is taken and ``replace`` is False.
-        TypeError: When it is no class of this kind.
+        ConflictingComponentError: If the name is taken and ``replace`` is False.
+        TypeError: If the object is not a modality class.
     """
     registry("modality").register(name, component, replace=replace)
 
 
 def get_modality(name: str) -> Any:
-    """Return a class of this kind by name.
+    """Return the class of a modality.
 
     Args:
         name: Its name, or ``"name@distribution"``.
@@ -32,16 +32,16 @@ def get_modality(name: str) -> Any:
         The class.
 
     Raises:
-        LookupError: When nobody provides it, several do, or it cannot be loaded.
+        LookupError: If no distribution provides it, several do, or it cannot be loaded.
     """
     return registry("modality")[name]
 
 
 def list_modalities() -> list[str]:
-    """Return the names of this kind that are installed or registered; imports none of them.
+    """List the modalities that are installed or registered, without importing them.
 
     Returns:
-        The names, sorted.
+        Their names, sorted.
 
     Example:
         >>> isinstance(list_modalities(), list)

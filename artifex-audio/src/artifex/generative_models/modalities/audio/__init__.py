@@ -1,4 +1,4 @@
-"""The audio modality. Each name is imported when it is first used, so that loader workers load no jax."""
+"""The audio modality. Names are imported on first use, so that loader workers do not import jax."""
 
 import lazy_loader
 

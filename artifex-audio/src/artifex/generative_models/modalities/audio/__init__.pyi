@@ -1,4 +1,7 @@
 from .annotations import annotated as annotated
+from .annotations import audio_type as audio_type
+from .annotations import augmentation as augmentation
+from .annotations import drawn_parameters as drawn_parameters
 from .annotations import with_annotations as with_annotations
 from .augmentations.banks import sound_bank as sound_bank
 from .augmentations.batches import apply_batch as apply_batch
@@ -76,13 +79,12 @@ from .datasets.scan import scan as scan
 from .datasets.synthetic import SyntheticAudioDataset as SyntheticAudioDataset
 from .datasets.tables import TableAudioDataset as TableAudioDataset
 from .extraction import extract as extract
-from .extraction import read_features as read_features
 from .io import AudioReadError as AudioReadError
 from .io import find_audio as find_audio
 from .io import probe as probe
 from .io import read_audio as read_audio
 from .io import write_audio as write_audio
-from .listening import audition as audition
+from .policy_preview import preview as preview
 from .preprocessing.bs1770 import loudness as loudness
 from .preprocessing.bs1770 import loudness_normalize as loudness_normalize
 from .preprocessing.channels import from_mid_side as from_mid_side
@@ -112,3 +114,4 @@ from .preprocessing.levels import to_float as to_float
 from .preprocessing.resampling import convert_sample_rate as convert_sample_rate
 from .preprocessing.resampling import resample_audio as resample_audio
 from .preprocessing.resampling import resample_by as resample_by
+from .shards.reading import read_features as read_features

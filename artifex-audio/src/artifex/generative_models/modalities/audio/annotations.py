@@ -11,7 +11,7 @@ import jax
 import numpy as np
 from jax.typing import ArrayLike
 
-from artifex.generative_models.core.factory import Bound
+from artifex.generative_models.core.components.factory import Bound
 
 _P = ParamSpec("_P")
 F = TypeVar("F", bound=Callable[..., Any])

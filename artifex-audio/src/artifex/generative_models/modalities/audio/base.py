@@ -1,4 +1,4 @@
-"""The audio modality: its configuration, its shapes, and the way to its representations and back."""
+"""The audio modality: configuration, shapes, encoding and decoding."""
 
 from __future__ import annotations
 
@@ -8,7 +8,14 @@ from typing import TYPE_CHECKING, Any
 import attrs
 
 from artifex.generative_models.core import registry
-from artifex.generative_models.core.checks import check_flag, check_integer, check_number, field_check, plain_number
+from artifex.generative_models.core.checks import (
+    check_flag,
+    check_integer,
+    check_number,
+    field_check,
+    plain_float,
+    plain_int,
+)
 from artifex.generative_models.core.configuration import Configuration
 from artifex.generative_models.modalities.base import Modality
 
@@ -19,7 +26,7 @@ if TYPE_CHECKING:
 
 
 class AudioRepresentation(Enum):
-    """The representations that artifex-audio brings; any registered one may be named in their place.
+    """The main representations of artifex-audio; the name of any registered representation can be used instead.
 
     Example:
         >>> AudioRepresentation.MEL_SPECTROGRAM.value
@@ -31,44 +38,40 @@ class AudioRepresentation(Enum):
     STFT = "stft"
 
 
-def _representation(value: Any) -> Any:
+def _as_member(value: AudioRepresentation | str) -> AudioRepresentation | str:
+    """Convert the name of a member of AudioRepresentation to the member; return other values unchanged."""
     members = {member.value: member for member in AudioRepresentation}
     return members.get(value, value) if isinstance(value, str) else value
 
 
-def _as_float(value: Any) -> Any:
-    plain = plain_number(value)
-    return float(plain) if isinstance(plain, int) and not isinstance(plain, bool) else plain
-
-
-def _check_representation(instance: Any, attribute: attrs.Attribute[Any], value: Any) -> None:
+def _check_representation(instance: object, attribute: attrs.Attribute[Any], value: object) -> None:
     if isinstance(value, AudioRepresentation):
         return
     if not isinstance(value, str):
         raise TypeError(
-            f"AudioModalityConfig.representation is an AudioRepresentation or the name of a registered one, "
-            f"got {value!r} ({type(value).__name__})"
+            f"AudioModalityConfig.representation must be an AudioRepresentation or the name of a registered "
+            f"representation, got {value!r} ({type(value).__name__})"
         )
-    known = registry("representation")
-    if value not in known:
-        known[value]
+    representations = registry("representation")
+    if value not in representations:
+        representations[value]  # raises and names the registered ones
 
 
 @attrs.frozen(kw_only=True)
 class AudioModalityConfig(Configuration):
-    """What audio examples are like, and what they are turned into.
+    """Configuration of audio examples and their representation.
 
     Args:
-        representation: An ``AudioRepresentation``, or the name of a registered one.
-        sample_rate: Samples per second, Hz.
-        n_mel_channels: Mel bands, at most ``n_fft // 2 + 1``.
-        hop_length: Samples from one frame to the next, at most ``n_fft``.
-        n_fft: Samples in a frame.
-        duration: Length of an example in seconds.
-        normalize: Whether each clip's peak is brought to 1.
+        representation: An ``AudioRepresentation``, or the name of a registered representation.
+        sample_rate: Sample rate in Hz.
+        n_mel_channels: Number of mel bands, at most ``n_fft // 2 + 1``.
+        hop_length: Hop length in samples, at most ``n_fft``.
+        n_fft: FFT and frame length in samples.
+        duration: Duration of an example in seconds.
+        normalize: Whether to normalize each clip to a peak of 1.
 
     Raises:
-        TypeError: For a value of the wrong type or a misspelled key.
+        TypeError: For a value of the wrong type or an unknown keyword.
         ValueError: For a value out of range.
         UnknownComponentError: For a representation that is not installed.
 
@@ -78,28 +81,26 @@ class AudioModalityConfig(Configuration):
         (8000, 31)
         >>> AudioModalityConfig(hop_length=2048)
         Traceback (most recent call last):
-        ValueError: AudioModalityConfig.hop_length must be at most n_fft = 1024 samples, got 2048: frames would leave gaps
+        ValueError: AudioModalityConfig.hop_length must be at most n_fft = 1024 samples, got 2048: frames would not cover all samples
     """
 
     representation: AudioRepresentation | str = attrs.field(
-        default=AudioRepresentation.RAW_WAVEFORM, converter=_representation, validator=_check_representation
+        default=AudioRepresentation.RAW_WAVEFORM, converter=_as_member, validator=_check_representation
     )
     sample_rate: int = attrs.field(
         default=16000,
-        converter=plain_number,
+        converter=plain_int,
         validator=field_check(check_integer, minimum=1, maximum=10_000_000, unit="Hz"),
     )
-    n_mel_channels: int = attrs.field(
-        default=80, converter=plain_number, validator=field_check(check_integer, minimum=1)
-    )
+    n_mel_channels: int = attrs.field(default=80, converter=plain_int, validator=field_check(check_integer, minimum=1))
     hop_length: int = attrs.field(
-        default=256, converter=plain_number, validator=field_check(check_integer, minimum=1, unit="samples")
+        default=256, converter=plain_int, validator=field_check(check_integer, minimum=1, unit="samples")
     )
     n_fft: int = attrs.field(
-        default=1024, converter=plain_number, validator=field_check(check_integer, minimum=2, unit="samples")
+        default=1024, converter=plain_int, validator=field_check(check_integer, minimum=2, unit="samples")
     )
     duration: float = attrs.field(
-        default=2.0, converter=_as_float, validator=field_check(check_number, above=0, unit="seconds")
+        default=2.0, converter=plain_float, validator=field_check(check_number, above=0, unit="seconds")
     )
     normalize: bool = attrs.field(default=True, validator=field_check(check_flag))
 
@@ -107,12 +108,12 @@ class AudioModalityConfig(Configuration):
         if self.hop_length > self.n_fft:
             raise ValueError(
                 f"AudioModalityConfig.hop_length must be at most n_fft = {self.n_fft} samples, "
-                f"got {self.hop_length}: frames would leave gaps"
+                f"got {self.hop_length}: frames would not cover all samples"
             )
         if self.n_mel_channels > self.n_fft // 2 + 1:
             raise ValueError(
                 f"AudioModalityConfig.n_mel_channels must be at most n_fft // 2 + 1 = {self.n_fft // 2 + 1}, "
-                f"got {self.n_mel_channels}: n_fft = {self.n_fft} carries no more frequencies"
+                f"got {self.n_mel_channels}: n_fft = {self.n_fft} has no more frequency bins"
             )
         if self.n_time_steps < 1:
             raise ValueError(
@@ -122,30 +123,31 @@ class AudioModalityConfig(Configuration):
 
     @property
     def n_time_steps(self) -> int:
-        """Samples in an example: ``sample_rate * duration``, rounded."""
+        """Number of samples of an example: ``sample_rate * duration``, rounded."""
         return round(self.sample_rate * self.duration)
 
     @property
     def n_time_frames(self) -> int:
-        """Frames in an encoded example: ``n_time_steps // hop_length``, the last centered frame dropped."""
+        """Number of frames of an encoded example: ``n_time_steps // hop_length``; the last centered frame is dropped."""
         return self.n_time_steps // self.hop_length
 
     @property
     def representation_name(self) -> str:
-        """The representation's name in the registry."""
+        """Name of the representation in the registry."""
         return self.representation.value if isinstance(self.representation, Enum) else self.representation
 
 
 class AudioModality(Modality):
-    """Audio as a model sees it: the shapes, ``encode`` and ``decode`` of one configuration.
+    """Encoder and decoder between waveforms and the representation of a configuration.
 
-    It holds no arrays and draws nothing, so its methods can be jitted, vmapped and differentiated.
+    It has no arrays and no random state: its methods are pure functions for ``jit``, ``vmap`` and ``grad``.
 
     Args:
-        config: What the audio is like; None means the defaults.
-        rngs: Taken for uniformity with other modalities; audio has no parameters to draw.
+        config: The configuration; None means the defaults.
+        rngs: Ignored; accepted for uniformity with other modalities.
 
     Raises:
+        TypeError: When ``config`` is not an AudioModalityConfig.
         MissingDependencyError: When the representation needs a distribution that is not installed.
 
     Example:
@@ -160,18 +162,20 @@ class AudioModality(Modality):
 
     def __init__(self, config: AudioModalityConfig | None = None, *, rngs: nnx.Rngs | None = None) -> None:
         if config is not None and not isinstance(config, AudioModalityConfig):
-            raise TypeError(f"AudioModality takes config=AudioModalityConfig(…), got {type(config).__name__}")
+            raise TypeError(
+                f"AudioModality: config must be an AudioModalityConfig or None, got {type(config).__name__}"
+            )
         super().__init__(config if config is not None else AudioModalityConfig())
         self.representation = registry("representation")[self.config.representation_name](self.config)
 
     @property
     def n_time_steps(self) -> int:
-        """Samples in an example."""
+        """Number of samples of an example."""
         return self.config.n_time_steps
 
     @property
     def n_time_frames(self) -> int:
-        """Frames in an encoded example."""
+        """Number of frames of an encoded example."""
         return self.config.n_time_frames
 
     @property
@@ -181,13 +185,13 @@ class AudioModality(Modality):
         return shape
 
     def encode(self, audio: ArrayLike) -> jax.Array:
-        """Turn waveforms into the representation.
+        """Encode waveforms as the representation.
 
         Args:
-            audio: Waveforms (..., n_time_steps), full scale [-1, 1]; integers are scaled by their range.
+            audio: Waveforms (..., n_time_steps), full scale [-1, 1]; integers are scaled by the range of their dtype.
 
         Returns:
-            (..., *output_shape). With ``config.normalize`` each clip's peak is brought to 1 first.
+            Features (..., *output_shape). With ``config.normalize`` each clip is first normalized to a peak of 1.
 
         Raises:
             ValueError: When the last axis is not ``n_time_steps`` long.
@@ -199,23 +203,23 @@ class AudioModality(Modality):
         shape = np.shape(audio)
         if not shape or shape[-1] != self.n_time_steps:
             raise ValueError(
-                f"encode takes waveforms (..., {self.n_time_steps}), {self.config.duration} s at "
-                f"{self.config.sample_rate} Hz, got {shape}; trim_or_pad(audio, {self.n_time_steps}) makes it fit"
+                f"encode: audio must have shape (..., {self.n_time_steps}), {self.config.duration} s at "
+                f"{self.config.sample_rate} Hz, got {shape}; use trim_or_pad(audio, {self.n_time_steps})"
             )
-        ready = normalize_audio(audio) if self.config.normalize else to_float(audio)
-        encoded: jax.Array = self.representation.encode(ready)
+        waveform = normalize_audio(audio) if self.config.normalize else to_float(audio)
+        encoded: jax.Array = self.representation.encode(waveform)
         return encoded
 
     def decode(self, encoded: ArrayLike, *, key: jax.Array | None = None) -> jax.Array:
-        """Turn the representation back into waveforms.
+        """Decode the representation to waveforms.
 
         Args:
-            encoded: (..., *output_shape).
-            key: Seeds the phases where the representation holds none; None starts them at zero.
+            encoded: Features (..., *output_shape).
+            key: PRNG key for the initial phases of representations without phase; None starts with zero phases.
 
         Returns:
-            Waveforms (..., n_time_steps), at the level of what was encoded. Where phases had to be found, as for a mel
-            spectrogram, peaks differ from the original's and may exceed full scale.
+            Waveforms (..., n_time_steps), at the level of the encoded waveforms. When phases are estimated, as for a mel
+            spectrogram, peaks differ from those of the encoded waveforms and may exceed full scale.
 
         Raises:
             ValueError: When the last axes are not ``output_shape``.
@@ -225,7 +229,8 @@ class AudioModality(Modality):
         shape, expected = np.shape(encoded), self.output_shape
         if shape[-len(expected) :] != expected:
             raise ValueError(
-                f"decode takes {self.config.representation_name} (..., {', '.join(map(str, expected))}), got {shape}"
+                f"decode: encoded must be a {self.config.representation_name} of shape "
+                f"(..., {', '.join(map(str, expected))}), got {shape}"
             )
         decoded: jax.Array = self.representation.decode(encoded, key=key)
         return decoded

@@ -1,8 +1,9 @@
-"""How the conformance kit runs components of the kinds that audio owns."""
+"""Conformance-kit subjects for the kinds of artifex-audio."""
 
 from __future__ import annotations
 
 import inspect
+from collections.abc import Callable
 from functools import partial
 from typing import Any
 
@@ -14,21 +15,21 @@ from artifex.generative_models.core.testing import Rule, Subject, signals
 from artifex.generative_models.modalities.audio.augmentations.domain import works_on
 from artifex.generative_models.modalities.audio.base import AudioModalityConfig
 
-_RATE = 16000
+_SAMPLE_RATE = 16000
 
 
-def audio_type(component: Any) -> list[Subject | Rule]:
-    """Return an audio type as the kit runs it: a function of a key, at several lengths.
+def audio_type(component: Callable[..., Any]) -> list[Subject | Rule]:
+    """Return the subject of an audio type: a function of a key, at several lengths.
 
     Args:
-        component: The function; one with the attribute ``draws`` set to False may give the same sound for every key.
+        component: The function. When its attribute ``draws`` is False, equal waveforms for different keys are accepted.
 
     Returns:
         One subject.
     """
     return [
         Subject(
-            at=lambda length: partial(component, n_time_steps=length, sample_rate=_RATE),
+            at=lambda length: partial(component, n_time_steps=length, sample_rate=_SAMPLE_RATE),
             shape=lambda shape: shape,
             dtype=np.float32,
             keyed=True,
@@ -37,19 +38,22 @@ def audio_type(component: Any) -> list[Subject | Rule]:
     ]
 
 
-def augmentation(component: Any) -> list[Subject | Rule]:
-    """Return an augmentation as the kit runs it: a function of a waveform, or a spectrogram, and a key.
+def augmentation(component: Callable[..., Any]) -> list[Subject | Rule]:
+    """Return the subject of an augmentation: a function of a waveform or spectrogram and a key.
 
     Args:
-        component: The function; one with the attribute ``draws`` set to False may do the same for every key.
+        component: The function; a required ``sample_rate`` is set to 16000. When its attribute ``draws`` is False, equal
+            results for different keys are accepted.
 
     Returns:
         One subject.
     """
-    takes_rate = "sample_rate" in inspect.signature(component).parameters
+    function = component
+    if "sample_rate" in inspect.signature(component).parameters:
+        function = partial(component, sample_rate=_SAMPLE_RATE)
     return [
         Subject(
-            function=partial(component, sample_rate=_RATE) if takes_rate else component,
+            function=function,
             example=_spectrograms if works_on(component) == "spectrogram" else signals,
             shape=lambda shape: shape,
             keyed=True,
@@ -58,8 +62,8 @@ def augmentation(component: Any) -> list[Subject | Rule]:
     ]
 
 
-def metric(component: Any) -> list[Subject | Rule]:
-    """Return a metric as the kit runs it: the score of a waveform against noise.
+def metric(component: Callable[..., Any]) -> list[Subject | Rule]:
+    """Return the subject of a metric: its value for a waveform against noise.
 
     Args:
         component: The function.
@@ -75,8 +79,8 @@ def metric(component: Any) -> list[Subject | Rule]:
     return [Subject(function=against_noise, example=signals, shape=lambda shape: ())]
 
 
-def representation(component: Any) -> list[Subject | Rule]:
-    """Return a representation as the kit runs it: its encode, and its decode of what that gives.
+def representation(component: Callable[[AudioModalityConfig], Any]) -> list[Subject | Rule]:
+    """Return the subjects of a representation: ``encode``, and ``decode`` of encoded signals.
 
     Args:
         component: The class.
@@ -87,7 +91,9 @@ def representation(component: Any) -> list[Subject | Rule]:
 
     def at(length: int) -> Any:
         return component(
-            AudioModalityConfig(duration=length / _RATE, n_fft=256, hop_length=64, n_mel_channels=20, normalize=False)
+            AudioModalityConfig(
+                duration=length / _SAMPLE_RATE, n_fft=256, hop_length=64, n_mel_channels=20, normalize=False
+            )
         )
 
     def encoded(length: int) -> dict[str, np.ndarray]:

@@ -1,4 +1,4 @@
-"""What a waveform becomes for a model, and its inverse."""
+"""Representations of waveforms, each with an encoder and a decoder."""
 
 from __future__ import annotations
 
@@ -13,8 +13,9 @@ from artifex.generative_models.core import MissingDependencyError, UnknownCompon
 from artifex.generative_models.core.configuration import ExtensionConfig
 from artifex.generative_models.modalities.audio.base import AudioModalityConfig
 
-# The frame that encode drops leaves the end of a clip to the rim of a window. To divide by a hundredth of the full
-# window at the least keeps an untouched clip exact to there, and blows a changed one up by no more than 8.
+# Since encode drops the last frame, the end of a clip is covered only by the edge of one window. Dividing by at least a
+# hundredth of the full window sum reconstructs an unmodified clip exactly up to there, and limits the amplification of a
+# modified one to a factor of 8.
 _MIN_COVERAGE = 0.01
 
 
@@ -22,7 +23,7 @@ class RawWaveform:
     """The waveform itself.
 
     Args:
-        config: What the audio is like.
+        config: The configuration.
 
     Example:
         >>> RawWaveform(AudioModalityConfig(duration=0.5)).shape
@@ -33,19 +34,19 @@ class RawWaveform:
         self.shape = (config.n_time_steps,)
 
     def encode(self, audio: ArrayLike) -> jax.Array:
-        """Return the waveforms (..., n_time_steps) as they are."""
+        """Return the waveforms (..., n_time_steps) unchanged."""
         return jnp.asarray(audio)
 
     def decode(self, encoded: ArrayLike, *, key: jax.Array | None = None) -> jax.Array:
-        """Return the waveforms (..., n_time_steps) as they are."""
+        """Return the waveforms (..., n_time_steps) unchanged."""
         return jnp.asarray(encoded)
 
 
 class MelSpectrogram:
-    """The power mel spectrogram, as ``SpectralAnalysis.compute_mel_spectrogram`` gives it, its last frame dropped.
+    """The mel power spectrogram of ``SpectralAnalysis.compute_mel_spectrogram``, without its last frame.
 
     Args:
-        config: What the audio is like.
+        config: The configuration.
 
     Raises:
         MissingDependencyError: Without artifex-spectral.
@@ -57,27 +58,27 @@ class MelSpectrogram:
 
     def __init__(self, config: AudioModalityConfig) -> None:
         self._spectral = _analysis("mel_spectrogram", config, n_mels=config.n_mel_channels)
-        self._length = config.n_time_steps
+        self._n_samples = config.n_time_steps
         self.shape = (config.n_mel_channels, config.n_time_frames)
 
     def encode(self, audio: ArrayLike) -> jax.Array:
-        """Return mel powers (..., n_mel_channels, n_time_frames) of waveforms (..., n_time_steps)."""
+        """Compute mel power spectrograms (..., n_mel_channels, n_time_frames) of waveforms (..., n_time_steps)."""
         mel: jax.Array = self._spectral.compute_mel_spectrogram(audio)
         return mel[..., : self.shape[-1]]
 
     def decode(self, encoded: ArrayLike, *, key: jax.Array | None = None) -> jax.Array:
-        """Return waveforms (..., n_time_steps) of such mel powers: magnitudes that fit, then Griffin-Lim."""
-        audio: jax.Array = self._spectral.mel_to_audio(_with_last_frame(encoded), length=self._length, key=key)
+        """Reconstruct waveforms (..., n_time_steps): estimate STFT magnitudes, then apply the Griffin-Lim algorithm."""
+        audio: jax.Array = self._spectral.mel_to_audio(_with_last_frame(encoded), length=self._n_samples, key=key)
         return audio
 
 
 class LogMelSpectrogram:
-    """The mel levels in dB, as ``SpectralAnalysis.compute_log_mel_spectrogram`` gives them, the last frame dropped.
+    """The mel spectrogram in dB of ``SpectralAnalysis.compute_log_mel_spectrogram``, without its last frame.
 
-    They reach 80 dB below the loudest of the clip.
+    Levels are limited to 80 dB below the maximum of the clip.
 
     Args:
-        config: What the audio is like.
+        config: The configuration.
 
     Raises:
         MissingDependencyError: Without artifex-spectral.
@@ -89,25 +90,25 @@ class LogMelSpectrogram:
 
     def __init__(self, config: AudioModalityConfig) -> None:
         self._spectral = _analysis("log_mel_spectrogram", config, n_mels=config.n_mel_channels)
-        self._length = config.n_time_steps
+        self._n_samples = config.n_time_steps
         self.shape = (config.n_mel_channels, config.n_time_frames)
 
     def encode(self, audio: ArrayLike) -> jax.Array:
-        """Return mel levels in dB (..., n_mel_channels, n_time_frames) of waveforms (..., n_time_steps)."""
+        """Compute log-mel spectrograms in dB (..., n_mel_channels, n_time_frames) of waveforms (..., n_time_steps)."""
         levels: jax.Array = self._spectral.compute_log_mel_spectrogram(audio)
         return levels[..., : self.shape[-1]]
 
     def decode(self, encoded: ArrayLike, *, key: jax.Array | None = None) -> jax.Array:
-        """Return waveforms (..., n_time_steps) of such mel levels: as for the powers that have them."""
-        audio: jax.Array = self._spectral.log_mel_to_audio(_with_last_frame(encoded), length=self._length, key=key)
+        """Reconstruct waveforms (..., n_time_steps): convert levels to power, then decode as ``MelSpectrogram`` does."""
+        audio: jax.Array = self._spectral.log_mel_to_audio(_with_last_frame(encoded), length=self._n_samples, key=key)
         return audio
 
 
 class Stft:
-    """The complex short-time Fourier transform, its last frame dropped; the one spectrum that keeps the phase.
+    """The complex short-time Fourier transform, without its last frame.
 
     Args:
-        config: What the audio is like.
+        config: The configuration.
 
     Raises:
         MissingDependencyError: Without artifex-spectral.
@@ -119,26 +120,26 @@ class Stft:
 
     def __init__(self, config: AudioModalityConfig) -> None:
         self._spectral = _analysis("stft", config, n_mels=1)
-        self._length = config.n_time_steps
+        self._n_samples = config.n_time_steps
         self.shape = (config.n_fft // 2 + 1, config.n_time_frames)
 
     def encode(self, audio: ArrayLike) -> jax.Array:
-        """Return complex spectra (..., n_fft // 2 + 1, n_time_frames) of waveforms (..., n_time_steps)."""
+        """Compute complex STFTs (..., n_fft // 2 + 1, n_time_frames) of waveforms (..., n_time_steps)."""
         spectrum: jax.Array = self._spectral.stft(audio)
         return spectrum[..., : self.shape[-1]]
 
     def decode(self, encoded: ArrayLike, *, key: jax.Array | None = None) -> jax.Array:
-        """Return the waveforms (..., n_time_steps) of such spectra.
+        """Invert STFTs to waveforms (..., n_time_steps).
 
-        They are exact except after the last frame that is kept: where less than a hundredth of the full window
-        reaches, at most the last ``2 * hop_length`` samples, they fade to silence.
+        The inversion is exact except at the end, where the window sum of the remaining frames is below a hundredth of its
+        full value: at most the last ``2 * hop_length`` samples fade to silence.
         """
-        audio: jax.Array = self._spectral.istft(encoded, length=self._length, min_coverage=_MIN_COVERAGE)
+        audio: jax.Array = self._spectral.istft(encoded, length=self._n_samples, min_coverage=_MIN_COVERAGE)
         return audio
 
 
 def _with_last_frame(encoded: ArrayLike) -> jax.Array:
-    """Repeat the last frame in the place of the one that ``encode`` dropped."""
+    """Repeat the last frame, as a substitute for the one that ``encode`` dropped."""
     frames = jnp.asarray(encoded)
     return jnp.concatenate([frames, frames[..., -1:]], axis=-1)
 
@@ -146,8 +147,8 @@ def _with_last_frame(encoded: ArrayLike) -> jax.Array:
 def _analysis(name: str, config: AudioModalityConfig, *, n_mels: int) -> Any:
     if config.n_time_frames < 1:
         raise ValueError(
-            f"{name} needs at least one hop of {config.hop_length} samples, but {config.duration} s at "
-            f"{config.sample_rate} Hz has {config.n_time_steps}; lengthen duration or shorten hop_length"
+            f"{name}: an example must have at least hop_length = {config.hop_length} samples, got {config.n_time_steps} "
+            f"({config.duration} s at {config.sample_rate} Hz); lengthen duration or shorten hop_length"
         )
     return spectral_extension(
         f"The representation {name!r}",
@@ -160,14 +161,14 @@ def _analysis(name: str, config: AudioModalityConfig, *, n_mels: int) -> Any:
 
 @cache
 def spectral_extension(purpose: str, **options: Any) -> Any:
-    """Return the spectral extension with some options, found by name.
+    """Create the extension ``spectral`` of artifex-spectral, which artifex-audio does not import.
 
     Args:
-        purpose: What it is needed for, as the start of a sentence.
+        purpose: What the extension is needed for, as the subject of the error message.
         **options: Its options, such as ``n_fft``.
 
     Returns:
-        The extension, one object for the same options.
+        The extension, the same object for equal options.
 
     Raises:
         MissingDependencyError: Without artifex-spectral.

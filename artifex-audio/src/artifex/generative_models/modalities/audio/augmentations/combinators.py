@@ -13,7 +13,7 @@ import numpy as np
 from jax.typing import ArrayLike
 
 from artifex.generative_models.core import numerics
-from artifex.generative_models.core.factory import Bound
+from artifex.generative_models.core.components.factory import Bound
 from artifex.generative_models.core.protocols import Augmentation
 from artifex.generative_models.modalities.audio.annotations import augmentation, drawn_parameters
 

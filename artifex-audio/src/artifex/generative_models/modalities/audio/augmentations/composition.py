@@ -11,7 +11,7 @@ import numpy as np
 
 from artifex.generative_models.core import resolve
 from artifex.generative_models.core.checks import check_integer, check_number, check_option
-from artifex.generative_models.core.factory import Bound
+from artifex.generative_models.core.components.factory import Bound
 from artifex.generative_models.core.protocols import Augmentation
 from artifex.generative_models.modalities.audio.augmentations.combinators import (
     COMBINATORS,

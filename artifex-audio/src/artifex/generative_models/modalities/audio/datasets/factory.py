@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, cast
 
 from artifex.generative_models.core import create
 from artifex.generative_models.modalities.audio.base import AudioModalityConfig
@@ -30,5 +30,4 @@ def create_audio_dataset(
         >>> len(create_audio_dataset("synthetic", n_samples=5, audio_types=["chirp"]))
         5
     """
-    dataset: BaseDataset = create("dataset", dataset_type, config=config, **options)
-    return dataset
+    return cast("BaseDataset", create("dataset", dataset_type, config=config, **options))

@@ -1,17 +1,24 @@
-"""Features that ``artifex extract`` wrote, as a dataset. Imports no jax, so that loader workers can read with it."""
+"""A dataset of the features that ``artifex extract`` wrote. Imports no jax, so that loader workers start fast."""
 
 from __future__ import annotations
 
 import os
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from artifex.generative_models.modalities.audio.base import AudioModalityConfig
-from artifex.generative_models.modalities.audio.extraction import plan as plans
-from artifex.generative_models.modalities.audio.extraction import store
-from artifex.generative_models.modalities.audio.extraction.run import manifest
+from artifex.generative_models.modalities.audio.shards import layout
+from artifex.generative_models.modalities.audio.shards.reading import no_extraction, read_plan_table, read_records
+from artifex.generative_models.modalities.audio.shards.records import (
+    ShardReaders,
+    check_dependencies,
+    check_shard_exists,
+    dtype_from_name,
+    read_features_at,
+)
 from artifex.generative_models.modalities.base import BaseDataset, position
 
 if TYPE_CHECKING:
@@ -21,26 +28,26 @@ if TYPE_CHECKING:
 class FeatureDataset(BaseDataset):
     """The features in a folder that ``artifex extract`` wrote, in the order of the recordings.
 
-    A read takes one record from its shard, wherever it lies, checked against its checksum. What is kept in memory is a
-    few numbers and two names for each example. It goes to loader workers as it is: each opens the shards for itself.
+    Access is random: one record is read from its shard and verified against its checksum. In memory are a few numbers and
+    two strings per example. The dataset can be pickled; each loader worker opens the shards itself.
 
     Args:
         folder: The folder of a complete extraction.
-        config: What the features are expected to be; None takes what the folder says. ``duration`` is not compared where
-            recordings kept their own length.
-        split: Which part of the data the folder is.
-        rngs: Where ``get_batch`` draws indices from; None draws the same sequence of batches every time.
-        name: What the dataset is called.
+        config: The expected configuration of the features; None takes the folder's. ``duration`` is not compared for
+            variable-length features.
+        split: Name of the split that the folder contains.
+        rngs: Random streams for the indices that ``get_batch`` draws; None draws the same sequence of batches every time.
+        name: Name of the dataset, for error messages.
 
     Raises:
-        FileNotFoundError: When the folder holds no complete extraction, or shards of it are missing.
-        ValueError: When there is no example in it, the features are not what ``config`` says, the plan is damaged,
+        FileNotFoundError: When the folder contains no complete extraction, or shards are missing.
+        ValueError: When the extraction has no examples, its configuration differs from ``config``, the plan is damaged,
             or the manifest belongs to another plan.
         MissingDependencyError: Without the extra ``artifex-audio[loader]``.
 
     Attributes:
-        labels: The names that the numbers under ``label`` stand for.
-        time_axis_keys: The representation's name where its last axis is time.
+        labels: Class names; ``label`` in an example is an index into them.
+        time_axis_keys: The key of the features, whose last axis is time.
 
     Example:
         >>> import tempfile
@@ -49,8 +56,8 @@ class FeatureDataset(BaseDataset):
         >>> config = AudioModalityConfig(representation="raw_waveform", duration=0.5)
         >>> _ = extract([], out, config=config, n_synthetic=6, report=False)
         >>> data = FeatureDataset(out)
-        >>> sample = data[1]
-        >>> sample["raw_waveform"].shape, sample["length"], sample["id"], data.labels[sample["label"]]
+        >>> example = data[1]
+        >>> example["raw_waveform"].shape, example["length"], example["id"], data.labels[example["label"]]
         ((8000,), 8000, 'noise-1', 'noise')
     """
 
@@ -65,33 +72,48 @@ class FeatureDataset(BaseDataset):
         rngs: nnx.Rngs | None = None,
         name: str = "FeatureDataset",
     ) -> None:
-        store.check_ready()
+        check_dependencies()
         self.folder = Path(folder).resolve()
-        plan = plans.read(self.folder)
+        plan = read_plan_table(self.folder)
         if plan is None:
-            raise FileNotFoundError(f"{folder}: no extraction here, there is no {store.PLAN}")
-        _check_config(config, plan.audio, folder)
-        super().__init__(plan.config, split, rngs=rngs)
+            raise FileNotFoundError(no_extraction(folder))
+        table, digest = plan
+        _check_config(config, table["audio"], folder)
+        super().__init__(AudioModalityConfig.from_dict(table["audio"]), split, rngs=rngs)
         self.name = name
-        self.labels = tuple(plan.labels)
-        number = {label: place for place, label in enumerate(self.labels)}
-        paths: dict[str, int] = {}
-        rows = [self._row(record, paths, number) for record in manifest(folder, digest=plan.digest)]
+        self.labels: tuple[str, ...] = tuple(table["labels"])
+        self._key = self.config.representation_name
+        self.time_axis_keys = (self._key,)
+
+        # Columns instead of records: a few numbers and two strings per example, also for millions of examples.
+        shard_index: dict[str, int] = {}
+        label_index = {label: index for index, label in enumerate(self.labels)}
+        rows = [
+            (
+                shard_index.setdefault(record["file"], len(shard_index)),
+                record["record"],
+                record["index"],
+                label_index[record["label"]],
+                tuple(record["shape"]),
+                record["dtype"],
+                record["id"],
+                record["source"],
+            )
+            for record in read_records(folder, digest=digest)
+        ]
         if not rows:
-            raise ValueError(f"{folder} holds no example: nothing could be extracted, {store.FAILURES} says why")
-        shards, places, indices, labels, shapes, dtypes, self._id, self._source = zip(*rows, strict=True)
-        self._paths = [self.folder / file for file in paths]
-        for path in self._paths:
-            store.check_there(path)
+            raise ValueError(f"{folder} contains no examples: no recording could be extracted; see {layout.FAILURES}")
+        shards, positions, recordings, labels, shapes, dtypes, self._id, self._source = zip(*rows, strict=True)
         self._shard = np.array(shards, np.int32)
-        self._record = np.array(places, np.int32)
-        self._index = np.array(indices, np.int64)
+        self._position = np.array(positions, np.int32)
+        self._recording = np.array(recordings, np.int64)
         self._label = np.array(labels, np.int32)
         self._shape = np.array(shapes, np.int64).reshape(len(rows), -1)
-        self._dtype = store.dtype_of(dtypes[0])
-        self._key = plan.config.representation_name
-        self.time_axis_keys = (self._key,)
-        self._readers = store.Readers()
+        self._dtype = dtype_from_name(dtypes[0])
+        self._paths = [self.folder / file for file in shard_index]
+        for path in self._paths:
+            check_shard_exists(path)
+        self._readers = ShardReaders()
 
     def __len__(self) -> int:
         return len(self._shard)
@@ -100,40 +122,40 @@ class FeatureDataset(BaseDataset):
         """Return one example.
 
         Args:
-            index: Its place; a negative one counts from the end.
+            index: Its index; negative indices count from the end.
 
         Returns:
-            The features under the representation's name; ``length``, the size of their last axis; ``id`` and
-            ``source``; and ``label``, the number of its class.
+            The features under the name of the representation; ``length``, the size of their last axis; ``id`` and
+            ``source``, strings; and ``label``, an index into ``labels``.
 
         Raises:
-            IndexError: When there is no such example.
-            OSError: When it is damaged; the message names the shard.
+            IndexError: When the index is out of range.
+            OSError: When the record is damaged; the message names the shard.
         """
-        place = position(index, len(self), self.name)
-        path = self._paths[self._shard[place]]
-        shape = tuple(self._shape[place].tolist())
-        features = store.read_known(
+        i = position(index, len(self), self.name)
+        path = self._paths[self._shard[i]]
+        shape = tuple(self._shape[i].tolist())
+        features = read_features_at(
             self._readers(path),
             path,
-            int(self._record[place]),
-            index=int(self._index[place]),
+            int(self._position[i]),
+            index=int(self._recording[i]),
             shape=shape,
             dtype=self._dtype,
         )
         return {
             self._key: features,
             "length": shape[-1] if shape else 1,
-            "id": self._id[place],
-            "source": self._source[place],
-            "label": int(self._label[place]),
+            "id": self._id[i],
+            "source": self._source[i],
+            "label": int(self._label[i]),
         }
 
     def lengths(self) -> np.ndarray:
         """Return the length of every example along time.
 
         Returns:
-            The sizes of the last axis, frames or samples, shape (n,), int64.
+            The size of the last axis of each example's features, in frames or samples, shape (n_examples,), int64.
         """
         return self._shape[:, -1].copy() if self._shape.shape[1] else np.ones(len(self), np.int64)
 
@@ -142,28 +164,17 @@ class FeatureDataset(BaseDataset):
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         self.__dict__.update(state)
-        self._readers = store.Readers()
-
-    @staticmethod
-    def _row(record: dict[str, Any], paths: dict[str, int], number: dict[str, int]) -> tuple[Any, ...]:
-        return (
-            paths.setdefault(record["file"], len(paths)),
-            record["record"],
-            record["index"],
-            number[record["label"]],
-            tuple(record["shape"]),
-            record["dtype"],
-            record["id"],
-            record["source"],
-        )
+        self._readers = ShardReaders()
 
 
-def _check_config(config: AudioModalityConfig | None, there: dict[str, Any], folder: str | os.PathLike[str]) -> None:
+def _check_config(
+    config: AudioModalityConfig | None, stored: Mapping[str, Any], folder: str | os.PathLike[str]
+) -> None:
     if config is None:
         return
     if not isinstance(config, AudioModalityConfig):
-        raise TypeError(f"FeatureDataset takes config=AudioModalityConfig(…), got {type(config).__name__}")
+        raise TypeError(f"FeatureDataset: config must be an AudioModalityConfig or None, got {type(config).__name__}")
     expected = config.to_dict()
-    different = [f"{key} is {value}, not {expected[key]}" for key, value in there.items() if value != expected[key]]
-    if different:
-        raise ValueError(f"{folder} holds other features than config says: {', '.join(different)}")
+    differing = [f"{key} is {value}, not {expected[key]}" for key, value in stored.items() if value != expected[key]]
+    if differing:
+        raise ValueError(f"the features in {folder} were extracted with another configuration: {', '.join(differing)}")

@@ -1,4 +1,4 @@
-"""The main job: recordings become features in a folder of shards, by any number of processes, resumed after any stop."""
+"""Extract features from recordings to a folder of shards, with any number of processes, resumable after interruptions."""
 
 import lazy_loader
 

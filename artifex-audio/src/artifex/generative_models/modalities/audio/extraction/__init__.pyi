@@ -1,10 +1,7 @@
+from .assignment import ShardAssignment as ShardAssignment
+from .assignment import assignment_from_environment as assignment_from_environment
+from .assignment import parse_assignment as parse_assignment
 from .run import Extraction as Extraction
 from .run import extract as extract
-from .run import manifest as manifest
-from .run import read_features as read_features
-from .share import Share as Share
-from .share import parsed_share as parsed_share
-from .share import share_of_environment as share_of_environment
-from .verification import Problem as Problem
-from .verification import Verified as Verified
+from .verification import Verification as Verification
 from .verification import verify as verify

@@ -1,11 +1,11 @@
-"""Recordings become features: read ahead on threads, batched by length, encoded by few compiled programs."""
+"""Encode the recordings of shards: decoded ahead on threads, batched by padded length, encoded by compiled programs."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Generator, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from functools import lru_cache
-from typing import Any
+from typing import TYPE_CHECKING
 
 import attrs
 import numpy as np
@@ -13,130 +13,105 @@ import numpy as np
 from artifex.generative_models.modalities.audio.base import AudioModality, AudioModalityConfig
 from artifex.generative_models.modalities.audio.datasets.files import encoder
 from artifex.generative_models.modalities.audio.extraction.plan import Plan
-from artifex.generative_models.modalities.audio.extraction.recordings import THREADS, Reader, check_lasting
+from artifex.generative_models.modalities.audio.extraction.recordings import (
+    THREADS,
+    Reader,
+    SourceFormat,
+    Waveform,
+    raise_if_transient,
+)
 from artifex.generative_models.modalities.audio.io import AudioReadError
+from artifex.generative_models.modalities.audio.shards.records import ExampleRecord, FailureRecord
 
-_AHEAD_SAMPLES = 1 << 22
+if TYPE_CHECKING:
+    import jax
 
-Audio = tuple[np.ndarray, dict[str, Any]]
-Example = tuple[dict[str, Any], np.ndarray]
+_MAX_SAMPLES_AHEAD = 1 << 22
+
+Example = tuple[ExampleRecord, np.ndarray]
+"""The record and the features of an example."""
 
 
 @attrs.frozen(kw_only=True)
-class Encoded:
-    """What the recordings of a shard gave.
+class EncodedShard:
+    """The content of a shard.
 
     Args:
-        number: The shard's number.
+        number: Number of the shard.
         examples: Records and features, in the order of the recordings.
-        failures: ``index``, ``source`` and ``reason`` of those that gave none.
+        failures: The recordings that could not be extracted.
     """
 
     number: int
     examples: list[Example]
-    failures: list[dict[str, Any]]
+    failures: list[FailureRecord]
 
 
-def encoded(
+def encode_shards(
     plan: Plan, numbers: list[int], read: Reader, *, progress: Callable[[], None] | None = None
-) -> Iterator[Encoded]:
-    """Encode shards, one after the other.
+) -> Iterator[EncodedShard]:
+    """Encode shards one after another.
 
-    A recording goes through the encoder in one piece, so the longest one decides how much memory is taken beside the
-    features of one shard.
+    Each recording is encoded as a whole, so the longest one determines the memory needed in addition to the features of
+    one shard. Recordings of the next shard are decoded while a shard is encoded.
 
     Args:
         plan: The plan.
-        numbers: Which shards.
+        numbers: Numbers of the shards.
         read: Reads a recording.
         progress: Called when a recording is done.
 
     Yields:
-        Each shard in turn. Recordings of the next are read while one is encoded.
+        The shards, in order.
 
     Raises:
-        AudioReadError: When a recording cannot be read for a reason that may pass.
-        OSError: When a recording is not what it was when the extraction was planned.
+        AudioReadError: When a recording cannot be read for a temporary reason.
+        OSError: When a recording has changed since it was planned.
     """
-    coming = _read_ahead(plan, [index for number in numbers for index in plan.shards[number]], read)
+    waveforms = _read_ahead(plan, [index for number in numbers for index in plan.shards[number]], read)
     try:
         for number in numbers:
             examples: list[tuple[int, Example]] = []
-            failures = []
-            for index, result in _shard(plan, (next(coming) for _ in plan.shards[number])):
+            failures: list[FailureRecord] = []
+            for index, result in _encode_in_batches(plan, (next(waveforms) for _ in plan.shards[number])):
                 if isinstance(result, str):
-                    failures.append({"index": index, "source": plan.recordings[index]["source"], "reason": result})
+                    source = plan.recordings[index]["source"]
+                    failures.append(FailureRecord(index=index, source=source, reason=result))
                 else:
                     examples.append((index, result))
                 if progress is not None:
                     progress()
             examples.sort(key=lambda pair: pair[0])
             failures.sort(key=lambda failure: failure["index"])
-            yield Encoded(number=number, examples=[example for _, example in examples], failures=failures)
+            yield EncodedShard(number=number, examples=[example for _, example in examples], failures=failures)
     finally:
-        coming.close()
+        waveforms.close()
 
 
-def _shard(plan: Plan, recordings: Iterable[tuple[int, Audio | AudioReadError]]) -> Iterator[tuple[int, Example | str]]:
-    waiting: dict[int, list[tuple[int, Audio]]] = {}
-    running: Callable[[], Iterator[tuple[int, Example]]] | None = None
-    for index, result in recordings:
-        if isinstance(result, AudioReadError):
-            yield index, result.reason
-            continue
-        n_samples = len(result[0])
-        try:
-            _valid_shape(plan.config, n_samples if plan.whole else plan.config.n_time_steps)
-        except ValueError as error:
-            yield index, f"is too short: {error}"
-            continue
-        length = plan.length_of(n_samples)
-        batch = waiting.setdefault(length, [])
-        batch.append((index, result))
-        if len(batch) == plan.rows(length):
-            # The device is at work on this batch while the one before is taken apart and the next is read.
-            begun = _begin(plan, waiting.pop(length), length)
-            if running is not None:
-                yield from running()
-            running = begun
-    for length, batch in sorted(waiting.items()):
-        begun = _begin(plan, batch, length)
-        if running is not None:
-            yield from running()
-        running = begun
-    if running is not None:
-        yield from running()
+def example_record(
+    plan: Plan, index: int, audio: np.ndarray, source_format: SourceFormat, features: np.ndarray
+) -> ExampleRecord:
+    """Return the record of an example.
 
+    Args:
+        plan: The plan.
+        index: Index of the recording.
+        audio: Its waveform, (time,).
+        source_format: The format of the file.
+        features: The features.
 
-def _begin(plan: Plan, batch: list[tuple[int, Audio]], length: int) -> Callable[[], Iterator[tuple[int, Example]]]:
-    audio = np.zeros((plan.rows(length), length), np.float32)
-    for row, (_, (samples, _)) in zip(audio, batch, strict=False):
-        row[: len(samples)] = samples
-    config = plan.config
-    features = encoder(config.evolve(duration=length / config.sample_rate) if plan.whole else config)(audio)
-
-    def finish() -> Iterator[tuple[int, Example]]:
-        for (index, (samples, facts)), padded in zip(batch, np.asarray(features), strict=False):
-            shape = _valid_shape(config, len(samples) if plan.whole else length)
-            valid = np.ascontiguousarray(padded[tuple(slice(0, size) for size in shape)])
-            yield index, (_record(plan, index, samples, facts, valid), valid)
-
-    return finish
-
-
-@lru_cache(maxsize=4096)
-def _valid_shape(config: AudioModalityConfig, n_samples: int) -> tuple[int, ...]:
-    return AudioModality(config.evolve(duration=n_samples / config.sample_rate)).output_shape
-
-
-def _record(plan: Plan, index: int, audio: np.ndarray, facts: dict[str, Any], features: np.ndarray) -> dict[str, Any]:
-    row, sample_rate = plan.recordings[index], plan.config.sample_rate
+    Returns:
+        The record.
+    """
+    recording, sample_rate = plan.recordings[index], plan.config.sample_rate
     return {
         "index": index,
-        "id": row["id"],
-        "source": row["source"],
-        "label": row["label"],
-        **facts,
+        "id": recording["id"],
+        "source": recording["source"],
+        "label": recording["label"],
+        "source_sample_rate": source_format["source_sample_rate"],
+        "source_channels": source_format["source_channels"],
+        "source_format": source_format["source_format"],
         "representation": plan.config.representation_name,
         "sample_rate": sample_rate,
         "n_samples": len(audio),
@@ -148,36 +123,93 @@ def _record(plan: Plan, index: int, audio: np.ndarray, facts: dict[str, Any], fe
     }
 
 
+def _encode_in_batches(
+    plan: Plan, waveforms: Iterable[tuple[int, Waveform | AudioReadError]]
+) -> Iterator[tuple[int, Example | str]]:
+    """Yield the example of each recording, or the reason why there is none, in the order in which batches finish."""
+    batches: dict[int, list[tuple[int, Waveform]]] = {}
+    # Computation on the device is asynchronous: a batch is computed while the previous one is unpacked and the
+    # recordings of the next one are read.
+    running: Iterator[tuple[int, Example]] = iter(())
+    for index, result in waveforms:
+        if isinstance(result, AudioReadError):
+            yield index, result.reason
+            continue
+        n_samples = len(result[0])
+        try:
+            _feature_shape(plan.config, n_samples if plan.variable_length else plan.config.n_time_steps)
+        except ValueError as error:
+            yield index, f"is too short: {error}"
+            continue
+        length = plan.padded_length(n_samples)
+        batch = batches.setdefault(length, [])
+        batch.append((index, result))
+        if len(batch) == plan.batch_size_at(length):
+            started = _start_batch(plan, batches.pop(length), length)
+            yield from running
+            running = started
+    for length, batch in sorted(batches.items()):
+        started = _start_batch(plan, batch, length)
+        yield from running
+        running = started
+    yield from running
+
+
+def _start_batch(plan: Plan, batch: list[tuple[int, Waveform]], length: int) -> Iterator[tuple[int, Example]]:
+    """Start encoding a batch and return an iterator that waits for the features."""
+    audio = np.zeros((plan.batch_size_at(length), length), np.float32)
+    for padded, (_, (samples, _)) in zip(audio, batch, strict=False):
+        padded[: len(samples)] = samples
+    config = plan.config
+    if plan.variable_length:
+        config = config.evolve(duration=length / config.sample_rate)
+    return _unpack_batch(plan, batch, length, encoder(config)(audio))
+
+
+def _unpack_batch(
+    plan: Plan, batch: list[tuple[int, Waveform]], length: int, features: jax.Array
+) -> Iterator[tuple[int, Example]]:
+    for (index, (samples, source_format)), padded in zip(batch, np.asarray(features), strict=False):
+        shape = _feature_shape(plan.config, len(samples) if plan.variable_length else length)
+        valid = np.ascontiguousarray(padded[tuple(slice(0, size) for size in shape)])
+        yield index, (example_record(plan, index, samples, source_format, valid), valid)
+
+
+@lru_cache(maxsize=4096)
+def _feature_shape(config: AudioModalityConfig, n_samples: int) -> tuple[int, ...]:
+    return AudioModality(config.evolve(duration=n_samples / config.sample_rate)).output_shape
+
+
 def _decibels(level: float) -> float | None:
     return round(20.0 * float(np.log10(level)), 2) if level > 0 else None
 
 
 def _read_ahead(
     plan: Plan, indices: list[int], read: Reader
-) -> Generator[tuple[int, Audio | AudioReadError], None, None]:
-    """Yield what recordings hold, in order, while the next ones are read: two batches, fewer of long ones."""
+) -> Generator[tuple[int, Waveform | AudioReadError], None, None]:
+    """Yield waveforms in order while the next ones are decoded: up to two batches, fewer of long recordings."""
     pool = ThreadPoolExecutor(THREADS)
-    ahead: list[tuple[int, Future[Audio | AudioReadError]]] = []
-    samples = place = 0
+    pending: list[tuple[int, Future[Waveform | AudioReadError]]] = []
+    pending_samples = submitted = 0
     try:
-        while ahead or place < len(indices):
-            while place < len(indices) and (
-                len(ahead) < THREADS or (len(ahead) < 2 * plan.batch_size and samples < _AHEAD_SAMPLES)
+        while pending or submitted < len(indices):
+            while submitted < len(indices) and (
+                len(pending) < THREADS or (len(pending) < 2 * plan.batch_size and pending_samples < _MAX_SAMPLES_AHEAD)
             ):
-                index = indices[place]
-                ahead.append((index, pool.submit(_audio_of, read, index)))
-                samples += plan.recordings[index]["n_samples"]
-                place += 1
-            index, audio = ahead.pop(0)
-            samples -= plan.recordings[index]["n_samples"]
-            yield index, audio.result()
+                index = indices[submitted]
+                pending.append((index, pool.submit(_read, read, index)))
+                pending_samples += plan.recordings[index]["n_samples"]
+                submitted += 1
+            index, waveform = pending.pop(0)
+            pending_samples -= plan.recordings[index]["n_samples"]
+            yield index, waveform.result()
     finally:
         pool.shutdown(cancel_futures=True)
 
 
-def _audio_of(read: Reader, index: int) -> Audio | AudioReadError:
+def _read(read: Reader, index: int) -> Waveform | AudioReadError:
     try:
         return read(index)
     except AudioReadError as error:
-        check_lasting(error)
+        raise_if_transient(error)
         return error

@@ -1,4 +1,4 @@
-"""The shards of an extraction mapped over a Ray cluster; what is committed on disk stays the only truth."""
+"""Write the shards of an extraction as tasks on a Ray cluster. The committed shards on disk are the only state."""
 
 from __future__ import annotations
 
@@ -8,23 +8,22 @@ from pathlib import Path
 from typing import Any
 
 from artifex.generative_models.core.extras import require
-from artifex.generative_models.modalities.audio.extraction import plan as plans
-from artifex.generative_models.modalities.audio.extraction import run
-from artifex.generative_models.modalities.audio.extraction.plan import Plan
+from artifex.generative_models.modalities.audio.extraction.plan import Plan, read_plan
+from artifex.generative_models.modalities.audio.extraction.writing import write_shards
 
 
-def write_shards(out: Path, plan: Plan, numbers: list[int], *, done: Callable[[int], None]) -> None:
-    """Write shards as tasks of a Ray cluster, one task for each, which Ray repeats where a machine is lost.
+def write_shards_on_ray(folder: Path, plan: Plan, numbers: list[int], *, done: Callable[[int], None]) -> None:
+    """Write shards as tasks of a Ray cluster, one task per shard; Ray repeats the tasks of lost machines.
 
-    The cluster is the one that Ray is connected to, else the one that ``RAY_ADDRESS`` names, else one that is started on
-    this machine and ended afterward. Its machines have to see the recordings and the folder under the same paths, and
-    have artifex installed. Tasks run on CPUs.
+    The cluster is the one that Ray is connected to, or the one at ``RAY_ADDRESS``, or else one that is started on this
+    machine and stopped at the end. All machines need artifex, and must see the recordings and the folder under the same
+    paths. Tasks run on CPUs.
 
     Args:
-        out: The folder of the extraction.
+        folder: The folder of the extraction.
         plan: Its plan.
-        numbers: Which shards.
-        done: Called with the number of a shard that is written.
+        numbers: Numbers of the shards.
+        done: Called with the number of each written shard.
 
     Raises:
         MissingDependencyError: Without the extra ``artifex-audio[ray]``.
@@ -34,35 +33,35 @@ def write_shards(out: Path, plan: Plan, numbers: list[int], *, done: Callable[[i
     if started:
         ray.init(log_to_driver=False, include_dashboard=False, logging_level="warning")
     try:
-        task = ray.remote(_write)
+        task = ray.remote(_write_shard)
         base = str(Path.cwd())
         waiting = list(numbers)
         running: dict[Any, int] = {}
-        # A few tasks more than there are processors, so that none waits for the driver and few are queued.
-        most = 2 * max(1, int(ray.cluster_resources().get("CPU", 1)))
+        # More tasks than processors, so that no processor is idle while the driver reacts; few enough to keep the queue short.
+        max_running = 2 * max(1, int(ray.cluster_resources().get("CPU", 1)))
         while waiting or running:
-            while waiting and len(running) < most:
+            while waiting and len(running) < max_running:
                 number = waiting.pop(0)
-                running[task.remote(str(out), plan.digest, number, base)] = number
+                running[task.remote(str(folder), plan.digest, number, base)] = number
             finished, _ = ray.wait(list(running))
-            for each in finished:
-                ray.get(each)
-                done(running.pop(each))
+            for reference in finished:
+                ray.get(reference)  # raises the error of a failed task
+                done(running.pop(reference))
     finally:
         if started:
             ray.shutdown()
 
 
-def _write(out: str, digest: str, number: int, base: str) -> None:
-    run.write_shards(Path(out), _plan(out, digest), [number], Path(base))
+def _write_shard(folder: str, digest: str, number: int, base: str) -> None:
+    write_shards(Path(folder), _shared_plan(folder, digest), [number], Path(base))
 
 
 @lru_cache(maxsize=1)
-def _plan(out: str, digest: str) -> Plan:
-    plan = plans.read(Path(out))
+def _shared_plan(folder: str, digest: str) -> Plan:
+    plan = read_plan(Path(folder))
     if plan is None or plan.digest != digest:
         raise FileNotFoundError(
-            f"{out}: a machine of the Ray cluster does not see this extraction; give --out and the recordings on a file "
-            f"system that all its machines share, under the same paths"
+            f"{folder}: a machine of the Ray cluster cannot read this extraction; put --out and the recordings on a file "
+            f"system that all machines share, under the same paths"
         )
     return plan

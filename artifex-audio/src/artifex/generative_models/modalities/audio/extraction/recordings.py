@@ -1,4 +1,4 @@
-"""What is read: the recordings of an extraction, their headers, and their waveforms."""
+"""Find the recordings of an extraction, read their headers, and decode them."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import NotRequired, TypedDict
 
 import numpy as np
 
@@ -17,196 +17,253 @@ from artifex.generative_models.modalities.audio.base import AudioModalityConfig,
 from artifex.generative_models.modalities.audio.datasets.manifest import folder_label
 from artifex.generative_models.modalities.audio.io import AudioInfo, AudioReadError, decode, find_audio_in, probe
 
-# soundfile and soxr release the GIL: two threads keep the device fed, more take the cores it computes on.
 THREADS = 2
-_NAME_BYTES = 150
-_KINDS = ("sine", "noise", "chirp")
+"""Decoding threads. soundfile and soxr release the GIL: two threads keep the device busy, more would compete with it."""
 
-Row = dict[str, Any]
-"""A recording in the plan: ``id``, ``source``, ``label``; of a file ``bytes`` and ``modified`` (ns); and ``n_samples`` at
-the configuration's rate as far as its header says, or the ``error`` for which there are none."""
-
-Reader = Callable[[int], tuple[np.ndarray, dict[str, Any]]]
-"""From a recording's index to its waveform, float32 (time,), and what else the manifest says of it."""
+_MAX_ID_BYTES = 150
+_SYNTHETIC_TYPES = ("sine", "noise", "chirp")
 
 
-def found(paths: list[Path]) -> list[Row]:
-    """Find recordings.
+class PlannedRecording(TypedDict):
+    """A recording in the plan.
+
+    Attributes:
+        id: Name of the recording, unique in the extraction and valid as a file name.
+        source: Path of the file, or a description of a synthetic example.
+        label: Name of its class.
+        bytes: Size of the file; None when the file could not be examined. Absent for synthetic examples.
+        modified: Modification time of the file in ns; None when the file could not be examined.
+        n_samples: Length in samples at the configured sample rate, according to the header.
+        error: Why the header could not be read.
+    """
+
+    id: str
+    source: str
+    label: str
+    bytes: NotRequired[int | None]
+    modified: NotRequired[int | None]
+    n_samples: NotRequired[int]
+    error: NotRequired[str]
+
+
+class SourceFormat(TypedDict):
+    """The format of a recording, as in the manifest.
+
+    Attributes:
+        source_sample_rate: Sample rate of the file, Hz.
+        source_channels: Number of channels of the file.
+        source_format: Container and encoding, such as ``"WAV PCM_16"``.
+    """
+
+    source_sample_rate: int
+    source_channels: int
+    source_format: str
+
+
+Waveform = tuple[np.ndarray, SourceFormat]
+"""Samples, float32 (time,), at the configured sample rate, and the format of the source."""
+
+Reader = Callable[[int], Waveform]
+"""A function that reads a recording by its index in the plan."""
+
+
+def find_recordings(paths: list[Path]) -> list[PlannedRecording]:
+    """Find recordings without reading their headers.
 
     Args:
         paths: Files and folders.
 
     Returns:
-        A row for each, in the order given, sorted within a folder; headers are not read.
+        The recordings, in the order of ``paths``, sorted within a folder.
 
     Raises:
-        FileNotFoundError: For a path that is not there.
-        ValueError: For a folder without audio.
+        FileNotFoundError: For a path that does not exist.
+        ValueError: For a folder without audio files.
     """
     files = find_audio_in(paths)
-    names = _unique([file.relative_to(root).as_posix() for file, root in files])
-    rows: list[Row] = []
-    for (file, root), name in zip(files, names, strict=True):
-        row = {"id": name, "source": str(file), "label": folder_label(file, root)}
+    ids = _unique_ids([file.relative_to(root).as_posix() for file, root in files])
+    recordings = []
+    for (file, root), name in zip(files, ids, strict=True):
+        recording = PlannedRecording(
+            id=name, source=str(file), label=folder_label(file, root), bytes=None, modified=None
+        )
         try:
             status = file.stat()
-        except OSError:  # a link to nothing, or a file that went away: reading its header says so
-            rows.append({**row, "bytes": None, "modified": None})
+        except OSError:  # a dangling link, or a file just removed; reading its header reports it
+            pass
         else:
-            rows.append({**row, "bytes": status.st_size, "modified": status.st_mtime_ns})
-    return rows
+            recording.update({"bytes": status.st_size, "modified": status.st_mtime_ns})
+        recordings.append(recording)
+    return recordings
 
 
-def with_headers(rows: list[Row], config: AudioModalityConfig, *, whole: bool) -> list[Row]:
+def read_headers(
+    recordings: list[PlannedRecording], config: AudioModalityConfig, *, variable_length: bool
+) -> list[PlannedRecording]:
     """Read the headers of recordings.
 
     Args:
-        rows: What ``found`` returned.
-        config: What the audio is like.
-        whole: Whether a recording keeps its own length.
+        recordings: The recordings that ``find_recordings`` returned.
+        config: The configuration.
+        variable_length: Whether each recording keeps its length; otherwise it is at most ``config.n_time_steps``.
 
     Returns:
-        The rows with ``n_samples``, or ``error`` where the header cannot be read.
+        The recordings with ``n_samples``, or with ``error`` where the header could not be read.
     """
     with ThreadPoolExecutor(THREADS) as pool:
-        headers = pool.map(_probed, (row["source"] for row in rows), chunksize=1)
-        return [{**row, **_length(header, config, whole=whole)} for row, header in zip(rows, headers, strict=True)]
+        headers = pool.map(_probe, (recording["source"] for recording in recordings))
+        return [
+            _with_header(recording, header, config, variable_length=variable_length)
+            for recording, header in zip(recordings, headers, strict=True)
+        ]
 
 
-def synthetic(config: AudioModalityConfig, n_samples: int) -> list[Row]:
-    """Return rows for the sounds of the synthetic dataset: sine, noise and chirp in turn.
+def synthetic_recordings(config: AudioModalityConfig, n_examples: int) -> list[PlannedRecording]:
+    """Return the recordings of the synthetic dataset: sine, noise and chirp in turn.
 
     Args:
-        config: What the audio is like.
-        n_samples: How many.
+        config: The configuration.
+        n_examples: Number of examples.
 
     Returns:
-        A row for each.
+        The recordings.
     """
-    kinds = [_KINDS[index % len(_KINDS)] for index in range(n_samples)]
-    width = len(str(n_samples - 1))
-    return [
-        {
-            "id": f"{kind}-{index:0{width}d}",
-            "source": f"synthetic {kind}",
-            "label": kind,
-            "n_samples": config.n_time_steps,
-        }
-        for index, kind in enumerate(kinds)
-    ]
+    width = len(str(n_examples - 1))
+    recordings = []
+    for index in range(n_examples):
+        audio_type = _SYNTHETIC_TYPES[index % len(_SYNTHETIC_TYPES)]
+        recordings.append(
+            PlannedRecording(
+                id=f"{audio_type}-{index:0{width}d}",
+                source=f"synthetic {audio_type}",
+                label=audio_type,
+                n_samples=config.n_time_steps,
+            )
+        )
+    return recordings
 
 
-def synthetic_reader(config: AudioModalityConfig, n_samples: int) -> Reader:
-    """Return what renders the sounds of the synthetic dataset.
+def synthetic_reader(config: AudioModalityConfig, n_examples: int) -> Reader:
+    """Return a function that generates the synthetic examples.
 
     Args:
-        config: What the audio is like.
-        n_samples: How many there are.
+        config: The configuration.
+        n_examples: Number of examples.
 
     Returns:
         The reader.
-
-    Raises:
-        ValueError: For sizes out of range.
     """
     from artifex.generative_models.modalities.audio.datasets.synthetic import SyntheticAudioDataset
 
-    plain = config.evolve(representation=AudioRepresentation.RAW_WAVEFORM, normalize=False)
-    dataset = SyntheticAudioDataset(plain, n_samples=n_samples, audio_types=_KINDS)
-    facts = {"source_sample_rate": config.sample_rate, "source_channels": 1, "source_format": "synthetic"}
-    return lambda index: (np.asarray(dataset[index]["audio"], np.float32), facts)
+    waveform_config = config.evolve(representation=AudioRepresentation.RAW_WAVEFORM, normalize=False)
+    dataset = SyntheticAudioDataset(waveform_config, n_samples=n_examples, audio_types=_SYNTHETIC_TYPES)
+    source_format = SourceFormat(source_sample_rate=config.sample_rate, source_channels=1, source_format="synthetic")
+    return lambda index: (np.asarray(dataset[index]["audio"], np.float32), source_format)
 
 
-def file_reader(rows: list[Row], base: str | os.PathLike[str], config: AudioModalityConfig, *, whole: bool) -> Reader:
-    """Return what reads the files of an extraction.
+def file_reader(
+    recordings: list[PlannedRecording],
+    base: str | os.PathLike[str],
+    config: AudioModalityConfig,
+    *,
+    variable_length: bool,
+) -> Reader:
+    """Return a function that decodes the files of an extraction.
 
     Args:
-        rows: What ``found`` returned.
-        base: The folder that relative paths start from.
-        config: What the audio is like.
-        whole: Whether a recording keeps its own length; otherwise ``config.duration`` seconds are read.
+        recordings: The recordings.
+        base: The folder that relative paths are relative to.
+        config: The configuration.
+        variable_length: Whether each recording keeps its length; otherwise its first ``config.duration`` seconds are read.
 
     Returns:
-        The reader; it raises AudioReadError for a file that cannot be read, and OSError for one that is not what it was
-        when the extraction was planned.
+        The reader. It raises AudioReadError for a file that cannot be read, and OSError for a file that has changed since
+        it was planned.
     """
-    return partial(_read, rows, Path(base), config.sample_rate, None if whole else config.n_time_steps)
+    max_samples = None if variable_length else config.n_time_steps
+    return partial(_decode, recordings, Path(base), config.sample_rate, max_samples)
 
 
-def check_lasting(error: AudioReadError) -> None:
-    """Raise where a recording cannot be read for a reason that may pass: it is then no failure to be written down.
+def raise_if_transient(error: AudioReadError) -> None:
+    """Raise when a recording could not be read for a temporary reason, which must not be recorded as a failure.
 
     Args:
-        error: Why it cannot be read.
+        error: The error.
 
     Raises:
-        AudioReadError: Where that may pass; the message says what to do.
+        AudioReadError: For a temporary reason; the message says what to do.
     """
     if getattr(error, "transient", False):
-        raise AudioReadError(
-            error.path, f"{error.reason}; that may pass: whole shards stay, and the same command tries it again"
-        ) from error
+        message = f"{error.reason}; this may be temporary: run the same command again, committed shards are kept"
+        raise AudioReadError(error.path, message) from error
 
 
-def _check_unchanged(file: Path, row: Row) -> None:
-    try:
-        status = file.stat()
-    except OSError:  # it went away: what reading it gave says so
-        return
-    if row["bytes"] is not None and (status.st_size, status.st_mtime_ns) != (row["bytes"], row["modified"]):
-        raise OSError(
-            f"{file} has changed since this extraction was planned; put it back as it was, or begin anew with --overwrite"
-        )
-
-
-def _read(
-    rows: list[Row], base: Path, sample_rate: int, limit: int | None, index: int
-) -> tuple[np.ndarray, dict[str, Any]]:
+def _decode(
+    recordings: list[PlannedRecording], base: Path, sample_rate: int, max_samples: int | None, index: int
+) -> Waveform:
     def span(info: AudioInfo) -> tuple[int, int]:
-        wanted = info.n_frames if limit is None else -(-limit * info.sample_rate // sample_rate)
+        wanted = info.n_frames if max_samples is None else -(-max_samples * info.sample_rate // sample_rate)
         return 0, min(info.n_frames, wanted)
 
-    file = base / rows[index]["source"]
+    file = base / recordings[index]["source"]
     try:
         audio, info = decode(file, span, sample_rate=sample_rate)
     except AudioReadError as error:
         if not getattr(error, "transient", False):
-            _check_unchanged(file, rows[index])
+            _check_unchanged(file, recordings[index])
         raise
-    _check_unchanged(file, rows[index])
-    facts = {
-        "source_sample_rate": info.sample_rate,
-        "source_channels": info.n_channels,
-        "source_format": f"{info.format} {info.subtype}",
-    }
-    return audio if limit is None else audio[:limit], facts
+    _check_unchanged(file, recordings[index])
+    source_format = SourceFormat(
+        source_sample_rate=info.sample_rate,
+        source_channels=info.n_channels,
+        source_format=f"{info.format} {info.subtype}",
+    )
+    return audio if max_samples is None else audio[:max_samples], source_format
 
 
-def _length(header: AudioInfo | AudioReadError, config: AudioModalityConfig, *, whole: bool) -> dict[str, Any]:
-    if isinstance(header, AudioReadError):
-        return {"error": header.reason}
-    n_samples = -(-header.n_frames * config.sample_rate // header.sample_rate)
-    return {"n_samples": n_samples if whole else min(config.n_time_steps, n_samples)}
+def _check_unchanged(file: Path, recording: PlannedRecording) -> None:
+    try:
+        status = file.stat()
+    except OSError:  # the file was removed; the decoder reports it
+        return
+    planned = recording.get("bytes"), recording.get("modified")
+    if planned[0] is not None and (status.st_size, status.st_mtime_ns) != planned:
+        raise OSError(
+            f"{file} has changed since the extraction was started; restore it, or start again with --overwrite"
+        )
 
 
-def _probed(file: str) -> AudioInfo | AudioReadError:
+def _probe(file: str) -> AudioInfo | AudioReadError:
     try:
         return probe(file)
     except AudioReadError as error:
-        check_lasting(error)
+        raise_if_transient(error)
         return error
 
 
-def _unique(names: list[str]) -> list[str]:
-    """Turn relative paths into names for files: one folder deep, safe everywhere, each different."""
-    taken: set[str] = set()
-    unique: list[str] = []
+def _with_header(
+    recording: PlannedRecording,
+    header: AudioInfo | AudioReadError,
+    config: AudioModalityConfig,
+    *,
+    variable_length: bool,
+) -> PlannedRecording:
+    if isinstance(header, AudioReadError):
+        return {**recording, "error": header.reason}
+    n_samples = -(-header.n_frames * config.sample_rate // header.sample_rate)
+    return {**recording, "n_samples": n_samples if variable_length else min(config.n_time_steps, n_samples)}
+
+
+def _unique_ids(names: list[str]) -> list[str]:
+    """Convert relative paths to unique names that are valid as file names on every system."""
+    used: set[str] = set()
+    ids: list[str] = []
     for name in names:
-        plain = re.sub(r"[^\w.-]+", "_", unicodedata.normalize("NFC", name).replace("/", "__")).lstrip(".")
-        plain = plain.encode()[-_NAME_BYTES:].decode(errors="ignore") or "recording"
-        candidate, number = plain, 2
-        while candidate.casefold() in taken:
-            candidate, number = f"{plain}-{number}", number + 1
-        taken.add(candidate.casefold())
-        unique.append(candidate)
-    return unique
+        safe = re.sub(r"[^\w.-]+", "_", unicodedata.normalize("NFC", name).replace("/", "__")).lstrip(".")
+        safe = safe.encode()[-_MAX_ID_BYTES:].decode(errors="ignore") or "recording"
+        candidate, number = safe, 2
+        while candidate.casefold() in used:
+            candidate, number = f"{candidate}-{number}", number + 1
+        used.add(candidate.casefold())
+        ids.append(candidate)
+    return ids

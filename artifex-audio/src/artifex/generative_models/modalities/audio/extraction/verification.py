@@ -1,69 +1,63 @@
-"""Whether the folder of an extraction holds just what was written to it."""
+"""Verify the files of an extraction against their checksums."""
 
 from __future__ import annotations
 
 import os
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import attrs
 
-from artifex.generative_models.modalities.audio.extraction import plan as plans
-from artifex.generative_models.modalities.audio.extraction import store
-from artifex.generative_models.modalities.audio.extraction.plan import Plan
-from artifex.generative_models.modalities.audio.extraction.run import expected_files
+from artifex.generative_models.core.errors import Problem
+from artifex.generative_models.core.files import temporary_files
+from artifex.generative_models.modalities.audio.extraction.completion import collect_records, summary_files
+from artifex.generative_models.modalities.audio.extraction.plan import Plan, read_plan
+from artifex.generative_models.modalities.audio.extraction.store import Sidecar, parse_sidecar
+from artifex.generative_models.modalities.audio.shards import layout
+from artifex.generative_models.modalities.audio.shards.checksums import file_checksum
+from artifex.generative_models.modalities.audio.shards.layout import shard_file, sidecar_file
+from artifex.generative_models.modalities.audio.shards.reading import no_extraction
+from artifex.generative_models.modalities.audio.shards.records import check_dependencies, open_shard, read_example
 
-_NAMED = 3
-_AGAIN = "the command that wrote the features mends it"
-
-
-@attrs.frozen
-class Problem:
-    """Something in the folder of an extraction that is not as it was written.
-
-    Args:
-        file: Where, relative to the folder.
-        what: What is wrong, and what to do.
-    """
-
-    file: str
-    what: str
+_MAX_NAMES = 3
+_REPAIR = "run the command that wrote the features again"
 
 
 @attrs.frozen(kw_only=True)
-class Verified:
-    """What an extraction was found to be.
+class Verification:
+    """The result of verifying an extraction.
 
     Args:
-        problems: What is not as it was written; empty when all is.
-        shards: How many shards the plan names; 0 when there is no plan to be read.
-        records: How many examples are in the shards whose sidecars can be read.
-        failures: How many recordings could not be extracted, as far as is known.
+        problems: Damaged, missing and unexpected files, with paths relative to the folder; empty when there are none.
+        n_shards: Number of shards in the plan; 0 when the plan cannot be read.
+        n_examples: Number of examples in the shards whose sidecars can be read.
+        n_failures: Number of recordings that could not be extracted, as far as sidecars can be read.
     """
 
     problems: list[Problem]
-    shards: int = 0
-    records: int = 0
-    failures: int = 0
+    n_shards: int = 0
+    n_examples: int = 0
+    n_failures: int = 0
 
 
-def verify(folder: str | os.PathLike[str], *, progress: Callable[[int, int], None] | None = None) -> Verified:
-    """Check every byte of an extraction.
+def verify(folder: str | os.PathLike[str], *, progress: Callable[[int, int], None] | None = None) -> Verification:
+    """Verify every byte of an extraction.
 
-    It reads every shard against the checksum in its sidecar and every record against the sidecar, the sidecars and the
-    plan against their own checksums, the manifest, the failures and the configuration against what follows from them,
-    and looks for files that nobody of artifex wrote. What ``report.html`` holds is not checked. Nothing is changed.
+    Shards are compared with the checksums in their sidecars, and records with the sidecars; sidecars and the plan with
+    their own checksums; the manifest, the failures and the configuration with the content that follows from the plan and
+    the sidecars. Files that artifex did not write are reported. The content of ``report.html`` is not verified. Nothing is
+    changed.
 
     Args:
-        folder: The folder that was given as ``--out``.
-        progress: Called with the number of shards that are checked and of all.
+        folder: The folder given as ``--out``.
+        progress: Called with the number of verified shards and the total number.
 
     Returns:
-        What is wrong, if anything, and what there is.
+        The problems, and the numbers of shards, examples and failures.
 
     Raises:
-        FileNotFoundError: When the folder holds no extraction.
+        FileNotFoundError: When the folder contains no extraction.
+        MissingDependencyError: Without the extra ``artifex-audio[loader]``.
 
     Example:
         >>> import tempfile
@@ -73,116 +67,119 @@ def verify(folder: str | os.PathLike[str], *, progress: Callable[[int, int], Non
         >>> _ = extract([], out, config=config, n_synthetic=2, report=False)
         >>> verify(out).problems
         []
-        >>> _ = out.joinpath("notes.txt").write_text("mine")
-        >>> [problem.file for problem in verify(out).problems]
+        >>> _ = out.joinpath("notes.txt").write_text("notes")
+        >>> [problem.source for problem in verify(out).problems]
         ['notes.txt']
     """
-    store.check_ready()
-    out = Path(folder)
-    if not out.is_dir() or not any(out.iterdir()):
-        raise FileNotFoundError(f"{folder}: no extraction here, there is no {store.PLAN}")
+    check_dependencies()
+    path = Path(folder)
+    if not path.is_dir() or not any(path.iterdir()):
+        raise FileNotFoundError(no_extraction(folder))
     try:
-        plan = plans.read(out)
+        plan = read_plan(path)
     except ValueError as error:
-        return Verified(problems=[Problem(store.PLAN, f"{error}; --overwrite begins the extraction anew")])
+        message = f"{error}; start the extraction again with --overwrite"
+        return Verification(problems=[Problem(source=layout.PLAN, message=message)])
     if plan is None:
-        if not (out / store.SHARDS).is_dir():
-            raise FileNotFoundError(f"{folder}: no extraction here, there is no {store.PLAN}")
-        return Verified(
-            problems=[Problem(store.PLAN, "is missing; the shards cannot be told without it: extract anew")]
-        )
+        if not (path / layout.SHARDS).is_dir():
+            raise FileNotFoundError(no_extraction(folder))
+        message = "is missing; shards are useless without it: extract to another folder"
+        return Verification(problems=[Problem(source=layout.PLAN, message=message)])
     problems: list[Problem] = []
-    sidecars: dict[int, dict[str, Any]] = {}
+    sidecars: dict[int, Sidecar] = {}
     for number in range(len(plan.shards)):
-        sidecar, found = _shard(out, plan, number)
-        problems += found
+        sidecar, problem = _verify_shard(path, plan, number)
+        if problem is not None:
+            problems.append(problem)
         if sidecar is not None:
             sidecars[number] = sidecar
         if progress is not None:
             progress(number + 1, len(plan.shards))
-    problems += _beside(out, plan, sidecars)
-    return Verified(
-        problems=problems + _foreign(out, plan),
-        shards=len(plan.shards),
-        records=sum(len(sidecar["records"]) for sidecar in sidecars.values()),
-        failures=len(plan.failures()) + sum(len(sidecar["failures"]) for sidecar in sidecars.values()),
+    problems += _verify_summary_files(path, plan, sidecars)
+    problems += _unexpected_files(path, plan)
+    return Verification(
+        problems=problems,
+        n_shards=len(plan.shards),
+        n_examples=sum(len(sidecar["records"]) for sidecar in sidecars.values()),
+        n_failures=len(plan.failures()) + sum(len(sidecar["failures"]) for sidecar in sidecars.values()),
     )
 
 
-def _shard(out: Path, plan: Plan, number: int) -> tuple[dict[str, Any] | None, list[Problem]]:
-    name, beside = store.shard_name(number, plan.digest), store.sidecar_name(number, plan.digest)
-    path = out / name
-    if not (out / beside).is_file():
-        if path.is_file():
-            return None, [Problem(beside, f"the sidecar is missing, {name} is not committed without it; {_AGAIN}")]
-        return None, [Problem(name, f"the shard is missing; {_AGAIN}")]
+def _verify_shard(folder: Path, plan: Plan, number: int) -> tuple[Sidecar | None, Problem | None]:
+    shard_name, sidecar_name = shard_file(number, plan.digest), sidecar_file(number, plan.digest)
+    shard_path, sidecar_path = folder / shard_name, folder / sidecar_name
+    if not sidecar_path.is_file():
+        if not shard_path.is_file():
+            return None, Problem(source=shard_name, message=f"the shard is missing; {_REPAIR}")
+        message = f"the sidecar is missing, so {shard_name} is not committed; {_REPAIR}"
+        return None, Problem(source=sidecar_name, message=message)
     try:
-        sidecar, _ = store.unsealed((out / beside).read_bytes())
+        sidecar = parse_sidecar(sidecar_path.read_bytes())
     except ValueError as error:
-        return None, [Problem(beside, f"the sidecar is damaged: {error}; {_AGAIN}")]
+        return None, Problem(source=sidecar_name, message=f"the sidecar is damaged: {error}; {_REPAIR}")
     if sidecar.get("plan") != plan.digest:
-        return None, [Problem(beside, f"the sidecar belongs to another plan than {store.PLAN}; {_AGAIN}")]
+        message = f"the sidecar belongs to another plan than {layout.PLAN}; {_REPAIR}"
+        return None, Problem(source=sidecar_name, message=message)
+    message = _shard_problem(shard_path, plan, number, sidecar)
+    return sidecar, Problem(source=shard_name, message=message) if message else None
+
+
+def _shard_problem(path: Path, plan: Plan, number: int, sidecar: Sidecar) -> str:
     if not path.is_file():
-        return sidecar, [Problem(name, f"the shard is missing; {_AGAIN}")]
+        return f"the shard is missing; {_REPAIR}"
     size = path.stat().st_size
     if size != sidecar["bytes"]:
-        return sidecar, [Problem(name, f"the shard has {size} bytes, {sidecar['bytes']} were written; {_AGAIN}")]
-    if store.file_digest(path) != sidecar["sha256_of_shard"]:
-        what = f"the shard is damaged, its checksum is not that of its sidecar{_unreadable(path, sidecar)}"
-        return sidecar, [Problem(name, f"{what}; remove it, and {_AGAIN}")]
-    return sidecar, [Problem(name, what) for what in _contents(path, plan, number, sidecar)]
-
-
-def _contents(path: Path, plan: Plan, number: int, sidecar: dict[str, Any]) -> list[str]:
-    """Compare the records of a shard with its sidecar: they differ when neither is damaged but one was made otherwise."""
-    reader = store.open_shard(path)
-    records = [store.read_record(reader, path, place)[0] for place in range(reader.num_records())]
+        return f"the shard has {size} bytes, expected {sidecar['bytes']}; {_REPAIR}"
+    if file_checksum(path) != sidecar["sha256_of_shard"]:
+        damaged = _damaged_examples(path, sidecar)
+        return f"the shard is damaged: its checksum is not that in its sidecar{damaged}; remove it, then {_REPAIR}"
+    reader = open_shard(path)
+    records = [read_example(reader, path, position)[0] for position in range(reader.num_records())]
     reader.close()
-    held = sorted([entry["index"] for entry in sidecar["records"] + sidecar["failures"]])
-    if records != sidecar["records"] or held != plan.shards[number]:
-        return [f"the shard does not hold the recordings that its sidecar and the plan name; remove it, and {_AGAIN}"]
-    return []
+    indices = [record["index"] for record in sidecar["records"]] + [failure["index"] for failure in sidecar["failures"]]
+    if records != sidecar["records"] or sorted(indices) != plan.shards[number]:
+        return f"the records of the shard are not those of its sidecar and the plan; remove it, then {_REPAIR}"
+    return ""
 
 
-def _unreadable(path: Path, sidecar: dict[str, Any]) -> str:
-    reader = store.open_shard(path)
+def _damaged_examples(path: Path, sidecar: Sidecar) -> str:
+    reader = open_shard(path)
     damaged = []
-    for place, record in enumerate(sidecar["records"]):
+    for position, record in enumerate(sidecar["records"]):
         try:
-            store.read_record(reader, path, place)
+            read_example(reader, path, position)
         except OSError:
             damaged.append(record["id"])
     if not damaged:
         return ""
-    more = f" and {len(damaged) - _NAMED} more" if len(damaged) > _NAMED else ""
-    return f" ({', '.join(damaged[:_NAMED])}{more} cannot be read)"
+    more = f" and {len(damaged) - _MAX_NAMES} more" if len(damaged) > _MAX_NAMES else ""
+    return f" ({', '.join(damaged[:_MAX_NAMES])}{more} cannot be read)"
 
 
-def _beside(out: Path, plan: Plan, sidecars: dict[int, dict[str, Any]]) -> list[Problem]:
-    if len(sidecars) < len(plan.shards):  # what follows from all of them is not known
+def _verify_summary_files(folder: Path, plan: Plan, sidecars: dict[int, Sidecar]) -> list[Problem]:
+    if len(sidecars) < len(plan.shards):  # their content follows from all sidecars
         return []
     problems = []
-    for name, content in expected_files(plan, sidecars)[2].items():
-        if not (out / name).is_file():
-            problems.append(Problem(name, f"is missing; {_AGAIN}"))
-        elif (out / name).read_bytes() != content:
-            problems.append(Problem(name, f"is not what the shards say; {_AGAIN}"))
+    for name, content in summary_files(plan, *collect_records(plan, sidecars)).items():
+        if not (folder / name).is_file():
+            problems.append(Problem(source=name, message=f"is missing; {_REPAIR}"))
+        elif (folder / name).read_bytes() != content:
+            problems.append(Problem(source=name, message=f"does not agree with the shards; {_REPAIR}"))
     return problems
 
 
-def _foreign(out: Path, plan: Plan) -> list[Problem]:
-    names = {store.PLAN, store.CONFIG, store.MANIFEST, store.FAILURES, store.REPORT, store.SHARDS}
-    numbers = range(len(plan.shards))
-    names |= {name(number, plan.digest) for number in numbers for name in (store.shard_name, store.sidecar_name)}
-    unfinished = {*store.leftovers(out), *store.leftovers(out / store.SHARDS)}
+def _unexpected_files(folder: Path, plan: Plan) -> list[Problem]:
+    expected = {layout.PLAN, layout.CONFIG, layout.MANIFEST, layout.FAILURES, layout.REPORT, layout.SHARDS}
+    for number in range(len(plan.shards)):
+        expected |= {shard_file(number, plan.digest), sidecar_file(number, plan.digest)}
     problems = []
-    for folder in (out, out / store.SHARDS):
-        for path in sorted(folder.iterdir()) if folder.is_dir() else ():
-            name = path.relative_to(out).as_posix()
-            if path in unfinished:
-                problems.append(
-                    Problem(name, "is unfinished: a process is writing it or was stopped; it counts for nothing")
-                )
-            elif name not in names:
-                problems.append(Problem(name, "is no part of the extraction; move or remove it"))
+    for parent in (folder, folder / layout.SHARDS):
+        temporary = temporary_files(parent)
+        for path in sorted(parent.iterdir()) if parent.is_dir() else ():
+            name = path.relative_to(folder).as_posix()
+            if path in temporary:
+                message = "is a temporary file of a process that is running or was killed; it is ignored"
+                problems.append(Problem(source=name, message=message))
+            elif name not in expected:
+                problems.append(Problem(source=name, message="is not part of the extraction; move or remove it"))
     return problems

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from artifex.generative_models.core.testing import Broken, Rule, Subject
+from artifex.generative_models.core.testing import Rule, Subject, Violation
 
 
 def window(component: Any) -> list[Subject | Rule]:
@@ -25,7 +25,7 @@ def window(component: Any) -> list[Subject | Rule]:
             given = np.asarray(component(length, periodic=True))
             expected = np.asarray(component(length + 1, periodic=False))[:-1]
             if not np.allclose(given, expected, atol=1e-6):
-                raise Broken(
+                raise Violation(
                     "the periodic window is not the symmetric one of a sample more, its last sample dropped",
                     f"length {length}",
                 )
@@ -52,7 +52,7 @@ def preset(component: Any) -> list[Subject | Rule]:
 
     def travels() -> None:
         if type(component).from_dict(component.to_dict()) != component:
-            raise Broken("from_dict(to_dict()) gives another configuration")
+            raise Violation("from_dict(to_dict()) gives another configuration")
         hash(component)
 
     return [Rule(name="travels through plain values", verify=travels)]

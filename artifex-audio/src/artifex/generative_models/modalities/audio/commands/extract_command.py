@@ -1,0 +1,275 @@
+"""The command ``artifex extract``."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+if TYPE_CHECKING:
+    from artifex.generative_models.modalities.audio.base import AudioModalityConfig
+    from artifex.generative_models.modalities.audio.extraction import Extraction, ShardAssignment
+
+_DEFAULT_SYNTHETIC = 30
+
+
+def extract(
+    audio: Annotated[
+        list[Path] | None,
+        typer.Argument(
+            help="Files and folders of recordings (wav, flac, ogg, opus, mp3, aiff); omit for synthetic examples.",
+            metavar="AUDIO",
+            show_default=False,
+        ),
+    ] = None,
+    out: Annotated[
+        Path, typer.Option(help="The output folder, created or resumed. It is complete when it has a manifest.")
+    ] = Path("features"),
+    representation: Annotated[
+        str | None,
+        typer.Option(
+            help="The features to compute; `artifex list representation` lists the installed ones.",
+            show_default="mel_spectrogram",
+        ),
+    ] = None,
+    sample_rate: Annotated[
+        int | None,
+        typer.Option(help="Sample rate in Hz; recordings are resampled to it.", show_default="16000"),
+    ] = None,
+    duration: Annotated[
+        float | None,
+        typer.Option(
+            help="Use the first SECONDS of each recording and zero-pad shorter ones, so that all features have one "
+            "shape. Without it each recording keeps its length.",
+            metavar="SECONDS",
+            show_default=False,
+        ),
+    ] = None,
+    n_fft: Annotated[int | None, typer.Option(help="FFT and frame length in samples.", show_default="1024")] = None,
+    hop_length: Annotated[int | None, typer.Option(help="Hop length in samples.", show_default="256")] = None,
+    n_mels: Annotated[int | None, typer.Option(help="Number of mel bands.", show_default="80")] = None,
+    normalize: Annotated[
+        bool | None,
+        typer.Option(
+            "--normalize/--no-normalize",
+            help="Normalize each recording to a peak of full scale first.",
+            show_default="normalize",
+        ),
+    ] = None,
+    batch_size: Annotated[int, typer.Option(help="Maximum number of recordings in a batch.")] = 32,
+    config: Annotated[
+        Path | None,
+        typer.Option(
+            help="A TOML or YAML file of these settings, under the names of AudioModalityConfig, at the top level or in "
+            "a table 'audio'. Options on the command line take precedence.",
+            metavar="FILE",
+            show_default=False,
+        ),
+    ] = None,
+    n_synthetic: Annotated[
+        int | None,
+        typer.Option(help="Number of synthetic examples when no AUDIO is given.", show_default=str(_DEFAULT_SYNTHETIC)),
+    ] = None,
+    shard_size: Annotated[
+        int | None,
+        typer.Option(
+            help="Maximum number of recordings in a shard. An interruption loses at most the shard in progress.",
+            show_default="about 64 shards of 32 to 1024",
+        ),
+    ] = None,
+    shard: Annotated[
+        str | None,
+        typer.Option(
+            help="Be process I of N, with I from 0: write every N-th shard, starting with shard I. The other processes "
+            "may run at any time.",
+            metavar="I/N",
+            show_default="from the variables of SLURM, Kubernetes, Open MPI or JAX, else all shards",
+        ),
+    ] = None,
+    engine: Annotated[
+        str,
+        typer.Option(
+            help="Where shards are computed: local, this process; ray, a Ray cluster with a shared file system."
+        ),
+    ] = "local",
+    overwrite: Annotated[
+        bool,
+        typer.Option("--overwrite", help="Replace an extraction with other settings or of other recordings."),
+    ] = False,
+    report: Annotated[bool, typer.Option(help="Write report.html.")] = True,
+    examples: Annotated[int, typer.Option(help="Number of examples in the report.")] = 6,
+    verify: Annotated[
+        bool,
+        typer.Option(
+            "--verify",
+            help="Extract nothing; verify every byte of the extraction in AUDIO, or in --out, and list the problems.",
+        ),
+    ] = False,
+) -> None:
+    """Extract features from recordings, with a manifest and a report.
+
+    Writes shards of features, config.toml, manifest.jsonl, failures.jsonl and report.html to a folder. After an
+    interruption, the same command resumes with the first shard that is not committed. Recordings that cannot be read are
+    listed at the end with the reason; the exit code is then 1.
+    """
+    from rich.console import Console
+
+    from artifex.generative_models.modalities.audio import extraction
+    from artifex.generative_models.modalities.audio.commands.printing import progress_bar
+    from artifex.generative_models.modalities.audio.io import AudioReadError
+
+    if verify:
+        _verify(audio or [], out)
+        return
+    if audio and n_synthetic is not None:
+        raise ValueError("--n-synthetic is for synthetic examples only; omit it when you give recordings")
+    settings, variable_length = _read_settings(
+        config,
+        representation=representation,
+        sample_rate=sample_rate,
+        duration=duration,
+        n_fft=n_fft,
+        hop_length=hop_length,
+        n_mel_channels=n_mels,
+        normalize=normalize,
+    )
+    assignment = extraction.parse_assignment(shard) if shard is not None else None
+    if assignment is None and engine == "local":
+        assignment = extraction.assignment_from_environment()
+    bar = progress_bar("extracting")
+    task = bar.add_task("extracting", total=None)
+
+    def show_progress(done: int, total: int) -> None:
+        bar.start()
+        bar.update(task, completed=done, total=total)
+
+    start = time.perf_counter()
+    try:
+        result = extraction.extract(
+            audio or [],
+            out,
+            config=settings,
+            variable_length=variable_length,
+            n_synthetic=_DEFAULT_SYNTHETIC if n_synthetic is None else n_synthetic,
+            batch_size=batch_size,
+            shard_size=shard_size,
+            assignment=assignment,
+            engine=engine,
+            overwrite=overwrite,
+            report=report,
+            n_report_examples=examples,
+            progress=show_progress,
+        )
+    except AudioReadError as error:
+        bar.stop()
+        Console(stderr=True).print(f"artifex: {error}", soft_wrap=True, markup=False, highlight=False)
+        raise typer.Exit(1) from error
+    except KeyboardInterrupt:
+        bar.stop()
+        Console(stderr=True).print("interrupted; the same command resumes the extraction", soft_wrap=True)
+        raise
+    finally:
+        if bar.live.is_started:
+            bar.stop()
+    _print_result(result, settings, assignment, report=report, seconds=time.perf_counter() - start)
+    if result.failures:
+        raise typer.Exit(1)
+
+
+def _read_settings(file: Path | None, **options: Any) -> tuple[AudioModalityConfig, bool]:
+    """Return the configuration, and whether features are variable-length, which they are unless a duration is given."""
+    from artifex.generative_models.modalities.audio.base import AudioModalityConfig
+    from artifex.generative_models.modalities.audio.commands.option_files import read_option_file
+
+    settings: dict[str, Any] = {"representation": "mel_spectrogram"}
+    if file is not None:
+        table = read_option_file(file, "--config")
+        if isinstance(table.get("audio"), dict):
+            table = table["audio"]
+        try:
+            AudioModalityConfig.from_dict(table)
+        except ValueError as error:
+            raise ValueError(f"{file}: {error}") from None
+        settings |= table
+    settings |= {key: value for key, value in options.items() if value is not None}
+    return AudioModalityConfig.from_dict(settings), "duration" not in settings
+
+
+def _print_result(
+    result: Extraction,
+    settings: AudioModalityConfig,
+    assignment: ShardAssignment | None,
+    *,
+    report: bool,
+    seconds: float,
+) -> None:
+    from artifex.generative_models.core.cli.terminal import say
+    from artifex.generative_models.modalities.audio.commands.printing import count, printable
+
+    _print_failures(result)
+    if result.out is None:
+        say("no recording could be extracted; nothing was written")
+        return
+    if assignment is not None and assignment.count > 1:
+        source = "" if assignment.origin == "--shard" else f" (from {assignment.origin}; --shard 0/1 writes all shards)"
+        say(f"process {assignment.index} of {assignment.count}, {count(result.n_shards, 'shard')} in total{source}")
+    duration = sum(record["duration"] for record in result.records)
+    extracted = (
+        f"{count(len(result.records), 'recording')}, {duration:.1f} s of audio, as {settings.representation_name}"
+    )
+    folder = printable(result.out)
+    if result.missing:
+        say(f"{extracted}: {count(result.n_written, 'shard')} written in {seconds:.1f} s to {folder}")
+        say(
+            f"{len(result.missing)} of {count(result.n_shards, 'shard')} missing; the process that writes the last one "
+            f"writes the manifest and the report"
+        )
+        return
+    if result.n_written:
+        earlier = result.n_shards - result.n_written
+        resumed = f" ({earlier} of {count(result.n_shards, 'shard')} already written)" if earlier else ""
+        say(f"{extracted}: written in {seconds:.1f} s to {folder}{resumed}")
+    else:
+        say(f"already complete: {extracted}: {folder}")
+    if not result.records:
+        say(f"no recording could be extracted; see {printable(result.out / 'failures.jsonl')}")
+    elif report:
+        say(f"report: {printable(result.out / 'report.html')}")
+
+
+def _print_failures(result: Extraction) -> None:
+    from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text
+
+    from artifex.generative_models.modalities.audio.commands.printing import count, printable
+
+    if not result.failures:
+        return
+    title = f"{count(len(result.failures), 'recording')} could not be extracted"
+    table = Table(title=title, title_justify="left")
+    table.add_column("file", overflow="fold")
+    table.add_column("reason", overflow="fold")
+    for failure in result.failures:
+        table.add_row(Text(printable(failure["source"])), Text(printable(failure["reason"])))
+    Console().print(table)
+
+
+def _verify(folders: list[Path], out: Path) -> None:
+    from artifex.generative_models.core.cli.terminal import say
+    from artifex.generative_models.modalities.audio import extraction
+    from artifex.generative_models.modalities.audio.commands.printing import count, printable
+
+    if len(folders) > 1:
+        raise ValueError(f"--verify takes one folder, got {len(folders)}")
+    folder = folders[0] if folders else out
+    result = extraction.verify(folder)
+    for problem in result.problems:
+        say(printable(f"{folder / problem.source}: {problem.message}"))
+    if result.problems:
+        say(f"{count(len(result.problems), 'problem')} in {folder}")
+        raise typer.Exit(1)
+    failures = f"; {count(result.n_failures, 'recording')} could not be extracted" if result.n_failures else ""
+    say(f"{folder} is intact: {count(result.n_examples, 'example')} in {count(result.n_shards, 'shard')}{failures}")

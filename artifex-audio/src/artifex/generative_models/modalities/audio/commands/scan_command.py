@@ -1,0 +1,112 @@
+"""The command ``artifex scan``."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+if TYPE_CHECKING:
+    from artifex.generative_models.modalities.audio.datasets.scan import ScanResult
+
+
+def scan(
+    audio: Annotated[
+        list[str],
+        typer.Argument(
+            help="Folders, files or patterns of recordings (wav, flac, ogg, opus, mp3, aiff).", metavar="DIR..."
+        ),
+    ],
+    out: Annotated[
+        Path | None,
+        typer.Option(
+            help="The manifest to write, a .jsonl file; datasets take it as manifest=FILE.",
+            metavar="FILE",
+            show_default="manifest.jsonl in DIR, or in the current folder for several",
+        ),
+    ] = None,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace an existing manifest.")] = False,
+) -> None:
+    """Decode recordings completely, print statistics, and write a manifest.
+
+    Prints durations, sample rates, channels, formats, peaks and labels, and writes one line per readable recording.
+    Unreadable files are listed with the reason; the exit code is then 1.
+    """
+    from rich.console import Console
+
+    from artifex.generative_models.core.cli.terminal import say
+    from artifex.generative_models.modalities.audio.commands.printing import printable, progress_bar
+    from artifex.generative_models.modalities.audio.datasets.manifest import check_manifest_path, write_manifest
+    from artifex.generative_models.modalities.audio.datasets.scan import scan as scan_recordings
+
+    if out is None:
+        out = (Path(audio[0]) if len(audio) == 1 and Path(audio[0]).is_dir() else Path()) / "manifest.jsonl"
+    check_manifest_path(out)
+    if out.exists() and not overwrite:
+        raise FileExistsError(f"{out} exists; replace it with --overwrite, or give another file with --out")
+    with progress_bar("scanning", disable=not Console(stderr=True).is_terminal) as bar:
+        task = bar.add_task("scanning", total=None)
+        result = scan_recordings(audio, progress=lambda done, total: bar.update(task, completed=done, total=total))
+    _print_result(result)
+    if result.recordings:
+        write_manifest(out, result.rows())
+        say(f"manifest: {printable(out)}")
+    else:
+        say("no recording can be read; no manifest was written")
+    if result.problems:
+        raise typer.Exit(1)
+
+
+def _print_result(result: ScanResult) -> None:
+    from artifex.generative_models.core.cli.terminal import say, table
+    from artifex.generative_models.modalities.audio.commands.printing import count, printable
+
+    summary = result.summary()
+    if result.recordings:
+        durations, peaks = summary["duration"], summary["peak"]
+        rows = [
+            ("recordings", f"{summary['count']}, {_format_duration(durations['total'])} in total"),
+            ("duration", _format_range({key: _format_duration(value) for key, value in durations.items()})),
+            ("sample rate", _format_counts({f"{rate} Hz": n for rate, n in summary["sample_rates"].items()})),
+            ("channels", _format_counts(summary["n_channels"])),
+            ("format", _format_counts(summary["formats"])),
+            ("peak", _format_range({key: f"{value:.3f}" for key, value in peaks.items()})),
+        ]
+        for name, meaning, recordings in (
+            ("clipped", "3 consecutive samples at full scale", [each for each in result.recordings if each.clipped]),
+            ("silent", "peak below -80 dBFS", [each for each in result.recordings if each.silent]),
+            ("DC offset", "mean beyond 0.01 of full scale", [each for each in result.recordings if each.offset]),
+        ):
+            if recordings:
+                paths = ", ".join(printable(each.path) for each in recordings[:3]) + ", …" * (len(recordings) > 3)
+                rows.append((name, f"{len(recordings)} ({meaning}): {paths}"))
+            else:
+                rows.append((name, "none"))
+        labels = {printable(label): n for label, n in summary["labels"].items()}
+        rows.append(("labels", _format_counts(labels)))
+        table(rows)
+    if result.problems:
+        say("", skip=not result.recordings)
+        say(f"{count(len(result.problems), 'file')} cannot be read:", "bold red")
+        for problem in result.problems:
+            say(f"{printable(problem.path)}: {problem.reason}", indent=2)
+    say("")
+
+
+def _format_range(values: Mapping[str, str]) -> str:
+    return f"{values['min']} to {values['max']}, median {values['median']}"
+
+
+def _format_counts(counts: Mapping[str, int] | Mapping[int, int], n_shown: int = 12) -> str:
+    shown = [f"{name} ({number})" for name, number in list(counts.items())[:n_shown]]
+    return ", ".join(shown) + (f", and {len(counts) - n_shown} more" if len(counts) > n_shown else "")
+
+
+def _format_duration(seconds: float) -> str:
+    if seconds < 60:
+        return f"{seconds:.2f} s"
+    minutes, seconds = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours} h {minutes:02d} min" if hours else f"{minutes} min {seconds:02d} s"

@@ -1,0 +1,132 @@
+"""Complete an extraction whose shards are all committed: manifest, failures, report."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+
+from artifex.generative_models.core.files import remove_abandoned_files, write_atomic
+from artifex.generative_models.modalities.audio.extraction.plan import Plan
+from artifex.generative_models.modalities.audio.extraction.store import (
+    Sidecar,
+    check_plan,
+    remove_shards_of_other_plans,
+    write_if_changed,
+)
+from artifex.generative_models.modalities.audio.shards.layout import (
+    CONFIG,
+    FAILURES,
+    MANIFEST,
+    REPORT,
+    SHARDS,
+    shard_file,
+)
+from artifex.generative_models.modalities.audio.shards.records import (
+    ExampleRecord,
+    FailureRecord,
+    open_shard,
+    read_example,
+)
+
+
+def collect_records(
+    plan: Plan, sidecars: Mapping[int, Sidecar], *, header_failures: bool = True
+) -> tuple[list[ExampleRecord], list[FailureRecord]]:
+    """Collect the records and failures of shards.
+
+    Args:
+        plan: The plan.
+        sidecars: The sidecars by the number of the shard.
+        header_failures: Whether to include recordings whose headers could not be read, which are in no shard.
+
+    Returns:
+        Records and failures, each in the order of the recordings.
+    """
+    records: list[ExampleRecord] = []
+    failures = plan.failures() if header_failures else []
+    for number, sidecar in sidecars.items():
+        failures += sidecar["failures"]
+        file = shard_file(number, plan.digest)
+        records += [{**record, "file": file, "record": i} for i, record in enumerate(sidecar["records"])]
+    return sorted(records, key=lambda record: record["index"]), sorted(failures, key=lambda failure: failure["index"])
+
+
+def summary_files(plan: Plan, records: Sequence[ExampleRecord], failures: Sequence[FailureRecord]) -> dict[str, bytes]:
+    """Return the files that a complete extraction contains next to its plan and shards, without the report.
+
+    Args:
+        plan: The plan.
+        records: The records of all shards.
+        failures: All failures.
+
+    Returns:
+        The content of each file by its name.
+    """
+    return {CONFIG: plan.config_content(), FAILURES: _json_lines(failures), MANIFEST: _json_lines(records)}
+
+
+def complete_extraction(
+    folder: Path, plan: Plan, sidecars: Mapping[int, Sidecar], *, report: bool, n_report_examples: int
+) -> tuple[list[ExampleRecord], list[FailureRecord]]:
+    """Write the manifest, the failures and the report, and remove obsolete files.
+
+    Any process may do this, also more than once: it writes the same bytes.
+
+    Args:
+        folder: The folder of the extraction.
+        plan: Its plan.
+        sidecars: The sidecars of all shards.
+        report: Whether to write the report.
+        n_report_examples: Number of examples in the report.
+
+    Returns:
+        All records and failures.
+
+    Raises:
+        FileExistsError: When the plan of the folder has been replaced.
+    """
+    records, failures = collect_records(plan, sidecars)
+    check_plan(folder, plan.digest)
+    written = [
+        name
+        for name, content in summary_files(plan, records, failures).items()
+        if write_if_changed(folder / name, content)
+    ]
+    if report and records and (written or not (folder / REPORT).is_file()):
+        page = _render_report(folder, plan, records, failures, n_report_examples)
+        check_plan(folder, plan.digest)
+        write_atomic(folder / REPORT, page.encode("utf-8", "replace"))
+    # All shards are committed: no process on any host needs a temporary file any more.
+    remove_abandoned_files(folder / SHARDS, other_hosts=True)
+    check_plan(folder, plan.digest)
+    remove_shards_of_other_plans(folder, plan.digest)
+    return records, failures
+
+
+def _render_report(
+    folder: Path, plan: Plan, records: list[ExampleRecord], failures: list[FailureRecord], n_examples: int
+) -> str:
+    from artifex.generative_models.modalities.audio.extraction.report import render_example, render_report
+
+    read = plan.reader(Path.cwd())
+    examples = []
+    for record in _evenly_spaced(records, n_examples):
+        path = folder / record["file"]
+        _, features = read_example(open_shard(path), path, record["record"])
+        try:
+            audio, _ = read(record["index"])
+        except OSError:  # removed or changed since it was extracted; the report omits it
+            continue
+        examples.append(render_example(record, features, audio, plan.config))
+    variable_length = plan.variable_length or plan.synthetic
+    return render_report(records, failures, plan.config, examples, variable_length=variable_length)
+
+
+def _evenly_spaced(records: list[ExampleRecord], count: int) -> list[ExampleRecord]:
+    count = min(count, len(records))
+    return [records[(2 * i + 1) * len(records) // (2 * count)] for i in range(count)]
+
+
+def _json_lines(rows: Iterable[ExampleRecord | FailureRecord]) -> bytes:
+    return "".join(json.dumps(row, allow_nan=False) + "\n" for row in rows).encode()

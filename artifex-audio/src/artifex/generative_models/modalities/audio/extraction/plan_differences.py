@@ -1,0 +1,100 @@
+"""Describe how two plans differ, for the error when a folder contains another extraction."""
+
+from __future__ import annotations
+
+from artifex.generative_models.modalities.audio.extraction.plan import Plan
+from artifex.generative_models.modalities.audio.extraction.recordings import PlannedRecording
+
+_MAX_NAMES = 3
+
+
+def describe_differences(stored: Plan, requested: Plan) -> list[str]:
+    """Describe how the plan of a folder differs from the requested one.
+
+    Args:
+        stored: The plan of the folder.
+        requested: The requested plan; the headers of its recordings need not be read.
+
+    Returns:
+        One phrase per difference; empty when the plans agree.
+
+    Example:
+        >>> from artifex.generative_models.modalities.audio import AudioModalityConfig
+        >>> from artifex.generative_models.modalities.audio.extraction.plan import create_plan
+        >>> config = AudioModalityConfig(representation="raw_waveform")
+        >>> options = {"variable_length": True, "batch_size": 32, "shard_size": None}
+        >>> stored, requested = (create_plan(config.evolve(sample_rate=rate), [], {}, **options) for rate in (8000, 16000))
+        >>> describe_differences(stored, requested)
+        ['sample_rate is 8000 in the folder, 16000 was requested']
+    """
+    phrases = [
+        *_differing_settings(stored, requested),
+        *_differing_software(stored, requested),
+    ]
+    if stored.synthetic != requested.synthetic:
+        kinds = ["synthetic examples" if plan.synthetic else "recordings" for plan in (stored, requested)]
+        return [*phrases, f"the folder contains features of {kinds[0]}, {kinds[1]} were requested"]
+    phrases += _differing_recordings(stored.recordings, requested.recordings)
+    if stored.batch_size != requested.batch_size:
+        phrases.append(f"the batch size is {stored.batch_size} in the folder, {requested.batch_size} was requested")
+    # The default shard size follows from the number of recordings: with other recordings it is not a second difference.
+    if stored.shard_size != requested.shard_size and len(stored.recordings) == len(requested.recordings):
+        phrases.append(f"the shard size is {stored.shard_size} in the folder, {requested.shard_size} was requested")
+    return phrases
+
+
+def _differing_settings(stored: Plan, requested: Plan) -> list[str]:
+    phrases = []
+    for key in dict.fromkeys([*stored.audio, *requested.audio]):
+        default = "variable" if key == "duration" else None
+        was, now = (str(plan.audio.get(key, default)) for plan in (stored, requested))
+        if was != now:
+            phrases.append(f"{key} is {was} in the folder, {now} was requested")
+    return phrases
+
+
+def _differing_software(stored: Plan, requested: Plan) -> list[str]:
+    phrases = []
+    for name in dict.fromkeys([*stored.software, *requested.software]):
+        was, now = (plan.software.get(name) or "(none)" for plan in (stored, requested))
+        if was != now:
+            phrases.append(f"the folder was written with {name} {was}, {now} is installed")
+    return phrases
+
+
+def _differing_recordings(stored: list[PlannedRecording], requested: list[PlannedRecording]) -> list[str]:
+    was, now = ({_key(each): each for each in recordings} for recordings in (stored, requested))
+    common = [key for key in now if key in was]
+    changed = [key for key in common if _file_version(was[key]) != _file_version(now[key])]
+    renamed = [key for key in common if _name(was[key]) != _name(now[key])]
+    phrases = [
+        _count_and_name(keys, description)
+        for keys, description in (
+            ([key for key in now if key not in was], "new"),
+            ([key for key in was if key not in now], "in the folder but not among the inputs"),
+            (changed, "changed since the extraction was started"),
+            (renamed, "under another id or label in the folder"),
+        )
+        if keys
+    ]
+    if not phrases and list(was) != list(now):
+        phrases.append("the recordings are in another order")
+    return phrases
+
+
+def _key(recording: PlannedRecording) -> str:
+    return recording["id"] if recording["source"].startswith("synthetic ") else recording["source"]
+
+
+def _file_version(recording: PlannedRecording) -> tuple[int | None, int | None]:
+    return recording.get("bytes"), recording.get("modified")
+
+
+def _name(recording: PlannedRecording) -> tuple[str, str]:
+    return recording["id"], recording["label"]
+
+
+def _count_and_name(names: list[str], description: str) -> str:
+    count = "1 recording is" if len(names) == 1 else f"{len(names)} recordings are"
+    more = f" and {len(names) - _MAX_NAMES} more" if len(names) > _MAX_NAMES else ""
+    return f"{count} {description} ({', '.join(names[:_MAX_NAMES])}{more})"

@@ -1,0 +1,128 @@
+"""Read a folder of extracted features: its plan, its manifest and its examples."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from artifex.generative_models.modalities.audio.shards.checksums import parse_with_checksum, trailing_checksum
+from artifex.generative_models.modalities.audio.shards.layout import MANIFEST, PLAN, shard_prefix
+from artifex.generative_models.modalities.audio.shards.records import ExampleRecord, ShardReaders, read_example
+
+PLAN_FORMAT = 1
+
+
+def read_plan_table(folder: Path) -> tuple[dict[str, Any], str] | None:
+    """Read and verify the plan of a folder.
+
+    Args:
+        folder: The folder of an extraction.
+
+    Returns:
+        The content of ``plan.json`` and its SHA-256, or None when there is no plan.
+
+    Raises:
+        ValueError: When the plan is damaged, or was written by another version of artifex in another format.
+    """
+    path = folder / PLAN
+    try:
+        content = path.read_bytes()
+    except (FileNotFoundError, NotADirectoryError):
+        return None
+    try:
+        table, digest = parse_with_checksum(content)
+    except ValueError as error:
+        raise ValueError(f"{path} is damaged: {error}") from error
+    if table.pop("format", None) != PLAN_FORMAT:
+        raise ValueError(f"{path} was written by another version of artifex, in another format")
+    return table, digest
+
+
+def plan_digest(folder: Path) -> str:
+    """Read the SHA-256 at the end of a folder's plan, without reading the plan.
+
+    Args:
+        folder: The folder of an extraction.
+
+    Returns:
+        The SHA-256, or ``""`` when there is no plan or its end is damaged.
+    """
+    return trailing_checksum(folder / PLAN)
+
+
+def read_features(folder: str | os.PathLike[str]) -> Iterator[tuple[ExampleRecord, np.ndarray]]:
+    """Iterate over the features that ``artifex extract`` wrote.
+
+    Args:
+        folder: The folder given as ``--out``.
+
+    Yields:
+        For each example its manifest record and its features, in the order of the recordings.
+
+    Raises:
+        FileNotFoundError: When the folder contains no extraction, an incomplete one, or shards are missing.
+        OSError: When a record is damaged.
+
+    Example:
+        >>> import tempfile
+        >>> from artifex.generative_models.modalities.audio import AudioModalityConfig, extract
+        >>> out = Path(tempfile.mkdtemp()) / "features"
+        >>> config = AudioModalityConfig(representation="raw_waveform", duration=0.5)
+        >>> _ = extract([], out, config=config, n_synthetic=2, report=False)
+        >>> [(record["label"], features.shape) for record, features in read_features(out)]
+        [('sine', (8000,)), ('noise', (8000,))]
+    """
+    readers = ShardReaders()
+    for record in read_records(folder):
+        path = Path(folder) / record["file"]
+        yield record, read_example(readers(path), path, record["record"])[1]
+
+
+def read_records(folder: str | os.PathLike[str], *, digest: str | None = None) -> Iterator[ExampleRecord]:
+    """Iterate over the manifest of a complete extraction.
+
+    Args:
+        folder: The folder given as ``--out``.
+        digest: SHA-256 of the plan that the manifest must belong to; None means the folder's current plan.
+
+    Yields:
+        The record of each example.
+
+    Raises:
+        FileNotFoundError: When the folder contains no extraction, or an incomplete one.
+        ValueError: When the manifest belongs to another plan.
+    """
+    path = Path(folder) / MANIFEST
+    if not path.is_file():
+        if (Path(folder) / PLAN).is_file():
+            raise FileNotFoundError(
+                f"{folder}: the extraction is not complete: {MANIFEST} is missing; run the command that started it again"
+            )
+        raise FileNotFoundError(no_extraction(folder))
+    prefix = shard_prefix(plan_digest(Path(folder)) if digest is None else digest)
+    with path.open(encoding="utf-8") as lines:
+        for line in lines:
+            record: ExampleRecord = json.loads(line)
+            if not record["file"].startswith(prefix):
+                raise ValueError(
+                    f"{path} belongs to another plan than {PLAN}: the extraction was replaced while another process was "
+                    f"writing; run the command that wrote the features again"
+                )
+            yield record
+
+
+def no_extraction(folder: str | os.PathLike[str]) -> str:
+    """Return the message for a folder that contains no extraction.
+
+    Args:
+        folder: The folder.
+
+    Returns:
+        The message.
+    """
+    return f"{folder}: this folder contains no extraction: {PLAN} is missing"

@@ -1,0 +1,99 @@
+"""Build and run the command line."""
+
+from __future__ import annotations
+
+import contextlib
+import sys
+import warnings
+from typing import Annotated, Any
+
+import typer
+
+from artifex.generative_models.core.components.discovery import scan
+from artifex.generative_models.core.components.hooks import implementations
+from artifex.generative_models.core.components.loading import call_guarded
+from artifex.generative_models.core.components.metadata import installed_version
+from artifex.generative_models.core.errors import (
+    BrokenComponentError,
+    ConflictingComponentError,
+    MissingDependencyError,
+    PluginWarning,
+    UnknownComponentError,
+)
+
+# Errors that are printed as one message; any other exception is shown with its traceback.
+EXPECTED_ERRORS = (
+    BrokenComponentError,
+    ConflictingComponentError,
+    MissingDependencyError,
+    UnknownComponentError,
+    OSError,
+    TypeError,
+    ValueError,
+)
+# Older versions of typer depend on click, newer ones contain a copy: in both, this is the base class of usage errors.
+_USAGE_ERROR: Any = next(base for base in typer.BadParameter.__mro__ if base.__name__ == "UsageError")
+
+
+def build() -> typer.Typer:
+    """Build the command line with the commands of every installed distribution.
+
+    Returns:
+        The app. A plugin whose hook fails is skipped with a warning.
+    """
+    app = typer.Typer(
+        name="artifex",
+        help="Audio files, training batches and features in JAX.",
+        no_args_is_help=True,
+        add_completion=False,
+        pretty_exceptions_enable=False,
+        rich_markup_mode="rich",
+    )
+    app.callback()(_global_options)
+    for plugin, artifex_commands in implementations(scan().manager, "artifex_commands"):
+        _, error = call_guarded(artifex_commands, app)
+        if error is not None:
+            warnings.warn(f"commands of {plugin} skipped: {type(error).__name__}: {error}", PluginWarning, stacklevel=2)
+    return app
+
+
+def main() -> None:
+    """Run the command line. An expected error prints one message to standard error and exits with code 2."""
+    warnings.showwarning = _print_warning
+    try:
+        with contextlib.redirect_stdout(sys.stderr):  # output of plugins must not mix with that of the command
+            app = build()
+        code = app(prog_name="artifex", standalone_mode=False)
+    except _USAGE_ERROR as error:
+        if type(error).__name__ == "NoArgsIsHelpError":
+            error.show()
+        else:
+            command = error.ctx.command_path if error.ctx is not None else "artifex"
+            print(f"artifex: {error.format_message().rstrip('.')}; see {command} --help", file=sys.stderr)
+        sys.exit(2)
+    except typer.Abort:
+        sys.exit("artifex: interrupted")
+    except EXPECTED_ERRORS as error:
+        # Notes that start with "in " name the place in a configuration; JAX adds others, about its traceback.
+        places = [note for note in getattr(error, "__notes__", []) if note.startswith("in ")]
+        print("; ".join([f"artifex: {error}", *places]), file=sys.stderr)
+        sys.exit(2)
+    sys.exit(code if isinstance(code, int) else 0)
+
+
+def _print_version(requested: bool) -> None:
+    if requested:
+        print(f"artifex {installed_version('artifex-core')}")
+        raise typer.Exit
+
+
+def _global_options(
+    version: Annotated[
+        bool, typer.Option("--version", help="Print the version and exit.", is_eager=True, callback=_print_version)
+    ] = False,
+) -> None:
+    pass
+
+
+def _print_warning(message: Warning | str, category: type[Warning], *location: object, **options: object) -> None:
+    print(f"artifex: warning: {message}", file=sys.stderr)

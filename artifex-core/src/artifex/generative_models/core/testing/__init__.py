@@ -1,0 +1,24 @@
+"""The conformance kit: check that components work under JAX, and report the failing input and the likely cause.
+
+The owner of a kind describes how its components are called (hook ``artifex_contracts``); the rules are the same for all.
+"""
+
+from artifex.generative_models.core.testing.compilation import quick_compilation
+from artifex.generative_models.core.testing.kit import check, check_function, components, contract_locations
+from artifex.generative_models.core.testing.report import Failure, Report
+from artifex.generative_models.core.testing.subject import Rule, Skipped, Subject, Violation, signals
+
+__all__ = [
+    "Failure",
+    "Report",
+    "Rule",
+    "Skipped",
+    "Subject",
+    "Violation",
+    "check",
+    "check_function",
+    "components",
+    "contract_locations",
+    "quick_compilation",
+    "signals",
+]

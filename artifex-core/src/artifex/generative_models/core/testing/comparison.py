@@ -1,0 +1,44 @@
+"""Comparison of pytrees of arrays."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import jax
+import numpy as np
+
+
+def to_numpy(tree: Any) -> Any:
+    """Convert the arrays of a pytree to NumPy."""
+    return jax.tree.map(np.asarray, tree)
+
+
+def select_row(tree: Any, row: int) -> Any:
+    """Select one row of the leading axis of every array."""
+    return jax.tree.map(lambda leaf: leaf[row], tree)
+
+
+def are_identical(a: Any, b: Any) -> bool:
+    """Return whether two pytrees have equal values; NaN equals NaN."""
+    return jax.tree.all(jax.tree.map(lambda x, y: np.array_equal(x, y, equal_nan=True), a, b))
+
+
+def are_close(actual: Any, expected: Any, tolerance: float = 0.0) -> bool:
+    """Return whether two pytrees agree to float32 rounding, plus an absolute tolerance."""
+
+    def close(x: np.ndarray, y: np.ndarray) -> bool:
+        scale = np.abs(y[np.isfinite(y)]).max(initial=0)
+        atol = 1e-5 * scale + tolerance + 1e-30
+        return x.shape == y.shape and np.allclose(x, y, rtol=1e-4, atol=atol, equal_nan=True)
+
+    return bool(jax.tree.all(jax.tree.map(close, actual, expected)))
+
+
+def largest_difference(a: Any, b: Any) -> float:
+    """Return the largest absolute difference between two pytrees; infinity if shapes differ."""
+
+    def difference(x: np.ndarray, y: np.ndarray) -> float:
+        return float(np.abs(x.astype(np.complex128) - y).max(initial=0)) if x.shape == y.shape else np.inf
+
+    pairs = zip(jax.tree.leaves(a), jax.tree.leaves(b), strict=True)
+    return max((difference(x, y) for x, y in pairs), default=0.0)
