@@ -13,7 +13,7 @@ INT16 = np.arange(-(2**15), 2**15).astype(np.int16)
 
 
 def mu_law_position(audio, n_values):
-    """Where on the line of codes a sample falls."""
+    """Position of a sample on the axis of codes."""
     mu = n_values - 1
     return (np.sign(audio) * np.log1p(mu * np.abs(audio)) / np.log1p(mu) + 1) / 2 * mu
 
@@ -51,7 +51,7 @@ def test_mu_law_is_decoded_by_the_closed_form_and_coded_again_as_it_was(n_values
 
 
 def g711_positive():
-    """The recommendation's table 1a: where the 128 steps begin, and what they stand for, of 4096."""
+    """Table 1a of the recommendation: decision values and decoded values of the 128 steps, of 4096."""
     widths = np.repeat([2, 2, 4, 8, 16, 32, 64, 128], 16)
     begins = np.cumsum(widths) - widths
     return begins, begins + widths / 2
@@ -90,7 +90,7 @@ def test_a_law_is_that_of_the_standard_library():
 @pytest.mark.parametrize(
     ("encode", "silence", "ends"), [(mu_law_encode, 128, (0, 255)), (a_law_encode, 0xD5, (42, 170))]
 )
-def test_what_is_beyond_full_scale_is_clipped_and_nan_is_silence(encode, silence, ends):
+def test_values_beyond_full_scale_are_clipped_and_nan_is_silence(encode, silence, ends):
     codes = jax.jit(encode)(jnp.array([[0.0, np.nan], [-np.inf, 7.0]]))
     assert codes.tolist() == [[silence, silence], [*ends]]
     assert codes.dtype == jnp.int32
@@ -98,7 +98,7 @@ def test_what_is_beyond_full_scale_is_clipped_and_nan_is_silence(encode, silence
 
 
 @pytest.mark.parametrize("decode", [mu_law_decode, a_law_decode])
-def test_codes_out_of_range_count_as_the_nearest(decode):
+def test_codes_out_of_range_are_clipped(decode):
     ends = decode(np.array([-1000, 0, 255, 1000], np.int16)).tolist()
     assert ends[0] == ends[1]
     assert ends[2] == ends[3]
@@ -106,7 +106,7 @@ def test_codes_out_of_range_count_as_the_nearest(decode):
 
 @pytest.mark.parametrize("decode", [mu_law_decode, a_law_decode])
 def test_codes_are_integers(decode):
-    with pytest.raises(TypeError, match=f"{decode.__name__} takes codes, which are integers, got float64"):
+    with pytest.raises(TypeError, match=f"{decode.__name__} takes integer codes, got float64"):
         decode(np.zeros(3))
 
 

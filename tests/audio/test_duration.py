@@ -16,7 +16,7 @@ OPTIONS = [
 
 @pytest.fixture(scope="module")
 def clips():
-    """Noise that changes its level by up to 100 dB every 500 samples."""
+    """Noise with level changes of up to 100 dB every 500 samples."""
     draws = np.random.default_rng(0)
     levels = np.repeat(10.0 ** draws.uniform(-5, 0, (6, 9)), 500, axis=1)
     return (draws.normal(size=levels.shape) * levels).astype(np.float32)
@@ -44,7 +44,7 @@ def test_clips_are_split_where_librosa_splits_them(options, clips):
         assert (ours[found:] == clips.shape[-1]).all()
 
 
-def test_channels_are_cut_together(clips):
+def test_channels_are_trimmed_together(clips):
     options = OPTIONS[0]
     theirs, _ = librosa.effects.trim(clips, **of_librosa(options))
     trimmed, length = trim(clips.reshape(3, 2, 1, -1).swapaxes(0, 1), channel_axis=1, **options)
@@ -55,7 +55,7 @@ def test_channels_are_cut_together(clips):
     np.testing.assert_array_equal(intervals[: int(count)], librosa.effects.split(clips, **of_librosa(options)))
 
 
-def test_stretches_beyond_the_room_are_counted(clips):
+def test_intervals_beyond_the_maximum_are_counted(clips):
     all_of_them, count = split(clips, max_intervals=30, **OPTIONS[1])
     few, same = split(clips, max_intervals=2, **OPTIONS[1])
     assert int(count.max()) > 2
@@ -63,7 +63,7 @@ def test_stretches_beyond_the_room_are_counted(clips):
     np.testing.assert_array_equal(same, count)
 
 
-def test_silence_is_kept_whole_unless_measured_against_a_level(clips):
+def test_silence_is_trimmed_only_against_a_reference_level(clips):
     options = {"frame_length": 64, "hop_length": 16}
     silence = np.zeros(300, np.float32)
     assert int(trim(silence, **options)[1]) == 300
@@ -73,7 +73,7 @@ def test_silence_is_kept_whole_unless_measured_against_a_level(clips):
 
 
 @pytest.mark.parametrize("bad", [np.nan, np.inf])
-def test_what_is_not_finite_is_kept_whole_and_touches_no_other_clip(bad, clips):
+def test_a_clip_with_nan_is_not_trimmed_and_does_not_affect_others(bad, clips):
     spoilt = clips.copy()
     spoilt[1, 7] = bad
     (trimmed, length), (_, expected) = trim(spoilt, **OPTIONS[0]), trim(clips, **OPTIONS[0])
@@ -81,7 +81,7 @@ def test_what_is_not_finite_is_kept_whole_and_touches_no_other_clip(bad, clips):
     np.testing.assert_array_equal(length, expected.at[1].set(clips.shape[-1]))
 
 
-def test_the_reference_and_the_depth_may_be_traced_and_differ_by_clip(clips):
+def test_ref_and_top_db_may_be_traced_and_differ_by_clip(clips):
     depths, refs = jnp.linspace(10, 60, 6), jnp.geomspace(0.01, 1, 6)
     _, length = jax.jit(lambda a, d, r: trim(a, d, ref=r, frame_length=256, hop_length=64))(clips, depths, refs)
     for clip, depth, ref, kept in zip(clips, depths, refs, length, strict=True):
@@ -104,7 +104,7 @@ SHAPES = {
 
 @pytest.mark.parametrize("shape", SHAPES)
 @pytest.mark.parametrize(("fade_in", "fade_out"), [(7, 12), (40, 1)])
-def test_fades_are_torchaudios(shape, fade_in, fade_out):
+def test_fades_equal_torchaudio(shape, fade_in, fade_out):
     audio = np.random.default_rng(0).normal(size=(2, 40)).astype(np.float32)
     rise, fall = SHAPES[shape]
     gain = np.ones(40)
@@ -114,7 +114,7 @@ def test_fades_are_torchaudios(shape, fade_in, fade_out):
 
 
 @pytest.mark.parametrize("give", [np.asarray, jnp.asarray])
-def test_the_least_bucket_that_holds_a_clip_is_chosen(give):
+def test_the_shortest_bucket_that_holds_a_clip_is_selected(give):
     audio = give(np.ones((2, 3, 5), np.uint8))
     padded, length = pad_to_bucket(audio, (16, 4, 8), pad_value=128)
     assert (padded.shape, padded.dtype) == ((2, 3, 8), jnp.uint8)
@@ -124,7 +124,7 @@ def test_the_least_bucket_that_holds_a_clip_is_chosen(give):
     assert pad_to_bucket(np.ones((2, 0)), [4])[0].tolist() == [[0] * 4] * 2
 
 
-def test_the_valid_lengths_are_handed_on():
+def test_given_valid_lengths_are_returned():
     _, length = jax.jit(lambda a, n: pad_to_bucket(a, (8,), n))(np.ones((2, 3, 5)), jnp.array([5, 4, 0]))
     assert length.tolist() == [[5, 4, 0]] * 2
 
@@ -147,8 +147,14 @@ def test_many_lengths_make_few_shapes_and_compile_nothing_more():
     assert not compiles
 
 
+def test_a_fade_in_seconds_equals_the_fade_in_samples():
+    audio = np.random.default_rng(0).normal(size=100).astype(np.float32)
+    in_seconds = fade(audio, fade_in_seconds=0.025, fade_out_seconds=0.05, sample_rate=800)
+    np.testing.assert_array_equal(in_seconds, fade(audio, 20, 40))
+
+
 @pytest.mark.parametrize("give", [np.asarray, jnp.asarray])
-def test_what_a_dtype_cannot_hold_pads_nothing(give):
+def test_a_pad_value_that_the_dtype_cannot_represent_raises(give):
     with pytest.raises(ValueError, match="pad_value must be an integer from 0 to 255 for uint8 audio, got -1"):
         pad_to_bucket(give(np.ones(3, np.uint8)), (4,), pad_value=-1)
     with pytest.raises(TypeError, match="silence"):
@@ -158,27 +164,37 @@ def test_what_a_dtype_cannot_hold_pads_nothing(give):
 @pytest.mark.parametrize(
     ("call", "error", "match"),
     [
-        (lambda: pad_to_bucket(np.ones(9), (4, 8)), ValueError, "the longest bucket has 8 samples and the clip 9"),
+        (
+            lambda: pad_to_bucket(np.ones(9), (4, 8)),
+            ValueError,
+            "at least 9 samples, the length of the clips, got a maximum of 8",
+        ),
         (lambda: pad_to_bucket(np.ones(9), ()), ValueError, "bucket_lengths must be one or more lengths"),
         (lambda: pad_to_bucket(np.ones(9), 16), ValueError, "bucket_lengths must be one or more lengths .* got 16"),
         (lambda: pad_to_bucket(np.ones(9), (0, 16)), ValueError, "bucket_lengths must be .* at least 1 samples, got 0"),
         (lambda: pad_to_bucket(np.ones(9), (16.0,)), TypeError, "bucket_lengths must be an integer"),
         (lambda: pad_to_bucket(1.0, (16,)), ValueError, "got a scalar"),
         (lambda: pad_to_bucket(np.ones(9), (16,), 0.5), TypeError, "length must be integers, in samples"),
-        (lambda: pad_to_bucket(np.ones((2, 9)), (16,), [1, 2, 3]), ValueError, r"shape \(3,\) does not fit .* \(2,\)"),
+        (
+            lambda: pad_to_bucket(np.ones((2, 9)), (16,), [1, 2, 3]),
+            ValueError,
+            r"leading axes \(2,\) of the audio, got \(3,\)",
+        ),
         (lambda: fade(np.ones(9), 10), ValueError, "fade_in must be an integer from 0 to 9 samples, got 10"),
         (lambda: fade(np.ones(9), 0, -1), ValueError, "fade_out must be an integer from 0 to 9 samples, got -1"),
         (lambda: fade(np.ones(9), 2.0), TypeError, "fade_in must be an integer"),
         (lambda: fade(np.ones(9), shape="liner"), ValueError, "linear"),
+        (lambda: fade(np.ones(9), fade_in_seconds=0.1), TypeError, "fade_in_seconds requires sample_rate"),
+        (lambda: fade(np.ones(9), 1, fade_in_seconds=0.1, sample_rate=10), TypeError, "not both"),
         (lambda: trim(np.ones(9), 0), ValueError, "top_db must be a finite number above 0 dB, got 0"),
         (lambda: trim(np.ones(9), "60"), TypeError, "top_db"),
         (lambda: trim(np.ones(9), ref=0.0), ValueError, "ref must be a finite number above 0"),
         (lambda: trim(np.ones(9), frame_length=0), ValueError, "frame_length must be"),
-        (lambda: trim(np.ones(9), channel_axis=0), ValueError, "trim takes waveforms .* any but the last"),
+        (lambda: trim(np.ones(9), channel_axis=0), ValueError, "trim takes waveforms .* other than the last"),
         (lambda: split(np.ones(9), max_intervals=0), ValueError, "max_intervals must be an integer of at least 1"),
         (lambda: split(np.ones(9), max_intervals=3, hop_length=0), ValueError, "hop_length must be"),
     ],
 )
-def test_they_say_what_they_cannot_do(call, error, match):
+def test_invalid_arguments_raise(call, error, match):
     with pytest.raises(error, match=match):
         call()

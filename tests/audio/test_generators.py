@@ -62,13 +62,13 @@ def test_a_chirp_is_scipys_from_200_to_800_hz(seconds):
     np.testing.assert_allclose(render("chirp", n=n), expected, atol=3e-6)
 
 
-def test_chirps_are_not_all_alike():
+def test_chirps_have_random_phase():
     assert np.abs(render("chirp", seed=0) - render("chirp", seed=1)).max() > 0.1
 
 
 @pytest.mark.parametrize("name", ["sine", "chirp"])
-def test_a_band_above_half_the_sample_rate_is_refused(name):
-    with pytest.raises(ValueError, match="within 0 to 500.0 Hz"):
+def test_a_band_above_half_the_sample_rate_raises(name):
+    with pytest.raises(ValueError, match="f_max <= 500.0 Hz"):
         render(name, n=100, rate=1000)
     with pytest.raises(ValueError, match="f_min=300.0, f_max=200.0"):
         render(name, f_min=300.0, f_max=200.0)

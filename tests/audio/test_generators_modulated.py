@@ -19,7 +19,7 @@ NAMES = ("am", "fm", "vibrato", "tremolo", "siren")
 
 @cache
 def rendered(name, n, keys=1, rate=RATE, **options):
-    """Sounds and annotations of several keys, in NumPy, with the batch axis in front."""
+    """Waveforms and annotations for several keys, as NumPy arrays with a leading batch axis."""
     make = with_annotations(create("audio_type", name, **options))
     batch = jax.jit(jax.vmap(partial(make, n_time_steps=n, sample_rate=rate)))
     audio, known = jax.tree.map(np.asarray, batch(jax.random.split(jax.random.key(1), keys)))
@@ -110,7 +110,7 @@ def test_the_phase_of_the_analytic_signal_moves_at_f0(name, options):
 
 
 def lines(audio):
-    """Amplitudes of the components at whole Hz of one second."""
+    """Amplitudes at integer frequencies in Hz, for one second."""
     return np.abs(np.fft.rfft(audio)) * 2 / RATE
 
 
@@ -130,21 +130,21 @@ def test_the_sidebands_of_fm_are_bessel_functions_of_the_index():
     np.testing.assert_allclose(found[1000 + 50 * orders], 0.5 * np.abs(scipy.special.jv(orders, 2.0)), atol=1e-5)
 
 
-def test_vibrato_reaches_as_many_cents_to_either_side_as_it_says():
+def test_vibrato_deviates_by_the_annotated_cents():
     _, known = rendered("vibrato", 2 * RATE, keys=4)
     cents = 1200 * np.log2(known["f0"] / known["frequency"][:, None])
     np.testing.assert_allclose(cents.max(axis=-1), known["depth_cents"], rtol=1e-3)
     np.testing.assert_allclose(cents.min(axis=-1), -known["depth_cents"], rtol=1e-3)
 
 
-def test_tremolo_is_as_many_db_deep_as_it_says():
+def test_tremolo_has_the_annotated_depth():
     audio, known = rendered("tremolo", 2 * RATE, keys=4)
     peaks = np.abs(scipy.signal.hilbert(audio))[:, RATE // 4 : -RATE // 4]
     depth = 20 * np.log10(peaks.max(axis=-1) / peaks.min(axis=-1))
     np.testing.assert_allclose(depth, known["depth_db"], rtol=0.01)
 
 
-def test_a_two_tone_siren_spends_its_share_at_the_upper_tone():
+def test_a_two_tone_siren_is_at_the_upper_tone_for_its_fraction():
     _, known = rendered("siren", 2 * RATE, keys=4, shape="two_tone", rate_min=2.0, rate_max=2.0)
     upper = known["f0"] == known["high"][:, None]
     np.testing.assert_array_equal(known["f0"] == known["low"][:, None], ~upper)
@@ -161,7 +161,7 @@ def test_a_two_tone_siren_spends_its_share_at_the_upper_tone():
         ("siren", {"low": (400, 700), "high": (900, 1500), "rate": (0.5, 3), "rise": (0.3, 0.7), "phase": (0, 1)}),
     ],
 )
-def test_what_is_drawn_is_uniform_and_independent(name, ranges):
+def test_drawn_parameters_are_uniform_and_independent(name, ranges):
     _, known = rendered(name, 2, keys=300)
     for drawn, (low, high) in ranges.items():
         assert scipy.stats.kstest((known[drawn] - low) / (high - low), "uniform").pvalue > 1e-3, drawn
@@ -171,7 +171,7 @@ def test_what_is_drawn_is_uniform_and_independent(name, ranges):
 
 @pytest.mark.thorough
 @pytest.mark.parametrize("name", NAMES)
-def test_slopes_along_traced_options_are_finite_and_right(name):
+def test_gradients_of_traced_options_are_finite_and_correct(name):
     rate_max = 100.0 if name in ("am", "fm") else 8.0
     options = {"low_min" if name == "siren" else "f_min": 300.0, "rate_max": rate_max, "amplitude": 0.5}
     make = partial(create("audio_type", name), jax.random.key(3), n_time_steps=64, sample_rate=RATE)
@@ -192,18 +192,26 @@ def test_slopes_along_traced_options_are_finite_and_right(name):
 @pytest.mark.parametrize(
     ("name", "options", "message"),
     [
-        ("am", {"f_max": 3950.0}, r"f_max \+ rate_max = 4070 Hz lies above 4000.0 Hz"),
+        ("am", {"f_max": 3950.0}, r"f_max \+ rate_max must be at most 4000.0 Hz, half the sample rate, got 4070 Hz"),
         ("am", {"depth_max": 1.5}, "depth_max must be a finite number from 0 to 1"),
-        ("fm", {"index_max": 90.0}, r"f_max \+ \(index_max \+ 1\) \* rate_max = 6050 Hz"),
-        ("fm", {"rate_min": 60.0}, r"rate_min must not exceed rate_max \(Hz\), got 60.0 and 50.0"),
-        ("vibrato", {"f_max": 3990.0}, "f_max raised by depth_max = 4227"),
+        (
+            "fm",
+            {"index_max": 90.0},
+            r"f_max \+ \(index_max \+ 1\) \* rate_max must be at most 4000.0 Hz, .* got 6050 Hz",
+        ),
+        ("fm", {"rate_min": 60.0}, "rate_min must be at most rate_max, got rate_min = 60.0 Hz, rate_max = 50.0 Hz"),
+        ("vibrato", {"f_max": 3990.0}, "f_max raised by depth_max must be at most 4000.0 Hz, .* got 4227"),
         ("vibrato", {"rate_min": 0.0}, "rate_min must be a finite number above 0 Hz"),
         ("tremolo", {"depth_min": -1.0}, "depth_min must be a finite number of at least 0 dB"),
         ("siren", {"shape": "round"}, "swept"),
-        ("siren", {"low_max": 1000.0}, r"low_max must not exceed high_min \(Hz\), got 1000.0 and 900.0"),
-        ("siren", {"high_max": 5000.0}, "within 0 to 4000.0 Hz"),
+        (
+            "siren",
+            {"low_max": 1000.0},
+            "low_max must be at most high_min, got low_max = 1000.0 Hz, high_min = 900.0 Hz",
+        ),
+        ("siren", {"high_max": 5000.0}, "high_max <= 4000.0 Hz"),
     ],
 )
-def test_an_option_out_of_range_is_refused(name, options, message):
+def test_an_option_out_of_range_raises(name, options, message):
     with pytest.raises(ValueError, match=message):
         create("audio_type", name, **options)(jax.random.key(0), n_time_steps=8, sample_rate=RATE)

@@ -17,7 +17,7 @@ RATE = 8000
 
 @cache
 def rendered(name, n, keys=1, rate=RATE, **options):
-    """Sounds and annotations of several keys, in NumPy, with the batch axis in front."""
+    """Waveforms and annotations for several keys, as NumPy arrays with a leading batch axis."""
     make = with_annotations(create("audio_type", name, **options))
     batch = jax.jit(jax.vmap(partial(make, n_time_steps=n, sample_rate=rate)))
     audio, known = jax.tree.map(np.asarray, batch(jax.random.split(jax.random.key(1), keys)))
@@ -64,7 +64,7 @@ def test_the_envelope_of_a_note_goes_through_its_corners_and_multiplies_a_steady
         np.testing.assert_allclose(audio[row], one["envelope"] * tone, atol=1e-5)
 
 
-def test_a_key_let_go_during_the_attack_is_released_from_where_it_is():
+def test_a_note_released_during_the_attack_falls_from_its_current_level():
     _, known = rendered("adsr_note", 800, held_max=0.5, attack_min=0.2, attack_max=0.2, onset_max=0.0)
     reached = known["held"][0] / known["attack"][0]
     assert reached < 0.5
@@ -106,13 +106,13 @@ def test_a_string_obeys_the_recursion_of_karplus_and_strong():
 
 
 def loss_of(f, whole, loss):
-    """Seconds in which the fundamental of the recursion falls by 60 dB, from its pole."""
+    """60 dB decay time of the fundamental of the recursion in seconds, from its pole."""
     poles = np.roots([1, *[0] * (whole - 1), -loss / 2, -loss / 2])
     pole = poles[np.argmin(np.abs(poles - np.exp(2j * np.pi * f / RATE)))]
     return np.log(1e-3) / np.log(np.abs(pole)) / RATE
 
 
-def test_a_string_is_in_tune_and_decays_as_it_says():
+def test_a_string_is_in_tune_and_has_the_annotated_decay():
     audio, known = rendered("karplus_strong", 2 * RATE, keys=4, decay_min=1.0)
     n = np.arange(RATE)
     for sound, f, decay in zip(audio, known["frequency"], known["decay"], strict=True):
@@ -127,7 +127,7 @@ def test_a_string_is_in_tune_and_decays_as_it_says():
     np.testing.assert_array_equal(heard, known["frequency"][:, None] * np.arange(1, 81) < RATE / 2)
 
 
-def test_a_string_starts_with_noise_of_the_level_asked_for():
+def test_a_string_starts_with_noise_of_the_given_level():
     audio, _ = rendered("karplus_strong", 2, 300)
     np.testing.assert_allclose(audio[:, 0].std(), 0.2, rtol=0.15)
     assert scipy.stats.kstest(audio[:, 0] / 0.2, "norm").pvalue > 1e-3
@@ -164,7 +164,7 @@ def test_given_digits_are_dialed_in_order_and_the_closed_form_holds_for_long_one
     np.testing.assert_allclose(audio[0, start : start + 9 * RATE][inner], expected[inner], atol=2e-5)
 
 
-def test_digits_without_room_are_cut_off_and_have_no_onset():
+def test_digits_after_the_end_are_cut_off_and_have_no_onset():
     audio, known = rendered("dtmf", 2000, keys=300)
     np.testing.assert_allclose(known["onsets"][0], [0, 0.14, np.nan, np.nan, np.nan], atol=1e-7)
     assert np.isfinite(audio).all()
@@ -192,7 +192,7 @@ def test_digits_without_room_are_cut_off_and_have_no_onset():
         ("karplus_strong", 2, 300, {"frequency": (80, 400), "decay": (0.5, 4)}),
     ],
 )
-def test_what_is_drawn_is_uniform_and_independent(name, n, keys, ranges):
+def test_drawn_parameters_are_uniform_and_independent(name, n, keys, ranges):
     _, known = rendered(name, n, keys)
     shares = [(known[drawn].ravel() - low) / (high - low) for drawn, (low, high) in ranges.items()]
     for share, drawn in zip(shares, ranges, strict=True):
@@ -211,7 +211,7 @@ def test_what_is_drawn_is_uniform_and_independent(name, n, keys, ranges):
         ("dtmf", {"amplitude": 0.5, "twist_db": 0.0}),
     ],
 )
-def test_slopes_along_traced_options_are_finite_and_right(name, options):
+def test_gradients_of_traced_options_are_finite_and_correct(name, options):
     few = {"n_harmonics": 6} if name == "karplus_strong" else {}  # none of them comes near half the sample rate
     make = partial(create("audio_type", name, **few), jax.random.key(3), n_time_steps=64, sample_rate=RATE)
 
@@ -235,24 +235,24 @@ def test_slopes_along_traced_options_are_finite_and_right(name, options):
     ("name", "options", "error", "message"),
     [
         ("harmonic_stack", {"n_harmonics": 0}, ValueError, "n_harmonics must be an integer"),
-        ("harmonic_stack", {"f_max": 5000.0}, ValueError, "within 0 to 4000.0 Hz"),
+        ("harmonic_stack", {"f_max": 5000.0}, ValueError, "f_max <= 4000.0 Hz"),
         ("adsr_note", {"onset_max": 1.5}, ValueError, "onset_max must be a finite number from 0 to 1"),
         ("adsr_note", {"attack_min": 0.0}, ValueError, "attack_min must be a finite number above 0 seconds"),
         ("chord", {"qualities": ("major", "minor7")}, ValueError, "equally many notes"),
         ("chord", {"qualities": ("mayor",)}, ValueError, "major"),
         ("chord", {"notes": "C4"}, TypeError, "tuple of MIDI numbers"),
-        ("chord", {"notes": (60, 120)}, ValueError, "within 0 to 4000.0 Hz"),
+        ("chord", {"notes": (60, 120)}, ValueError, "highest note must be at most 4000.0 Hz"),
         ("chord", {"root_max": 40}, ValueError, "root_max must be an integer"),
         ("karplus_strong", {"f_min": 0.0}, ValueError, "f_min must be a finite number above 0 Hz"),
         ("dtmf", {"digits": "12x"}, ValueError, "0123456789"),
         ("dtmf", {"tone": 0.0}, ValueError, "tone must be a finite number above 0 seconds"),
     ],
 )
-def test_an_option_out_of_range_is_refused(name, options, error, message):
+def test_an_option_out_of_range_raises(name, options, error, message):
     with pytest.raises(error, match=message):
         create("audio_type", name, **options)(jax.random.key(0), n_time_steps=8, sample_rate=RATE)
 
 
-def test_digits_need_a_sample_rate_that_holds_them():
+def test_a_sample_rate_too_low_for_dtmf_raises():
     with pytest.raises(ValueError, match="at least 3266 Hz, got 3000"):
         create("audio_type", "dtmf")(jax.random.key(0), n_time_steps=8, sample_rate=3000)

@@ -74,7 +74,7 @@ def transition() -> Any:
 def biquad(kind: str, audio: str = "sound", gain_db: float = 0.0, of: str = "SHELF") -> Callable[[], Any]:
     frequency, own_gain, quality = getattr(references, of)
     return lambda: ours.sosfilt(
-        clip(audio), ours.biquad(kind, frequency, RATE, q=quality, gain_db=gain_db and own_gain)[None]
+        clip(audio), ours.biquad(kind, frequency, sample_rate=RATE, q=quality, gain_db=gain_db and own_gain)[None]
     )
 
 
@@ -183,7 +183,7 @@ CASES = {
     "torchaudio/Vol": Case(fixed("random_gain", gain_range=GAIN)),
     "torchaudio/Fade": Case(lambda: ours.fade(clip("background"), 80, 160, shape="half_sine")),
     "torchaudio/loudness": Case(
-        lambda: ours.loudness(clip("louder"), RATE)[None],
+        lambda: ours.integrated_loudness(clip("louder"), sample_rate=RATE)[None],
         6e-3,
         LOUDNESS,
     ),

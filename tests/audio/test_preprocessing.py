@@ -59,26 +59,26 @@ def test_floats_pass_unscaled(dtype):
 @pytest.mark.parametrize(
     ("audio", "match"),
     [
-        (np.array([1, 2], np.int64), "int64, which is no sample format: cast"),
-        (np.array([1, 2], np.uint64), "uint64, which is no sample format: cast"),
+        (np.array([1, 2], np.int64), "sample format, got int64: cast"),
+        (np.array([1, 2], np.uint64), "sample format, got uint64: cast"),
         ([1, 2], "int64"),
         (np.array([True]), "got bool"),
         (np.array([1j]), "got complex128"),
     ],
 )
-def test_what_is_no_audio_is_refused_by_dtype(function, audio, match):
+def test_invalid_dtypes_raise(function, audio, match):
     with pytest.raises(TypeError, match=match):
         function(audio)
 
 
 @pytest.mark.parametrize("function", NORMALIZERS)
 @pytest.mark.parametrize(("audio", "match"), [(np.zeros((2, 0)), r"got shape \(2, 0\)"), (1.0, "got a scalar")])
-def test_normalizers_say_that_a_clip_is_empty_or_no_clip(function, audio, match):
+def test_normalizers_raise_for_empty_clips_and_scalars(function, audio, match):
     with pytest.raises(ValueError, match=f"{function.__name__} takes waveforms .* at least one sample, {match}"):
         function(audio)
 
 
-def test_a_waveform_of_any_batch_shape_is_taken_as_it_is():
+def test_a_waveform_of_any_batch_shape_is_accepted():
     assert as_waveforms("f", np.zeros((2, 3, 4), np.int16)).dtype == jnp.int16
 
 
@@ -113,12 +113,12 @@ def test_the_rms_of_a_long_clip_is_precise():
 
 
 @pytest.mark.parametrize("target", [0, -0.1, float("nan")])
-def test_an_rms_target_that_is_no_level_is_refused(target):
+def test_an_rms_target_out_of_range_raises(target):
     with pytest.raises(ValueError, match="target_rms must be a finite number above 0"):
         rms_normalize(np.ones(3), target)
 
 
-def test_clips_up_to_the_threshold_come_back_as_they_are(clips):
+def test_clips_at_or_below_the_threshold_are_unchanged(clips):
     peaks = np.abs(clips).max(axis=-1)
     normalized = np.asarray(normalize_audio(clips, threshold=peaks[1]))
     np.testing.assert_array_equal(normalized[:2], clips[:2])
@@ -131,19 +131,19 @@ def test_clips_up_to_the_threshold_come_back_as_they_are(clips):
 
 
 @pytest.mark.parametrize("threshold", [-0.1, float("nan")])
-def test_a_threshold_that_is_no_peak_is_refused(threshold):
+def test_a_threshold_out_of_range_raises(threshold):
     with pytest.raises(ValueError, match="threshold must be a finite number of at least 0"):
         normalize_audio(np.ones(3), threshold=threshold)
 
 
-def test_an_offset_is_taken_off_every_clip(clips):
+def test_the_mean_of_every_clip_is_removed(clips):
     offset = clips + np.array([[3.0], [0.0], [-0.5]], np.float32)
     np.testing.assert_allclose(remove_dc(offset), scipy.signal.detrend(offset, type="constant"), atol=1e-6)
     assert remove_dc(np.array([0, 2**14], np.int16)).tolist() == [-0.25, 0.25]
 
 
 @pytest.mark.parametrize("coefficient", [0.0, 0.5, 0.97, 1.0])
-def test_emphasis_is_the_filter_of_scipy_and_librosa(coefficient, clips):
+def test_emphasis_equals_the_filters_of_scipy_and_librosa(coefficient, clips):
     emphasized, lowered = pre_emphasis(clips, coefficient), de_emphasis(clips, coefficient)
     np.testing.assert_allclose(emphasized, scipy.signal.lfilter([1, -coefficient], [1], clips), atol=2e-6)
     np.testing.assert_allclose(lowered, scipy.signal.lfilter([1], [1, -coefficient], clips), rtol=1e-5, atol=1e-4)
@@ -155,7 +155,7 @@ def test_emphasis_is_the_filter_of_scipy_and_librosa(coefficient, clips):
 
 
 @pytest.mark.parametrize("length", [1, 2, 400])
-def test_de_emphasis_undoes_pre_emphasis(length, clips):
+def test_de_emphasis_inverts_pre_emphasis(length, clips):
     clips = clips[:, :length]
     np.testing.assert_allclose(de_emphasis(pre_emphasis(clips)), clips, rtol=1e-4, atol=1e-5)
 
@@ -168,14 +168,14 @@ def test_coefficients_may_be_traced_and_differ_by_clip(clips):
         np.testing.assert_allclose(together, np.stack(one_by_one), rtol=1e-5, atol=1e-6)
 
 
-def test_the_slope_over_the_coefficient_is_finite_at_its_ends(clips):
+def test_the_gradient_of_the_coefficient_is_finite_at_its_bounds(clips):
     slope = jax.jit(jax.grad(lambda coefficient: jnp.sum(de_emphasis(clips[:2], coefficient) ** 2)))
     assert np.isfinite(slope(jnp.array([0.0, 1.0]))).all()
 
 
 @pytest.mark.parametrize("function", [pre_emphasis, de_emphasis])
 @pytest.mark.parametrize("coefficient", [-0.1, 1.1, float("nan")])
-def test_a_coefficient_that_is_no_share_is_refused(function, coefficient):
+def test_a_coefficient_out_of_range_raises(function, coefficient):
     with pytest.raises(ValueError, match="coefficient must be a finite number from 0 to 1, got"):
         function(np.ones(3), coefficient)
 
@@ -208,7 +208,7 @@ def test_the_gradient_is_that_of_the_formula(function):
 
 @pytest.mark.parametrize("function", NORMALIZERS)
 @pytest.mark.parametrize("bad", [np.nan, np.inf, -np.inf])
-def test_what_is_not_finite_stays_in_its_clip(function, bad, clips):
+def test_nan_and_infinity_stay_in_their_clip(function, bad, clips):
     spoilt = clips.copy()
     spoilt[1, 7] = bad
     normalized = np.asarray(function(spoilt))
@@ -218,7 +218,7 @@ def test_what_is_not_finite_stays_in_its_clip(function, bad, clips):
 
 @pytest.mark.parametrize("function", NORMALIZERS)
 @pytest.mark.parametrize("dtype", [jnp.float16, jnp.bfloat16])
-def test_halves_are_computed_in_float32(function, dtype):
+def test_half_precision_is_computed_in_float32(function, dtype):
     audio = jnp.asarray(np.linspace(-3, 5, 4097), dtype)
     normalized = function(audio)
     assert normalized.dtype == dtype
@@ -226,7 +226,7 @@ def test_halves_are_computed_in_float32(function, dtype):
 
 
 @pytest.mark.parametrize("function", NORMALIZERS)
-def test_doubles_stay_doubles_where_enabled(function):
+def test_float64_stays_float64_when_enabled(function):
     with jax.enable_x64(True):
         audio = np.random.default_rng(0).normal(size=(2, 50))
         normalized = function(audio)
@@ -279,7 +279,7 @@ def test_the_pad_value_may_be_traced():
         ((np.ones(3), 4, "silence"), TypeError, "silence"),
     ],
 )
-def test_trim_or_pad_refuses_what_it_cannot_do(arguments, error, match):
+def test_invalid_arguments_of_trim_or_pad_raise(arguments, error, match):
     with pytest.raises(error, match=match):
         trim_or_pad(*arguments)
 

@@ -21,7 +21,7 @@ def frames(length):
 
 
 def as_floats(function):
-    """Hold integers that a function gives to the rules as floats."""
+    """Convert integer results to floats, for the rules."""
     return lambda audio: function(audio).astype(audio.dtype)
 
 
@@ -32,8 +32,10 @@ SUBJECTS = {
     "fade": Subject(at=lambda length: partial(library.fade, fade_in=length // 4, fade_out=1), example=signals),
     "frame": Subject(function=partial(library.frame, frame_length=8, hop_length=3), example=signals, lengths=(8, 400)),
     "from_mid_side": Subject(function=library.from_mid_side, example=stereo),
-    "loudness": Subject(
-        function=partial(library.loudness, sample_rate=4000, channel_axis=-2), example=stereo, lengths=(1, 2100)
+    "integrated_loudness": Subject(
+        function=partial(library.integrated_loudness, sample_rate=4000, channel_axis=-2),
+        example=stereo,
+        lengths=(1, 2100),
     ),
     "loudness_normalize": Subject(
         function=partial(library.loudness_normalize, sample_rate=4000), example=signals, lengths=(1, 2100)
@@ -60,12 +62,12 @@ SUBJECTS = {
 
 @pytest.mark.thorough
 @pytest.mark.parametrize("name", SUBJECTS)
-def test_it_holds_on_batches(name):
+def test_the_rules_hold_on_batches(name):
     report = check_function(name, attrs.evolve(SUBJECTS[name], batched=True))
     assert report.passed, str(report)
 
 
-def test_each_clip_of_a_batch_is_as_under_vmap():
+def test_a_batch_equals_vmap_over_its_clips():
     length = {name: subject.lengths[-1] for name, subject in SUBJECTS.items()}
     functions = {name: subject.run_at(length[name]) for name, subject in SUBJECTS.items()}
     batches = {name: np.stack([*subject.examples(length[name]).values()]) for name, subject in SUBJECTS.items()}

@@ -2,6 +2,9 @@ from .annotations import annotated as annotated
 from .annotations import audio_type as audio_type
 from .annotations import augmentation as augmentation
 from .annotations import drawn_parameters as drawn_parameters
+from .annotations import audio_type as audio_type
+from .annotations import augmentation as augmentation
+from .annotations import drawn_parameters as drawn_parameters
 from .annotations import with_annotations as with_annotations
 from .augmentations.banks import sound_bank as sound_bank
 from .augmentations.batches import apply_batch as apply_batch
@@ -85,8 +88,6 @@ from .io import probe as probe
 from .io import read_audio as read_audio
 from .io import write_audio as write_audio
 from .policy_preview import preview as preview
-from .preprocessing.bs1770 import loudness as loudness
-from .preprocessing.bs1770 import loudness_normalize as loudness_normalize
 from .preprocessing.channels import from_mid_side as from_mid_side
 from .preprocessing.channels import mid_side as mid_side
 from .preprocessing.channels import to_mono as to_mono
@@ -111,6 +112,8 @@ from .preprocessing.levels import pre_emphasis as pre_emphasis
 from .preprocessing.levels import remove_dc as remove_dc
 from .preprocessing.levels import rms_normalize as rms_normalize
 from .preprocessing.levels import to_float as to_float
+from .preprocessing.loudness import integrated_loudness as integrated_loudness
+from .preprocessing.loudness import loudness_normalize as loudness_normalize
 from .preprocessing.resampling import convert_sample_rate as convert_sample_rate
 from .preprocessing.resampling import resample_audio as resample_audio
 from .preprocessing.resampling import resample_by as resample_by

@@ -1,11 +1,11 @@
-"""What is known beside the samples: of a generated sound, what it was made from; of an augmentation, what it drew."""
+"""Metadata of generated and augmented audio: annotations of audio types, drawn parameters of augmentations."""
 
 from __future__ import annotations
 
 import functools
 import inspect
 from collections.abc import Callable
-from typing import Any, Literal, ParamSpec, TypeVar
+from typing import Any, Literal, ParamSpec, TypeAlias, TypeVar
 
 import jax
 import numpy as np
@@ -16,36 +16,25 @@ from artifex.generative_models.core.components.factory import Bound
 _P = ParamSpec("_P")
 F = TypeVar("F", bound=Callable[..., Any])
 
+AnnotatedAudio: TypeAlias = tuple[jax.Array, dict[str, jax.Array]]
+"""A waveform and its annotations by name."""
+
 
 def annotated(render: Callable[_P, tuple[jax.Array, dict[str, jax.Array]]]) -> Callable[_P, jax.Array]:
-    """Make an audio type or an augmentation of a function that returns a sound and what is known of it.
-
-    The annotations have the shapes that the options decide, never the draws: ``f0`` (n_time_steps,) in Hz, 0 where
-    nothing is pitched; ``onsets`` (k,) in seconds, NaN where there are fewer than k; ``stems`` (n, n_time_steps), which
-    add up to the sound; everything that was drawn under its own name. Where nobody asks for them they cost nothing:
-    the compiler leaves them out.
-
-    An augmentation names what it drew: the option ``gain_range`` gives ``gain``. What it drew does not depend on the
-    samples, only on the key, the shape and the options.
+    """Return a function that returns the waveform of an annotated function alone.
 
     Args:
-        render: A function ``f(key, *, n_time_steps, sample_rate, **options)``, or ``f(audio, key, **options)``, that
-            returns the waveform and a dict of arrays.
+        render: A function that returns a waveform and its annotations.
 
     Returns:
-        The audio type or augmentation: the same function, returning the waveform alone.
+        The function without annotations; ``with_annotations`` returns ``render`` for it.
 
     Example:
-        >>> import jax.numpy as jnp
         >>> @annotated
         ... def click(key, *, n_time_steps, sample_rate):
-        ...     place = jax.random.randint(key, (), 0, n_time_steps)
-        ...     return jnp.zeros(n_time_steps).at[place].set(1.0), {"onsets": place[None] / sample_rate}
+        ...     return jax.numpy.zeros(n_time_steps).at[0].set(1.0), {"onsets": jax.numpy.zeros(1)}
         >>> click(jax.random.key(0), n_time_steps=100, sample_rate=1000).shape
         (100,)
-        >>> sound, known = with_annotations(click)(jax.random.key(0), n_time_steps=100, sample_rate=1000)
-        >>> int(sound.argmax()) == round(1000 * float(known["onsets"][0]))
-        True
     """
 
     @functools.wraps(render)
@@ -58,30 +47,30 @@ def annotated(render: Callable[_P, tuple[jax.Array, dict[str, jax.Array]]]) -> C
     return audio_type
 
 
-def audio_type(
-    *, annotated: Callable[..., tuple[jax.Array, dict[str, jax.Array]]] | None = None, draws: bool = True
-) -> Callable[[F], F]:
+def audio_type(*, annotated: Callable[..., AnnotatedAudio] | None = None, draws: bool = True) -> Callable[[F], F]:
     """Return a decorator that attaches the annotations of an audio type to it and returns it unchanged.
 
-    Annotations have shapes that the options determine, never the draws: ``f0`` (n_time_steps,) in Hz, 0 where the sound
-    is unpitched; ``onsets`` (k,) in seconds, NaN where there are fewer than k; ``stems`` (n, n_time_steps), which add up
-    to the waveform; and every drawn parameter under its own name.
+    Shapes of annotations depend on the options only, not on the drawn values. Common names are ``f0`` (n_time_steps,)
+    in Hz, 0 where the sound is unpitched; ``onsets`` (k,) in seconds, NaN where there are fewer than k; ``stems``
+    (n, n_time_steps), which sum to the waveform; and every drawn parameter under its own name. Under ``jit``, annotations
+    that are not used are not computed.
 
     Args:
-        annotated: A function of the same arguments, without defaults, that returns the waveform and its annotations.
+        annotated: A function with the same parameters, with or without defaults, that returns the waveform and its
+            annotations. None for an audio type without annotations.
         draws: Whether the waveform depends on the key.
 
     Returns:
-        The decorator; it sets the attributes ``annotated`` and ``draws``.
+        The decorator; it sets the attributes ``annotated`` (unless None) and ``draws``.
 
     Example:
         >>> import jax.numpy as jnp
-        >>> def annotated_click(key, *, n_time_steps, sample_rate):
+        >>> def annotated_click(key, n_time_steps, sample_rate):
         ...     position = jax.random.randint(key, (), 0, n_time_steps)
         ...     return jnp.zeros(n_time_steps).at[position].set(1.0), {"onsets": position[None] / sample_rate}
         >>> @audio_type(annotated=annotated_click)
         ... def click(key, *, n_time_steps, sample_rate):
-        ...     return annotated_click(key, n_time_steps=n_time_steps, sample_rate=sample_rate)[0]
+        ...     return annotated_click(key, n_time_steps, sample_rate)[0]
         >>> audio, annotations = with_annotations(click)(jax.random.key(0), n_time_steps=100, sample_rate=1000)
         >>> int(audio.argmax()) == round(1000 * float(annotations["onsets"][0]))
         True
@@ -99,12 +88,12 @@ def audio_type(
 def augmentation(
     *, draw: Callable[..., dict[str, jax.Array]] | None, domain: Literal["waveform", "spectrogram"] = "waveform"
 ) -> Callable[[F], F]:
-    """Return a decorator that attaches the draw of an augmentation to it and returns it unchanged.
+    """Return a decorator that attaches the random draw of an augmentation to it and returns it unchanged.
 
     Args:
-        draw: ``draw(key, shape, **options)`` returns the parameters drawn for an example of that shape, by name. It takes
-            the options it needs under the names that the augmentation gives them. None for an augmentation that draws
-            nothing.
+        draw: ``draw(key, shape, **options)`` returns the drawn parameters by name for an example of that shape. Its
+            options have the names that the augmentation uses; it takes only those that it needs. None for a
+            deterministic augmentation.
         domain: Whether the augmentation takes waveforms (..., time) or spectrograms (..., freq, time).
 
     Returns:
@@ -116,7 +105,8 @@ def augmentation(
         >>> @augmentation(draw=draw_gain)
         ... def gain(audio, key, gain_range=(0.5, 2.0)):
         ...     return draw_gain(key, audio.shape, gain_range=gain_range)["gain"] * audio
-        >>> float(drawn_parameters(gain, jax.random.key(0), (8000,))["gain"]) == float(gain(jax.numpy.ones(1), jax.random.key(0))[0])
+        >>> key, audio = jax.random.key(0), jax.numpy.ones(8000)
+        >>> bool(gain(audio, key)[0] == drawn_parameters(gain, key, audio.shape)["gain"])
         True
     """
 
@@ -133,12 +123,16 @@ def drawn_parameters(function: Callable[..., Any], key: jax.Array, shape: tuple[
     """Return the parameters that an augmentation draws for an example.
 
     Args:
-        function: An augmentation, its options bound or not.
-        key: The key that the augmentation is called with.
-        shape: The shape of the example.
+        function: An augmentation, with or without options bound.
+        key: The random key passed to the augmentation.
+        shape: Shape of the example.
 
     Returns:
         The drawn parameters by name; empty for an augmentation without a declared draw.
+
+    Example:
+        >>> drawn_parameters(lambda audio, key: audio, jax.random.key(0), (8000,))
+        {}
     """
     options: dict[str, Any] = {}
     while isinstance(function, functools.partial):
@@ -152,15 +146,17 @@ def drawn_parameters(function: Callable[..., Any], key: jax.Array, shape: tuple[
     return drawn
 
 
-def with_annotations(audio_type: Callable[..., jax.Array]) -> Callable[..., tuple[jax.Array, dict[str, jax.Array]]]:
-    """Return the function of an audio type or augmentation that gives its annotations too.
+def with_annotations(audio_type: Callable[..., jax.Array]) -> Callable[..., AnnotatedAudio]:
+    """Return the function that computes an audio type or augmentation together with its annotations.
+
+    The annotations of an augmentation are its drawn parameters.
 
     Args:
-        audio_type: An audio type or augmentation, its options bound or not.
+        audio_type: An audio type or augmentation, with or without options bound.
 
     Returns:
-        A function of the same arguments that returns the waveform and a dict of arrays, empty for one that knows
-        nothing. For equal functions it is an equal function.
+        A function with the same parameters that returns the waveform and a dict of arrays, which is empty if none are
+        declared. The results for equal functions compare equal.
 
     Example:
         >>> def hum(key, *, n_time_steps, sample_rate): return jax.numpy.zeros(n_time_steps)
@@ -169,27 +165,25 @@ def with_annotations(audio_type: Callable[..., jax.Array]) -> Callable[..., tupl
     """
     if isinstance(audio_type, Bound):
         return Bound(with_annotations(audio_type.func), *audio_type.args, **audio_type.keywords)
-    known: Any = getattr(audio_type, "annotated", None)
-    if known is not None:
-        return Bound(known, **_missing_defaults(audio_type, known))
-    return Bound(_with_drawn if getattr(audio_type, "draw", None) else _without, audio_type)
+    annotated: Any = getattr(audio_type, "annotated", None)
+    if annotated is not None:
+        return Bound(annotated, **_missing_defaults(audio_type, annotated))
+    return Bound(_with_drawn_parameters if getattr(audio_type, "draw", None) else _with_none, audio_type)
 
 
 def _missing_defaults(function: Callable[..., Any], annotated: Callable[..., Any]) -> dict[str, Any]:
-    """The defaults of a function's options that its annotated form takes without one."""
-    bare = {p.name for p in inspect.signature(annotated).parameters.values() if p.default is p.empty}
-    taken = inspect.signature(function).parameters.values()
-    return {p.name: p.default for p in taken if p.name in bare and p.default is not p.empty}
+    """Defaults of a function's options that its annotated form lacks."""
+    without_default = {p.name for p in inspect.signature(annotated).parameters.values() if p.default is p.empty}
+    options = inspect.signature(function).parameters.values()
+    return {p.name: p.default for p in options if p.name in without_default and p.default is not p.empty}
 
 
-def _with_drawn(
+def _with_drawn_parameters(
     function: Callable[..., jax.Array], data: ArrayLike, key: jax.Array, *positional: Any, **options: Any
-) -> tuple[jax.Array, dict[str, jax.Array]]:
+) -> AnnotatedAudio:
     options |= zip(list(inspect.signature(function).parameters)[2:], positional, strict=False)
     return function(data, key, **options), drawn_parameters(Bound(function, **options), key, np.shape(data))
 
 
-def _without(
-    audio_type: Callable[..., jax.Array], *args: Any, **options: Any
-) -> tuple[jax.Array, dict[str, jax.Array]]:
+def _with_none(audio_type: Callable[..., jax.Array], *args: Any, **options: Any) -> AnnotatedAudio:
     return audio_type(*args, **options), {}

@@ -3,23 +3,25 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
 from artifex.generative_models.core import numerics
-from artifex.generative_models.core.checks import check_choice, check_integer, check_number
-from artifex.generative_models.modalities.audio.annotations import annotated
-from artifex.generative_models.modalities.audio.generators.partials import (
+from artifex.generative_models.core.checks import check_choice, check_integer, check_number, check_option, is_jax_array
+from artifex.generative_models.modalities.audio.annotations import AnnotatedAudio, audio_type
+from artifex.generative_models.modalities.audio.generators.harmonics import (
     below_nyquist,
-    drawn,
-    harmonics,
-    rolled_off,
-    row_of,
+    rolloff_amplitudes,
+    select_row,
+    sum_harmonics,
 )
-from artifex.generative_models.modalities.audio.ranges import check_band, settled
+from artifex.generative_models.modalities.audio.generators.parameters import (
+    check_band,
+    check_below_nyquist,
+    draw_uniform,
+)
 
 QUALITIES = {
     "major": (0, 4, 7),
@@ -32,11 +34,40 @@ QUALITIES = {
 }
 
 DIGITS = "123A456B789C*0#D"
-_LOW_GROUP = (697, 770, 852, 941)
-_HIGH_GROUP = (1209, 1336, 1477, 1633)
+_LOW_FREQUENCIES = (697, 770, 852, 941)
+_HIGH_FREQUENCIES = (1209, 1336, 1477, 1633)
 
 
-@annotated
+def _annotated_harmonic_stack(
+    key: jax.Array,
+    n_time_steps: int,
+    sample_rate: int,
+    n_harmonics: int,
+    f_min: float,
+    f_max: float,
+    rolloff_min: float,
+    rolloff_max: float,
+    amplitude: float,
+) -> AnnotatedAudio:
+    check_integer("n_harmonics", n_harmonics, minimum=1, maximum=1000)
+    check_band(f_min, f_max, sample_rate)
+    check_option("amplitude", amplitude, minimum=0, unit="full scale")
+    f_key, rolloff_key, phase_key = jax.random.split(key, 3)
+    frequency = draw_uniform(f_key, "f", f_min, f_max, minimum=0, unit="Hz")
+    rolloff_db = draw_uniform(rolloff_key, "rolloff", rolloff_min, rolloff_max, unit="dB per octave")
+    phases = numerics.uniform(phase_key, (n_harmonics,))
+    amplitudes = amplitude * _relative_amplitudes(frequency, n_harmonics, rolloff_db, sample_rate)
+    audio = _sum_sines(frequency, amplitudes, phases, n_time_steps, sample_rate)
+    return audio, {
+        "f0": jnp.full(n_time_steps, frequency),
+        "frequency": frequency,
+        "rolloff_db": rolloff_db,
+        "amplitudes": amplitudes,
+        "phases": phases,
+    }
+
+
+@audio_type(annotated=_annotated_harmonic_stack)
 def harmonic_stack(
     key: jax.Array,
     *,
@@ -48,30 +79,30 @@ def harmonic_stack(
     rolloff_min: float = 3.0,
     rolloff_max: float = 12.0,
     amplitude: float = 0.5,
-) -> tuple[jax.Array, dict[str, jax.Array]]:
-    """Render a steady tone with harmonics; pitch, spectral slope and every phase are drawn uniformly.
+) -> jax.Array:
+    """Generate a steady harmonic tone with random frequency, spectral slope and phases.
 
     Args:
-        key: Decides pitch, slope and phases.
+        key: Random key; determines the frequency, the slope and the phases.
         n_time_steps: Length in samples.
-        sample_rate: Samples per second, Hz.
-        n_harmonics: How many harmonics, the fundamental among them, from 1 to 1000; those at half the sample rate or
-            above are left out.
-        f_min: Lowest fundamental frequency, Hz, at least 0.
-        f_max: Highest fundamental frequency, Hz, at most half the sample rate.
-        rolloff_min: Least slope by which the harmonics fall, dB per octave.
-        rolloff_max: Greatest slope, dB per octave.
-        amplitude: What the harmonics' amplitudes add up to, which no sample exceeds, full scale 1.
+        sample_rate: Sample rate in Hz.
+        n_harmonics: Number of harmonics, fundamental included, from 1 to 1000; those at or above half the sample rate
+            are omitted.
+        f_min: Minimum fundamental frequency in Hz, at least 0.
+        f_max: Maximum fundamental frequency in Hz, at most half the sample rate.
+        rolloff_min: Minimum decrease of the harmonics in dB per octave.
+        rolloff_max: Maximum decrease of the harmonics in dB per octave.
+        amplitude: Sum of the amplitudes of the harmonics, an upper bound of the peak, full scale 1, at least 0.
 
     Returns:
         The waveform, (n_time_steps,) float32.
 
-        Annotations: ``f0`` (n_time_steps,) in Hz; ``frequency`` (Hz); ``rolloff_db`` (dB per octave); ``amplitudes``
-        (n_harmonics,), 0 for those left out; ``phases`` (n_harmonics,) at the first sample, in cycles.
+        Annotations: ``f0`` (n_time_steps,) in Hz; ``frequency`` in Hz; ``rolloff_db`` in dB per octave; ``amplitudes``
+        (n_harmonics,), 0 for omitted harmonics; ``phases`` (n_harmonics,) at the first sample in cycles.
 
     Raises:
-        TypeError: When ``n_harmonics`` is no integer.
-        ValueError: When an option is out of its range.
+        TypeError: When ``n_harmonics`` is not an integer.
+        ValueError: When an option is out of range.
 
     Example:
         >>> harmonic_stack(jax.random.key(0), n_time_steps=8000, sample_rate=16000, n_harmonics=4).shape
@@ -80,31 +111,71 @@ def harmonic_stack(
     Reference:
         ``sum_k amplitudes[k] * sin(2 pi (k frequency t + phases[k]))``, k from 1.
     """
+    return _annotated_harmonic_stack(
+        key, n_time_steps, sample_rate, n_harmonics, f_min, f_max, rolloff_min, rolloff_max, amplitude
+    )[0]
+
+
+def _annotated_adsr_note(
+    key: jax.Array,
+    n_time_steps: int,
+    sample_rate: int,
+    n_harmonics: int,
+    f_min: float,
+    f_max: float,
+    rolloff_db: float,
+    onset_min: float,
+    onset_max: float,
+    held_min: float,
+    held_max: float,
+    attack_min: float,
+    attack_max: float,
+    decay_min: float,
+    decay_max: float,
+    sustain_min: float,
+    sustain_max: float,
+    release_min: float,
+    release_max: float,
+    amplitude: float,
+) -> AnnotatedAudio:
     check_integer("n_harmonics", n_harmonics, minimum=1, maximum=1000)
     check_band(f_min, f_max, sample_rate)
-    f_key, rolloff_key, phase_key = jax.random.split(key, 3)
-    frequency = drawn(f_key, "f", f_min, f_max, minimum=0, unit="Hz")
-    rolloff = drawn(rolloff_key, "rolloff", rolloff_min, rolloff_max, unit="dB per octave")
-    settled("amplitude", amplitude, minimum=0, unit="full scale")
-    phases = numerics.uniform(phase_key, (n_harmonics,))
-    levels = amplitude * _shares(frequency, n_harmonics, rolloff, sample_rate)
-    audio = harmonics(
-        frequency,
-        levels * numerics.cos2pi(phases),
-        levels * numerics.sin2pi(phases),
-        n_time_steps=n_time_steps,
-        sample_rate=sample_rate,
-    )
-    return audio, {
-        "f0": jnp.full(n_time_steps, frequency),
+    check_option("rolloff_db", rolloff_db, unit="dB per octave")
+    check_option("amplitude", amplitude, minimum=0, unit="full scale")
+    f_key, phase_key, onset_key, held_key, attack_key, decay_key, sustain_key, release_key = jax.random.split(key, 8)
+    duration = n_time_steps / sample_rate
+    frequency = draw_uniform(f_key, "f", f_min, f_max, minimum=0, unit="Hz")
+    onset = duration * draw_uniform(onset_key, "onset", onset_min, onset_max, minimum=0, maximum=1)
+    held = (duration - onset) * draw_uniform(held_key, "held", held_min, held_max, minimum=0, maximum=1)
+    attack = draw_uniform(attack_key, "attack", attack_min, attack_max, above=0, unit="seconds")
+    decay = draw_uniform(decay_key, "decay", decay_min, decay_max, above=0, unit="seconds")
+    sustain = draw_uniform(sustain_key, "sustain", sustain_min, sustain_max, minimum=0, maximum=1)
+    release = draw_uniform(release_key, "release", release_min, release_max, above=0, unit="seconds")
+    phase = numerics.uniform(phase_key)
+
+    since_onset = np.arange(n_time_steps, dtype=np.float32) / np.float32(sample_rate) - onset
+    while_held = jnp.minimum(since_onset, held)
+    rise = jnp.clip(while_held / attack, 0, 1)
+    fall = 1 - (1 - sustain) * jnp.clip((while_held - attack) / decay, 0, 1)
+    envelope = rise * fall * (1 - jnp.clip((since_onset - held) / release, 0, 1))
+
+    amplitudes = amplitude * _relative_amplitudes(frequency, n_harmonics, rolloff_db, sample_rate)
+    phases = phase * np.arange(1, n_harmonics + 1, dtype=np.float32)
+    return envelope * _sum_sines(frequency, amplitudes, phases, n_time_steps, sample_rate), {
+        "f0": jnp.where(envelope > 0, frequency, 0),
+        "envelope": envelope,
+        "onsets": onset[None],
         "frequency": frequency,
-        "rolloff_db": rolloff,
-        "amplitudes": levels,
-        "phases": phases,
+        "phase": phase,
+        "attack": attack,
+        "decay": decay,
+        "sustain": sustain,
+        "held": held,
+        "release": release,
     }
 
 
-@annotated
+@audio_type(annotated=_annotated_adsr_note)
 def adsr_note(
     key: jax.Array,
     *,
@@ -127,98 +198,129 @@ def adsr_note(
     release_min: float = 0.05,
     release_max: float = 0.2,
     amplitude: float = 0.5,
-) -> tuple[jax.Array, dict[str, jax.Array]]:
-    """Render one note under an envelope of attack, decay, sustain and release; all parameters are drawn uniformly.
+) -> jax.Array:
+    """Generate a harmonic note with an ADSR envelope (attack, decay, sustain, release) and random parameters.
 
-    The level rises linearly to its peak, falls to the level of the sustain, stays there while the key is held, and falls
-    to 0, from wherever it is, when the key is let go.
+    The level rises linearly to its maximum, decays linearly to the sustain level, stays there while the note is held,
+    and falls linearly to 0 after its release.
 
     Args:
-        key: Decides pitch, phase, and when each part of the envelope begins.
+        key: Random key; determines frequency, phase and envelope.
         n_time_steps: Length in samples.
-        sample_rate: Samples per second, Hz.
-        n_harmonics: How many harmonics, the fundamental among them, from 1 to 1000; those at half the sample rate or
-            above are left out.
-        f_min: Lowest fundamental frequency, Hz, at least 0.
-        f_max: Highest fundamental frequency, Hz, at most half the sample rate.
-        rolloff_db: By how much the harmonics fall, dB per octave.
-        onset_min: Earliest onset, a share of the clip from 0 to 1.
-        onset_max: Latest onset, a share of the clip.
-        held_min: Least time that the key is held, a share from 0 to 1 of what is left of the clip after the onset.
-        held_max: Greatest such share.
-        attack_min: Shortest rise to the peak, seconds, above 0.
-        attack_max: Longest rise, seconds.
-        decay_min: Shortest fall to the sustain, seconds, above 0.
-        decay_max: Longest fall, seconds.
-        sustain_min: Lowest level of the sustain, a share of the peak from 0 to 1.
-        sustain_max: Highest level of the sustain.
-        release_min: Shortest fall to silence, seconds, above 0.
-        release_max: Longest fall to silence, seconds.
-        amplitude: What the harmonics' amplitudes add up to at the peak, full scale 1.
+        sample_rate: Sample rate in Hz.
+        n_harmonics: Number of harmonics, fundamental included, from 1 to 1000; those at or above half the sample rate
+            are omitted.
+        f_min: Minimum fundamental frequency in Hz, at least 0.
+        f_max: Maximum fundamental frequency in Hz, at most half the sample rate.
+        rolloff_db: Decrease of the harmonics in dB per octave.
+        onset_min: Minimum onset as a fraction of the clip, from 0 to 1.
+        onset_max: Maximum onset as a fraction of the clip.
+        held_min: Minimum time that the note is held, as a fraction of the clip after the onset, from 0 to 1.
+        held_max: Maximum of that fraction.
+        attack_min: Minimum attack time in seconds, above 0.
+        attack_max: Maximum attack time in seconds.
+        decay_min: Minimum decay time in seconds, above 0.
+        decay_max: Maximum decay time in seconds.
+        sustain_min: Minimum sustain level as a fraction of the maximum level, from 0 to 1.
+        sustain_max: Maximum sustain level.
+        release_min: Minimum release time in seconds, above 0.
+        release_max: Maximum release time in seconds.
+        amplitude: Sum of the amplitudes of the harmonics at the maximum level, full scale 1, at least 0.
 
     Returns:
         The waveform, (n_time_steps,) float32.
 
         Annotations: ``f0`` (n_time_steps,) in Hz, 0 where the envelope is 0; ``envelope`` (n_time_steps,) from 0 to 1;
-        ``onsets`` (1,) in seconds; scalars ``frequency`` (Hz), ``phase`` (cycles, of the fundamental at the clip's
-        start), ``attack``, ``decay``, ``held`` and ``release`` in seconds, ``sustain``.
+        ``onsets`` (1,) in seconds; scalars ``frequency`` in Hz, ``phase`` of the fundamental at the first sample in
+        cycles, ``attack``, ``decay``, ``held`` and ``release`` in seconds, ``sustain``.
 
     Raises:
-        TypeError: When ``n_harmonics`` is no integer.
-        ValueError: When an option is out of its range.
+        TypeError: When ``n_harmonics`` is not an integer.
+        ValueError: When an option is out of range.
 
     Example:
         >>> adsr_note(jax.random.key(0), n_time_steps=8000, sample_rate=16000).shape
         (8000,)
 
     Reference:
-        The envelope generator of Moog's and ARP's synthesizers, its segments linear.
+        The envelope generator of Moog and ARP synthesizers, with linear segments.
     """
+    return _annotated_adsr_note(
+        key,
+        n_time_steps,
+        sample_rate,
+        n_harmonics,
+        f_min,
+        f_max,
+        rolloff_db,
+        onset_min,
+        onset_max,
+        held_min,
+        held_max,
+        attack_min,
+        attack_max,
+        decay_min,
+        decay_max,
+        sustain_min,
+        sustain_max,
+        release_min,
+        release_max,
+        amplitude,
+    )[0]
+
+
+def _annotated_chord(
+    key: jax.Array,
+    n_time_steps: int,
+    sample_rate: int,
+    notes: Sequence[float] | None,
+    qualities: Sequence[str],
+    root_min: int,
+    root_max: int,
+    tuning: float,
+    n_harmonics: int,
+    rolloff_db: float,
+    amplitude: float,
+) -> AnnotatedAudio:
     check_integer("n_harmonics", n_harmonics, minimum=1, maximum=1000)
-    check_band(f_min, f_max, sample_rate)
-    f_key, phase_key, onset_key, held_key, attack_key, decay_key, sustain_key, release_key = jax.random.split(key, 8)
-    duration = n_time_steps / sample_rate
-    frequency = drawn(f_key, "f", f_min, f_max, minimum=0, unit="Hz")
-    onset = duration * drawn(onset_key, "onset", onset_min, onset_max, minimum=0, maximum=1)
-    held = (duration - onset) * drawn(held_key, "held", held_min, held_max, minimum=0, maximum=1)
-    attack = drawn(attack_key, "attack", attack_min, attack_max, above=0, unit="seconds")
-    decay = drawn(decay_key, "decay", decay_min, decay_max, above=0, unit="seconds")
-    sustain = drawn(sustain_key, "sustain", sustain_min, sustain_max, minimum=0, maximum=1)
-    release = drawn(release_key, "release", release_min, release_max, above=0, unit="seconds")
-    settled("rolloff_db", rolloff_db, unit="dB per octave")
-    settled("amplitude", amplitude, minimum=0, unit="full scale")
-    phase = numerics.uniform(phase_key)
+    check_integer("root_min", root_min, minimum=0, maximum=127)
+    check_integer("root_max", root_max, minimum=int(root_min), maximum=127)
+    check_option("tuning", tuning, above=0, unit="Hz")
+    check_option("rolloff_db", rolloff_db, unit="dB per octave")
+    check_option("amplitude", amplitude, minimum=0, unit="full scale")
+    intervals = _intervals(qualities)
+    root_key, quality_key, phase_key = jax.random.split(key, 3)
+    annotations = {}
+    if notes is None:
+        quality = numerics.randint(quality_key, (), 0, len(intervals))
+        root = numerics.randint(root_key, (), root_min, root_max + 1)
+        pitches = root.astype(np.float32) + select_row(intervals, quality)
+        highest = root_max + intervals.max()
+        annotations["quality"] = quality
+    else:
+        pitches = jnp.asarray(_midi_numbers(notes))
+        highest = max(notes)
+    if not is_jax_array(tuning):
+        check_below_nyquist("the frequency of the highest note", tuning * 2 ** ((highest - 69) / 12), sample_rate)
+    frequencies = tuning * jnp.exp2((pitches - 69) / 12)
+    phases = numerics.uniform(phase_key, pitches.shape)
 
-    since = np.arange(n_time_steps, dtype=np.float32) / np.float32(sample_rate) - onset
-    down = jnp.minimum(since, held)
-    rise = jnp.clip(down / attack, 0, 1)
-    fall = 1 - (1 - sustain) * jnp.clip((down - attack) / decay, 0, 1)
-    envelope = rise * fall * (1 - jnp.clip((since - held) / release, 0, 1))
+    def generate_note(frequency: jax.Array, phase: jax.Array) -> jax.Array:
+        relative = _relative_amplitudes(frequency, n_harmonics, rolloff_db, sample_rate)
+        harmonic_phases = phase * np.arange(1, n_harmonics + 1, dtype=np.float32)
+        return _sum_sines(frequency, amplitude / len(phases) * relative, harmonic_phases, n_time_steps, sample_rate)
 
-    levels = amplitude * _shares(frequency, n_harmonics, rolloff_db, sample_rate)
-    phases = phase * np.arange(1, n_harmonics + 1, dtype=np.float32)
-    tone = harmonics(
-        frequency,
-        levels * numerics.cos2pi(phases),
-        levels * numerics.sin2pi(phases),
-        n_time_steps=n_time_steps,
-        sample_rate=sample_rate,
-    )
-    return envelope * tone, {
-        "f0": jnp.where(envelope > 0, frequency, 0),
-        "envelope": envelope,
-        "onsets": onset[None],
-        "frequency": frequency,
-        "phase": phase,
-        "attack": attack,
-        "decay": decay,
-        "sustain": sustain,
-        "held": held,
-        "release": release,
+    stems = jax.vmap(generate_note)(frequencies, phases)
+    return stems.sum(axis=0), {
+        "notes": pitches,
+        "frequencies": frequencies,
+        "phases": phases,
+        "stems": stems,
+        **annotations,
     }
 
 
-@annotated
+@audio_type(annotated=_annotated_chord)
 def chord(
     key: jax.Array,
     *,
@@ -232,33 +334,33 @@ def chord(
     n_harmonics: int = 6,
     rolloff_db: float = 12.0,
     amplitude: float = 0.5,
-) -> tuple[jax.Array, dict[str, jax.Array]]:
-    """Render a chord in equal temperament, its root and quality drawn uniformly, or of given notes.
+) -> jax.Array:
+    """Generate a chord in equal temperament, with random root and quality or with given notes.
 
     Args:
-        key: Decides root, quality and the phases of the notes.
+        key: Random key; determines the root, the quality and the phases of the notes.
         n_time_steps: Length in samples.
-        sample_rate: Samples per second, Hz.
-        notes: MIDI numbers of the notes, fractions allowed, as a tuple; None draws a chord.
-        qualities: What is drawn from: names out of ``QUALITIES`` with equally many notes, such as ``("dominant7",
-            "minor7")``.
-        root_min: Lowest root, a MIDI number from 0 to 127; 60 is middle C.
-        root_max: Highest root, a MIDI number.
-        tuning: Frequency of the A above middle C (MIDI number 69), Hz, above 0.
-        n_harmonics: Harmonics of each note, from 1 to 1000; those at half the sample rate or above are left out.
-        rolloff_db: By how much the harmonics fall, dB per octave.
-        amplitude: What the amplitudes of all partials of all notes add up to, full scale 1.
+        sample_rate: Sample rate in Hz.
+        notes: MIDI numbers of the notes as a tuple, fractions allowed; None draws a chord.
+        qualities: Chord qualities to draw from: keys of ``QUALITIES`` with the same number of notes, such as
+            ``("dominant7", "minor7")``.
+        root_min: Minimum root, a MIDI number from 0 to 127; 60 is middle C.
+        root_max: Maximum root, a MIDI number.
+        tuning: Frequency of A4 (MIDI number 69) in Hz, above 0.
+        n_harmonics: Number of harmonics per note, from 1 to 1000; those at or above half the sample rate are omitted.
+        rolloff_db: Decrease of the harmonics in dB per octave.
+        amplitude: Sum of the amplitudes of all harmonics of all notes, full scale 1, at least 0.
 
     Returns:
         The waveform, (n_time_steps,) float32.
 
-        Annotations, for k notes: ``notes`` (k,) MIDI numbers; ``frequencies`` (k,) in Hz; ``phases`` (k,) of their
-        fundamentals in cycles; ``stems`` (k, n_time_steps), the notes by themselves; and, where the chord is drawn,
-        ``quality``, its place in ``qualities``.
+        Annotations, for k notes: ``notes`` (k,) as MIDI numbers; ``frequencies`` (k,) in Hz; ``phases`` (k,) of the
+        fundamentals in cycles; ``stems`` (k, n_time_steps), the notes; and, for a drawn chord, ``quality``, the index
+        into ``qualities``.
 
     Raises:
-        TypeError: When an option is of another type.
-        ValueError: When an option is out of its range, or a given note at half the sample rate or above.
+        TypeError: When an option has the wrong type.
+        ValueError: When an option is out of range, or a note is above half the sample rate.
 
     Example:
         >>> chord(jax.random.key(0), n_time_steps=8000, sample_rate=16000, notes=(57, 60, 64)).shape
@@ -267,51 +369,64 @@ def chord(
     Reference:
         ``tuning * 2 ** ((note - 69) / 12)``, MIDI Tuning Standard.
     """
+    return _annotated_chord(
+        key,
+        n_time_steps,
+        sample_rate,
+        notes,
+        qualities,
+        root_min,
+        root_max,
+        tuning,
+        n_harmonics,
+        rolloff_db,
+        amplitude,
+    )[0]
+
+
+def _annotated_karplus_strong(
+    key: jax.Array,
+    n_time_steps: int,
+    sample_rate: int,
+    n_harmonics: int,
+    f_min: float,
+    f_max: float,
+    decay_min: float,
+    decay_max: float,
+    amplitude: float,
+) -> AnnotatedAudio:
     check_integer("n_harmonics", n_harmonics, minimum=1, maximum=1000)
-    check_integer("root_min", root_min, minimum=0, maximum=127)
-    check_integer("root_max", root_max, minimum=int(root_min), maximum=127)
-    settled("tuning", tuning, above=0, unit="Hz")
-    settled("rolloff_db", rolloff_db, unit="dB per octave")
-    settled("amplitude", amplitude, minimum=0, unit="full scale")
-    intervals = _intervals(qualities)
-    root_key, quality_key, phase_key = jax.random.split(key, 3)
-    known = {}
-    if notes is None:
-        quality = numerics.randint(quality_key, (), 0, len(intervals))
-        root = numerics.randint(root_key, (), root_min, root_max + 1)
-        pitches = root.astype(np.float32) + row_of(intervals, quality)
-        highest = root_max + intervals.max()
-        known["quality"] = quality
-    else:
-        pitches = jnp.asarray(_given_notes(notes))
-        highest = max(notes)
-    if not isinstance(tuning, jax.Array):
-        check_band(0.0, float(tuning * 2 ** ((highest - 69) / 12)), sample_rate)
-    frequencies = tuning * jnp.exp2((pitches - 69) / 12)
-    phases = numerics.uniform(phase_key, pitches.shape)
+    check_band(f_min, f_max, sample_rate)
+    check_option("amplitude", amplitude, minimum=0, unit="full scale")
+    f_key, decay_key, sine_key, cosine_key = jax.random.split(key, 4)
+    frequency = draw_uniform(f_key, "f", f_min, f_max, above=0, unit="Hz")
+    decay = draw_uniform(decay_key, "decay", decay_min, decay_max, above=0, unit="seconds")
 
-    def note(frequency: jax.Array, phase: jax.Array) -> jax.Array:
-        levels = amplitude / len(phases) * _shares(frequency, n_harmonics, rolloff_db, sample_rate)
-        own = phase * np.arange(1, n_harmonics + 1, dtype=np.float32)
-        return harmonics(
-            frequency,
-            levels * numerics.cos2pi(own),
-            levels * numerics.sin2pi(own),
-            n_time_steps=n_time_steps,
-            sample_rate=sample_rate,
-        )
-
-    stems = jax.vmap(note)(frequencies, phases)
-    return stems.sum(axis=0), {
-        "notes": pitches,
-        "frequencies": frequencies,
-        "phases": phases,
-        "stems": stems,
-        **known,
+    audible = below_nyquist(frequency, n_harmonics, sample_rate)
+    order = np.arange(1, n_harmonics + 1, dtype=np.float32)
+    half_cycles = jnp.where(audible, order * frequency, 0) * np.float32(0.5 / sample_rate)
+    # The average of two samples multiplies a mode by the cosine of half its angular frequency, once per period.
+    loop_loss = -frequency * jnp.log(numerics.cos2pi(half_cycles))
+    decay_rates = np.float32(3 * np.log(10)) / decay + jnp.maximum(loop_loss - loop_loss[0], 0)
+    level = jnp.where(audible, amplitude / jnp.sqrt(jnp.maximum(audible.sum(), 1).astype(np.float32)), 0)
+    audio = sum_harmonics(
+        frequency,
+        level * numerics.normal(sine_key, (n_harmonics,)),
+        level * numerics.normal(cosine_key, (n_harmonics,)),
+        decays=decay_rates,
+        n_time_steps=n_time_steps,
+        sample_rate=sample_rate,
+    )
+    return audio, {
+        "f0": jnp.full(n_time_steps, frequency),
+        "frequency": frequency,
+        "decay": decay,
+        "decays": jnp.where(audible, np.float32(3 * np.log(10)) / decay_rates, 0),
+        "onsets": jnp.zeros(1),
     }
 
 
-@annotated
+@audio_type(annotated=_annotated_karplus_strong)
 def karplus_strong(
     key: jax.Array,
     *,
@@ -323,33 +438,33 @@ def karplus_strong(
     decay_min: float = 0.5,
     decay_max: float = 4.0,
     amplitude: float = 0.2,
-) -> tuple[jax.Array, dict[str, jax.Array]]:
-    """Render a plucked string: noise that goes round a loop with an average of two samples in it; all is drawn.
+) -> jax.Array:
+    """Generate a plucked string by Karplus-Strong synthesis with random frequency, decay and excitation.
 
-    The loop is solved in closed form: each of its modes decays by the cosine of its frequency once per period. So the
-    delay need not be a whole number of samples, the string is exactly in tune, and nothing runs sample by sample.
+    The feedback loop, a delay line with an average of two successive samples, is solved in closed form: each mode decays
+    by the cosine of half its angular frequency once per period. The delay need not be an integer number of samples, so
+    the string is exactly in tune, and there is no recursion over samples.
 
     Args:
-        key: Decides pitch, decay and the noise.
+        key: Random key; determines the frequency, the decay and the excitation noise.
         n_time_steps: Length in samples.
-        sample_rate: Samples per second, Hz.
-        n_harmonics: How many modes, from 1 to 1000; those at half the sample rate or above are left out.
-        f_min: Lowest fundamental frequency, Hz, above 0.
-        f_max: Highest fundamental frequency, Hz, at most half the sample rate.
-        decay_min: Shortest time in which the fundamental falls by 60 dB, seconds, above 0; the other modes fall
-            faster, the higher the faster.
-        decay_max: Longest such time, seconds.
-        amplitude: Standard deviation of the noise with which the string starts, full scale 1.
+        sample_rate: Sample rate in Hz.
+        n_harmonics: Number of modes, from 1 to 1000; those at or above half the sample rate are omitted.
+        f_min: Minimum fundamental frequency in Hz, above 0.
+        f_max: Maximum fundamental frequency in Hz, at most half the sample rate.
+        decay_min: Minimum 60 dB decay time of the fundamental in seconds, above 0; higher modes decay faster.
+        decay_max: Maximum 60 dB decay time of the fundamental in seconds.
+        amplitude: Standard deviation of the excitation noise, full scale 1, at least 0.
 
     Returns:
         The waveform, (n_time_steps,) float32.
 
-        Annotations: ``f0`` (n_time_steps,) in Hz; ``frequency`` (Hz); ``decay`` (seconds, by 60 dB); ``decays``
-        (n_harmonics,) the same of every mode, 0 for those left out; ``onsets`` (1,), 0.
+        Annotations: ``f0`` (n_time_steps,) in Hz; ``frequency`` in Hz; ``decay``, the 60 dB decay time in seconds;
+        ``decays`` (n_harmonics,), the decay time of every mode, 0 for omitted modes; ``onsets`` (1,), 0.
 
     Raises:
-        TypeError: When ``n_harmonics`` is no integer.
-        ValueError: When an option is out of its range.
+        TypeError: When ``n_harmonics`` is not an integer.
+        ValueError: When an option is out of range.
 
     Example:
         >>> karplus_strong(jax.random.key(0), n_time_steps=8000, sample_rate=16000).shape
@@ -357,40 +472,89 @@ def karplus_strong(
 
     Reference:
         K. Karplus and A. Strong, "Digital synthesis of plucked-string and drum timbres", Computer Music Journal 7
-        (1983); its modes as D. A. Jaffe and J. O. Smith, "Extensions of the Karplus-Strong plucked-string algorithm",
-        the same issue, give them.
+        (1983); for the modes, D. A. Jaffe and J. O. Smith, "Extensions of the Karplus-Strong plucked-string algorithm",
+        in the same issue.
     """
-    check_integer("n_harmonics", n_harmonics, minimum=1, maximum=1000)
-    check_band(f_min, f_max, sample_rate)
-    f_key, decay_key, sine_key, cosine_key = jax.random.split(key, 4)
-    frequency = drawn(f_key, "f", f_min, f_max, above=0, unit="Hz")
-    decay = drawn(decay_key, "decay", decay_min, decay_max, above=0, unit="seconds")
-    settled("amplitude", amplitude, minimum=0, unit="full scale")
+    return _annotated_karplus_strong(
+        key, n_time_steps, sample_rate, n_harmonics, f_min, f_max, decay_min, decay_max, amplitude
+    )[0]
 
-    audible = below_nyquist(frequency, n_harmonics, sample_rate)
-    order = np.arange(1, n_harmonics + 1, dtype=np.float32)
-    turns = jnp.where(audible, order * frequency, 0) * np.float32(0.5 / sample_rate)
-    lost = -frequency * jnp.log(numerics.cos2pi(turns))
-    rates = np.float32(3 * np.log(10)) / decay + jnp.maximum(lost - lost[0], 0)
-    level = jnp.where(audible, amplitude / jnp.sqrt(jnp.maximum(audible.sum(), 1)), 0)
-    audio = harmonics(
-        frequency,
-        level * numerics.normal(sine_key, (n_harmonics,)),
-        level * numerics.normal(cosine_key, (n_harmonics,)),
-        decays=rates,
-        n_time_steps=n_time_steps,
-        sample_rate=sample_rate,
+
+def _annotated_dtmf(
+    key: jax.Array,
+    n_time_steps: int,
+    sample_rate: int,
+    digits: str | None,
+    n_digits: int,
+    tone: float,
+    gap: float,
+    ramp: float,
+    twist_db: float,
+    amplitude: float,
+) -> AnnotatedAudio:
+    if digits is None:
+        check_integer("n_digits", n_digits, minimum=1, maximum=1000)
+    elif not isinstance(digits, str) or not digits or any(digit not in DIGITS for digit in digits):
+        raise ValueError(f"digits must be at least one of 0123456789*#ABCD, or None to draw them, got {digits!r}")
+    if sample_rate < 2 * _HIGH_FREQUENCIES[-1]:
+        raise ValueError(f"sample_rate must be at least {2 * _HIGH_FREQUENCIES[-1]} Hz, got {sample_rate}")
+    check_option("tone", tone, above=0, unit="seconds")
+    check_option("gap", gap, minimum=0, unit="seconds")
+    check_option("ramp", ramp, above=0, unit="seconds")
+    check_option("twist_db", twist_db, unit="dB")
+    check_option("amplitude", amplitude, minimum=0, unit="full scale")
+
+    digit_key, start_key, phase_key = jax.random.split(key, 3)
+    if digits is None:
+        codes = numerics.randint(digit_key, (n_digits,), 0, len(DIGITS))
+    else:
+        codes = jnp.asarray([DIGITS.index(digit) for digit in digits], np.int32)
+    count = len(codes)
+    tone_length, gap_length = (
+        jnp.round(jnp.asarray(seconds) * sample_rate).astype(np.int32) for seconds in (tone, gap)
     )
+    slot = jnp.maximum(tone_length + gap_length, 1)
+    spare = n_time_steps - (count * slot - gap_length)
+    start = numerics.randint(start_key, (), 0, jnp.maximum(spare, 0) + 1)
+    phases = numerics.uniform(phase_key, (count, 2))
+
+    since_start = jnp.arange(n_time_steps, dtype=np.int32) - start
+    digit_index = since_start // slot
+    since_onset = since_start - digit_index * slot
+    is_tone = (since_start >= 0) & (digit_index < count) & (since_onset < tone_length)
+    distance_to_edge = jnp.minimum(since_onset + 1, tone_length - since_onset)
+    edge_seconds = distance_to_edge.astype(np.float32) / np.float32(sample_rate)
+    rise = numerics.sin2pi(jnp.clip(edge_seconds / ramp, 0, 1) / 4)
+    envelope = jnp.where(is_tone, rise * rise, 0)
+
+    # A phase is an unsigned integer in units of 2**-32 cycles. It wraps as cycles do and is exact for any tone length.
+    frequency_pairs = np.array([(low, high) for low in _LOW_FREQUENCIES for high in _HIGH_FREQUENCIES])
+    increments = jax.vmap(lambda code: select_row(_to_phase_words(frequency_pairs / sample_rate), code))(codes)
+    offsets = (phases * np.float32(2**32 - 2**8)).astype(np.uint32)
+    is_current = digit_index[None, :] == np.arange(count, dtype=np.int32)[:, None]
+
+    def wave(group: int) -> jax.Array:
+        increment, offset = (
+            jnp.sum(jnp.where(is_current, words[:, group, None], np.uint32(0)), axis=0, dtype=np.uint32)
+            for words in (increments, offsets)
+        )
+        phase = jax.lax.bitcast_convert_type(increment * since_onset.astype(np.uint32) + offset, np.int32)
+        return numerics.sin2pi(phase.astype(np.float32) * np.float32(2.0**-32))
+
+    twist = jnp.exp(jnp.asarray(twist_db) * np.float32(np.log(10) / 20))
+    audio = amplitude / (1 + twist) * envelope * (wave(0) + twist * wave(1))
+    onsets = start + np.arange(count, dtype=np.int32) * slot
+    onset_seconds = onsets.astype(np.float32) / np.float32(sample_rate)
     return audio, {
-        "f0": jnp.full(n_time_steps, frequency),
-        "frequency": frequency,
-        "decay": decay,
-        "decays": jnp.where(audible, np.float32(3 * np.log(10)) / rates, 0),
-        "onsets": jnp.zeros(1),
+        "digits": codes,
+        "onsets": jnp.where(onsets < n_time_steps, onset_seconds, np.float32(np.nan)),
+        "frequencies": jax.vmap(lambda code: select_row(frequency_pairs.astype(np.float32), code))(codes),
+        "phases": phases,
+        "envelope": envelope,
     }
 
 
-@annotated
+@audio_type(annotated=_annotated_dtmf)
 def dtmf(
     key: jax.Array,
     *,
@@ -403,111 +567,74 @@ def dtmf(
     ramp: float = 0.003,
     twist_db: float = 0.0,
     amplitude: float = 0.5,
-) -> tuple[jax.Array, dict[str, jax.Array]]:
-    """Render telephone digits, drawn uniformly from 16 or given, somewhere in the clip if they fit, else from its start.
+) -> jax.Array:
+    """Generate a sequence of DTMF telephone digits, random or given.
+
+    The sequence has a random position in the clip if it fits, else it starts at the beginning.
 
     Args:
-        key: Decides the digits, when the first begins, and the phases of each.
-        n_time_steps: Length in samples; digits for which there is no room are cut off.
-        sample_rate: Samples per second, Hz, at least 3266.
-        digits: Which digits, out of ``0123456789*#ABCD``; None draws them.
-        n_digits: How many are drawn, from 1 to 1000.
-        tone: Length of a digit, seconds, above 0; Q.24 asks of receivers to know 0.04.
-        gap: Silence between digits, seconds, at least 0.
-        ramp: Length of the rise and of the fall of a digit, half a cosine, seconds, above 0.
-        twist_db: By how much the higher of the two frequencies is stronger, dB.
-        amplitude: What both amplitudes add up to, full scale 1.
+        key: Random key; determines the digits, the onset of the first and all phases.
+        n_time_steps: Length in samples; digits after the end of the clip are cut off.
+        sample_rate: Sample rate in Hz, at least 3266.
+        digits: Digits out of ``0123456789*#ABCD``; None draws them uniformly.
+        n_digits: Number of drawn digits, from 1 to 1000.
+        tone: Duration of a digit in seconds, above 0; Q.24 requires receivers to detect 0.04.
+        gap: Silence between digits in seconds, at least 0.
+        ramp: Duration of the raised-cosine rise and fall of a digit in seconds, above 0.
+        twist_db: Level of the higher frequency relative to the lower one in dB.
+        amplitude: Sum of both amplitudes, full scale 1, at least 0.
 
     Returns:
         The waveform, (n_time_steps,) float32.
 
-        Annotations, for k digits: ``digits`` (k,), places in ``DIGITS``, "123A456B789C*0#D"; ``onsets`` (k,) in seconds,
-        NaN for those after the clip's end; ``frequencies`` (k, 2) in Hz; ``phases`` (k, 2) at the onset, in cycles;
-        ``envelope`` (n_time_steps,) from 0 to 1.
+        Annotations, for k digits: ``digits`` (k,), indices into ``DIGITS``, "123A456B789C*0#D"; ``onsets`` (k,) in
+        seconds, NaN for digits after the end of the clip; ``frequencies`` (k, 2) in Hz; ``phases`` (k, 2) at the onset
+        in cycles; ``envelope`` (n_time_steps,) from 0 to 1.
 
     Raises:
-        TypeError: When an option is of another type.
-        ValueError: When an option is out of its range, or the sample rate too low for 1633 Hz.
+        TypeError: When an option has the wrong type.
+        ValueError: When an option is out of range, or the sample rate is too low for 1633 Hz.
 
     Example:
         >>> dtmf(jax.random.key(0), n_time_steps=8000, sample_rate=8000, digits="42#").shape
         (8000,)
 
     Reference:
-        ITU-T Recommendation Q.23 (frequencies) and Q.24 (times).
+        ITU-T Recommendation Q.23 (frequencies) and Q.24 (durations).
     """
-    if digits is None:
-        check_integer("n_digits", n_digits, minimum=1, maximum=1000)
-    elif not isinstance(digits, str) or not digits or any(digit not in DIGITS for digit in digits):
-        raise ValueError(f"digits must be at least one of 0123456789*#ABCD, or None to draw them, got {digits!r}")
-    if sample_rate < 2 * _HIGH_GROUP[-1]:
-        raise ValueError(f"dtmf needs a sample rate of at least {2 * _HIGH_GROUP[-1]} Hz, got {sample_rate}")
-    for name, value in (("tone", tone), ("ramp", ramp)):
-        settled(name, value, above=0, unit="seconds")
-    settled("gap", gap, minimum=0, unit="seconds")
-    settled("twist_db", twist_db, unit="dB")
-    settled("amplitude", amplitude, minimum=0, unit="full scale")
-
-    digit_key, start_key, phase_key = jax.random.split(key, 3)
-    if digits is None:
-        codes = numerics.randint(digit_key, (n_digits,), 0, len(DIGITS))
-    else:
-        codes = jnp.asarray([DIGITS.index(digit) for digit in digits], np.int32)
-    count = len(codes)
-    tone_steps, gap_steps = (jnp.round(jnp.asarray(value) * sample_rate).astype(np.int32) for value in (tone, gap))
-    slot = jnp.maximum(tone_steps + gap_steps, 1)
-    room = n_time_steps - (count * slot - gap_steps)
-    start = numerics.randint(start_key, (), 0, jnp.maximum(room, 0) + 1)
-    phases = numerics.uniform(phase_key, (count, 2))
-
-    since = jnp.arange(n_time_steps, dtype=np.int32) - start
-    place = since // slot
-    within = since - place * slot
-    sounding = (since >= 0) & (place < count) & (within < tone_steps)
-    edge = jnp.minimum(within + 1, tone_steps - within).astype(np.float32) / np.float32(sample_rate)
-    rise = numerics.sin2pi(jnp.clip(edge / ramp, 0, 1) / 4)
-    envelope = jnp.where(sounding, rise * rise, 0)
-
-    # A phase is a count of 2**-32 cycles, which wraps as cycles do and is exact however long a digit lasts.
-    hertz = np.array([(low, high) for low in _LOW_GROUP for high in _HIGH_GROUP])
-    steps = jax.vmap(lambda code: row_of(_words(hertz / sample_rate), code))(codes)
-    offsets = (phases * np.float32(2**32 - 2**8)).astype(np.uint32)
-    chosen = place == np.arange(count)[:, None]
-
-    def wave(group: int) -> jax.Array:
-        step, offset = (
-            jnp.sum(jnp.where(chosen, words[:, group, None], np.uint32(0)), axis=0, dtype=np.uint32)
-            for words in (steps, offsets)
-        )
-        turned = jax.lax.bitcast_convert_type(step * within.astype(np.uint32) + offset, np.int32)
-        return numerics.sin2pi(turned.astype(np.float32) * np.float32(2.0**-32))
-
-    high = jnp.exp(jnp.asarray(twist_db) * np.float32(np.log(10) / 20))
-    audio = amplitude / (1 + high) * envelope * (wave(0) + high * wave(1))
-    onsets = start + np.arange(count) * slot
-    return audio, {
-        "digits": codes,
-        "onsets": jnp.where(onsets < n_time_steps, onsets / np.float32(sample_rate), np.nan),
-        "frequencies": jax.vmap(lambda code: row_of(hertz.astype(np.float32), code))(codes),
-        "phases": phases,
-        "envelope": envelope,
-    }
+    return _annotated_dtmf(key, n_time_steps, sample_rate, digits, n_digits, tone, gap, ramp, twist_db, amplitude)[0]
 
 
-def _shares(frequency: jax.Array, n_harmonics: int, rolloff_db: Any, sample_rate: int) -> jax.Array:
-    """Amplitudes of the harmonics that are below half the sample rate; they add up to 1."""
-    levels = jnp.where(below_nyquist(frequency, n_harmonics, sample_rate), rolled_off(n_harmonics, rolloff_db), 0)
-    total = levels.sum()
-    return levels / jnp.where(total > 0, total, 1)
+def _relative_amplitudes(
+    frequency: jax.Array, n_harmonics: int, rolloff_db: float | jax.Array, sample_rate: int
+) -> jax.Array:
+    """Amplitudes of the harmonics, 0 at or above half the sample rate, with sum 1."""
+    audible = below_nyquist(frequency, n_harmonics, sample_rate)
+    amplitudes = jnp.where(audible, rolloff_amplitudes(n_harmonics, rolloff_db), 0)
+    total = amplitudes.sum()
+    return amplitudes / jnp.where(total > 0, total, 1)
 
 
-def _words(cycles: np.ndarray) -> np.ndarray:
+def _sum_sines(
+    frequency: jax.Array, amplitudes: jax.Array, phases: jax.Array, n_time_steps: int, sample_rate: int
+) -> jax.Array:
+    return sum_harmonics(
+        frequency,
+        amplitudes * numerics.cos2pi(phases),
+        amplitudes * numerics.sin2pi(phases),
+        n_time_steps=n_time_steps,
+        sample_rate=sample_rate,
+    )
+
+
+def _to_phase_words(cycles: np.ndarray) -> np.ndarray:
+    """Convert cycles to integers in units of 2**-32 cycles."""
     return np.round(cycles * 2.0**32).astype(np.uint64).astype(np.uint32)
 
 
 def _intervals(qualities: Sequence[str]) -> np.ndarray:
     if isinstance(qualities, str) or not isinstance(qualities, Sequence) or not qualities:
-        raise TypeError(f"qualities is a tuple of names such as ('major', 'minor'), got {qualities!r}")
+        raise TypeError(f"qualities must be a tuple of names such as ('major', 'minor'), got {qualities!r}")
     for quality in qualities:
         check_choice("a quality", quality, choices=QUALITIES)
     if len({len(QUALITIES[quality]) for quality in qualities}) > 1:
@@ -515,9 +642,9 @@ def _intervals(qualities: Sequence[str]) -> np.ndarray:
     return np.array([QUALITIES[quality] for quality in qualities], np.float32)
 
 
-def _given_notes(notes: Sequence[float]) -> np.ndarray:
+def _midi_numbers(notes: Sequence[float]) -> np.ndarray:
     if isinstance(notes, str) or not isinstance(notes, Sequence) or not notes:
-        raise TypeError(f"notes is a tuple of MIDI numbers such as (60, 64, 67), or None to draw them, got {notes!r}")
+        raise TypeError(f"notes must be a tuple of MIDI numbers such as (60, 64, 67), or None, got {notes!r}")
     for note in notes:
         check_number("a note", note, unit="(MIDI number)")
     return np.array(notes, np.float32)

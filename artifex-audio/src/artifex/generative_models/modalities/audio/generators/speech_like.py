@@ -1,4 +1,4 @@
-"""Sounds like those of a voice."""
+"""Synthetic vowels."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ import jax.numpy as jnp
 import numpy as np
 
 from artifex.generative_models.core import numerics
-from artifex.generative_models.core.checks import check_choice, check_integer
-from artifex.generative_models.modalities.audio.annotations import annotated
-from artifex.generative_models.modalities.audio.generators.partials import below_nyquist, drawn, harmonics, row_of
-from artifex.generative_models.modalities.audio.ranges import check_band, settled
+from artifex.generative_models.core.checks import check_choice, check_integer, check_option
+from artifex.generative_models.modalities.audio.annotations import AnnotatedAudio, audio_type
+from artifex.generative_models.modalities.audio.generators.harmonics import below_nyquist, select_row, sum_harmonics
+from artifex.generative_models.modalities.audio.generators.parameters import check_band, draw_uniform
 
-# Averages of Peterson and Barney, Hz, by ARPAbet's names; the fourth formant is added by kind of speaker.
+# Mean frequencies of the first three formants in Hz (Peterson and Barney), by speaker and ARPAbet symbol.
 FORMANTS = {
     "man": {
         "iy": (270, 2290, 3010),
@@ -53,11 +53,65 @@ FORMANTS = {
         "er": (560, 1820, 2160),
     },
 }
-_FOURTH = {"man": 3500.0, "woman": 4100.0, "child": 4700.0}
+_FOURTH_FORMANTS = {"man": 3500.0, "woman": 4100.0, "child": 4700.0}
 _BANDWIDTHS = (60.0, 90.0, 150.0, 200.0)
 
 
-@annotated
+def _annotated_vowel(
+    key: jax.Array,
+    n_time_steps: int,
+    sample_rate: int,
+    vowels: Sequence[str],
+    speaker: str,
+    n_harmonics: int,
+    f_min: float,
+    f_max: float,
+    open_min: float,
+    open_max: float,
+    scale_min: float,
+    scale_max: float,
+    amplitude: float,
+) -> AnnotatedAudio:
+    check_choice("speaker", speaker, choices=FORMANTS)
+    if isinstance(vowels, str) or not isinstance(vowels, Sequence) or not vowels:
+        raise TypeError(f"vowels must be a tuple of names such as ('iy', 'aa'), got {vowels!r}")
+    for name in vowels:
+        check_choice("a vowel", name, choices=FORMANTS[speaker])
+    check_integer("n_harmonics", n_harmonics, minimum=1, maximum=1000)
+    check_band(f_min, f_max, sample_rate)
+    check_option("amplitude", amplitude, minimum=0, unit="full scale")
+    vowel_key, f_key, open_key, scale_key, phase_key = jax.random.split(key, 5)
+    index = numerics.randint(vowel_key, (), 0, len(vowels))
+    frequency = draw_uniform(f_key, "f", f_min, f_max, above=0, unit="Hz")
+    open_quotient = draw_uniform(open_key, "open", open_min, open_max, minimum=0.1, maximum=0.9)
+    scale = draw_uniform(scale_key, "scale", scale_min, scale_max, minimum=0.5, maximum=2)
+    phase = numerics.uniform(phase_key)
+
+    table = np.array([(*FORMANTS[speaker][name], _FOURTH_FORMANTS[speaker]) for name in vowels], np.float32)
+    formants, bandwidths = scale * select_row(table, index), np.array(_BANDWIDTHS, np.float32)
+    order = np.arange(1, n_harmonics + 1, dtype=np.float32)
+    spectrum = _glottal_pulse_spectrum(open_quotient * order) * _formant_response(
+        frequency * order, formants, bandwidths
+    )
+    spectrum = spectrum * (numerics.cos2pi(order * phase) + 1j * numerics.sin2pi(order * phase))
+    audible = below_nyquist(frequency, n_harmonics, sample_rate)
+    real, imag = (jnp.where(audible, part, 0) for part in (spectrum.real, spectrum.imag))
+    power = jnp.sum(real * real + imag * imag) / 2
+    gain = amplitude / jnp.sqrt(jnp.where(power > 0, power, 1))
+    audio = sum_harmonics(frequency, -gain * imag, gain * real, n_time_steps=n_time_steps, sample_rate=sample_rate)
+    return audio, {
+        "f0": jnp.full(n_time_steps, frequency),
+        "vowel": index,
+        "formants": formants,
+        "bandwidths": jnp.asarray(bandwidths),
+        "frequency": frequency,
+        "phase": phase,
+        "open_quotient": open_quotient,
+        "scale": scale,
+    }
+
+
+@audio_type(annotated=_annotated_vowel)
 def vowel(
     key: jax.Array,
     *,
@@ -73,37 +127,38 @@ def vowel(
     scale_min: float = 0.95,
     scale_max: float = 1.05,
     amplitude: float = 0.1,
-) -> tuple[jax.Array, dict[str, jax.Array]]:
-    """Render a sung vowel: glottal pulses through four formants; vowel, pitch and voice are drawn uniformly.
+) -> jax.Array:
+    """Generate a sung vowel with random pitch: glottal pulses filtered by four formants.
 
-    Pulses and resonances are both known in closed form at every harmonic, so that the sound is their sum: free of
-    aliasing, steady from the first sample, and the same at every sample rate below which its harmonics lie.
+    The spectra of the pulses and of the resonances are known in closed form at every harmonic, and the waveform is the
+    sum of the harmonics. It has no aliasing and no onset transient, and does not depend on the sample rate as long as
+    all harmonics are below half of it.
 
     Args:
-        key: Decides vowel, pitch, open quotient, scale of the formants, and phase.
+        key: Random key; determines the vowel, the pitch, the open quotient, the formant scale and the phase.
         n_time_steps: Length in samples.
-        sample_rate: Samples per second, Hz.
-        vowels: What is drawn from, ARPAbet names out of ``FORMANTS``.
+        sample_rate: Sample rate in Hz.
+        vowels: ARPAbet symbols to draw from, a tuple of keys of ``FORMANTS[speaker]``.
         speaker: Whose formants: ``"man"``, ``"woman"`` or ``"child"``.
-        n_harmonics: How many harmonics, from 1 to 1000; those at half the sample rate or above are left out.
-        f_min: Lowest pitch, Hz, above 0.
-        f_max: Highest pitch, Hz, at most half the sample rate.
-        open_min: Least open quotient, the share of a period in which the glottis is open, from 0.1 to 0.9.
-        open_max: Greatest open quotient.
-        scale_min: Least factor on all formants, as of a longer vocal tract, from 0.5 to 2.
-        scale_max: Greatest factor on all formants.
-        amplitude: Root mean square over a period, full scale 1; the peak is three to five times as high.
+        n_harmonics: Number of harmonics, from 1 to 1000; those at or above half the sample rate are omitted.
+        f_min: Minimum fundamental frequency in Hz, above 0.
+        f_max: Maximum fundamental frequency in Hz, at most half the sample rate.
+        open_min: Minimum open quotient, the fraction of a period in which the glottis is open, from 0.1 to 0.9.
+        open_max: Maximum open quotient.
+        scale_min: Minimum factor on all formant frequencies, from 0.5 to 2; a longer vocal tract has a smaller one.
+        scale_max: Maximum factor on all formant frequencies.
+        amplitude: RMS over a period, full scale 1, at least 0; the peak is three to five times as high.
 
     Returns:
         The waveform, (n_time_steps,) float32.
 
-        Annotations: ``f0`` (n_time_steps,) in Hz; ``vowel``, its place in ``vowels``; ``formants`` and ``bandwidths``
-        (4,) in Hz; scalars ``frequency`` (Hz), ``phase`` (cycles, of the glottal period at the first sample; the
+        Annotations: ``f0`` (n_time_steps,) in Hz; ``vowel``, the index into ``vowels``; ``formants`` and ``bandwidths``
+        (4,) in Hz; scalars ``frequency`` in Hz, ``phase`` of the glottal period at the first sample in cycles (the
         glottis opens at 0), ``open_quotient``, ``scale``.
 
     Raises:
-        TypeError: When an option is of another type.
-        ValueError: When an option is out of its range, or a vowel unknown.
+        TypeError: When an option has the wrong type.
+        ValueError: When an option is out of range, or a vowel is unknown.
 
     Example:
         >>> vowel(jax.random.key(0), n_time_steps=8000, sample_rate=16000, vowels=("aa",), speaker="woman").shape
@@ -115,52 +170,34 @@ def vowel(
         among female and male talkers", JASA 87 (1990), for the pulse, a cubic after Rosenberg; D. H. Klatt, "Software
         for a cascade/parallel formant synthesizer", JASA 67 (1980), for the cascade and its bandwidths.
     """
-    check_choice("speaker", speaker, choices=FORMANTS)
-    if isinstance(vowels, str) or not isinstance(vowels, Sequence) or not vowels:
-        raise TypeError(f"vowels is a tuple of names such as ('iy', 'aa'), got {vowels!r}")
-    for name in vowels:
-        check_choice("a vowel", name, choices=FORMANTS[speaker])
-    check_integer("n_harmonics", n_harmonics, minimum=1, maximum=1000)
-    check_band(f_min, f_max, sample_rate)
-    vowel_key, f_key, open_key, scale_key, phase_key = jax.random.split(key, 5)
-    which = numerics.randint(vowel_key, (), 0, len(vowels))
-    frequency = drawn(f_key, "f", f_min, f_max, above=0, unit="Hz")
-    open_quotient = drawn(open_key, "open", open_min, open_max, minimum=0.1, maximum=0.9)
-    scale = drawn(scale_key, "scale", scale_min, scale_max, minimum=0.5, maximum=2)
-    settled("amplitude", amplitude, minimum=0, unit="full scale")
-    phase = numerics.uniform(phase_key)
-
-    table = np.array([(*FORMANTS[speaker][name], _FOURTH[speaker]) for name in vowels], np.float32)
-    formants, bandwidths = scale * row_of(table, which), np.array(_BANDWIDTHS, np.float32)
-    order = np.arange(1, n_harmonics + 1, dtype=np.float32)
-    spectrum = _pulse_spectrum(open_quotient * order) * _response(frequency * order, formants, bandwidths)
-    spectrum = spectrum * (numerics.cos2pi(order * phase) + 1j * numerics.sin2pi(order * phase))
-    audible = below_nyquist(frequency, n_harmonics, sample_rate)
-    real, imag = (jnp.where(audible, part, 0) for part in (spectrum.real, spectrum.imag))
-    power = jnp.sum(real * real + imag * imag) / 2
-    gain = amplitude / jnp.sqrt(jnp.where(power > 0, power, 1))
-    audio = harmonics(frequency, -gain * imag, gain * real, n_time_steps=n_time_steps, sample_rate=sample_rate)
-    return audio, {
-        "f0": jnp.full(n_time_steps, frequency),
-        "vowel": which,
-        "formants": formants,
-        "bandwidths": jnp.asarray(bandwidths),
-        "frequency": frequency,
-        "phase": phase,
-        "open_quotient": open_quotient,
-        "scale": scale,
-    }
+    return _annotated_vowel(
+        key,
+        n_time_steps,
+        sample_rate,
+        vowels,
+        speaker,
+        n_harmonics,
+        f_min,
+        f_max,
+        open_min,
+        open_max,
+        scale_min,
+        scale_max,
+        amplitude,
+    )[0]
 
 
-def _pulse_spectrum(turns: jax.Array) -> jax.Array:
-    """Integrate the slope of the pulse x**2 - x**3, x from 0 to 1, against exp(-2 pi i turns x), by parts."""
-    inverse = -1j / (np.float32(2 * np.pi) * turns)
-    end = numerics.cos2pi(turns) - 1j * numerics.sin2pi(turns)
+def _glottal_pulse_spectrum(cycles: jax.Array) -> jax.Array:
+    """Fourier transform of the derivative of the pulse x**2 - x**3 on [0, 1], integrated by parts."""
+    inverse = -1j / (np.float32(2 * np.pi) * cycles)
+    end = numerics.cos2pi(cycles) - 1j * numerics.sin2pi(cycles)
     return inverse * (end + inverse * (2 + 4 * end + inverse * (6 * end - 6)))
 
 
-def _response(frequencies: jax.Array, formants: jax.Array, bandwidths: np.ndarray) -> jax.Array:
-    """The formants' resonances in cascade, each of gain 1 at 0 Hz."""
-    squares = formants * formants + np.square(bandwidths) / 4
-    each = squares / (squares - jnp.square(frequencies)[:, None] + 1j * frequencies[:, None] * bandwidths)
-    return jnp.prod(each, axis=-1)
+def _formant_response(frequencies: jax.Array, formants: jax.Array, bandwidths: np.ndarray) -> jax.Array:
+    """Frequency response of the formant resonators in cascade, each with gain 1 at 0 Hz."""
+    frequencies = frequencies[:, None]
+    formants, bandwidths = formants[None, :], bandwidths[None, :]
+    pole_power = formants * formants + np.square(bandwidths) / 4
+    resonances = pole_power / (pole_power - jnp.square(frequencies) + 1j * frequencies * bandwidths)
+    return jnp.prod(resonances, axis=-1)

@@ -1,5 +1,3 @@
-from .bs1770 import loudness as loudness
-from .bs1770 import loudness_normalize as loudness_normalize
 from .channels import from_mid_side as from_mid_side
 from .channels import mid_side as mid_side
 from .channels import to_mono as to_mono
@@ -25,6 +23,8 @@ from .levels import pre_emphasis as pre_emphasis
 from .levels import remove_dc as remove_dc
 from .levels import rms_normalize as rms_normalize
 from .levels import to_float as to_float
+from .loudness import integrated_loudness as integrated_loudness
+from .loudness import loudness_normalize as loudness_normalize
 from .resampling import convert_sample_rate as convert_sample_rate
 from .resampling import resample_audio as resample_audio
 from .resampling import resample_by as resample_by

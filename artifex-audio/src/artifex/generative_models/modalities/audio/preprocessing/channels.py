@@ -1,32 +1,29 @@
-"""The channels of waveforms: mixed down, and stereo as mid and side."""
+"""Channels of waveforms: downmix to mono, and mid/side stereo."""
 
 from __future__ import annotations
-
-from functools import partial
 
 import jax
 import jax.numpy as jnp
 from jax.typing import ArrayLike
 
 from artifex.generative_models.core.checks import check_integer
-from artifex.generative_models.core.numerics import working_dtype
+from artifex.generative_models.core.numerics import jit, working_dtype
 from artifex.generative_models.modalities.audio.preprocessing.levels import as_waveforms, to_float
 
 
 def to_mono(audio: ArrayLike, channel_axis: int = -2) -> jax.Array:
-    """Mix channels down to one: their mean.
+    """Downmix to mono by averaging the channels.
 
     Args:
-        audio: Waveforms (..., channels, time). Integers are scaled by ``to_float`` first.
-        channel_axis: Which axis the channels are on, any but the last, which is time; static.
+        audio: Waveforms (..., channels, time). Integers are converted with ``to_float`` first.
+        channel_axis: The channel axis, any but the last, which is time; static.
 
     Returns:
-        (..., time), the axis of the channels gone; float32 for integers, else the input's dtype.
+        (..., time), without the channel axis; float32 for integers, else the dtype of ``audio``.
 
     Raises:
-        ValueError: For a scalar, an empty clip, no channels, or an axis that the array does not have or that is
-            time.
-        TypeError: For an axis that is no integer, or as ``to_float`` does.
+        ValueError: When ``audio`` is a scalar or empty, or ``channel_axis`` is out of range or the time axis.
+        TypeError: When ``channel_axis`` is not an integer, or ``audio`` is not real.
 
     Example:
         >>> import numpy as np
@@ -37,25 +34,24 @@ def to_mono(audio: ArrayLike, channel_axis: int = -2) -> jax.Array:
         ``librosa.to_mono``.
     """
     waveforms = as_waveforms("to_mono", audio)
-    mono: jax.Array = _to_mono(waveforms, check_channel_axis("to_mono", waveforms, channel_axis))
-    return mono
+    return _to_mono(waveforms, check_channel_axis("to_mono", waveforms, channel_axis))
 
 
 def mid_side(audio: ArrayLike) -> jax.Array:
-    """Turn stereo, left and right, into mid and side: half the sum, and half the difference.
+    """Encode left/right stereo as mid/side: half the sum and half the difference.
 
-    Mid is what ``to_mono`` gives, and neither exceeds the louder channel. ``from_mid_side`` undoes it, to the
-    rounding of the sums.
+    Mid equals ``to_mono``, and neither exceeds the peak of the louder channel. ``from_mid_side`` is the inverse, up to
+    rounding.
 
     Args:
-        audio: Stereo (..., 2, time), left first. Integers are scaled by ``to_float`` first.
+        audio: Stereo (..., 2, time), left first. Integers are converted with ``to_float`` first.
 
     Returns:
-        (..., 2, time), mid first; float32 for integers, else the input's dtype.
+        (..., 2, time), mid first; float32 for integers, else the dtype of ``audio``.
 
     Raises:
-        ValueError: For a shape that is not (..., 2, time), or an empty clip.
-        TypeError: As ``to_float`` does.
+        ValueError: When the shape is not (..., 2, time), or the clip is empty.
+        TypeError: When ``audio`` is not real.
 
     Example:
         >>> import numpy as np
@@ -65,23 +61,21 @@ def mid_side(audio: ArrayLike) -> jax.Array:
     Reference:
         Blumlein, "Improvements in and relating to sound-transmission" (1931).
     """
-    turned: jax.Array = _sum_and_difference(_stereo("mid_side", audio), 0.5)
-    return turned
+    return _sum_and_difference(_as_stereo("mid_side", audio), 0.5)
 
 
 def from_mid_side(audio: ArrayLike) -> jax.Array:
-    """Turn mid and side into left and right, their sum and their difference: the inverse of ``mid_side``.
+    """Decode mid/side to left/right stereo: the sum and the difference. The inverse of ``mid_side``.
 
     Args:
-        audio: Mid and side (..., 2, time), mid first, as ``mid_side`` gives them. Integers are scaled by
-            ``to_float`` first.
+        audio: Mid/side (..., 2, time), mid first. Integers are converted with ``to_float`` first.
 
     Returns:
-        (..., 2, time), left first; float32 for integers, else the input's dtype.
+        (..., 2, time), left first; float32 for integers, else the dtype of ``audio``.
 
     Raises:
-        ValueError: For a shape that is not (..., 2, time), or an empty clip.
-        TypeError: As ``to_float`` does.
+        ValueError: When the shape is not (..., 2, time), or the clip is empty.
+        TypeError: When ``audio`` is not real.
 
     Example:
         >>> import numpy as np
@@ -91,24 +85,23 @@ def from_mid_side(audio: ArrayLike) -> jax.Array:
     Reference:
         Blumlein, "Improvements in and relating to sound-transmission" (1931).
     """
-    turned: jax.Array = _sum_and_difference(_stereo("from_mid_side", audio), 1.0)
-    return turned
+    return _sum_and_difference(_as_stereo("from_mid_side", audio), 1.0)
 
 
 def check_channel_axis(name: str, audio: jax.Array, channel_axis: int) -> int:
-    """Return the axis of the channels counted from the end, or say why it is none.
+    """Return the channel axis as a negative index, or raise.
 
     Args:
-        name: The function's name, for the message.
+        name: Name of the function, for the message.
         audio: Waveforms.
-        channel_axis: The axis given for the channels.
+        channel_axis: The channel axis.
 
     Returns:
-        The same axis, from -2 downward.
+        The same axis, -2 or below.
 
     Raises:
-        ValueError: For an axis that the array does not have, that is time, or that is empty.
-        TypeError: For what is no integer.
+        ValueError: When the axis is out of range, empty or the time axis.
+        TypeError: When it is not an integer.
 
     Example:
         >>> check_channel_axis("to_mono", jnp.zeros((3, 2, 8)), 1)
@@ -118,29 +111,29 @@ def check_channel_axis(name: str, audio: jax.Array, channel_axis: int) -> int:
     axis = channel_axis - audio.ndim if channel_axis >= 0 else channel_axis
     if not -audio.ndim <= axis <= -2:
         raise ValueError(
-            f"{name} takes waveforms (..., channels, time) and the axis of the channels, any but the last; got "
-            f"shape {audio.shape} and channel_axis={channel_axis}"
+            f"{name} takes waveforms (..., channels, time) and a channel_axis other than the last, got shape "
+            f"{audio.shape} and channel_axis={channel_axis}"
         )
     if not audio.shape[axis]:
         raise ValueError(f"{name} takes at least one channel, got shape {audio.shape} with channel_axis={channel_axis}")
     return int(axis)
 
 
-def _stereo(name: str, audio: ArrayLike) -> jax.Array:
+def _as_stereo(name: str, audio: ArrayLike) -> jax.Array:
     waveforms = as_waveforms(name, audio)
     if waveforms.ndim < 2 or waveforms.shape[-2] != 2:
         raise ValueError(f"{name} takes two channels, (..., 2, time), got shape {waveforms.shape}")
     return waveforms
 
 
-@partial(jax.jit, static_argnames="axis")
+@jit(static_argnames=["axis"])
 def _to_mono(audio: jax.Array, axis: int) -> jax.Array:
     audio = to_float(audio)
     return jnp.mean(audio, axis=axis, dtype=working_dtype(audio.dtype)).astype(audio.dtype)
 
 
-@jax.jit
-def _sum_and_difference(audio: jax.Array, scale: jax.Array) -> jax.Array:
+@jit()
+def _sum_and_difference(audio: jax.Array, scale: float) -> jax.Array:
     audio = to_float(audio)
     values = audio.astype(working_dtype(audio.dtype)) * scale
     first, second = values[..., 0, :], values[..., 1, :]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from functools import lru_cache, partial
+from functools import lru_cache
 
 import jax
 import jax.numpy as jnp
@@ -10,59 +10,56 @@ import numpy as np
 from jax.typing import ArrayLike
 
 from artifex.generative_models.core.checks import check_integer
-from artifex.generative_models.core.numerics import working_dtype
+from artifex.generative_models.core.numerics import jit, working_dtype
 from artifex.generative_models.modalities.audio.preprocessing.levels import to_float
 
-_A_LAW_TOGGLE = 0x55  # G.711 sends every other bit inverted, so that silence is no row of zeros
+_A_LAW_TOGGLE = 0x55  # G.711 inverts every other bit, so that silence is not transmitted as a run of zeros
 
 
 def mu_law_encode(audio: ArrayLike, n_values: int = 256) -> jax.Array:
-    """Quantize audio to the codes of the mu-law, fine where it is quiet and coarse where it is loud.
+    """Quantize audio with mu-law companding.
 
-    With ``mu = n_values - 1`` the code is ``sign(x) * log(1 + mu * |x|) / log(1 + mu)``, in [-1, 1], brought to
-    [0, mu] and rounded, halves up. This is the continuous law that WaveNet uses, not the eight-bit wire format
-    of G.711.
+    With ``mu = n_values - 1``, the compressed value ``sign(x) * log(1 + mu * |x|) / log(1 + mu)`` is mapped from
+    [-1, 1] to [0, mu] and rounded half up. This is the continuous law of WaveNet, not the 8-bit wire format of G.711.
 
     Args:
-        audio: Waveforms of any shape, full scale 1; what exceeds it is clipped. Integers are scaled by
+        audio: Waveforms of any shape, full scale 1; values outside [-1, 1] are clipped. Integers are converted with
             ``to_float`` first.
-        n_values: How many codes there are, from 2 to 65536; static.
+        n_values: Number of codes, from 2 to 65536; static.
 
     Returns:
-        Codes from 0 to ``n_values - 1``, int32, in the same shape. NaN, which no code stands for, becomes that
-        of silence, ``n_values // 2``.
+        Codes from 0 to ``n_values - 1``, int32, in the same shape. NaN is encoded as silence, ``n_values // 2``.
 
     Raises:
-        ValueError: For a number of values out of range.
-        TypeError: For a number of values that is no integer, or as ``to_float`` does.
+        ValueError: When ``n_values`` is out of range.
+        TypeError: When ``n_values`` is not an integer, or ``audio`` is not real.
 
     Example:
         >>> mu_law_encode(np.array([-1.0, 0.0, 0.01, 1.0])).tolist()
         [0, 128, 157, 255]
 
     Reference:
-        ``torchaudio.functional.mu_law_encoding``. ``librosa.mu_compress`` centers its codes on 0 and rounds up,
-        so that they are these minus 128, or one more.
+        ``torchaudio.functional.mu_law_encoding``. The codes of ``librosa.mu_compress`` are centered on 0 and rounded up:
+        they are these codes minus 128, or one more.
     """
     waveforms = to_float(audio)
     _check_n_values(n_values)
-    codes: jax.Array = _mu_law_encode(waveforms, int(n_values))
-    return codes
+    return _mu_law_encode(waveforms, int(n_values))
 
 
 def mu_law_decode(codes: ArrayLike, n_values: int = 256) -> jax.Array:
-    """Turn codes of the mu-law into audio: the inverse of ``mu_law_encode`` to within half a step.
+    """Decode mu-law codes: the inverse of ``mu_law_encode`` up to half a quantization step.
 
     Args:
-        codes: Integers of any shape from 0 to ``n_values - 1``; what lies outside counts as the nearest.
-        n_values: How many codes there are, from 2 to 65536; static.
+        codes: Integers of any shape from 0 to ``n_values - 1``; others are clipped to this range.
+        n_values: Number of codes, from 2 to 65536; static.
 
     Returns:
         Audio from -1 to 1, float32, in the same shape.
 
     Raises:
-        ValueError: For a number of values out of range.
-        TypeError: For codes or a number of values that are no integers.
+        ValueError: When ``n_values`` is out of range.
+        TypeError: When ``codes`` or ``n_values`` are not integers.
 
     Example:
         >>> mu_law_decode(np.array([0, 255])).tolist()
@@ -71,27 +68,26 @@ def mu_law_decode(codes: ArrayLike, n_values: int = 256) -> jax.Array:
     Reference:
         ``torchaudio.functional.mu_law_decoding``.
     """
-    given = _codes("mu_law_decode", codes)
+    integers = _as_codes("mu_law_decode", codes)
     _check_n_values(n_values)
-    audio: jax.Array = _mu_law_decode(given, int(n_values))
-    return audio
+    return _mu_law_decode(integers, int(n_values))
 
 
 def a_law_encode(audio: ArrayLike) -> jax.Array:
-    """Quantize audio to the eight-bit A-law of European telephony.
+    """Quantize audio with the 8-bit A-law of European telephony.
 
-    The sample is cut to 13 bits (rounded down); a code is its sign, one of eight segments, each twice as wide as
-    the one before but for the first two, and one of sixteen steps in it, every other bit inverted.
+    The sample is truncated to 13 bits. A code consists of the sign, one of eight segments and one of sixteen steps in
+    the segment, with every other bit inverted. Each segment after the second is twice as wide as the one before.
 
     Args:
-        audio: Waveforms of any shape, full scale 1; what exceeds it is clipped. Integers are scaled by
+        audio: Waveforms of any shape, full scale 1; values outside [-1, 1] are clipped. Integers are converted with
             ``to_float`` first.
 
     Returns:
-        Codes from 0 to 255, int32, in the same shape. NaN, which no code stands for, becomes that of silence.
+        Codes from 0 to 255, int32, in the same shape. NaN is encoded as silence.
 
     Raises:
-        TypeError: As ``to_float`` does.
+        TypeError: When ``audio`` is not real.
 
     Example:
         >>> a_law_encode(np.array([-32768, 0, 32767], np.int16)).tolist()
@@ -100,21 +96,20 @@ def a_law_encode(audio: ArrayLike) -> jax.Array:
     Reference:
         ITU-T G.711 (1988), table 1.
     """
-    codes: jax.Array = _a_law_encode(to_float(audio))
-    return codes
+    return _a_law_encode(to_float(audio))
 
 
 def a_law_decode(codes: ArrayLike) -> jax.Array:
-    """Turn codes of the A-law into audio, each into the middle of its step.
+    """Decode A-law codes to the midpoints of their quantization steps.
 
     Args:
-        codes: Integers of any shape from 0 to 255; what lies outside counts as the nearest.
+        codes: Integers of any shape from 0 to 255; others are clipped to this range.
 
     Returns:
         Audio from -0.984375 to 0.984375, float32, in the same shape.
 
     Raises:
-        TypeError: For codes that are no integers.
+        TypeError: When ``codes`` are not integers.
 
     Example:
         >>> a_law_decode(np.array([42, 213, 170], np.uint8)).tolist()
@@ -123,61 +118,59 @@ def a_law_decode(codes: ArrayLike) -> jax.Array:
     Reference:
         ITU-T G.711 (1988), table 1.
     """
-    audio: jax.Array = _looked_up(_codes("a_law_decode", codes))
-    return audio
+    return _a_law_decode(_as_codes("a_law_decode", codes))
 
 
 def _check_n_values(n_values: int) -> None:
     check_integer("n_values", n_values, minimum=2, maximum=2**16)
 
 
-def _codes(name: str, codes: ArrayLike) -> jax.Array:
+def _as_codes(name: str, codes: ArrayLike) -> jax.Array:
     array = codes if isinstance(codes, jax.Array) else np.asarray(codes)
     if not jnp.issubdtype(array.dtype, jnp.integer):
-        raise TypeError(f"{name} takes codes, which are integers, got {array.dtype}")
+        raise TypeError(f"{name} takes integer codes, got {array.dtype}")
     return jnp.asarray(array)
 
 
-@partial(jax.jit, static_argnames="n_values")
+@jit(static_argnames=["n_values"])
 def _mu_law_encode(audio: jax.Array, n_values: int) -> jax.Array:
     mu = n_values - 1
     values = jnp.clip(audio.astype(working_dtype(audio.dtype)), -1, 1)
     values = jnp.where(jnp.isnan(values), 0, values)
-    compressed = jnp.sign(values) * jnp.log1p(mu * jnp.abs(values)) / np.log1p(mu)
+    compressed = jnp.sign(values) * jnp.log1p(mu * jnp.abs(values)) / values.dtype.type(np.log1p(mu))
     return jnp.floor((compressed + 1) / 2 * mu + 0.5).astype(jnp.int32)
 
 
-@partial(jax.jit, static_argnames="n_values")
+@jit(static_argnames=["n_values"])
 def _mu_law_decode(codes: jax.Array, n_values: int) -> jax.Array:
     mu = n_values - 1
-    position = (2 * jnp.clip(codes.astype(jnp.int32), 0, mu) - mu).astype(jnp.float32) / mu
-    return jnp.sign(position) * jnp.expm1(jnp.abs(position) * np.float32(np.log1p(mu))) / mu
+    compressed = (2 * jnp.clip(codes.astype(jnp.int32), 0, mu) - mu).astype(jnp.float32) / mu
+    return jnp.sign(compressed) * jnp.expm1(jnp.abs(compressed) * np.float32(np.log1p(mu))) / mu
 
 
-@jax.jit
+@jit()
 def _a_law_encode(audio: jax.Array) -> jax.Array:
     values = audio.astype(working_dtype(audio.dtype))
     linear = jnp.floor(jnp.clip(jnp.where(jnp.isnan(values), 0, values) * 4096, -4096, 4095)).astype(jnp.int32)
     magnitude = jnp.where(linear < 0, -1 - linear, linear)
-    segment = sum((magnitude >= 2**power).astype(jnp.int32) for power in range(5, 12))
+    segment = jnp.sum(magnitude[..., None] >= 2 ** np.arange(5, 12), axis=-1, dtype=jnp.int32)
     step = (magnitude >> jnp.maximum(segment, 1)) & 0xF
     sign = jnp.where(linear < 0, 0, 0x80)
-    codes: jax.Array = (sign | (segment << 4) | step) ^ _A_LAW_TOGGLE
-    return codes
+    return (sign | (segment << 4) | step) ^ _A_LAW_TOGGLE
 
 
-@jax.jit
-def _looked_up(codes: jax.Array) -> jax.Array:
+@jit()
+def _a_law_decode(codes: jax.Array) -> jax.Array:
     return jnp.take(jnp.asarray(_a_law_levels()), jnp.clip(codes.astype(jnp.int32), 0, 255), mode="clip")
 
 
 @lru_cache(maxsize=1)
 def _a_law_levels() -> np.ndarray:
-    """The audio of each code (256,)."""
-    sent = np.arange(256) ^ _A_LAW_TOGGLE
-    segment, step = sent >> 4 & 7, sent & 0xF
-    # In units of 2**-12, each step at its middle; the first two segments are one of 32 steps.
+    """The decoded value of each code, (256,) float32."""
+    toggled = np.arange(256) ^ _A_LAW_TOGGLE
+    segment, step = toggled >> 4 & 7, toggled & 0xF
+    # In units of 2**-12, the midpoint of each step; the first two segments form one with 32 steps.
     level = np.where(segment, (step + 16.5) * 2.0 ** np.maximum(segment, 1), (step + 0.5) * 2)
-    levels = (np.where(sent & 0x80, level, -level) / 4096).astype(np.float32)
+    levels = (np.where(toggled & 0x80, level, -level) / 4096).astype(np.float32)
     levels.setflags(write=False)
     return levels

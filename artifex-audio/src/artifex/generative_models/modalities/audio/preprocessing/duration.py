@@ -1,11 +1,11 @@
-"""The length of waveforms: cut, padded, trimmed and split by level, faded, brought to one of a few lengths."""
+"""Duration of waveforms: trimming, padding, bucketing, splitting at silence and fading."""
 
 from __future__ import annotations
 
 import math
 import numbers
 from collections.abc import Callable, Sequence
-from functools import lru_cache, partial
+from functools import lru_cache
 from typing import Any
 
 import jax
@@ -14,12 +14,11 @@ import numpy as np
 from jax.typing import ArrayLike
 
 from artifex.generative_models.core.checks import check_choice, check_integer, check_number
-from artifex.generative_models.core.numerics import working_dtype
+from artifex.generative_models.core.numerics import framing, jit, working_dtype
 from artifex.generative_models.modalities.audio.preprocessing.channels import check_channel_axis
-from artifex.generative_models.modalities.audio.preprocessing.framing import frame
 from artifex.generative_models.modalities.audio.preprocessing.levels import as_waveforms, to_float
 
-# How far a fade has come, 0 to 1, to its gain.
+# Gain of a fade-in as a function of the position in it, from 0 to 1.
 _FADES: dict[str, Callable[[np.ndarray], np.ndarray]] = {
     "linear": lambda x: x,
     "exponential": lambda x: x * 2 ** (x - 1),
@@ -28,24 +27,26 @@ _FADES: dict[str, Callable[[np.ndarray], np.ndarray]] = {
     "half_sine": lambda x: (1 - np.cos(x * np.pi)) / 2,
 }
 
-_LEAST_LEVEL = 1e-5  # librosa's floor, -100 dBFS
+_MIN_LEVEL = 1e-5  # librosa's floor, -100 dBFS
 
 
 def trim_or_pad(audio: ArrayLike, target_length: int, pad_value: ArrayLike = 0.0) -> jax.Array:
-    """Bring clips to one length: cut at the end, or continued with a constant.
+    """Trim waveforms at the end, or pad them with a constant, to a target length.
 
     Args:
         audio: Waveforms (..., time) of any dtype; ``time`` may be 0.
-        target_length: The new length in samples, at least 0; static.
-        pad_value: What follows a shorter clip. In unsigned integers silence is the middle of the range, 128
-            for 8 bits. May be traced.
+        target_length: Target length in samples, at least 0; static. For a duration in seconds, pass
+            ``round(duration * sample_rate)``.
+        pad_value: Fill value of the padding. For unsigned integers, silence is the middle of the range, 128 for 8 bits.
+            May be traced.
 
     Returns:
-        (..., target_length) in the input's dtype.
+        (..., target_length) in the dtype of ``audio``.
 
     Raises:
-        ValueError: For a scalar, a negative length, or a pad value that the dtype cannot hold.
-        TypeError: For a length that is no integer.
+        ValueError: When ``audio`` is a scalar, ``target_length`` is negative, or the dtype cannot represent
+            ``pad_value``.
+        TypeError: When ``target_length`` is not an integer.
 
     Example:
         >>> trim_or_pad(np.array([[1, 2, 3], [4, 5, 6]], np.int16), 4).tolist()
@@ -58,34 +59,32 @@ def trim_or_pad(audio: ArrayLike, target_length: int, pad_value: ArrayLike = 0.0
     if not waveforms.ndim:
         raise ValueError("trim_or_pad takes waveforms (..., time), got a scalar")
     check_integer("target_length", target_length, minimum=0, unit="samples")
-    _check_padding(pad_value, waveforms.dtype)
-    padding = jnp.asarray(pad_value).astype(waveforms.dtype)
-    fitted: jax.Array = _trim_or_pad(waveforms, padding, int(target_length))
-    return fitted
+    _check_pad_value(pad_value, waveforms.dtype)
+    return _trim_or_pad(waveforms, jnp.asarray(pad_value).astype(waveforms.dtype), int(target_length))
 
 
 def pad_to_bucket(
     audio: ArrayLike, bucket_lengths: Sequence[int], length: ArrayLike | None = None, *, pad_value: ArrayLike = 0.0
 ) -> tuple[jax.Array, jax.Array]:
-    """Pad clips to the least of a few lengths that holds them, so that few shapes are compiled.
+    """Pad waveforms to the shortest of a few bucket lengths that holds them, so that few shapes are compiled.
 
-    The choice hangs on the shape alone, so it is made before anything is traced. NumPy arrays are padded before
-    they go to the device, and compile nothing.
+    The bucket depends on the shape only and is selected before tracing. NumPy arrays are padded on the host, without
+    compilation.
 
     Args:
         audio: Waveforms (..., time) of any dtype; ``time`` may be 0.
-        bucket_lengths: The lengths to choose from, in samples, each at least 1, in any order; static.
-        length: How many samples of each clip are valid, integers broadcast against the leading axes, when it was
-            padded before; may be traced. None means all of them.
-        pad_value: What follows the clip, as ``trim_or_pad`` takes it.
+        bucket_lengths: Bucket lengths in samples, each at least 1, in any order; static.
+        length: Number of valid samples per clip, when the clips are already padded: integers, broadcast against the
+            leading axes; may be traced. None if all samples are valid.
+        pad_value: Fill value of the padding, as for ``trim_or_pad``.
 
     Returns:
-        The clips, (..., bucket) in the input's dtype, and their valid lengths in samples, (...) int32.
+        The waveforms, (..., bucket) in the dtype of ``audio``, and their valid lengths in samples, (...) int32.
 
     Raises:
-        ValueError: For a scalar, no buckets, a bucket below 1, a clip longer than the longest bucket, or lengths
-            that do not fit the leading axes.
-        TypeError: For a bucket or a length that is no integer.
+        ValueError: When ``audio`` is a scalar or longer than all buckets, there are no buckets, a bucket is below 1, or
+            the shape of ``length`` does not match the leading axes.
+        TypeError: When a bucket or a length is not an integer.
 
     Example:
         >>> padded, length = pad_to_bucket(np.ones((2, 5)), (4, 8, 16))
@@ -100,11 +99,11 @@ def pad_to_bucket(
     for bucket in bucket_lengths:
         check_integer("bucket_lengths", bucket, minimum=1, unit="samples")
     time, leading = waveforms.shape[-1], waveforms.shape[:-1]
-    fitting = [int(bucket) for bucket in bucket_lengths if bucket >= time]
-    if not fitting:
+    long_enough = [int(bucket) for bucket in bucket_lengths if bucket >= time]
+    if not long_enough:
         raise ValueError(
-            f"the longest bucket has {max(bucket_lengths)} samples and the clip {time}: add a longer bucket, or cut "
-            f"the clip with trim_or_pad"
+            f"bucket_lengths must contain a length of at least {time} samples, the length of the clips, got a maximum "
+            f"of {max(bucket_lengths)}: add a longer bucket, or cut the clips with trim_or_pad"
         )
     valid = jnp.asarray(time if length is None else length)
     if not jnp.issubdtype(valid.dtype, jnp.integer):
@@ -112,13 +111,13 @@ def pad_to_bucket(
     if len(valid.shape) > len(leading) or any(
         ours not in (1, theirs) for ours, theirs in zip(valid.shape[::-1], leading[::-1], strict=False)
     ):
-        raise ValueError(f"length of shape {valid.shape} does not fit the leading axes {leading} of the audio")
+        raise ValueError(f"length must broadcast against the leading axes {leading} of the audio, got {valid.shape}")
     if isinstance(waveforms, np.ndarray) and isinstance(pad_value, numbers.Number):
-        _check_padding(pad_value, waveforms.dtype)
-        missing = [(0, 0)] * len(leading) + [(0, min(fitting) - time)]
-        padded = jnp.asarray(np.pad(waveforms, missing, constant_values=np.asarray(pad_value, waveforms.dtype)))
+        _check_pad_value(pad_value, waveforms.dtype)
+        padding = [(0, 0)] * len(leading) + [(0, min(long_enough) - time)]
+        padded = jnp.asarray(np.pad(waveforms, padding, constant_values=np.asarray(pad_value, waveforms.dtype)))
     else:
-        padded = trim_or_pad(waveforms, min(fitting), pad_value)
+        padded = trim_or_pad(waveforms, min(long_enough), pad_value)
     return padded, jnp.broadcast_to(valid.astype(jnp.int32), leading)
 
 
@@ -131,30 +130,29 @@ def trim(
     hop_length: int = 512,
     channel_axis: int | None = None,
 ) -> tuple[jax.Array, jax.Array]:
-    """Take off what is silent at both ends of each clip.
+    """Trim leading and trailing silence from each clip.
 
-    As shapes cannot hang on what is in a clip, the array keeps its length: what is kept moves to the front and
-    zeros follow it. A frame, centered on its time with zeros beyond the ends, is silent when its RMS level is at
-    least ``top_db`` below the reference; levels below -100 dBFS count as -100.
+    Shapes cannot depend on the samples, so the array keeps its length: the trimmed clip is moved to the front and
+    followed by zeros. A frame, centered and zero-padded, is silent when its RMS level is at least ``top_db`` below the
+    reference. Levels below -100 dBFS count as -100 dBFS.
 
     Args:
-        audio: Waveforms (..., time). Integers are scaled by ``to_float`` first.
-        top_db: How far below the reference silence begins, dB, above 0; may be traced.
-        ref: The level that ``top_db`` is counted from, full scale 1, above 0; may be traced. None means that of
-            each clip's loudest frame. A clip of digital silence is then as loud as its loudest frame throughout,
-            and is kept whole.
-        frame_length: Samples of a frame, at least 1; static.
-        hop_length: Samples from frame to frame, at least 1, which is how finely clips are cut; static.
-        channel_axis: The axis of channels that are cut together, where any of them sounds; not the last axis.
-            None means that each waveform is a clip by itself. Static.
+        audio: Waveforms (..., time). Integers are converted with ``to_float`` first.
+        top_db: Threshold below the reference in dB, above 0; may be traced.
+        ref: Reference level, full scale 1, above 0; may be traced. None for the loudest frame of each clip. All frames
+            of digital silence are then as loud as the loudest, and the clip is not trimmed.
+        frame_length: Samples per frame, at least 1; static.
+        hop_length: Samples between successive frames, at least 1, the resolution of the trimming; static.
+        channel_axis: Axis of channels that are trimmed together, to the frames in which any channel is not silent; not
+            the last axis. None if each waveform is trimmed separately. Static.
 
     Returns:
-        The clips, (..., time), float32 for integers, else the input's dtype; and how many samples of each were
-        kept, (...) int32, without the axis of the channels. A clip that holds NaN or infinity is kept whole.
+        The clips, (..., time), float32 for integers, else the dtype of ``audio``; and the trimmed length of each in
+        samples, (...) int32, without the channel axis. A clip with NaN or infinity is not trimmed.
 
     Raises:
-        ValueError: For a scalar, an empty clip, or an option out of range.
-        TypeError: As ``to_float`` does, or for an option of the wrong type.
+        ValueError: When ``audio`` is a scalar or empty, or an option is out of range.
+        TypeError: When an option has the wrong type, or ``audio`` is not real.
 
     Example:
         >>> clip = np.concatenate([np.zeros(6), np.ones(4), np.zeros(6)])
@@ -166,11 +164,8 @@ def trim(
         ``librosa.effects.trim``.
     """
     waveforms = as_waveforms("trim", audio)
-    axis = _check_levels("trim", waveforms, top_db, ref, frame_length, hop_length, channel_axis)
-    trimmed: tuple[jax.Array, jax.Array] = _trim(
-        waveforms, top_db, ref, frame_length=int(frame_length), hop_length=int(hop_length), axis=axis
-    )
-    return trimmed
+    axis = _check_silence_options("trim", waveforms, top_db, ref, frame_length, hop_length, channel_axis)
+    return _trim(waveforms, top_db, ref, frame_length=int(frame_length), hop_length=int(hop_length), axis=axis)
 
 
 def split(
@@ -183,28 +178,26 @@ def split(
     hop_length: int = 512,
     channel_axis: int | None = None,
 ) -> tuple[jax.Array, jax.Array]:
-    """Find the stretches of each clip that are not silent, as ``trim`` tells silence.
+    """Split each clip into non-silent intervals; silence is defined as for ``trim``.
 
     Args:
-        audio: Waveforms (..., time). Integers are scaled by ``to_float`` first.
-        top_db: How far below the reference silence begins, dB, above 0; may be traced.
-        max_intervals: How many intervals there is room for, at least 1; static.
-        ref: The level that ``top_db`` is counted from, full scale 1, above 0; may be traced. None means that of
-            each clip's loudest frame.
-        frame_length: Samples of a frame, at least 1; static.
-        hop_length: Samples from frame to frame, at least 1, which is how finely clips are cut; static.
-        channel_axis: The axis of channels that are split together, where any of them sounds; not the last axis.
-            None means that each waveform is a clip by itself. Static.
+        audio: Waveforms (..., time). Integers are converted with ``to_float`` first.
+        top_db: Threshold below the reference in dB, above 0; may be traced.
+        max_intervals: Maximum number of returned intervals, at least 1; static.
+        ref: Reference level, full scale 1, above 0; may be traced. None for the loudest frame of each clip.
+        frame_length: Samples per frame, at least 1; static.
+        hop_length: Samples between successive frames, at least 1, the resolution of the intervals; static.
+        channel_axis: Axis of channels that are split together, at frames in which all channels are silent; not the last
+            axis. None if each waveform is split separately. Static.
 
     Returns:
-        Where the first ``max_intervals`` stretches start and end, in samples, the end not included,
-        (..., max_intervals, 2) int32, both ``time`` where there are no more; and how many there are in truth,
-        which may be more than there was room for, (...) int32. Both without the axis of the channels. A clip
-        that holds NaN or infinity is one stretch.
+        Start and end (exclusive) of the first ``max_intervals`` intervals in samples, (..., max_intervals, 2) int32,
+        both ``time`` where there are fewer; and the true number of intervals, (...) int32, which may exceed
+        ``max_intervals``. Both without the channel axis. A clip with NaN or infinity is one interval.
 
     Raises:
-        ValueError: For a scalar, an empty clip, or an option out of range.
-        TypeError: As ``to_float`` does, or for an option of the wrong type.
+        ValueError: When ``audio`` is a scalar or empty, or an option is out of range.
+        TypeError: When an option has the wrong type, or ``audio`` is not real.
 
     Example:
         >>> clip = np.concatenate([np.ones(4), np.zeros(6), np.ones(6)])
@@ -216,9 +209,9 @@ def split(
         ``librosa.effects.split``.
     """
     waveforms = as_waveforms("split", audio)
-    axis = _check_levels("split", waveforms, top_db, ref, frame_length, hop_length, channel_axis)
+    axis = _check_silence_options("split", waveforms, top_db, ref, frame_length, hop_length, channel_axis)
     check_integer("max_intervals", max_intervals, minimum=1)
-    found: tuple[jax.Array, jax.Array] = _split(
+    return _split(
         waveforms,
         top_db,
         ref,
@@ -227,50 +220,81 @@ def split(
         axis=axis,
         max_intervals=int(max_intervals),
     )
-    return found
 
 
-def fade(audio: ArrayLike, fade_in: int = 0, fade_out: int = 0, shape: str = "linear") -> jax.Array:
-    """Let clips begin and end gently.
+def fade(
+    audio: ArrayLike,
+    fade_in: int | None = None,
+    fade_out: int | None = None,
+    shape: str = "linear",
+    *,
+    fade_in_seconds: float | None = None,
+    fade_out_seconds: float | None = None,
+    sample_rate: int | None = None,
+) -> jax.Array:
+    """Apply a fade-in and a fade-out.
 
     With ``x`` from 0 to 1 over the fade, both ends included, the gain is ``x`` (linear), ``x * 2**(x - 1)``
-    (exponential), ``1 + log10(0.1 + x)`` up to 1 (logarithmic), ``sin(pi * x / 2)`` (quarter_sine) or
-    ``(1 - cos(pi * x)) / 2`` (half_sine); the end mirrors the beginning. Where the two overlap, both apply. A fade of one sample silences the first and
-    leaves the last.
+    (exponential), ``1 + log10(0.1 + x)`` clipped to 1 (logarithmic), ``sin(pi * x / 2)`` (quarter_sine) or
+    ``(1 - cos(pi * x)) / 2`` (half_sine). The fade-out is the mirror image. Where both overlap, their gains are
+    multiplied. A fade-in of one sample sets the first sample to 0, a fade-out of one sample has no effect.
 
     Args:
-        audio: Waveforms (..., time). Integers are scaled by ``to_float`` first.
-        fade_in: Samples over which the clip rises, from 0 to ``time``; static.
-        fade_out: Samples over which it falls, from 0 to ``time``; static.
-        shape: The gain over the fade: "linear", "exponential", "logarithmic", "quarter_sine" or "half_sine".
+        audio: Waveforms (..., time). Integers are converted with ``to_float`` first.
+        fade_in: Length of the fade-in in samples, from 0 to ``time``; static. None for 0, or if ``fade_in_seconds`` is
+            given.
+        fade_out: Length of the fade-out in samples, from 0 to ``time``; static. None for 0, or if ``fade_out_seconds``
+            is given.
+        shape: Shape of the fades: "linear", "exponential", "logarithmic", "quarter_sine" or "half_sine".
+        fade_in_seconds: Length of the fade-in in seconds, instead of ``fade_in``; static.
+        fade_out_seconds: Length of the fade-out in seconds, instead of ``fade_out``; static.
+        sample_rate: Sample rate in Hz, required with lengths in seconds; static.
 
     Returns:
-        (..., time); float32 for integers, else the input's dtype.
+        (..., time); float32 for integers, else the dtype of ``audio``.
 
     Raises:
-        ValueError: For a scalar, an empty clip, a fade longer than the clip, or another shape.
-        TypeError: As ``to_float`` does, or for a length that is no integer.
+        ValueError: When ``audio`` is a scalar or empty, a fade is longer than the clip, or the shape is unknown.
+        TypeError: When a length has the wrong type or is given twice, or ``audio`` is not real.
 
     Example:
         >>> fade(np.ones(6), fade_in=3, fade_out=2).tolist()
         [0.0, 0.5, 1.0, 1.0, 1.0, 0.0]
+        >>> fade(np.ones(6), fade_in_seconds=0.3, sample_rate=10).tolist()
+        [0.0, 0.5, 1.0, 1.0, 1.0, 1.0]
 
     Reference:
         ``torchaudio.transforms.Fade``.
     """
     waveforms = as_waveforms("fade", audio)
-    for name, samples in (("fade_in", fade_in), ("fade_out", fade_out)):
-        check_integer(name, samples, minimum=0, maximum=waveforms.shape[-1], unit="samples")
+    time = waveforms.shape[-1]
+    fade_in = _fade_length("fade_in", fade_in, fade_in_seconds, sample_rate, time)
+    fade_out = _fade_length("fade_out", fade_out, fade_out_seconds, sample_rate, time)
     check_choice("shape", shape, choices=tuple(_FADES))
-    faded: jax.Array = _fade(waveforms, int(fade_in), int(fade_out), shape)
-    return faded
+    return _fade(waveforms, fade_in, fade_out, shape)
 
 
-def _check_levels(
+def _fade_length(name: str, samples: int | None, seconds: float | None, sample_rate: int | None, time: int) -> int:
+    """Return the length of a fade in samples, which is given in samples or in seconds."""
+    if seconds is None:
+        length = 0 if samples is None else samples
+    else:
+        if samples is not None:
+            raise TypeError(f"{name} and {name}_seconds must not both be given, got {samples!r} and {seconds!r}")
+        if sample_rate is None:
+            raise TypeError(f"{name}_seconds requires sample_rate, in Hz: pass it, or give {name} in samples instead")
+        check_integer("sample_rate", sample_rate, minimum=1, unit="Hz")
+        check_number(f"{name}_seconds", seconds, minimum=0, unit="seconds")
+        length = round(seconds * sample_rate)
+    check_integer(name, length, minimum=0, maximum=time, unit="samples")
+    return int(length)
+
+
+def _check_silence_options(
     name: str,
     audio: jax.Array,
-    top_db: Any,
-    ref: Any,
+    top_db: ArrayLike,
+    ref: ArrayLike | None,
     frame_length: int,
     hop_length: int,
     channel_axis: int | None,
@@ -284,23 +308,24 @@ def _check_levels(
     return None if channel_axis is None else check_channel_axis(name, audio, channel_axis)
 
 
-def _check_padding(value: Any, dtype: Any) -> None:
-    given_as_number = isinstance(value, numbers.Number)
-    if given_as_number:
-        check_number("pad_value", value)
-    if given_as_number and jnp.issubdtype(dtype, jnp.integer):
-        bounds = np.iinfo(dtype)
-        if value != int(value) or not bounds.min <= value <= bounds.max:
+def _check_pad_value(value: Any, dtype: np.dtype) -> None:
+    if not isinstance(value, numbers.Number):
+        return
+    check_number("pad_value", value)
+    if jnp.issubdtype(dtype, jnp.integer):
+        limits = np.iinfo(dtype)
+        number: Any = value
+        if number != int(number) or not limits.min <= number <= limits.max:
             raise ValueError(
-                f"pad_value must be an integer from {bounds.min} to {bounds.max} for {dtype} audio, got {value!r}"
+                f"pad_value must be an integer from {limits.min} to {limits.max} for {dtype} audio, got {value!r}"
             )
 
 
-@partial(jax.jit, static_argnames="target_length")
+@jit(static_argnames=["target_length"])
 def _trim_or_pad(audio: jax.Array, pad_value: jax.Array, target_length: int) -> jax.Array:
-    kept = audio[..., :target_length]
-    missing = (0, target_length - kept.shape[-1], 0)
-    return jax.lax.pad(kept, pad_value, [(0, 0, 0)] * (kept.ndim - 1) + [missing])
+    trimmed = audio[..., :target_length]
+    padding = [(0, 0, 0)] * (trimmed.ndim - 1) + [(0, target_length - trimmed.shape[-1], 0)]
+    return jax.lax.pad(trimmed, pad_value, padding)
 
 
 @lru_cache(maxsize=128)
@@ -312,66 +337,73 @@ def _fade_gain(length: int, fade_in: int, fade_out: int, shape: str) -> np.ndarr
     return gain
 
 
-@partial(jax.jit, static_argnames=("fade_in", "fade_out", "shape"))
+@jit(static_argnames=["fade_in", "fade_out", "shape"])
 def _fade(audio: jax.Array, fade_in: int, fade_out: int, shape: str) -> jax.Array:
     audio = to_float(audio)
     values = audio.astype(working_dtype(audio.dtype))
-    gain = _fade_gain(audio.shape[-1], fade_in, fade_out, shape)
-    return (values * gain.astype(values.dtype)).astype(audio.dtype)
+    gain = _fade_gain(audio.shape[-1], fade_in, fade_out, shape).astype(values.dtype)
+    return (values * np.broadcast_to(gain, values.shape)).astype(audio.dtype)
 
 
-def _sounding(
-    audio: jax.Array, top_db: jax.Array, ref: jax.Array | None, frame_length: int, hop_length: int, axis: int | None
+def _find_sound(
+    audio: jax.Array, top_db: ArrayLike, ref: ArrayLike | None, frame_length: int, hop_length: int, axis: int | None
 ) -> jax.Array:
-    """Tell which centered frames of floats (..., time) are not silent, (..., n_frames) without the channels."""
+    """Return which centered frames of floats (..., time) are not silent, (..., n_frames) without the channel axis."""
     values = jax.lax.stop_gradient(audio.astype(working_dtype(audio.dtype)))
-    squares = jnp.square(values)
-    # Sums over steps that divide both lengths, so that hardly anything is framed.
+    # Squares are summed over steps that divide both lengths, so that frames consist of few sums.
     step, n_frames = math.gcd(frame_length, hop_length), 1 + audio.shape[-1] // hop_length
-    total = -(-((n_frames - 1) * hop_length + frame_length) // step) * step
+    n_hops = n_frames - 1 + -(-frame_length // hop_length)
     before = frame_length // 2
-    missing = [(0, 0, 0)] * (audio.ndim - 1) + [(before, total - before - audio.shape[-1], 0)]
-    padded = jax.lax.pad(squares, jnp.zeros((), squares.dtype), missing)
-    sums = jnp.sum(padded.reshape(*audio.shape[:-1], -1, step), axis=-1)
-    power = jnp.sum(frame(sums, frame_length // step, hop_length // step), axis=-1) / frame_length
-    spoilt = ~jnp.isfinite(jnp.sum(power, axis=-1, keepdims=True))
+    padding = [(0, 0, 0)] * (audio.ndim - 1) + [(before, n_hops * hop_length - before - audio.shape[-1], 0)]
+    padded = jax.lax.pad(jnp.square(values), jnp.zeros((), values.dtype), padding)
+    step_energy = jnp.sum(padded.reshape(*audio.shape[:-1], -1, step), axis=-1)
+    frames = framing.cut_frames(
+        step_energy, frame_length=frame_length // step, hop_length=hop_length // step, n_frames=n_frames
+    )
+    power = jnp.sum(frames, axis=-1) / frame_length
+    is_invalid = ~jnp.isfinite(jnp.sum(power, axis=-1, keepdims=True))
     if axis is not None:
-        power, spoilt = jnp.max(power, axis=axis), jnp.any(spoilt, axis=axis)
-    loudest = jnp.max(power, axis=-1, keepdims=True) if ref is None else jnp.square(ref)[..., None].astype(values.dtype)
-    share = 10 ** (-jnp.asarray(top_db, values.dtype)[..., None] / 10)
-    floor = _LEAST_LEVEL**2
-    return (jnp.maximum(power, floor) > jnp.maximum(loudest, floor) * share) | spoilt
+        power, is_invalid = jnp.max(power, axis=axis), jnp.any(is_invalid, axis=axis)
+    if ref is None:
+        reference = jnp.max(power, axis=-1, keepdims=True)
+    else:
+        reference = jnp.square(jnp.asarray(ref))[..., None].astype(values.dtype)
+    ratio = 10 ** (-jnp.asarray(top_db, values.dtype)[..., None] / 10)
+    floor = _MIN_LEVEL**2
+    power, reference, ratio, is_invalid = jnp.broadcast_arrays(power, reference, ratio, is_invalid)
+    return (jnp.maximum(power, floor) > jnp.maximum(reference, floor) * ratio) | is_invalid
 
 
-@partial(jax.jit, static_argnames=("frame_length", "hop_length", "axis"))
+@jit(static_argnames=["frame_length", "hop_length", "axis"])
 def _trim(
     audio: jax.Array,
-    top_db: jax.Array,
-    ref: jax.Array | None,
+    top_db: ArrayLike,
+    ref: ArrayLike | None,
     frame_length: int,
     hop_length: int,
     axis: int | None,
 ) -> tuple[jax.Array, jax.Array]:
     audio = to_float(audio)
     time = audio.shape[-1]
-    sounds = _sounding(audio, top_db, ref, frame_length, hop_length, axis)
-    n_frames = sounds.shape[-1]
-    number = jnp.arange(n_frames, dtype=jnp.int32)
-    first = jnp.min(jnp.where(sounds, number, n_frames), axis=-1)
-    last = jnp.max(jnp.where(sounds, number, -1), axis=-1)
+    is_sound = _find_sound(audio, top_db, ref, frame_length, hop_length, axis)
+    n_frames = is_sound.shape[-1]
+    index = jnp.broadcast_to(jnp.arange(n_frames, dtype=jnp.int32), is_sound.shape)
+    first = jnp.min(jnp.where(is_sound, index, n_frames), axis=-1)
+    last = jnp.max(jnp.where(is_sound, index, -1), axis=-1)
     start = jnp.minimum(first * hop_length, time)
     length = jnp.maximum(jnp.minimum((last + 1) * hop_length, time) - start, 0)
-    shift, kept = (each if axis is None else jnp.expand_dims(each, axis + 1) for each in (start, length))
-    place = jnp.arange(time, dtype=jnp.int32)
-    moved = jnp.take_along_axis(audio, jnp.minimum(place + shift[..., None], time - 1), axis=-1, mode="clip")
-    return jnp.where(place < kept[..., None], moved, 0), length
+    starts, lengths = (each if axis is None else jnp.expand_dims(each, axis + 1) for each in (start, length))
+    position = jnp.arange(time, dtype=jnp.int32)
+    position, starts, lengths = jnp.broadcast_arrays(position, starts[..., None], lengths[..., None])
+    moved = jnp.take_along_axis(audio, jnp.minimum(position + starts, time - 1), axis=-1, mode="clip")
+    return jnp.where(position < lengths, moved, 0), length
 
 
-@partial(jax.jit, static_argnames=("frame_length", "hop_length", "axis", "max_intervals"))
+@jit(static_argnames=["frame_length", "hop_length", "axis", "max_intervals"])
 def _split(
     audio: jax.Array,
-    top_db: jax.Array,
-    ref: jax.Array | None,
+    top_db: ArrayLike,
+    ref: ArrayLike | None,
     frame_length: int,
     hop_length: int,
     axis: int | None,
@@ -379,17 +411,17 @@ def _split(
 ) -> tuple[jax.Array, jax.Array]:
     audio = to_float(audio)
     time = audio.shape[-1]
-    sounds = _sounding(audio, top_db, ref, frame_length, hop_length, axis)
-    n_frames = sounds.shape[-1]
-    beyond = [(0, 0)] * (sounds.ndim - 1)
-    starts = sounds & ~jnp.pad(sounds, [*beyond, (1, 0)])[..., :-1]
-    ends = sounds & ~jnp.pad(sounds, [*beyond, (0, 1)])[..., 1:]
-    number = jnp.arange(n_frames, dtype=jnp.int32)
+    is_sound = _find_sound(audio, top_db, ref, frame_length, hop_length, axis)
+    leading = [(0, 0)] * (is_sound.ndim - 1)
+    is_start = is_sound & ~jnp.pad(is_sound, [*leading, (1, 0)])[..., :-1]
+    is_end = is_sound & ~jnp.pad(is_sound, [*leading, (0, 1)])[..., 1:]
 
-    def first_ones(chosen: jax.Array, offset: int) -> jax.Array:
-        found = jnp.sort(jnp.where(chosen, (number + offset) * hop_length, time), axis=-1)[..., :max_intervals]
-        room = [*beyond, (0, max_intervals - found.shape[-1])]
-        return jnp.minimum(jnp.pad(found, room, constant_values=time), time)
+    def first_positions(selected: jax.Array, offset: int) -> jax.Array:
+        """Return the sample positions of the first selected frames, in order."""
+        index = jnp.broadcast_to(jnp.arange(selected.shape[-1], dtype=jnp.int32), selected.shape)
+        positions = jnp.sort(jnp.where(selected, (index + offset) * hop_length, time), axis=-1)[..., :max_intervals]
+        padding = [*leading, (0, max_intervals - positions.shape[-1])]
+        return jnp.minimum(jnp.pad(positions, padding, constant_values=time), time)
 
-    intervals = jnp.stack([first_ones(starts, 0), first_ones(ends, 1)], axis=-1)
-    return intervals, jnp.sum(starts, axis=-1, dtype=jnp.int32)
+    intervals = jnp.stack([first_positions(is_start, 0), first_positions(is_end, 1)], axis=-1)
+    return intervals, jnp.sum(is_start, axis=-1, dtype=jnp.int32)

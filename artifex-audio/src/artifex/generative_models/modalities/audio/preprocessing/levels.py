@@ -1,4 +1,4 @@
-"""The level of waveforms: integers to floats, offset taken off, peak and RMS normalized, highs raised and lowered."""
+"""Levels of waveforms: integers to floats, DC removal, peak and RMS normalization, pre-emphasis and de-emphasis."""
 
 from __future__ import annotations
 
@@ -11,25 +11,25 @@ import numpy as np
 from jax.typing import ArrayLike
 
 from artifex.generative_models.core.checks import check_number
-from artifex.generative_models.core.numerics import safe_sqrt, working_dtype
+from artifex.generative_models.core.numerics import jit, rms, working_dtype
 
-# Samples that the recursion of de_emphasis goes through one by one; blocks of them run side by side.
+# Samples per block of the recursion of de_emphasis; all blocks are computed at once.
 _BLOCK = 64
 
 
 def to_float(audio: ArrayLike) -> jax.Array:
-    """Bring audio to floating point, integers scaled to [-1, 1] by the range of their dtype.
+    """Convert audio to floating point; integers are scaled to [-1, 1] by the range of their dtype.
 
     Args:
-        audio: Any shape. Signed integers of b bits are divided by ``2**(b - 1)``; unsigned ones have their
-            middle, ``2**(b - 1)``, taken off first, as 8-bit WAV files ask. Floats pass as they are.
+        audio: Any shape. Signed integers of b bits are divided by ``2**(b - 1)``. Unsigned integers have the offset
+            ``2**(b - 1)`` subtracted first, as in 8-bit WAV files. Floats are returned unchanged.
 
     Returns:
-        The same shape; float32 for integers, else the input's dtype.
+        The same shape; float32 for integers, else the dtype of ``audio``.
 
     Raises:
-        TypeError: For booleans, complex numbers, and 64-bit integers, which are no sample format: their range
-            says nothing about the recording's.
+        TypeError: When ``audio`` is boolean, complex or of 64-bit integers, which are not a sample format: their range
+            is not that of the recording.
 
     Example:
         >>> to_float(np.array([-32768, 0, 16384], np.int16)).tolist()
@@ -40,26 +40,25 @@ def to_float(audio: ArrayLike) -> jax.Array:
     Reference:
         ``soundfile.read(..., dtype="float32")``.
     """
-    scaled: jax.Array = _to_float(_real("to_float", audio))
-    return scaled
+    return _to_float(_as_real("to_float", audio))
 
 
 def normalize_audio(audio: ArrayLike, *, threshold: ArrayLike = 0.0) -> jax.Array:
-    """Bring the peak of every clip to 1.
+    """Normalize the peak of each clip to 1.
 
     Args:
-        audio: Waveforms (..., time). Integers are scaled by ``to_float`` first.
-        threshold: The peak, full scale 1, up to which a clip counts as silence, at least 0. One number, or one
-            per clip, broadcast against the leading axes; may be traced.
+        audio: Waveforms (..., time). Integers are converted with ``to_float`` first.
+        threshold: Clips with a peak at or below this value are silent, full scale 1, at least 0. One number, or one per
+            clip, broadcast against the leading axes; may be traced.
 
     Returns:
-        (..., time) with a largest magnitude of 1 along time; float32 for integers, else the input's dtype. A
-        silent clip (its peak at or below the threshold, or below the least normal number) comes back as it is,
-        one that holds NaN or infinity as NaN.
+        (..., time) with a maximum magnitude of 1 along time; float32 for integers, else the dtype of ``audio``. A silent
+        clip, or one with a peak below the smallest normal number, is returned unchanged, one with NaN or infinity as
+        NaN.
 
     Raises:
-        ValueError: For a scalar, an empty clip, or a threshold below 0.
-        TypeError: As ``to_float`` does.
+        ValueError: When ``audio`` is a scalar or empty, or ``threshold`` is negative.
+        TypeError: When ``audio`` is not real.
 
     Example:
         >>> normalize_audio(np.array([[0.0, -0.5, 0.25], [0.0, 0.0, 0.0]])).tolist()
@@ -69,49 +68,47 @@ def normalize_audio(audio: ArrayLike, *, threshold: ArrayLike = 0.0) -> jax.Arra
         ``librosa.util.normalize(audio, axis=-1)``.
     """
     waveforms = as_waveforms("normalize_audio", audio)
-    _check_given("threshold", threshold, minimum=0, unit="of full scale 1")
-    normalized: jax.Array = _normalize(waveforms, _number(threshold))
-    return normalized
+    _check_scalar("threshold", threshold, minimum=0, unit="of full scale 1")
+    return _normalize(waveforms, _as_floats(threshold))
 
 
 def rms_normalize(audio: ArrayLike, target_rms: ArrayLike = 0.1) -> jax.Array:
-    """Bring the root mean square of every clip to a target.
+    """Normalize the root mean square of each clip.
 
     Args:
-        audio: Waveforms (..., time). Integers are scaled by ``to_float`` first.
-        target_rms: The level to reach, full scale 1, above 0: -20 dBFS is 0.1. One number, or one per clip,
-            broadcast against the leading axes; may be traced.
+        audio: Waveforms (..., time). Integers are converted with ``to_float`` first.
+        target_rms: Target RMS, full scale 1, above 0; 0.1 is -20 dBFS. One number, or one per clip, broadcast against
+            the leading axes; may be traced.
 
     Returns:
-        (..., time); float32 for integers, else the input's dtype. Peaks are not limited, so they can exceed
-        full scale. A silent clip comes back as it is, one that holds NaN or infinity as NaN.
+        (..., time); float32 for integers, else the dtype of ``audio``. Peaks are not limited and may exceed full scale.
+        A silent clip is returned unchanged, one with NaN or infinity as NaN.
 
     Raises:
-        ValueError: For a scalar, an empty clip, or a target that is not above 0.
-        TypeError: As ``to_float`` does.
+        ValueError: When ``audio`` is a scalar or empty, or ``target_rms`` is not above 0.
+        TypeError: When ``audio`` is not real.
 
     Example:
         >>> rms_normalize(np.array([0.5, -0.5]), target_rms=0.25).tolist()
         [0.25, -0.25]
     """
     waveforms = as_waveforms("rms_normalize", audio)
-    _check_given("target_rms", target_rms, above=0)
-    normalized: jax.Array = _rms_normalize(waveforms, _number(target_rms))
-    return normalized
+    _check_scalar("target_rms", target_rms, above=0)
+    return _rms_normalize(waveforms, _as_floats(target_rms))
 
 
 def remove_dc(audio: ArrayLike) -> jax.Array:
-    """Take the mean of every clip off it.
+    """Subtract the mean of each clip.
 
     Args:
-        audio: Waveforms (..., time). Integers are scaled by ``to_float`` first.
+        audio: Waveforms (..., time). Integers are converted with ``to_float`` first.
 
     Returns:
-        (..., time) with a mean of 0; float32 for integers, else the input's dtype.
+        (..., time) with mean 0; float32 for integers, else the dtype of ``audio``.
 
     Raises:
-        ValueError: For a scalar or an empty clip.
-        TypeError: As ``to_float`` does.
+        ValueError: When ``audio`` is a scalar or empty.
+        TypeError: When ``audio`` is not real.
 
     Example:
         >>> remove_dc(np.array([1.0, 0.0, 0.5])).tolist()
@@ -120,209 +117,227 @@ def remove_dc(audio: ArrayLike) -> jax.Array:
     Reference:
         ``scipy.signal.detrend(audio, type="constant")``.
     """
-    centered: jax.Array = _remove_dc(as_waveforms("remove_dc", audio))
-    return centered
+    return _remove_dc(as_waveforms("remove_dc", audio))
 
 
 def pre_emphasis(audio: ArrayLike, coefficient: ArrayLike = 0.97) -> jax.Array:
-    """Raise high frequencies: of each sample a share of the one before is taken off.
+    """Apply a first-order pre-emphasis filter, which amplifies high frequencies.
 
     Args:
-        audio: Waveforms (..., time), with silence before them. Integers are scaled by ``to_float`` first.
-        coefficient: The share, from 0 to 1. One number, or one per clip, broadcast against the leading axes; may
-            be traced.
+        audio: Waveforms (..., time), preceded by silence. Integers are converted with ``to_float`` first.
+        coefficient: Filter coefficient, from 0 to 1. One number, or one per clip, broadcast against the leading axes;
+            may be traced.
 
     Returns:
-        ``audio[t] - coefficient * audio[t - 1]``, (..., time), the first sample as it is; float32 for integers,
-        else the input's dtype.
+        ``audio[t] - coefficient * audio[t - 1]``, (..., time), with the first sample unchanged; float32 for integers,
+        else the dtype of ``audio``.
 
     Raises:
-        ValueError: For a scalar, an empty clip, or a coefficient out of range.
-        TypeError: As ``to_float`` does.
+        ValueError: When ``audio`` is a scalar or empty, or ``coefficient`` is out of range.
+        TypeError: When ``audio`` is not real.
 
     Example:
         >>> pre_emphasis(np.array([1.0, 1.0, 0.5]), coefficient=0.5).tolist()
         [1.0, 0.5, 0.0]
 
     Reference:
-        ``torchaudio.functional.preemphasis``, ``scipy.signal.lfilter([1, -coefficient], 1, audio)``.
-        ``librosa.effects.preemphasis`` does the same with ``zi=[0]``; by itself it adds
-        ``2 * audio[0] - audio[1]`` to the first sample.
+        ``torchaudio.functional.preemphasis``, ``scipy.signal.lfilter([1, -coefficient], 1, audio)``, and
+        ``librosa.effects.preemphasis`` with ``zi=[0]``. By default, librosa adds ``2 * audio[0] - audio[1]`` to the
+        first sample.
     """
     waveforms = as_waveforms("pre_emphasis", audio)
-    _check_given("coefficient", coefficient, minimum=0, maximum=1)
-    emphasized: jax.Array = _pre_emphasis(waveforms, _number(coefficient))
-    return emphasized
+    _check_scalar("coefficient", coefficient, minimum=0, maximum=1)
+    return _pre_emphasis(waveforms, _as_floats(coefficient))
 
 
 def de_emphasis(audio: ArrayLike, coefficient: ArrayLike = 0.97) -> jax.Array:
-    """Lower high frequencies: the inverse of ``pre_emphasis``.
+    """Apply a first-order de-emphasis filter, the inverse of ``pre_emphasis``.
 
     Args:
-        audio: Waveforms (..., time), with silence before them. Integers are scaled by ``to_float`` first.
-        coefficient: The share of the sample before that is added, from 0 to 1. One number, or one per clip,
-            broadcast against the leading axes; may be traced.
+        audio: Waveforms (..., time), preceded by silence. Integers are converted with ``to_float`` first.
+        coefficient: Filter coefficient, from 0 to 1. One number, or one per clip, broadcast against the leading axes;
+            may be traced.
 
     Returns:
-        ``y[t] = audio[t] + coefficient * y[t - 1]``, (..., time), the first sample as it is; float32 for
-        integers, else the input's dtype.
+        ``y[t] = audio[t] + coefficient * y[t - 1]``, (..., time), with the first sample unchanged; float32 for integers,
+        else the dtype of ``audio``.
 
     Raises:
-        ValueError: For a scalar, an empty clip, or a coefficient out of range.
-        TypeError: As ``to_float`` does.
+        ValueError: When ``audio`` is a scalar or empty, or ``coefficient`` is out of range.
+        TypeError: When ``audio`` is not real.
 
     Example:
         >>> de_emphasis(np.array([1.0, 0.5, 0.0]), coefficient=0.5).tolist()
         [1.0, 1.0, 0.5]
 
     Reference:
-        ``torchaudio.functional.deemphasis`` (which clips to [-1, 1], as this does not),
-        ``scipy.signal.lfilter([1], [1, -coefficient], audio)``. ``librosa.effects.deemphasis`` does the same
-        with ``zi=[0]``; by itself it undoes its own treatment of the first sample.
+        ``torchaudio.functional.deemphasis`` without its clipping to [-1, 1],
+        ``scipy.signal.lfilter([1], [1, -coefficient], audio)``, and ``librosa.effects.deemphasis`` with ``zi=[0]``. By
+        default, librosa inverts its own treatment of the first sample.
     """
     waveforms = as_waveforms("de_emphasis", audio)
-    _check_given("coefficient", coefficient, minimum=0, maximum=1)
-    emphasized: jax.Array = _de_emphasis(waveforms, _number(coefficient))
-    return emphasized
+    _check_scalar("coefficient", coefficient, minimum=0, maximum=1)
+    return _de_emphasis(waveforms, _as_floats(coefficient))
 
 
 def as_waveforms(name: str, audio: ArrayLike) -> jax.Array:
-    """Return audio as an array, or say why it is none: what every function of waveforms starts with.
+    """Convert to an array of waveforms, or raise. Functions of waveforms validate their input with it.
 
     Args:
-        name: The function's name, for the message.
-        audio: What was given for waveforms (..., time).
+        name: Name of the function, for the message.
+        audio: Waveforms (..., time).
 
     Returns:
-        The array, its dtype unchanged.
+        The array, with unchanged dtype.
 
     Raises:
-        ValueError: For a scalar or an empty clip.
-        TypeError: For booleans, complex numbers and 64-bit integers.
+        ValueError: When ``audio`` is a scalar or has no samples.
+        TypeError: When ``audio`` is boolean, complex or of 64-bit integers.
 
     Example:
         >>> as_waveforms("normalize_audio", np.zeros((3, 0)))
         Traceback (most recent call last):
         ValueError: normalize_audio takes waveforms (..., time) of at least one sample, got shape (3, 0)
     """
-    array = _real(name, audio)
+    array = _as_real(name, audio)
     if not array.ndim or not array.shape[-1]:
         given = f"shape {array.shape}" if array.ndim else "a scalar"
         raise ValueError(f"{name} takes waveforms (..., time) of at least one sample, got {given}")
     return array
 
 
-def _number(value: ArrayLike) -> jax.Array | np.ndarray:
-    """What stays on the host until it is needed, so that it goes where the audio lies."""
+def match_ranks(*arrays: jax.Array) -> list[jax.Array]:
+    """Prepend axes of size 1 until all arrays have the same rank.
+
+    Args:
+        *arrays: Arrays of any shapes.
+
+    Returns:
+        The arrays, reshaped.
+
+    Example:
+        >>> [array.shape for array in match_ranks(jnp.ones((2, 3)), jnp.ones(3))]
+        [(2, 3), (1, 3)]
+    """
+    rank = max(array.ndim for array in arrays)
+    return [jnp.expand_dims(array, range(rank - array.ndim)) for array in arrays]
+
+
+def _as_floats(value: ArrayLike) -> jax.Array | np.ndarray:
+    """Convert a number to a NumPy array, which the jitted function then places on the devices of the audio."""
     return value if isinstance(value, jax.Array) else np.asarray(value, float)
 
 
-def _check_given(name: str, value: ArrayLike, **bounds: Any) -> None:
-    """Check one number; arrays, one number per clip, may be traced."""
+def _check_scalar(name: str, value: ArrayLike, **bounds: Any) -> None:
+    """Validate a single number. Arrays, with one number per clip, may be traced and are not checked."""
     if isinstance(value, numbers.Number | str):
         check_number(name, value, **bounds)
 
 
-def _real(name: str, audio: ArrayLike) -> jax.Array:
-    # JAX would cut 64-bit integers to 32 without a word, so NumPy looks first.
+def _as_real(name: str, audio: ArrayLike) -> jax.Array:
+    # JAX converts 64-bit integers to 32 bits silently, so the dtype is read from NumPy.
     array = audio if isinstance(audio, jax.Array) else np.asarray(audio)
     dtype = array.dtype
-    integer = jnp.issubdtype(dtype, jnp.integer)
-    if integer and np.iinfo(dtype).bits == 64:
+    is_integer = jnp.issubdtype(dtype, jnp.integer)
+    if is_integer and np.iinfo(dtype).bits == 64:
         raise TypeError(
-            f"{name} was given {dtype}, which is no sample format: cast to the integers that the recording "
-            f"was made with, such as audio.astype('int16'), or to float32 if it is scaled to [-1, 1] already"
+            f"{name} expects audio in a sample format, got {dtype}: cast to the integer dtype of the recording, such as "
+            f"audio.astype('int16'), or to float32 if it is already scaled to [-1, 1]"
         )
-    if not integer and not jnp.issubdtype(dtype, jnp.floating):
-        raise TypeError(f"{name} takes real audio, floats or integers of at most 32 bits, got {dtype}")
+    if not is_integer and not jnp.issubdtype(dtype, jnp.floating):
+        raise TypeError(f"{name} expects real audio, floats or integers of at most 32 bits, got {dtype}")
     return jnp.asarray(array)
 
 
-@jax.jit
+@jit()
 def _to_float(audio: jax.Array) -> jax.Array:
     if not jnp.issubdtype(audio.dtype, jnp.integer):
         return audio
-    bounds = np.iinfo(audio.dtype)
-    middle = 2 ** (bounds.bits - 1)
-    if not bounds.min:
-        signed = jnp.dtype(f"int{bounds.bits}")
-        audio = jax.lax.bitcast_convert_type(audio ^ audio.dtype.type(middle), signed)
-    scaled: jax.Array = audio.astype(jnp.float32) / float(middle)
-    return scaled
+    limits = np.iinfo(audio.dtype)
+    offset = 2 ** (limits.bits - 1)
+    if not limits.min:
+        signed = jnp.dtype(f"int{limits.bits}")
+        audio = jax.lax.bitcast_convert_type(audio ^ audio.dtype.type(offset), signed)
+    return audio.astype(jnp.float32) / float(offset)
 
 
-def _near_one(audio: jax.Array, threshold: jax.Array) -> tuple[jax.Array, jax.Array, jax.Array]:
-    """Scale clips by powers of two to a peak near 1.
+def _scale_near_one(audio: jax.Array, threshold: jax.Array) -> tuple[jax.Array, jax.Array, jax.Array]:
+    """Scale clips by powers of two to a peak near 1, so that squares and reciprocals neither overflow nor underflow.
 
-    Squares and reciprocals then neither overflow nor vanish, in the gradient either. What is made of the
-    result does not depend on the scale, which is therefore held constant.
+    The result of the callers does not depend on the scale, so its gradient is stopped.
 
     Returns:
-        The scaled clips, their peaks (..., 1), NaN where a clip is not finite, and whether a clip is silent.
+        The scaled clips (..., time), their peaks (..., 1), NaN for clips with NaN or infinity, and whether each clip is
+        silent.
     """
     values = audio.astype(working_dtype(audio.dtype))
     peak = jnp.max(jnp.abs(values), axis=-1, keepdims=True)
     peak = jnp.where(jnp.isfinite(peak), peak, jnp.nan)
     limits = np.finfo(values.dtype)
-    silent = jnp.less(peak, limits.tiny) | (peak <= threshold[..., None].astype(values.dtype))
-    power = jax.lax.reduce_precision(jnp.clip(peak, limits.tiny, limits.max / 8), limits.nexp, 0)
-    scale = jax.lax.stop_gradient(1 / power)
-    return values * scale, peak * scale, silent
+    peaks, thresholds = match_ranks(peak, threshold[..., None].astype(values.dtype))
+    is_silent = jnp.less(peaks, limits.tiny) | (peaks <= thresholds)
+    power_of_two = jax.lax.reduce_precision(jnp.clip(peak, limits.tiny, limits.max / 8), limits.nexp, 0)
+    scale = jax.lax.stop_gradient(1 / power_of_two)
+    return values * scale, peak * scale, is_silent
 
 
-@jax.jit
-def _normalize(audio: jax.Array, threshold: jax.Array) -> jax.Array:
+@jit()
+def _normalize(audio: jax.Array, threshold: jax.Array | np.ndarray) -> jax.Array:
     audio = _to_float(audio)
-    scaled, peak, silent = _near_one(audio, threshold)
-    return jnp.where(silent, audio, scaled / jnp.where(silent, 1, peak)).astype(audio.dtype)
+    scaled, peak, is_silent = _scale_near_one(audio, jnp.asarray(threshold))
+    audio, scaled, peak, is_silent = match_ranks(audio, scaled, peak, is_silent)
+    normalized = scaled / jnp.where(is_silent, 1, peak)
+    return jnp.where(is_silent, audio.astype(scaled.dtype), normalized).astype(audio.dtype)
 
 
-@jax.jit
-def _rms_normalize(audio: jax.Array, target_rms: jax.Array) -> jax.Array:
+@jit()
+def _rms_normalize(audio: jax.Array, target_rms: jax.Array | np.ndarray) -> jax.Array:
     audio = _to_float(audio)
-    scaled, peak, silent = _near_one(audio, jnp.zeros(()))
-    rms = safe_sqrt(jnp.mean(jnp.square(scaled), axis=-1, keepdims=True))
-    level = jnp.where(jnp.isnan(peak), peak, rms)
-    gain = target_rms[..., None].astype(scaled.dtype) / jnp.where(silent, 1, level)
-    return jnp.where(silent, audio, scaled * gain).astype(audio.dtype)
+    scaled, peak, is_silent = _scale_near_one(audio, jnp.zeros(()))
+    level = jnp.where(jnp.isnan(peak), peak, rms(scaled, keepdims=True))
+    target = jnp.asarray(target_rms)[..., None].astype(scaled.dtype)
+    audio, scaled, target, level, is_silent = match_ranks(audio, scaled, target, level, is_silent)
+    gain = target / jnp.where(is_silent, 1, level)
+    return jnp.where(is_silent, audio.astype(scaled.dtype), scaled * gain).astype(audio.dtype)
 
 
-@jax.jit
+@jit()
 def _remove_dc(audio: jax.Array) -> jax.Array:
     audio = _to_float(audio)
     values = audio.astype(working_dtype(audio.dtype))
     return (values - jnp.mean(values, axis=-1, keepdims=True)).astype(audio.dtype)
 
 
-@jax.jit
-def _pre_emphasis(audio: jax.Array, coefficient: jax.Array) -> jax.Array:
+@jit()
+def _pre_emphasis(audio: jax.Array, coefficient: jax.Array | np.ndarray) -> jax.Array:
     audio = _to_float(audio)
     values = audio.astype(working_dtype(audio.dtype))
-    before = jnp.pad(values, [(0, 0)] * (values.ndim - 1) + [(1, 0)])[..., :-1]
-    return (values - coefficient[..., None].astype(values.dtype) * before).astype(audio.dtype)
+    previous = jnp.pad(values, [(0, 0)] * (values.ndim - 1) + [(1, 0)])[..., :-1]
+    values, previous, factor = match_ranks(values, previous, jnp.asarray(coefficient)[..., None].astype(values.dtype))
+    return (values - factor * previous).astype(audio.dtype)
 
 
-@jax.jit
-def _de_emphasis(audio: jax.Array, coefficient: jax.Array) -> jax.Array:
+@jit()
+def _de_emphasis(audio: jax.Array, coefficient: jax.Array | np.ndarray) -> jax.Array:
     audio = _to_float(audio)
     values = audio.astype(working_dtype(audio.dtype))
     time = values.shape[-1]
-    share = jnp.broadcast_to(coefficient.astype(values.dtype), values.shape[:-1])[..., None]
+    factor = jnp.broadcast_to(jnp.asarray(coefficient, values.dtype), values.shape[:-1])[..., None]
     n_blocks = -(-time // _BLOCK)
     padded = jnp.pad(values, [(0, 0)] * (values.ndim - 1) + [(0, n_blocks * _BLOCK - time)])
     blocks = jnp.moveaxis(padded.reshape(*values.shape[:-1], n_blocks, _BLOCK), -1, 0)
 
-    def step(before: jax.Array, sample: jax.Array) -> tuple[jax.Array, jax.Array]:
-        now = sample + share * before
-        return now, now
+    def filter_sample(previous: jax.Array, sample: jax.Array) -> tuple[jax.Array, jax.Array]:
+        output = sample + factor * previous
+        return output, output
 
-    # All blocks at once, each as if silence came before it; then what each hears of those before.
-    last, alone = jax.lax.scan(step, jnp.zeros_like(blocks[0]), blocks)
-    powers = jnp.cumprod(jnp.broadcast_to(share, (_BLOCK, *share.shape)), axis=0)
+    # All blocks are filtered at once from zero initial state, then the decaying state of earlier blocks is added.
+    last, from_zero = jax.lax.scan(filter_sample, jnp.zeros_like(blocks[0]), blocks)
+    powers = jnp.cumprod(jnp.broadcast_to(factor[None], (_BLOCK, *factor.shape)), axis=0)
 
-    def join(before: jax.Array, end: jax.Array) -> tuple[jax.Array, jax.Array]:
-        return end + powers[-1][..., 0] * before, before
+    def next_state(state: jax.Array, block_end: jax.Array) -> tuple[jax.Array, jax.Array]:
+        return block_end + powers[-1][..., 0] * state, state
 
-    _, heard = jax.lax.scan(join, jnp.zeros_like(last[..., 0]), jnp.moveaxis(last, -1, 0))
-    joined = alone + powers * jnp.moveaxis(heard, 0, -1)
-    return jnp.moveaxis(joined, 0, -1).reshape(*values.shape[:-1], -1)[..., :time].astype(audio.dtype)
+    _, states = jax.lax.scan(next_state, jnp.zeros_like(last[..., 0]), jnp.moveaxis(last, -1, 0))
+    filtered = from_zero + powers * jnp.moveaxis(states, 0, -1)[None]
+    return jnp.moveaxis(filtered, 0, -1).reshape(*values.shape[:-1], -1)[..., :time].astype(audio.dtype)

@@ -1,0 +1,126 @@
+"""Validation and random draws of the parameters of audio types."""
+
+from __future__ import annotations
+
+import jax
+import jax.numpy as jnp
+
+from artifex.generative_models.core import numerics
+from artifex.generative_models.core.checks import check_option, check_range, is_jax_array
+
+
+def draw_uniform(
+    key: jax.Array,
+    name: str,
+    low: float | jax.Array,
+    high: float | jax.Array,
+    *,
+    minimum: float | None = None,
+    maximum: float | None = None,
+    above: float | None = None,
+    unit: str = "",
+) -> jax.Array:
+    """Draw a parameter uniformly between the options ``{name}_min`` and ``{name}_max``.
+
+    Args:
+        key: Random key.
+        name: Name of the parameter.
+        low: Value of ``{name}_min``; may be traced.
+        high: Value of ``{name}_max``; may be traced.
+        minimum: Minimum allowed value of both options.
+        maximum: Maximum allowed value of both options.
+        above: Exclusive lower bound of both options.
+        unit: The unit, for the message.
+
+    Returns:
+        The parameter, a float32 scalar.
+
+    Raises:
+        TypeError: When an option is not a number.
+        ValueError: When an option is out of bounds, or ``low`` is above ``high``.
+
+    Example:
+        >>> float(draw_uniform(jax.random.key(0), "rate", 4.0, 4.0))
+        4.0
+        >>> draw_uniform(jax.random.key(0), "rate", 4.0, 2.0, unit="Hz")
+        Traceback (most recent call last):
+        ValueError: rate_min must be at most rate_max, got rate_min = 4.0 Hz, rate_max = 2.0 Hz
+    """
+    check_range((f"{name}_min", f"{name}_max"), (low, high), minimum=minimum, maximum=maximum, above=above, unit=unit)
+    # Recomputed inside another loop, the value could be rounded differently: the annotation must equal the value used.
+    return computed_once(numerics.uniform(key, (), minval=low, maxval=high))
+
+
+def check_band(
+    f_min: float | jax.Array,
+    f_max: float | jax.Array,
+    sample_rate: int,
+    names: tuple[str, str] = ("f_min", "f_max"),
+) -> None:
+    """Raise unless ``0 <= f_min <= f_max <= sample_rate / 2``. Traced values are not checked.
+
+    Args:
+        f_min: Minimum frequency in Hz.
+        f_max: Maximum frequency in Hz.
+        sample_rate: Sample rate in Hz.
+        names: Names of the two options, for the message.
+
+    Raises:
+        TypeError: When a frequency is not a number.
+        ValueError: When the band is empty or reaches above half the sample rate.
+
+    Example:
+        >>> check_band(200.0, 800.0, 1000)
+        Traceback (most recent call last):
+        ValueError: f_min and f_max must satisfy 0 <= f_min <= f_max <= 500.0 Hz, half the sample rate, got f_min=200.0, f_max=800.0
+    """
+    if is_jax_array(f_min) or is_jax_array(f_max):
+        return
+    low, high = names
+    for name, frequency in ((low, f_min), (high, f_max)):
+        check_option(name, frequency, unit="Hz")
+    if not 0 <= f_min <= f_max <= sample_rate / 2:
+        raise ValueError(
+            f"{low} and {high} must satisfy 0 <= {low} <= {high} <= {sample_rate / 2} Hz, half the sample rate, "
+            f"got {low}={f_min}, {high}={f_max}"
+        )
+
+
+def check_below_nyquist(meaning: str, frequency: float | jax.Array, sample_rate: int) -> None:
+    """Raise when the highest frequency of a waveform is above half the sample rate. A traced one is not checked.
+
+    Args:
+        meaning: How the frequency follows from the options, for the message.
+        frequency: The frequency in Hz.
+        sample_rate: Sample rate in Hz.
+
+    Raises:
+        ValueError: When it is above half the sample rate.
+
+    Example:
+        >>> check_below_nyquist("f_max + rate_max", 510.0, 1000)
+        Traceback (most recent call last):
+        ValueError: f_max + rate_max must be at most 500.0 Hz, half the sample rate, got 510 Hz
+    """
+    if not is_jax_array(frequency) and frequency > sample_rate / 2:
+        raise ValueError(f"{meaning} must be at most {sample_rate / 2} Hz, half the sample rate, got {frequency:g} Hz")
+
+
+def computed_once(x: jax.Array) -> jax.Array:
+    """Return an array unchanged, but prevent XLA from recomputing it in every loop that uses it.
+
+    XLA on a CPU fuses the operations that produce a small array, random draws included, into the loop over all
+    harmonics and samples, which takes four to seven times as long. It does not fuse a remainder. An optimization barrier
+    has no effect in JAX 0.10.
+
+    Args:
+        x: An array of floats below 2**100 in magnitude.
+
+    Returns:
+        The same values.
+
+    Example:
+        >>> computed_once(jnp.float32(0.25)).item()
+        0.25
+    """
+    return jax.lax.rem(x, jnp.full_like(x, 2.0**100))
