@@ -140,7 +140,7 @@ CASES = {
         transition, 5e-3, "theirs begins and ends at whole samples: 1 of 300, and the key's start is off by a fraction"
     ),
     "audiomentations/LoudnessNormalization": Case(
-        lambda: fixed("random_loudness", "louder", lufs_range=both(references.LUFS))()[-800:],
+        lambda: fixed("random_loudness", "louder", sample_rate=RATE, lufs_range=both(references.LUFS))()[-800:],
         1.2e-2,
         LOUDNESS,
     ),
@@ -150,13 +150,17 @@ CASES = {
     "audiomentations/ClippingDistortion": Case(
         fixed("clip_distortion", "mirrored", share_range=both(0.2)), 5e-3, "their percentile lies between two samples"
     ),
-    "audiomentations/LowPassFilter": Case(fixed("low_pass", frequency_range=CUTOFF, order=2), 1e-5, FILTERED),
-    "audiomentations/HighPassFilter": Case(fixed("high_pass", frequency_range=CUTOFF, order=4), 1e-5, FILTERED),
-    "audiomentations/BandPassFilter": Case(fixed("band_pass", **BAND, order=2), 1e-5, FILTERED),
-    "audiomentations/BandStopFilter": Case(fixed("band_stop", **BAND, order=2), 1e-5, FILTERED),
-    "audiomentations/LowShelfFilter": Case(fixed("low_shelf", **section("SHELF")), 1e-5, FILTERED),
-    "audiomentations/HighShelfFilter": Case(fixed("high_shelf", **section("SHELF")), 1e-5, FILTERED),
-    "audiomentations/PeakingFilter": Case(fixed("peaking", **section("PEAK")), 1e-5, FILTERED),
+    "audiomentations/LowPassFilter": Case(
+        fixed("low_pass", sample_rate=RATE, frequency_range=CUTOFF, order=2), 1e-5, FILTERED
+    ),
+    "audiomentations/HighPassFilter": Case(
+        fixed("high_pass", sample_rate=RATE, frequency_range=CUTOFF, order=4), 1e-5, FILTERED
+    ),
+    "audiomentations/BandPassFilter": Case(fixed("band_pass", sample_rate=RATE, **BAND, order=2), 1e-5, FILTERED),
+    "audiomentations/BandStopFilter": Case(fixed("band_stop", sample_rate=RATE, **BAND, order=2), 1e-5, FILTERED),
+    "audiomentations/LowShelfFilter": Case(fixed("low_shelf", sample_rate=RATE, **section("SHELF")), 1e-5, FILTERED),
+    "audiomentations/HighShelfFilter": Case(fixed("high_shelf", sample_rate=RATE, **section("SHELF")), 1e-5, FILTERED),
+    "audiomentations/PeakingFilter": Case(fixed("peaking", sample_rate=RATE, **section("PEAK")), 1e-5, FILTERED),
     "audiomentations/AddBackgroundNoise": Case(background),
     "audiomentations/ApplyImpulseResponse": Case(
         lambda: leveled(fixed("impulse_response", bank=clip("room")[None])()), 1e-5, "by FFT"
