@@ -1,4 +1,4 @@
-"""Policies: what they do to an example, that draws are their own, plain data and back, batches."""
+"""Policies: application, draws, plain data, sample rate and batches."""
 
 import itertools
 import math
@@ -58,13 +58,13 @@ def results(policy, x=1.0):
     return np.asarray(jax.jit(jax.vmap(lambda key: policy(jnp.float32(x), key)))(MANY))
 
 
-def test_steps_are_applied_in_the_order_in_which_they_stand():
+def test_steps_are_applied_in_order():
     assert float(compose(plus, times)(jnp.float32(1), jax.random.key(0))) == 4
     assert float(compose(times, plus)(jnp.float32(1), jax.random.key(0))) == 3
     assert float(compose()(jnp.float32(1), jax.random.key(0))) == 1
 
 
-def test_each_step_draws_as_it_would_alone_with_a_key_of_its_own():
+def test_each_step_gets_its_own_key():
     x, key = jnp.asarray(signals(400)["noise"]), jax.random.key(3)
     first, second = jax.random.split(key)
     expected = random_gain(time_shift(x, first, max_shift=80), second)
@@ -79,7 +79,7 @@ def test_draws_of_the_steps_are_independent():
 
 
 @pytest.mark.parametrize(("weights", "shares"), [(None, (1 / 3, 1 / 3, 1 / 3)), ((1, 0, 3), (0.25, 0, 0.75))])
-def test_one_of_applies_each_step_as_often_as_its_weight_says(weights, shares):
+def test_one_of_applies_steps_with_their_weights(weights, shares):
     policy = one_of(partial(plus, number=1), partial(plus, number=2), partial(plus, number=3), weights=weights)
     for number, share in zip((1, 2, 3), shares, strict=True):
         seen = np.mean(results(policy, 0.0) == number)
@@ -87,7 +87,7 @@ def test_one_of_applies_each_step_as_often_as_its_weight_says(weights, shares):
 
 
 @pytest.mark.parametrize(("n", "counts"), [((1, None), (1, 2, 3)), (2, (2,)), ((0, 1), (0, 1))])
-def test_some_of_applies_every_choice_of_as_many_steps_as_often(n, counts):
+def test_some_of_applies_all_subsets_of_a_size_equally_often(n, counts):
     seen = results(some_of(*(partial(plus, number=float(2**place)) for place in range(3)), n=n), 0.0)
     for choice in itertools.product((0, 1), repeat=3):
         count = sum(choice)
@@ -96,7 +96,7 @@ def test_some_of_applies_every_choice_of_as_many_steps_as_often(n, counts):
         assert abs(found - share) <= 4 * math.sqrt(share * (1 - share) / len(MANY))
 
 
-def test_random_order_takes_every_order_as_often():
+def test_random_order_applies_all_orders_equally_often():
     changes = {"+1": lambda x: x + 1, "*2": lambda x: x * 2, "+10": lambda x: x + 10}
     seen = results(random_order(*(lambda x, key, change=change: change(x) for change in changes.values())))
     ends = []
@@ -111,12 +111,12 @@ def test_random_order_takes_every_order_as_often():
 
 
 @pytest.mark.parametrize("probability", [0.0, 0.3, 1.0])
-def test_with_probability_applies_its_step_to_that_share(probability):
+def test_with_probability_applies_its_step_to_that_fraction(probability):
     share = np.mean(results(with_probability(probability, plus)) == 2)
     assert abs(share - probability) <= 4 * math.sqrt(probability * (1 - probability) / len(MANY))
 
 
-def test_a_probability_and_an_array_among_the_options_may_change_without_another_compile():
+def test_a_traced_probability_or_array_option_changes_without_recompilation():
     traces = []
 
     def step(x, key, level):
@@ -147,7 +147,7 @@ NESTED = {
 }
 
 
-def test_a_policy_goes_through_plain_data_and_toml_and_back():
+def test_a_policy_survives_plain_data_and_toml():
     policy = create_policy(NESTED)
     assert policy_spec(policy) == NESTED
     again = create_policy(tomllib.loads(tomli_w.dumps(policy_spec(policy))))
@@ -206,7 +206,7 @@ def test_a_step_without_the_sample_rate_that_it_requires_is_named():
         apply_batch(rate_plus, jnp.zeros(2), key)
 
 
-def test_describe_tells_what_was_applied_and_with_what():
+def test_describe_returns_the_applied_steps_and_their_parameters():
     policy, key = create_policy(NESTED), jax.random.key(2)
     x = jnp.asarray(signals(400)["noise"])
     told = describe(policy, key, x.shape)
@@ -232,7 +232,7 @@ def test_the_same_key_gives_the_same_draw_on_an_input_and_its_target():
     np.testing.assert_allclose(theirs, 2 * ours, rtol=1e-6)
 
 
-def test_a_row_does_not_change_when_the_batch_grows():
+def test_an_example_does_not_depend_on_the_batch_size():
     x = jnp.asarray(signals(400)["noise"])[None].repeat(5, axis=0)
     policy = create_policy(NESTED)
     large = apply_batch(policy, x, jax.random.key(0))
@@ -249,7 +249,7 @@ QUICK = {"low_pass", "spec_augment"}
     "name",
     [pytest.param(name, marks=() if name in QUICK else pytest.mark.thorough) for name in registry("augmentation")],
 )
-def test_a_batch_over_two_devices_stays_there_and_comes_out_the_same(name):
+def test_a_sharded_batch_keeps_its_sharding_and_values(name):
     shape = (4, 10, 40) if works_on(registry("augmentation")[name]) == "spectrogram" else (4, 400)
     batch, key = np.random.default_rng(0).random(shape, np.float32), jax.random.key(1)
     mesh = jax.make_mesh((2,), ("data",), axis_types=(jax.sharding.AxisType.Explicit,))
@@ -270,7 +270,7 @@ def test_a_batch_over_two_devices_stays_there_and_comes_out_the_same(name):
     ],
     ids=["compose", "with_probability", "one_of", "some_of", "random_order"],
 )
-def test_policies_hold_as_augmentations_do(policy):
+def test_policies_pass_the_conformance_kit(policy):
     subject = Subject(function=policy, example=signals, shape=lambda shape: shape, keyed=True)
     report = check_function("policy", subject)
     assert report.passed, str(report)
@@ -307,12 +307,12 @@ def test_policies_hold_as_augmentations_do(policy):
         (lambda: compose("random_gain")(jnp.ones(3), 0), TypeError, "key"),
     ],
 )
-def test_what_is_wrong_is_said(make, error, said):
+def test_invalid_policies_raise(make, error, said):
     with pytest.raises(error, match=said):
         make()
 
 
-def test_augment_audio_is_the_policy_that_it_names():
+def test_augment_audio_applies_the_default_policy():
     x, key = jnp.asarray(signals(4000)["noise"]), jax.random.key(5)
     np.testing.assert_allclose(augment_audio(x, key), default_policy()(x, key), atol=1e-6)
     spec = policy_spec(default_policy())
@@ -320,7 +320,7 @@ def test_augment_audio_is_the_policy_that_it_names():
 
 
 @pytest.mark.parametrize("name", ["random_gain", "low_pass", "time_stretch", "tremolo", "add_gaussian_snr"])
-def test_a_draw_is_the_same_whatever_the_precision(name):
+def test_drawn_parameters_do_not_depend_on_the_dtype(name):
     with jax.enable_x64(True):
         told = [
             with_annotations(create_policy(name, sample_rate=16000))(jnp.ones(400, dtype), jax.random.key(3))[1]
@@ -349,7 +349,7 @@ def gains(told):
     ],
     ids=["one_of", "random_order", "with_probability", "some_of"],
 )
-def test_describe_tells_what_is_heard(policy):
+def test_described_gains_equal_the_applied_gain(policy):
     keys = jax.random.split(jax.random.key(1), 6)
     heard = jax.jit(jax.vmap(lambda key: policy(jnp.ones(1), key)[0]))(keys)
     for key, factor in zip(keys, heard, strict=True):

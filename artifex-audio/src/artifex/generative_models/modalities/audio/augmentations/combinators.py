@@ -23,13 +23,31 @@ Steps = tuple[Augmentation, ...]
 
 
 def draw_in_order(key: jax.Array, shape: tuple[int, ...], *, steps: Steps) -> dict[str, Any]:
-    """Draw the parameters of the steps of ``compose``."""
+    """Draw the parameters of ``compose``.
+
+    Args:
+        key: PRNG key.
+        shape: Shape of the example.
+        steps: The steps, as functions.
+
+    Returns:
+        ``steps``: the drawn parameters of every step.
+    """
     return {"steps": _draw_steps("compose", steps, _split(key, steps), shape)}
 
 
 @augmentation(draw=draw_in_order)
 def apply_in_order(example: ArrayLike, key: jax.Array, *, steps: Steps) -> jax.Array:
-    """Apply all steps in order; step ``i`` gets key ``i`` of ``jax.random.split(key, n)``."""
+    """Apply all steps in order; step ``i`` gets key ``i`` of ``jax.random.split(key, n)``.
+
+    Args:
+        example: The example.
+        key: PRNG key.
+        steps: The steps, as functions.
+
+    Returns:
+        The augmented example, same shape and dtype.
+    """
     numerics.check_key("compose", key)
     return call_compiled(_apply_in_order, example, key, steps=steps)
 
@@ -47,7 +65,17 @@ def _split(key: jax.Array, steps: Steps) -> list[jax.Array]:
 def draw_one(
     key: jax.Array, shape: tuple[int, ...], *, steps: Steps, weights: tuple[float, ...] | None = None
 ) -> dict[str, Any]:
-    """Draw the position of the step that ``one_of`` applies, and the parameters of every step."""
+    """Draw the parameters of ``one_of``.
+
+    Args:
+        key: PRNG key.
+        shape: Shape of the example.
+        steps: The steps, as functions.
+        weights: As for ``one_of``.
+
+    Returns:
+        ``choice``, the index of the step; ``steps``.
+    """
     choice_key, step_key = jax.random.split(key)
     choice = _draw_choice(choice_key, len(steps), weights)
     return {"choice": choice, "steps": _draw_steps("one_of", steps, _fold_in_positions(step_key, steps), shape)}
@@ -57,7 +85,17 @@ def draw_one(
 def apply_one(
     example: ArrayLike, key: jax.Array, *, steps: Steps, weights: tuple[float, ...] | None = None
 ) -> jax.Array:
-    """Apply one step, drawn with the given weights."""
+    """Apply one step, drawn with the given weights.
+
+    Args:
+        example: The example.
+        key: PRNG key.
+        steps: The steps, as functions.
+        weights: As for ``one_of``.
+
+    Returns:
+        The augmented example, same shape and dtype.
+    """
     numerics.check_key("one_of", key)
     return call_compiled(_apply_one, example, key, steps=steps, weights=weights)
 
@@ -81,14 +119,34 @@ def _draw_choice(key: jax.Array, n_steps: int, weights: tuple[float, ...] | None
 
 
 def draw_some(key: jax.Array, shape: tuple[int, ...], *, steps: Steps, n: tuple[int, int]) -> dict[str, Any]:
-    """Draw which steps ``some_of`` applies, and the parameters of every step."""
+    """Draw the parameters of ``some_of``.
+
+    Args:
+        key: PRNG key.
+        shape: Shape of the example.
+        steps: The steps, as functions.
+        n: As for ``some_of``.
+
+    Returns:
+        ``chosen`` (n_steps,), whether each step is applied; ``steps``.
+    """
     chosen, step_keys = _draw_subset(key, len(steps), n)
     return {"chosen": chosen, "steps": _draw_steps("some_of", steps, step_keys, shape)}
 
 
 @augmentation(draw=draw_some)
 def apply_some(example: ArrayLike, key: jax.Array, *, steps: Steps, n: tuple[int, int]) -> jax.Array:
-    """Apply a drawn subset of n[0] to n[1] steps, in order."""
+    """Apply a drawn subset of n[0] to n[1] steps, in order.
+
+    Args:
+        example: The example.
+        key: PRNG key.
+        steps: The steps, as functions.
+        n: As for ``some_of``.
+
+    Returns:
+        The augmented example, same shape and dtype.
+    """
     numerics.check_key("some_of", key)
     return call_compiled(_apply_some, example, key, steps=steps, n=n)
 
@@ -110,7 +168,16 @@ def _draw_subset(key: jax.Array, n_steps: int, n: tuple[int, int]) -> tuple[jax.
 
 
 def draw_random_order(key: jax.Array, shape: tuple[int, ...], *, steps: Steps) -> dict[str, Any]:
-    """Draw the order in which ``random_order`` applies its steps, and the parameters of every step."""
+    """Draw the parameters of ``random_order``.
+
+    Args:
+        key: PRNG key.
+        shape: Shape of the example.
+        steps: The steps, as functions.
+
+    Returns:
+        ``order`` (n_steps,), the indices of the steps in order of application; ``steps``.
+    """
     order_key, step_key = jax.random.split(key)
     step_keys = _fold_in_positions(step_key, steps)
     return {
@@ -121,7 +188,16 @@ def draw_random_order(key: jax.Array, shape: tuple[int, ...], *, steps: Steps) -
 
 @augmentation(draw=draw_random_order)
 def apply_in_random_order(example: ArrayLike, key: jax.Array, *, steps: Steps) -> jax.Array:
-    """Apply all steps in a drawn order."""
+    """Apply all steps in a drawn order.
+
+    Args:
+        example: The example.
+        key: PRNG key.
+        steps: The steps, as functions.
+
+    Returns:
+        The augmented example, same shape and dtype.
+    """
     numerics.check_key("random_order", key)
     return call_compiled(_apply_in_random_order, example, key, steps=steps)
 
@@ -146,7 +222,17 @@ def _draw_permutation(key: jax.Array, n_steps: int) -> jax.Array:
 def draw_with_probability(
     key: jax.Array, shape: tuple[int, ...], *, steps: Steps, probability: float | jax.Array
 ) -> dict[str, Any]:
-    """Draw whether ``with_probability`` applies its step, and the parameters of the step."""
+    """Draw the parameters of ``with_probability``.
+
+    Args:
+        key: PRNG key.
+        shape: Shape of the example.
+        steps: The steps, as functions.
+        probability: As for ``with_probability``.
+
+    Returns:
+        ``applied``; ``steps``.
+    """
     applied_key, step_key = jax.random.split(key)
     applied = _draw_applied(applied_key, probability)
     return {"applied": applied, "steps": _draw_steps("with_probability", steps, [step_key], shape)}
@@ -156,7 +242,17 @@ def draw_with_probability(
 def apply_with_probability(
     example: ArrayLike, key: jax.Array, *, steps: Steps, probability: float | jax.Array
 ) -> jax.Array:
-    """Apply the only step with the given probability."""
+    """Apply the only step with the given probability.
+
+    Args:
+        example: The example.
+        key: PRNG key.
+        steps: The steps, as functions.
+        probability: As for ``with_probability``.
+
+    Returns:
+        The augmented example, same shape and dtype.
+    """
     numerics.check_key("with_probability", key)
     return call_compiled(_apply_with_probability, example, key, steps=steps, probability=probability)
 

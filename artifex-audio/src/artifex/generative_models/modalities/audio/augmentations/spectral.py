@@ -24,7 +24,16 @@ _SUMMANDS = {"dB": 1.0, "ln": math.log(10) / 10, "log10": 0.1}
 def draw_spectral_noise(
     key: jax.Array, shape: tuple[int, ...], *, snr_db_range: Bounds = (6.0, 30.0)
 ) -> dict[str, jax.Array]:
-    """Draw ``snr_db`` for ``spectral_noise``; its noise is drawn from the second key of ``jax.random.split(key)``."""
+    """Draw the parameters of ``spectral_noise``.
+
+    Args:
+        key: PRNG key.
+        shape: Shape of the example.
+        snr_db_range: As for ``spectral_noise``.
+
+    Returns:
+        ``snr_db``. The noise itself is drawn from the second key of ``jax.random.split(key)``.
+    """
     bounds = check_range("snr_db_range", snr_db_range, unit="dB")
     return {"snr_db": draw_uniform(jax.random.split(key)[0], bounds)}
 

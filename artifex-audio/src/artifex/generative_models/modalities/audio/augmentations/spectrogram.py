@@ -35,7 +35,18 @@ def draw_frequency_mask(
     mask_param: int | jax.Array = 10,
     max_fraction: float | None = None,
 ) -> dict[str, jax.Array]:
-    """Draw ``freq_start`` and ``freq_width`` (num_masks,) in bins for ``frequency_mask``; nothing without masks."""
+    """Draw the parameters of ``frequency_mask``.
+
+    Args:
+        key: PRNG key.
+        shape: Shape of the example.
+        num_masks: As for ``frequency_mask``.
+        mask_param: As for ``frequency_mask``.
+        max_fraction: As for ``frequency_mask``.
+
+    Returns:
+        ``freq_start`` and ``freq_width`` (num_masks,) in bins; empty without masks.
+    """
     _check_masks("", num_masks, mask_param, max_fraction)
     return _draw_masks("freq", key, shape[-2], num_masks, mask_param, max_fraction)
 
@@ -103,7 +114,22 @@ def draw_time_mask(
     sample_rate: SampleRate = None,
     hop_length: int | None = None,
 ) -> dict[str, jax.Array]:
-    """Draw ``time_start`` and ``time_width`` (num_masks,) in frames for ``time_mask``; nothing without masks."""
+    """Draw the parameters of ``time_mask``.
+
+    Args:
+        key: PRNG key.
+        shape: Shape of the example.
+        num_masks: As for ``time_mask``.
+        mask_param: As for ``time_mask``.
+        max_fraction: As for ``time_mask``.
+        n_valid_frames: As for ``time_mask``.
+        mask_param_seconds: As for ``time_mask``.
+        sample_rate: Sample rate in Hz, for options in seconds.
+        hop_length: As for ``time_mask``.
+
+    Returns:
+        ``time_start`` and ``time_width`` (num_masks,) in frames; empty without masks.
+    """
     mask_param = frames_from_seconds("mask_param", mask_param, mask_param_seconds, sample_rate, hop_length, default=10)
     _check_masks("", num_masks, mask_param, max_fraction)
     n_valid = valid_frames(n_valid_frames, shape[-1])
@@ -219,10 +245,30 @@ def draw_spec_augment(
     sample_rate: SampleRate = None,
     hop_length: int | None = None,
 ) -> dict[str, jax.Array]:
-    """Draw the parameters of ``time_warp``, ``frequency_mask`` and ``time_mask`` for ``spec_augment``.
+    """Draw the parameters of ``spec_augment``.
 
     The first two keys of ``jax.random.split`` draw the masks along frequency and time; if time is warped, a third draws
     the warp.
+
+    Args:
+        key: PRNG key.
+        shape: Shape of the example.
+        freq_masks: As for ``spec_augment``.
+        time_masks: As for ``spec_augment``.
+        freq_mask_param: As for ``spec_augment``.
+        time_mask_param: As for ``spec_augment``.
+        time_warp: As for ``spec_augment``.
+        freq_max_fraction: As for ``spec_augment``.
+        time_max_fraction: As for ``spec_augment``.
+        policy: As for ``spec_augment``.
+        n_valid_frames: As for ``spec_augment``.
+        time_mask_param_seconds: As for ``spec_augment``.
+        time_warp_seconds: As for ``spec_augment``.
+        sample_rate: Sample rate in Hz, for options in seconds.
+        hop_length: As for ``spec_augment``.
+
+    Returns:
+        The parameters of ``time_warp``, ``frequency_mask`` and ``time_mask``.
     """
     options = _policy_options(
         policy,

@@ -26,7 +26,16 @@ _HALF_WIDTH = 32
 def draw_time_stretch(
     key: jax.Array, shape: tuple[int, ...], *, rate_range: tuple[float, float] = (0.8, 1.2)
 ) -> dict[str, jax.Array]:
-    """Draw ``rate`` for ``time_stretch``."""
+    """Draw the parameters of ``time_stretch``.
+
+    Args:
+        key: PRNG key.
+        shape: Shape of the example.
+        rate_range: As for ``time_stretch``.
+
+    Returns:
+        ``rate``.
+    """
     return {"rate": draw_uniform(key, check_range("rate_range", rate_range, above=0, static=True))}
 
 
@@ -89,7 +98,16 @@ def time_stretch(
 def draw_pitch_shift(
     key: jax.Array, shape: tuple[int, ...], *, semitones_range: tuple[float, float] = (-4.0, 4.0)
 ) -> dict[str, jax.Array]:
-    """Draw ``semitones`` for ``pitch_shift``."""
+    """Draw the parameters of ``pitch_shift``.
+
+    Args:
+        key: PRNG key.
+        shape: Shape of the example.
+        semitones_range: As for ``pitch_shift``.
+
+    Returns:
+        ``semitones``.
+    """
     bounds = check_range(
         "semitones_range",
         semitones_range,
@@ -158,7 +176,16 @@ def pitch_shift(
 def draw_speed(
     key: jax.Array, shape: tuple[int, ...], *, speed_range: tuple[float, float] = (0.9, 1.1)
 ) -> dict[str, jax.Array]:
-    """Draw ``speed`` for the augmentation of that name."""
+    """Draw the parameters of ``speed``.
+
+    Args:
+        key: PRNG key.
+        shape: Shape of the example.
+        speed_range: As for ``speed``.
+
+    Returns:
+        ``speed``.
+    """
     return {"speed": draw_uniform(key, check_range("speed_range", speed_range, above=0, static=True))}
 
 

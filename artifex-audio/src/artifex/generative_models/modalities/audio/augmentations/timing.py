@@ -27,7 +27,18 @@ def draw_time_shift(
     max_shift_seconds: float | jax.Array | None = None,
     sample_rate: SampleRate = None,
 ) -> dict[str, jax.Array]:
-    """Draw ``shift`` in samples for ``time_shift``."""
+    """Draw the parameters of ``time_shift``.
+
+    Args:
+        key: PRNG key.
+        shape: Shape of the example.
+        max_shift: As for ``time_shift``.
+        max_shift_seconds: As for ``time_shift``.
+        sample_rate: Sample rate in Hz, for options in seconds.
+
+    Returns:
+        ``shift`` in samples.
+    """
     max_shift = to_samples("max_shift", max_shift, max_shift_seconds, sample_rate, default=1600)
     check_option("max_shift", max_shift, integer=True, minimum=0, unit="samples")
     limit = jnp.asarray(max_shift, jnp.int32)
@@ -120,7 +131,16 @@ def reverse(audio: ArrayLike, key: jax.Array) -> jax.Array:
 def draw_silence_span(
     key: jax.Array, shape: tuple[int, ...], *, fraction_range: tuple[ArrayLike, ArrayLike] = (0.01, 0.2)
 ) -> dict[str, jax.Array]:
-    """Draw ``fraction`` of the clip, ``start`` and ``width`` in samples for ``silence_span``."""
+    """Draw the parameters of ``silence_span``.
+
+    Args:
+        key: PRNG key.
+        shape: Shape of the example.
+        fraction_range: As for ``silence_span``.
+
+    Returns:
+        ``fraction`` of the clip; ``start`` and ``width`` in samples.
+    """
     bounds = check_range("fraction_range", fraction_range, minimum=0, maximum=1)
     fraction_key, start_key = jax.random.split(key)
     fraction = draw_uniform(fraction_key, bounds)
@@ -182,7 +202,19 @@ def draw_drop_chunks(
     width_range_seconds: tuple[float | jax.Array, float | jax.Array] | None = None,
     sample_rate: SampleRate = None,
 ) -> dict[str, jax.Array]:
-    """Draw ``count``, and ``width`` and ``start`` (max count,) in samples for ``drop_chunks``."""
+    """Draw the parameters of ``drop_chunks``.
+
+    Args:
+        key: PRNG key.
+        shape: Shape of the example.
+        count_range: As for ``drop_chunks``.
+        width_range: As for ``drop_chunks``.
+        width_range_seconds: As for ``drop_chunks``.
+        sample_rate: Sample rate in Hz, for options in seconds.
+
+    Returns:
+        ``count``; ``width`` and ``start`` (max count,) in samples.
+    """
     counts = check_range("count_range", count_range, integer=True, static=True, minimum=1, unit="chunks")
     width_range = to_samples("width_range", width_range, width_range_seconds, sample_rate, default=_DEFAULT_WIDTHS)
     widths = check_range("width_range", width_range, integer=True, minimum=1, unit="samples")
@@ -250,7 +282,19 @@ def draw_splice_out(
     max_width_seconds: float | jax.Array | None = None,
     sample_rate: SampleRate = None,
 ) -> dict[str, jax.Array]:
-    """Draw ``start`` and ``width`` (n_spans,) in samples for ``splice_out``, in the order in which spans are removed."""
+    """Draw the parameters of ``splice_out``.
+
+    Args:
+        key: PRNG key.
+        shape: Shape of the example.
+        n_spans: As for ``splice_out``.
+        max_width: As for ``splice_out``.
+        max_width_seconds: As for ``splice_out``.
+        sample_rate: Sample rate in Hz, for options in seconds.
+
+    Returns:
+        ``start`` and ``width`` (n_spans,) in samples, in the order in which spans are removed.
+    """
     check_integer("n_spans", n_spans, minimum=1)
     max_width = to_samples("max_width", max_width, max_width_seconds, sample_rate, default=400)
     check_option("max_width", max_width, integer=True, minimum=0, unit="samples")

@@ -27,7 +27,20 @@ def draw_time_warp(
     sample_rate: SampleRate = None,
     hop_length: int | None = None,
 ) -> dict[str, jax.Array]:
-    """Draw ``warp_center`` and ``warp_distance`` in frames for ``time_warp``."""
+    """Draw the parameters of ``time_warp``.
+
+    Args:
+        key: PRNG key.
+        shape: Shape of the example.
+        max_warp: As for ``time_warp``.
+        n_valid_frames: As for ``time_warp``.
+        max_warp_seconds: As for ``time_warp``.
+        sample_rate: Sample rate in Hz, for options in seconds.
+        hop_length: As for ``time_warp``.
+
+    Returns:
+        ``warp_center`` and ``warp_distance`` in frames.
+    """
     max_warp = frames_from_seconds("max_warp", max_warp, max_warp_seconds, sample_rate, hop_length, default=80)
     check_option("max_warp", max_warp, integer=True, minimum=0, unit="frames")
     center, distance = _draw_warp(key, max_warp, valid_frames(n_valid_frames, shape[-1]))
@@ -119,8 +132,8 @@ def warp_frames(values: jax.Array, center: jax.Array, distance: jax.Array, n_val
         The warped spectrogram, same shape and dtype.
 
     Example:
-        >>> warp_frames(jnp.arange(5.0)[None], jnp.array(2), jnp.array(1), 5).round(2).tolist()
-        [[0.0, 0.67, 1.33, 2.0, 4.0]]
+        >>> [f"{value:.2f}" for value in warp_frames(jnp.arange(5.0)[None], jnp.array(2), jnp.array(1), 5)[0]]
+        ['0.00', '0.67', '1.33', '2.00', '4.00']
     """
     dtype = working_dtype(values.dtype)
     last, target = jnp.asarray(n_valid, jnp.int32) - 1, center + distance
@@ -133,7 +146,16 @@ def warp_frames(values: jax.Array, center: jax.Array, distance: jax.Array, n_val
 def draw_frequency_warp(
     key: jax.Array, shape: tuple[int, ...], *, alpha_range: Bounds = (0.9, 1.1)
 ) -> dict[str, jax.Array]:
-    """Draw ``alpha`` for ``frequency_warp``."""
+    """Draw the parameters of ``frequency_warp``.
+
+    Args:
+        key: PRNG key.
+        shape: Shape of the example.
+        alpha_range: As for ``frequency_warp``.
+
+    Returns:
+        ``alpha``.
+    """
     return {"alpha": draw_uniform(key, check_range("alpha_range", alpha_range, above=0))}
 
 
