@@ -15,9 +15,6 @@ from artifex.generative_models.modalities.audio.augmentations.draws import as_fl
 from artifex.generative_models.modalities.audio.augmentations.units import SampleRate, to_samples
 from artifex.generative_models.modalities.audio.preprocessing import as_waveforms
 
-_DEFAULT_FADE = 80
-_DEFAULT_WIDTHS = (100, 1000)
-
 
 def draw_time_shift(
     key: jax.Array,
@@ -154,7 +151,7 @@ def silence_span(
     key: jax.Array,
     fraction_range: tuple[ArrayLike, ArrayLike] = (0.01, 0.2),
     *,
-    fade: int | jax.Array = _DEFAULT_FADE,
+    fade: int | jax.Array = 80,
     fade_seconds: float | jax.Array | None = None,
     sample_rate: SampleRate = None,
 ) -> jax.Array:
@@ -187,7 +184,7 @@ def silence_span(
     """
     numerics.check_key("silence_span", key)
     waveform = as_float("silence_span", audio)
-    fade = to_samples("fade", fade, fade_seconds, sample_rate, default=_DEFAULT_FADE)
+    fade = to_samples("fade", fade, fade_seconds, sample_rate, default=80)
     check_option("fade", fade, integer=True, minimum=0, unit="samples")
     drawn = draw_silence_span(key, waveform.shape, fraction_range=fraction_range)
     return _silence_span(waveform, drawn["start"], drawn["width"], fade)
@@ -198,7 +195,7 @@ def draw_drop_chunks(
     shape: tuple[int, ...],
     *,
     count_range: tuple[int, int] = (1, 3),
-    width_range: tuple[int | jax.Array, int | jax.Array] = _DEFAULT_WIDTHS,
+    width_range: tuple[int | jax.Array, int | jax.Array] = (100, 1000),
     width_range_seconds: tuple[float | jax.Array, float | jax.Array] | None = None,
     sample_rate: SampleRate = None,
 ) -> dict[str, jax.Array]:
@@ -216,7 +213,7 @@ def draw_drop_chunks(
         ``count``; ``width`` and ``start`` (max count,) in samples.
     """
     counts = check_range("count_range", count_range, integer=True, static=True, minimum=1, unit="chunks")
-    width_range = to_samples("width_range", width_range, width_range_seconds, sample_rate, default=_DEFAULT_WIDTHS)
+    width_range = to_samples("width_range", width_range, width_range_seconds, sample_rate, default=(100, 1000))
     widths = check_range("width_range", width_range, integer=True, minimum=1, unit="samples")
     count_key, width_key, start_key = jax.random.split(key, 3)
     width = draw_integer(width_key, widths, (counts[1],))
@@ -229,7 +226,7 @@ def drop_chunks(
     audio: ArrayLike,
     key: jax.Array,
     count_range: tuple[int, int] = (1, 3),
-    width_range: tuple[int | jax.Array, int | jax.Array] = _DEFAULT_WIDTHS,
+    width_range: tuple[int | jax.Array, int | jax.Array] = (100, 1000),
     *,
     width_range_seconds: tuple[float | jax.Array, float | jax.Array] | None = None,
     sample_rate: SampleRate = None,
