@@ -45,7 +45,7 @@ class Source:
     """Source of one recording of a dataset.
 
     Args:
-        audio: The path of a file, the bytes of a file, or samples; or the error that explains why there is none.
+        audio: The path of a file, the bytes of a file, or samples; or the error to raise instead.
         name: Name in examples and error messages: the path of a file.
         label: Class index, or None.
         start: Start of the segment in seconds.

@@ -1,4 +1,4 @@
-"""The plan of a loader: which examples form which batch, and what each is padded to."""
+"""The plan of a loader: the examples of every batch, and the length that they are padded to."""
 
 from __future__ import annotations
 
