@@ -1,11 +1,12 @@
-"""Time extraction against Ray Data, and reading its features back against a file for each example.
+"""Time extraction compared with Ray Data, and reading its features compared with one .npy file per example.
 
-Run it as ``python benchmarks/data_extraction.py``. Every round calls each tool once, one after the other, and a ratio is
-taken within a round; the table gives the median with the lowest and the highest. Both sides of the extraction are timed
-from the start of their processes to their end, on the same two processors, and their features are compared first.
+Run ``python benchmarks/data_extraction.py``. Every round calls each tool once, and ratios are computed within a round; the
+table contains the median, the minimum and the maximum. Both extractions are timed from the start of their processes to
+their end, on the same two processors, and their features are compared first.
 """
 
 import argparse
+import itertools
 import os
 import subprocess
 import sys
@@ -28,7 +29,7 @@ from artifex.generative_models.modalities.audio.io import write_audio
 RATE = 16_000
 CONFIG = AudioModalityConfig(representation="log_mel_spectrogram", sample_rate=RATE)
 
-# The same reading and the same compiled encoder, in two actors that hold their programs, and batches of the same size.
+# The same decoder, compiled encoder and batch size, in two actors that cache the compiled programs.
 RAY_DATA = """
 import sys
 import numpy as np, ray
@@ -67,35 +68,30 @@ def write_recordings(folder: Path, count: int) -> None:
 
 
 def extraction(folder: Path) -> dict[str, Callable[[], Any]]:
-    """600 recordings of half a second to two as log-mels: two shards, and two actors of Ray Data."""
+    """Log-mel spectrograms of 600 recordings of 0.5 to 2 s: two processes, and two actors of Ray Data."""
     write_recordings(folder, 600)
-    made = 0
+    out_numbers = itertools.count(1)
 
-    def new() -> Path:
-        nonlocal made
-        made += 1
-        return folder / f"out-{made}"
-
-    def two_shards() -> Path:
-        out = new()
+    def two_processes() -> Path:
+        out = folder / f"out-{next(out_numbers)}"
         command = [sys.executable, "-c", "from artifex.generative_models.core.cli import main; main()", "extract"]
         command += [str(folder), "--out", str(out), "--representation", "log_mel_spectrogram", "--no-report", "--shard"]
-        parts = [subprocess.Popen([*command, f"{part}/2"], stdout=subprocess.DEVNULL) for part in range(2)]
-        assert [part.wait() for part in parts] == [0, 0]
+        processes = [subprocess.Popen([*command, f"{index}/2"], stdout=subprocess.DEVNULL) for index in range(2)]
+        assert [process.wait() for process in processes] == [0, 0]
         return out
 
     def ray_data() -> Path:
-        out = new()
+        out = folder / f"out-{next(out_numbers)}"
         quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
         subprocess.run([sys.executable, "-c", RAY_DATA, str(folder), str(out)], check=True, **quiet)
         return out
 
-    tools: dict[str, Callable[[], Any]] = {"two --shard processes": two_shards}
+    tools: dict[str, Callable[[], Any]] = {"two --shard processes": two_processes}
     if find_spec("ray") and find_spec("pyarrow"):
         import pyarrow.parquet
 
         tools["Ray Data, map_batches"] = ray_data
-        ours = {record["source"]: mel for record, mel in read_features(two_shards())}
+        ours = {record["source"]: mel for record, mel in read_features(two_processes())}
         theirs = pyarrow.parquet.read_table(ray_data()).to_pylist()
         assert len(theirs) == len(ours) == 600
         for row in theirs[::50]:
@@ -106,7 +102,7 @@ def extraction(folder: Path) -> dict[str, Callable[[], Any]]:
 
 
 def features(folder: Path) -> dict[str, Callable[[], Any]]:
-    """1 000 log-mels of 80 x 31 to 125 frames in random order, by one thread and by the two of a loader."""
+    """Reading 1000 log-mel spectrograms of 80 x 31 to 125 frames in random order, with one and two threads."""
     write_recordings(folder, 1000)
     extract([folder], folder / "features", config=CONFIG, report=False)
     data = FeatureDataset(folder / "features")
@@ -115,12 +111,11 @@ def features(folder: Path) -> dict[str, Callable[[], Any]]:
     order = np.random.default_rng(1).permutation(len(data)).tolist()
     assert all(np.array_equal(np.load(folder / f"{i}.npy"), data[i]["log_mel_spectrogram"]) for i in order[:50])
 
-    def by(threads: int, read: Callable[[int], Any]) -> Callable[[], Any]:
+    def read_with(threads: int, read: Callable[[int], Any]) -> Callable[[], Any]:
         def run() -> None:
             with ThreadPoolExecutor(threads) as pool:
-                list(
-                    pool.map(lambda part: [read(index) for index in part], [order[n::threads] for n in range(threads)])
-                )
+                indices = [order[thread::threads] for thread in range(threads)]
+                list(pool.map(lambda own: [read(index) for index in own], indices))
 
         return run
 
@@ -129,7 +124,7 @@ def features(folder: Path) -> dict[str, Callable[[], Any]]:
         return loaded
 
     return {
-        f"{name}, {threads} thread{'s' * (threads > 1)}": by(threads, read)
+        f"{name}, {threads} thread{'s' * (threads > 1)}": read_with(threads, read)
         for threads in (1, 2)
         for name, read in (("FeatureDataset", data.__getitem__), ("np.load", load))
     }
@@ -139,14 +134,14 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--rounds", type=int, default=5)
     rounds = parser.parse_args().rounds
-    for row, pairs in (
+    for benchmark, pairs in (
         (extraction, [("two --shard processes", "Ray Data, map_batches")]),
         (features, [(f"FeatureDataset, {by}", f"np.load, {by}") for by in ("1 thread", "2 threads")]),
     ):
         with tempfile.TemporaryDirectory() as folder:
-            tools = row(Path(folder))
+            tools = benchmark(Path(folder))
             times = [{name: milliseconds(call) for name, call in tools.items()} for _ in range(rounds)]
-        print(f"\n{row.__doc__}")
+        print(f"\n{benchmark.__doc__}")
         for name in tools:
             print(f"  {name:34} {spread([each[name] for each in times], 1)} ms")
         for ours, theirs in pairs:

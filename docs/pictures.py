@@ -1,4 +1,4 @@
-"""Draws the pictures of the README and the docs: ``python docs/pictures.py``."""
+"""Draw the figures of the README and the documentation: ``python docs/pictures.py``."""
 
 from pathlib import Path
 
@@ -20,7 +20,7 @@ FOLDER = Path(__file__).parent / "images"
 
 
 def overview() -> None:
-    """Draw what happens to a chirp: waveform, mel spectrogram, augmented, and decoded back to audio."""
+    """Draw a chirp: its waveform, its mel spectrogram, augmented, and encoded, decoded and encoded again."""
     config = AudioModalityConfig(representation=AudioRepresentation.MEL_SPECTROGRAM, duration=2.0)
     modality = AudioModality(config=config, rngs=nnx.Rngs(0))
     data = SyntheticAudioDataset(

@@ -1,6 +1,7 @@
 """Atomic writes: the old file or the new one, nothing between, and nothing left behind."""
 
 import os
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
@@ -68,3 +69,12 @@ def test_what_is_not_a_table_is_named(tmp_path, name, content, says):
     (tmp_path / name).write_bytes(content)
     with pytest.raises(ValueError, match=says):
         files.read_table(tmp_path / name)
+
+
+def test_of_several_threads_one_creates_a_file(tmp_path):
+    contents = [str(index).encode() * 1000 for index in range(8)]
+    with ThreadPoolExecutor(8) as pool:
+        created = list(pool.map(lambda content: files.create_atomic(tmp_path / "plan.json", content), contents))
+    assert created.count(True) == 1
+    assert (tmp_path / "plan.json").read_bytes() == contents[created.index(True)]
+    assert [path.name for path in tmp_path.iterdir()] == ["plan.json"]

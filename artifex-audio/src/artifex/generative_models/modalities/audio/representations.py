@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from functools import cache
-from typing import Any
+from typing import Any, Protocol, cast
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jax.typing import ArrayLike
 
 from artifex.generative_models.core import MissingDependencyError, UnknownComponentError, registry
@@ -17,6 +18,42 @@ from artifex.generative_models.modalities.audio.base import AudioModalityConfig
 # hundredth of the full window sum reconstructs an unmodified clip exactly up to there, and limits the amplification of a
 # modified one to a factor of 8.
 _MIN_COVERAGE = 0.01
+
+
+class SpectralExtension(Protocol):
+    """The methods of the extension ``spectral`` that artifex-audio calls; artifex-spectral documents them."""
+
+    def stft(self, audio: ArrayLike) -> jax.Array:
+        """Compute complex STFTs."""
+        ...
+
+    def istft(self, spectrum: ArrayLike, *, length: int, min_coverage: float = 0.0) -> jax.Array:
+        """Invert complex STFTs."""
+        ...
+
+    def compute_mel_spectrogram(self, audio: ArrayLike) -> jax.Array:
+        """Compute mel power spectrograms."""
+        ...
+
+    def compute_log_mel_spectrogram(self, audio: ArrayLike) -> jax.Array:
+        """Compute mel spectrograms in dB."""
+        ...
+
+    def mel_to_audio(self, mel: ArrayLike, *, length: int, key: jax.Array | None = None) -> jax.Array:
+        """Reconstruct waveforms from mel power spectrograms."""
+        ...
+
+    def log_mel_to_audio(self, levels: ArrayLike, *, length: int, key: jax.Array | None = None) -> jax.Array:
+        """Reconstruct waveforms from mel spectrograms in dB."""
+        ...
+
+    def time_stretch(self, audio: ArrayLike, rate: ArrayLike, *, length: int) -> jax.Array:
+        """Change the duration of waveforms without changing their pitch."""
+        ...
+
+    def band_frequencies(self) -> np.ndarray:
+        """Return the center frequencies of the mel bands in Hz."""
+        ...
 
 
 class RawWaveform:
@@ -63,13 +100,11 @@ class MelSpectrogram:
 
     def encode(self, audio: ArrayLike) -> jax.Array:
         """Compute mel power spectrograms (..., n_mel_channels, n_time_frames) of waveforms (..., n_time_steps)."""
-        mel: jax.Array = self._spectral.compute_mel_spectrogram(audio)
-        return mel[..., : self.shape[-1]]
+        return self._spectral.compute_mel_spectrogram(audio)[..., : self.shape[-1]]
 
     def decode(self, encoded: ArrayLike, *, key: jax.Array | None = None) -> jax.Array:
         """Reconstruct waveforms (..., n_time_steps): estimate STFT magnitudes, then apply the Griffin-Lim algorithm."""
-        audio: jax.Array = self._spectral.mel_to_audio(_with_last_frame(encoded), length=self._n_samples, key=key)
-        return audio
+        return self._spectral.mel_to_audio(_with_last_frame(encoded), length=self._n_samples, key=key)
 
 
 class LogMelSpectrogram:
@@ -95,13 +130,11 @@ class LogMelSpectrogram:
 
     def encode(self, audio: ArrayLike) -> jax.Array:
         """Compute log-mel spectrograms in dB (..., n_mel_channels, n_time_frames) of waveforms (..., n_time_steps)."""
-        levels: jax.Array = self._spectral.compute_log_mel_spectrogram(audio)
-        return levels[..., : self.shape[-1]]
+        return self._spectral.compute_log_mel_spectrogram(audio)[..., : self.shape[-1]]
 
     def decode(self, encoded: ArrayLike, *, key: jax.Array | None = None) -> jax.Array:
         """Reconstruct waveforms (..., n_time_steps): convert levels to power, then decode as ``MelSpectrogram`` does."""
-        audio: jax.Array = self._spectral.log_mel_to_audio(_with_last_frame(encoded), length=self._n_samples, key=key)
-        return audio
+        return self._spectral.log_mel_to_audio(_with_last_frame(encoded), length=self._n_samples, key=key)
 
 
 class Stft:
@@ -125,8 +158,7 @@ class Stft:
 
     def encode(self, audio: ArrayLike) -> jax.Array:
         """Compute complex STFTs (..., n_fft // 2 + 1, n_time_frames) of waveforms (..., n_time_steps)."""
-        spectrum: jax.Array = self._spectral.stft(audio)
-        return spectrum[..., : self.shape[-1]]
+        return self._spectral.stft(audio)[..., : self.shape[-1]]
 
     def decode(self, encoded: ArrayLike, *, key: jax.Array | None = None) -> jax.Array:
         """Invert STFTs to waveforms (..., n_time_steps).
@@ -134,8 +166,7 @@ class Stft:
         The inversion is exact except at the end, where the window sum of the remaining frames is below a hundredth of its
         full value: at most the last ``2 * hop_length`` samples fade to silence.
         """
-        audio: jax.Array = self._spectral.istft(encoded, length=self._n_samples, min_coverage=_MIN_COVERAGE)
-        return audio
+        return self._spectral.istft(encoded, length=self._n_samples, min_coverage=_MIN_COVERAGE)
 
 
 def _with_last_frame(encoded: ArrayLike) -> jax.Array:
@@ -144,7 +175,7 @@ def _with_last_frame(encoded: ArrayLike) -> jax.Array:
     return jnp.concatenate([frames, frames[..., -1:]], axis=-1)
 
 
-def _analysis(name: str, config: AudioModalityConfig, *, n_mels: int) -> Any:
+def _analysis(name: str, config: AudioModalityConfig, *, n_mels: int) -> SpectralExtension:
     if config.n_time_frames < 1:
         raise ValueError(
             f"{name}: an example must have at least hop_length = {config.hop_length} samples, got {config.n_time_steps} "
@@ -160,7 +191,7 @@ def _analysis(name: str, config: AudioModalityConfig, *, n_mels: int) -> Any:
 
 
 @cache
-def spectral_extension(purpose: str, **options: Any) -> Any:
+def spectral_extension(purpose: str, **options: Any) -> SpectralExtension:
     """Create the extension ``spectral`` of artifex-spectral, which artifex-audio does not import.
 
     Args:
@@ -179,4 +210,4 @@ def spectral_extension(purpose: str, **options: Any) -> Any:
         raise MissingDependencyError(
             f"{purpose} needs the extension 'spectral', which is not installed: pip install artifex-spectral"
         ) from error
-    return extension(config=ExtensionConfig(extensions={"spectral": options}), rngs=None)
+    return cast(SpectralExtension, extension(config=ExtensionConfig(extensions={"spectral": options}), rngs=None))

@@ -208,6 +208,23 @@ class RecordingDataset(BaseDataset):
         ]
         return checksum(self.split, self.seed, self.config, self.mono, self.crop, self._hop, self.labels, parts)
 
+    def info(self, recording: int) -> AudioInfo:
+        """Read the header of a recording.
+
+        Args:
+            recording: Index of the recording, from 0.
+
+        Returns:
+            Its own sample rate, number of channels and length, whatever the configuration.
+
+        Raises:
+            AudioReadError: If it cannot be read.
+        """
+        source = self.source(recording)
+        if isinstance(source.audio, AudioReadError):
+            raise source.audio
+        return probe(source.audio, name=source.name)
+
     def lengths(self) -> np.ndarray:
         """Return the length of every example along time.
 

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections import Counter
 from functools import cached_property
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
 import attrs
 
 from artifex.generative_models.core import registry
+from artifex.generative_models.core.components.metadata import installed_version
 from artifex.generative_models.core.files import format_table
 from artifex.generative_models.modalities.audio.base import AudioModalityConfig
 from artifex.generative_models.modalities.audio.datasets.manifest import label_names
@@ -218,15 +218,6 @@ def read_plan(folder: Path) -> Plan | None:
 
 
 def _software_versions(representation: str) -> dict[str, str]:
-    ours = {name: _version(name) for name in ("artifex-audio", "artifex-spectral", "jax")}
-    claims = registry("representation").claims(representation)
-    return {name: found for name, found in ours.items() if found} | {
-        claim.distribution: claim.version for claim in claims
-    }
-
-
-def _version(distribution: str) -> str:
-    try:
-        return version(distribution)
-    except PackageNotFoundError:
-        return ""
+    versions = {name: installed_version(name) for name in ("artifex-audio", "artifex-spectral", "jax")}
+    providers = {claim.distribution: claim.version for claim in registry("representation").claims(representation)}
+    return {name: version for name, version in versions.items() if version} | providers

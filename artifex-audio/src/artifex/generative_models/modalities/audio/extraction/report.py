@@ -9,13 +9,13 @@ from collections import Counter
 from collections.abc import Sequence
 from functools import cache
 from importlib import resources
-from importlib.metadata import version
 from typing import TYPE_CHECKING
 
 import attrs
 import numpy as np
 
 from artifex.generative_models.core import plot
+from artifex.generative_models.core.components.metadata import installed_version
 from artifex.generative_models.core.errors import MissingDependencyError
 from artifex.generative_models.core.extras import require
 from artifex.generative_models.modalities.audio.base import AudioModalityConfig
@@ -208,7 +208,7 @@ def render_report(
         histograms=histograms,
         example_seconds=EXAMPLE_SECONDS,
         variable_length=variable_length,
-        version=version("artifex-audio"),
+        version=installed_version("artifex-audio"),
     )
 
 

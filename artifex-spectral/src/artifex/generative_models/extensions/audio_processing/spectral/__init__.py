@@ -1,16 +1,9 @@
-"""Spectral analysis for JAX: spectra, mel bands, cepstra, descriptors, and the ways back to audio."""
+"""Spectral analysis for JAX: STFT, mel spectrograms, MFCC, spectral features, and their inverses."""
 
 from artifex.generative_models.extensions.audio_processing.spectral.analysis import SpectralAnalysis
 from artifex.generative_models.extensions.audio_processing.spectral.cepstral import lfcc, mfcc
-from artifex.generative_models.extensions.audio_processing.spectral.chroma import chroma, chroma_filter_bank
+from artifex.generative_models.extensions.audio_processing.spectral.chromagram import chroma, chroma_filter_bank
 from artifex.generative_models.extensions.audio_processing.spectral.config import SpectralConfig
-from artifex.generative_models.extensions.audio_processing.spectral.dynamics import (
-    cmvn,
-    deltas,
-    lifter,
-    pcen,
-    sliding_cmn,
-)
 from artifex.generative_models.extensions.audio_processing.spectral.features import (
     onset_strength,
     rms,
@@ -26,6 +19,13 @@ from artifex.generative_models.extensions.audio_processing.spectral.features imp
     zero_crossing_rate,
 )
 from artifex.generative_models.extensions.audio_processing.spectral.filterbanks import band_frequencies, filter_bank
+from artifex.generative_models.extensions.audio_processing.spectral.fourier import (
+    instantaneous_frequency,
+    istft,
+    magnitude_spectrogram,
+    power_spectrogram,
+    stft,
+)
 from artifex.generative_models.extensions.audio_processing.spectral.inversion import (
     griffin_lim,
     log_mel_to_audio,
@@ -37,14 +37,15 @@ from artifex.generative_models.extensions.audio_processing.spectral.inversion im
 )
 from artifex.generative_models.extensions.audio_processing.spectral.levels import amplitude_to_db, power_to_db
 from artifex.generative_models.extensions.audio_processing.spectral.mel import log_mel_spectrogram, mel_spectrogram
-from artifex.generative_models.extensions.audio_processing.spectral.scales import hz_to_mel, mel_to_hz
-from artifex.generative_models.extensions.audio_processing.spectral.stft import (
-    instantaneous_frequency,
-    istft,
-    magnitude_spectrogram,
-    power_spectrogram,
-    stft,
+from artifex.generative_models.extensions.audio_processing.spectral.pipeline import analyze
+from artifex.generative_models.extensions.audio_processing.spectral.postprocessing import (
+    cmvn,
+    deltas,
+    lifter,
+    pcen,
+    sliding_cmn,
 )
+from artifex.generative_models.extensions.audio_processing.spectral.scales import hz_to_mel, mel_to_hz
 from artifex.generative_models.extensions.audio_processing.spectral.vocoder import phase_vocoder, time_stretch
 from artifex.generative_models.extensions.audio_processing.spectral.weighting import (
     frequency_weighting,
@@ -56,6 +57,7 @@ __all__ = [
     "SpectralAnalysis",
     "SpectralConfig",
     "amplitude_to_db",
+    "analyze",
     "band_frequencies",
     "chroma",
     "chroma_filter_bank",

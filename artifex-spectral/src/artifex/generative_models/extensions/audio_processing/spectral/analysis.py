@@ -1,12 +1,9 @@
-"""SpectralAnalysis: the spectral functions of one configuration, as an extension beside a model."""
+"""SpectralAnalysis: the spectral functions as an extension with one configuration."""
 
 from __future__ import annotations
 
-import functools
-import inspect
-import re
 from collections.abc import Mapping
-from typing import Any, Protocol, cast, overload
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -17,10 +14,18 @@ from numpy.typing import NDArray
 
 from artifex.generative_models.core import create
 from artifex.generative_models.core.configuration import ExtensionConfig
-from artifex.generative_models.extensions.audio_processing.spectral.cepstral import lfcc, mfcc
-from artifex.generative_models.extensions.audio_processing.spectral.chroma import chroma
+from artifex.generative_models.extensions.audio_processing.spectral.cepstral import (
+    finish_mfcc,
+    lfcc,
+    measure_mfcc,
+    mfcc,
+)
+from artifex.generative_models.extensions.audio_processing.spectral.chromagram import chroma
 from artifex.generative_models.extensions.audio_processing.spectral.config import SpectralConfig
 from artifex.generative_models.extensions.audio_processing.spectral.features import (
+    measure_bandwidth,
+    measure_centroid,
+    measure_rolloff,
     onset_strength,
     rms,
     spectral_bandwidth,
@@ -35,6 +40,14 @@ from artifex.generative_models.extensions.audio_processing.spectral.features imp
     zero_crossing_rate,
 )
 from artifex.generative_models.extensions.audio_processing.spectral.filterbanks import band_frequencies
+from artifex.generative_models.extensions.audio_processing.spectral.fourier import (
+    instantaneous_frequency,
+    istft,
+    magnitude_spectrogram,
+    measure_power,
+    power_spectrogram,
+    stft,
+)
 from artifex.generative_models.extensions.audio_processing.spectral.framing import Frames
 from artifex.generative_models.extensions.audio_processing.spectral.inversion import (
     griffin_lim,
@@ -42,67 +55,31 @@ from artifex.generative_models.extensions.audio_processing.spectral.inversion im
     mel_to_audio,
     mfcc_to_audio,
 )
-from artifex.generative_models.extensions.audio_processing.spectral.mel import log_mel_spectrogram, mel_spectrogram
-from artifex.generative_models.extensions.audio_processing.spectral.pipeline import Feature, feature, finish_all
-from artifex.generative_models.extensions.audio_processing.spectral.stft import (
-    instantaneous_frequency,
-    istft,
-    magnitude_spectrogram,
-    power_spectrogram,
-    stft,
+from artifex.generative_models.extensions.audio_processing.spectral.mel import (
+    finish_log_mel,
+    log_mel_spectrogram,
+    measure_log_mel,
+    measure_mel,
+    mel_spectrogram,
 )
+from artifex.generative_models.extensions.audio_processing.spectral.pipeline import analyze
 from artifex.generative_models.extensions.audio_processing.spectral.vocoder import time_stretch
 from artifex.generative_models.extensions.base import ModelExtension
 
-# What extract_spectral_features gives, by name.
-_ALL: dict[str, Feature] = {
-    "spectrogram": power_spectrogram,
-    "mel_spectrogram": mel_spectrogram,
-    "log_mel_spectrogram": log_mel_spectrogram,
-    "mfcc": mfcc,
-    "spectral_centroid": spectral_centroid,
-    "spectral_bandwidth": spectral_bandwidth,
-    "spectral_rolloff": spectral_rolloff,
-}
-
-
-class _Method(Protocol):
-    @overload
-    def __call__(self, audio: ArrayLike, *, lengths: None = None, **options: Any) -> jax.Array: ...
-
-    @overload
-    def __call__(self, audio: ArrayLike, *, lengths: ArrayLike, **options: Any) -> tuple[jax.Array, jax.Array]: ...
-
-
-def _method(function: Feature) -> _Method:
-    """Return a feature as a method that takes its configuration from the extension."""
-    given = inspect.signature(function)
-    audio, _, *options = given.parameters.values()
-
-    @functools.wraps(function)
-    def method(self: SpectralAnalysis, audio: ArrayLike, **options: Any) -> Any:
-        return function(audio, self.config, **options)
-
-    bound = inspect.Parameter("self", inspect.Parameter.POSITIONAL_OR_KEYWORD)
-    method.__signature__ = given.replace(parameters=[bound, audio, *options])  # type: ignore[attr-defined]
-    method.__doc__ = re.sub(r"\n    config: .*", "", function.__doc__ or "")
-    return cast(_Method, method)
-
 
 class SpectralAnalysis(ModelExtension):
-    """Spectra, mel bands, cepstra and descriptors of audio, and the ways back.
+    """Spectral features of audio and their inverses, with one configuration.
 
-    It holds no arrays, only its configuration: every method is a pure function of its arguments, so that
-    ``jax.jit``, ``jax.vmap`` and ``jax.grad`` take it as it is. Audio is (..., time), floating point with
-    full scale 1.
+    It contains no arrays, and its methods are pure functions of their arguments: ``jax.jit``, ``jax.vmap`` and
+    ``jax.grad`` apply to them directly.
 
     Args:
-        config: Weight, switch, and the fields of ``SpectralConfig`` under ``extensions["spectral"]``.
-        rngs: Taken for the form that extensions have; nothing is drawn.
+        config: Weight, switch, and the fields of ``SpectralConfig`` in ``extensions["spectral"]``.
+        rngs: Ignored; all extensions accept it.
 
     Raises:
-        TypeError: When ``config`` is no ``ExtensionConfig``.
-        ValueError: For an unknown key or a value that does not fit.
+        TypeError: If ``config`` is not an ``ExtensionConfig``.
+        ValueError: If a key is unknown or a value is invalid.
 
     Example:
         >>> options = {"sample_rate": 16000, "n_fft": 512, "n_mels": 40}
@@ -117,19 +94,19 @@ class SpectralAnalysis(ModelExtension):
 
     @classmethod
     def from_preset(cls, name: str, /, **overrides: Any) -> SpectralAnalysis:
-        """Return an analysis with the conventions of another tool.
+        """Create an analysis that reproduces another tool.
 
         Args:
-            name: A registered preset, such as ``"whisper"``.
-            **overrides: Fields of ``SpectralConfig`` that differ from it.
+            name: Registered preset, such as ``"whisper"``.
+            **overrides: Fields of ``SpectralConfig`` to change.
 
         Returns:
             The analysis.
 
         Raises:
-            UnknownComponentError: When no preset has that name.
-            TypeError: For an unknown field.
-            ValueError: For a value that does not fit.
+            UnknownComponentError: If no preset has that name.
+            TypeError: If a field does not exist.
+            ValueError: If a value is invalid.
 
         Example:
             >>> SpectralAnalysis.from_preset("whisper").compute_log_mel_spectrogram(jnp.zeros(16000)).shape
@@ -141,30 +118,29 @@ class SpectralAnalysis(ModelExtension):
         return cls(ExtensionConfig(extensions={"spectral": config.to_dict()}))
 
     def __call__(self, inputs: Any, model_outputs: Any = None) -> dict[str, Any]:
-        """Return the features of audio by name.
+        """Compute the features of ``extract_spectral_features``.
 
         Args:
-            inputs: Waveforms (..., time), or a mapping that has them under ``"audio"``.
-            model_outputs: Not looked at.
+            inputs: Waveforms (..., time), or a mapping that contains them under ``"audio"``.
+            model_outputs: Ignored.
 
         Returns:
-            What ``extract_spectral_features`` returns.
+            Features by name.
         """
-        return self.extract_spectral_features(_audio_in(inputs, "inputs"))
+        return self.extract_spectral_features(_get_audio(inputs, "inputs"))
 
     def loss_fn(self, batch: Any, model_outputs: Any) -> jax.Array:
-        """Return how far the mel levels of the outputs are from those of the batch.
+        """Compute the weighted mean absolute difference of log-mel spectrograms.
 
         Args:
-            batch: A mapping with waveforms (..., time) under ``"audio"``, or the waveforms.
-            model_outputs: The same, of the same shape.
+            batch: Target waveforms (..., time), or a mapping that contains them under ``"audio"``.
+            model_outputs: Estimated waveforms of the same shape, in either form.
 
         Returns:
-            ``weight`` times the mean absolute difference of the log-mel spectrograms, dB, a scalar; 0 when
-            the extension is not enabled.
+            ``weight`` times the mean absolute difference in dB, a scalar; 0 if the extension is not enabled.
 
         Raises:
-            ValueError: When the shapes differ or there is no ``"audio"``.
+            ValueError: If the shapes differ or ``"audio"`` is missing.
 
         Example:
             >>> spectral = SpectralAnalysis(ExtensionConfig(weight=0.5))
@@ -174,119 +150,425 @@ class SpectralAnalysis(ModelExtension):
         """
         if not self.enabled:
             return jnp.zeros(())
-        target, estimate = _audio_in(batch, "batch"), _audio_in(model_outputs, "model_outputs")
+        target, estimate = _get_audio(batch, "batch"), _get_audio(model_outputs, "model_outputs")
         if target.shape != estimate.shape:
             raise ValueError(
-                f"the audio of batch and model_outputs differ in shape: {target.shape} and {estimate.shape}"
+                f"batch and model_outputs must have audio of the same shape, got {target.shape} and {estimate.shape}"
             )
         difference = self.compute_log_mel_spectrogram(estimate) - self.compute_log_mel_spectrogram(target)
         return self.weight * jnp.mean(jnp.abs(difference))
 
-    stft = _method(stft)
-
-    def istft(self, spectrum: ArrayLike, *, length: int, min_coverage: float = 0.0) -> jax.Array:
-        """Return waveforms (..., length) of complex spectra; see ``stft.istft``."""
-        return istft(spectrum, self.config, length=length, min_coverage=min_coverage)
-
-    compute_stft = _method(magnitude_spectrogram)
-    compute_spectrogram = _method(power_spectrogram)
-    compute_mel_spectrogram = _method(mel_spectrogram)
-    compute_log_mel_spectrogram = _method(log_mel_spectrogram)
-    compute_lfcc = _method(lfcc)
-    compute_chroma = _method(chroma)
-    compute_instantaneous_frequency = _method(instantaneous_frequency)
-    compute_spectral_centroid = _method(spectral_centroid)
-    compute_spectral_bandwidth = _method(spectral_bandwidth)
-    compute_spectral_rolloff = _method(spectral_rolloff)
-    compute_spectral_flatness = _method(spectral_flatness)
-    compute_spectral_contrast = _method(spectral_contrast)
-    compute_spectral_flux = _method(spectral_flux)
-    compute_spectral_crest = _method(spectral_crest)
-    compute_spectral_entropy = _method(spectral_entropy)
-    compute_spectral_slope = _method(spectral_slope)
-    compute_onset_strength = _method(onset_strength)
-    compute_rms = _method(rms)
-    compute_zero_crossing_rate = _method(zero_crossing_rate)
-
-    @overload
-    def compute_mfcc(self, audio: ArrayLike, n_mfcc: int | None = None, *, lengths: None = None) -> jax.Array: ...
-
-    @overload
-    def compute_mfcc(
-        self, audio: ArrayLike, n_mfcc: int | None = None, *, lengths: ArrayLike
-    ) -> tuple[jax.Array, jax.Array]: ...
-
-    def compute_mfcc(self, audio: ArrayLike, n_mfcc: int | None = None, *, lengths: ArrayLike | None = None) -> Any:
-        """Return cepstral coefficients (..., n_mfcc, n_frames), as many as configured or 13; see ``cepstral.mfcc``."""
-        return mfcc(audio, self.config, n_mfcc=n_mfcc, lengths=lengths)
-
-    def extract_spectral_features(self, audio: ArrayLike, *, lengths: ArrayLike | None = None) -> dict[str, jax.Array]:
-        """Return all features of audio, from one transform.
+    def stft(self, audio: ArrayLike, *, lengths: ArrayLike | None = None) -> jax.Array:
+        """Compute the short-time Fourier transform; see ``stft``.
 
         Args:
-            audio: Waveforms, (..., time).
-            lengths: How many samples of each example are valid, as the ``compute_`` methods have it.
+            audio: Waveforms, (..., time), floating point, full scale 1.
+            lengths: Number of valid samples of each example; None for all.
+
+        Returns:
+            Complex spectra, (..., n_freq, n_frames).
+        """
+        return stft(audio, self.config, lengths=lengths)
+
+    def istft(self, spectrum: ArrayLike, *, length: int, min_coverage: float = 0.0) -> jax.Array:
+        """Compute the inverse short-time Fourier transform; see ``istft``.
+
+        Args:
+            spectrum: Complex spectra, (..., n_freq, n_frames).
+            length: Length of the result in samples.
+            min_coverage: Fraction of the full sum of squared windows below which the result fades out, 0 to 1.
+
+        Returns:
+            Waveforms, (..., length).
+        """
+        return istft(spectrum, self.config, length=length, min_coverage=min_coverage)
+
+    def compute_stft(self, audio: ArrayLike, *, lengths: ArrayLike | None = None) -> jax.Array:
+        """Compute the magnitude of the short-time Fourier transform; see ``magnitude_spectrogram``.
+
+        Args:
+            audio: Waveforms, (..., time), floating point, full scale 1.
+            lengths: Number of valid samples of each example; None for all.
+
+        Returns:
+            Magnitudes, (..., n_freq, n_frames).
+        """
+        return magnitude_spectrogram(audio, self.config, lengths=lengths)
+
+    def compute_spectrogram(self, audio: ArrayLike, *, lengths: ArrayLike | None = None) -> jax.Array:
+        """Compute the power spectrogram; see ``power_spectrogram``.
+
+        Args:
+            audio: Waveforms, (..., time), floating point, full scale 1.
+            lengths: Number of valid samples of each example; None for all.
+
+        Returns:
+            Power, (..., n_freq, n_frames).
+        """
+        return power_spectrogram(audio, self.config, lengths=lengths)
+
+    def compute_mel_spectrogram(self, audio: ArrayLike, *, lengths: ArrayLike | None = None) -> jax.Array:
+        """Compute a mel spectrogram; see ``mel_spectrogram``.
+
+        Args:
+            audio: Waveforms, (..., time), floating point, full scale 1.
+            lengths: Number of valid samples of each example; None for all.
+
+        Returns:
+            Power, or magnitude if ``config.power`` is 1, (..., n_mels, n_frames).
+        """
+        return mel_spectrogram(audio, self.config, lengths=lengths)
+
+    def compute_log_mel_spectrogram(self, audio: ArrayLike, *, lengths: ArrayLike | None = None) -> jax.Array:
+        """Compute a log-mel spectrogram; see ``log_mel_spectrogram``.
+
+        Args:
+            audio: Waveforms, (..., time), floating point, full scale 1.
+            lengths: Number of valid samples of each example; None for all.
+
+        Returns:
+            Levels, by default in dB, (..., n_mels, n_frames).
+        """
+        return log_mel_spectrogram(audio, self.config, lengths=lengths)
+
+    def compute_mfcc(
+        self, audio: ArrayLike, n_mfcc: int | None = None, *, lengths: ArrayLike | None = None
+    ) -> jax.Array:
+        """Compute mel-frequency cepstral coefficients; see ``mfcc``.
+
+        Args:
+            audio: Waveforms, (..., time), floating point, full scale 1.
+            n_mfcc: Number of coefficients; None for the configured number, by default 13.
+            lengths: Number of valid samples of each example; None for all.
+
+        Returns:
+            Coefficients, (..., n_mfcc, n_frames).
+        """
+        return mfcc(audio, self.config, n_mfcc=n_mfcc, lengths=lengths)
+
+    def compute_lfcc(
+        self, audio: ArrayLike, *, n_lfcc: int | None = None, lengths: ArrayLike | None = None
+    ) -> jax.Array:
+        """Compute linear-frequency cepstral coefficients; see ``lfcc``.
+
+        Args:
+            audio: Waveforms, (..., time), floating point, full scale 1.
+            n_lfcc: Number of coefficients; None for the configured number, by default 13.
+            lengths: Number of valid samples of each example; None for all.
+
+        Returns:
+            Coefficients, (..., n_lfcc, n_frames).
+        """
+        return lfcc(audio, self.config, n_lfcc=n_lfcc, lengths=lengths)
+
+    def compute_chroma(
+        self, audio: ArrayLike, *, n_chroma: int = 12, tuning: float = 0.0, lengths: ArrayLike | None = None
+    ) -> jax.Array:
+        """Compute a chromagram; see ``chroma``.
+
+        Args:
+            audio: Waveforms, (..., time), floating point, full scale 1.
+            n_chroma: Number of pitch classes per octave; the first one is C.
+            tuning: Deviation of A4 from 440 Hz, in pitch classes.
+            lengths: Number of valid samples of each example; None for all.
+
+        Returns:
+            Relative power, 0 to 1, (..., n_chroma, n_frames).
+        """
+        return chroma(audio, self.config, n_chroma=n_chroma, tuning=tuning, lengths=lengths)
+
+    def compute_instantaneous_frequency(self, audio: ArrayLike, *, lengths: ArrayLike | None = None) -> jax.Array:
+        """Compute the instantaneous frequency of each bin; see ``instantaneous_frequency``.
+
+        Args:
+            audio: Waveforms, (..., time), floating point, full scale 1.
+            lengths: Number of valid samples of each example; None for all.
+
+        Returns:
+            Frequencies in Hz, (..., n_freq, n_frames).
+        """
+        return instantaneous_frequency(audio, self.config, lengths=lengths)
+
+    def compute_spectral_centroid(self, audio: ArrayLike, *, lengths: ArrayLike | None = None) -> jax.Array:
+        """Compute the spectral centroid; see ``spectral_centroid``.
+
+        Args:
+            audio: Waveforms, (..., time), floating point, full scale 1.
+            lengths: Number of valid samples of each example; None for all.
+
+        Returns:
+            Frequencies in Hz, (..., n_frames).
+        """
+        return spectral_centroid(audio, self.config, lengths=lengths)
+
+    def compute_spectral_bandwidth(self, audio: ArrayLike, *, lengths: ArrayLike | None = None) -> jax.Array:
+        """Compute the spectral bandwidth; see ``spectral_bandwidth``.
+
+        Args:
+            audio: Waveforms, (..., time), floating point, full scale 1.
+            lengths: Number of valid samples of each example; None for all.
+
+        Returns:
+            Bandwidths in Hz, (..., n_frames).
+        """
+        return spectral_bandwidth(audio, self.config, lengths=lengths)
+
+    def compute_spectral_rolloff(self, audio: ArrayLike, *, lengths: ArrayLike | None = None) -> jax.Array:
+        """Compute the spectral rolloff; see ``spectral_rolloff``.
+
+        Args:
+            audio: Waveforms, (..., time), floating point, full scale 1.
+            lengths: Number of valid samples of each example; None for all.
+
+        Returns:
+            Frequencies in Hz, (..., n_frames).
+        """
+        return spectral_rolloff(audio, self.config, lengths=lengths)
+
+    def compute_spectral_flatness(
+        self, audio: ArrayLike, *, amin: float = 1e-10, lengths: ArrayLike | None = None
+    ) -> jax.Array:
+        """Compute the spectral flatness; see ``spectral_flatness``.
+
+        Args:
+            audio: Waveforms, (..., time), floating point, full scale 1.
+            amin: Minimum power, above 0; smaller values are replaced by it.
+            lengths: Number of valid samples of each example; None for all.
+
+        Returns:
+            Ratios, 0 to 1, (..., n_frames).
+        """
+        return spectral_flatness(audio, self.config, amin=amin, lengths=lengths)
+
+    def compute_spectral_contrast(
+        self,
+        audio: ArrayLike,
+        *,
+        n_bands: int = 6,
+        f_min: float = 200.0,
+        quantile: float = 0.02,
+        lengths: ArrayLike | None = None,
+    ) -> jax.Array:
+        """Compute the spectral contrast; see ``spectral_contrast``.
+
+        Args:
+            audio: Waveforms, (..., time), floating point, full scale 1.
+            n_bands: Number of octave bands above ``f_min``; one more band lies below it.
+            f_min: Upper edge of the lowest band in Hz.
+            quantile: Fraction of the bins of a band whose mean is the peak and the valley, above 0 and at most 0.5.
+            lengths: Number of valid samples of each example; None for all.
+
+        Returns:
+            Differences in dB, (..., n_bands + 1, n_frames).
+        """
+        return spectral_contrast(audio, self.config, n_bands=n_bands, f_min=f_min, quantile=quantile, lengths=lengths)
+
+    def compute_spectral_flux(self, audio: ArrayLike, *, lengths: ArrayLike | None = None) -> jax.Array:
+        """Compute the spectral flux; see ``spectral_flux``.
+
+        Args:
+            audio: Waveforms, (..., time), floating point, full scale 1.
+            lengths: Number of valid samples of each example; None for all.
+
+        Returns:
+            Sums of increases in magnitude, (..., n_frames).
+        """
+        return spectral_flux(audio, self.config, lengths=lengths)
+
+    def compute_spectral_crest(self, audio: ArrayLike, *, lengths: ArrayLike | None = None) -> jax.Array:
+        """Compute the spectral crest factor; see ``spectral_crest``.
+
+        Args:
+            audio: Waveforms, (..., time), floating point, full scale 1.
+            lengths: Number of valid samples of each example; None for all.
+
+        Returns:
+            Ratios, 1 to ``n_freq``, (..., n_frames).
+        """
+        return spectral_crest(audio, self.config, lengths=lengths)
+
+    def compute_spectral_entropy(self, audio: ArrayLike, *, lengths: ArrayLike | None = None) -> jax.Array:
+        """Compute the normalized spectral entropy; see ``spectral_entropy``.
+
+        Args:
+            audio: Waveforms, (..., time), floating point, full scale 1.
+            lengths: Number of valid samples of each example; None for all.
+
+        Returns:
+            Values, 0 to 1, (..., n_frames).
+        """
+        return spectral_entropy(audio, self.config, lengths=lengths)
+
+    def compute_spectral_slope(self, audio: ArrayLike, *, lengths: ArrayLike | None = None) -> jax.Array:
+        """Compute the spectral slope; see ``spectral_slope``.
+
+        Args:
+            audio: Waveforms, (..., time), floating point, full scale 1.
+            lengths: Number of valid samples of each example; None for all.
+
+        Returns:
+            Slopes in 1/Hz, (..., n_frames).
+        """
+        return spectral_slope(audio, self.config, lengths=lengths)
+
+    def compute_onset_strength(self, audio: ArrayLike, *, lengths: ArrayLike | None = None) -> jax.Array:
+        """Compute the onset strength; see ``onset_strength``.
+
+        Args:
+            audio: Waveforms, (..., time), floating point, full scale 1.
+            lengths: Number of valid samples of each example; None for all.
+
+        Returns:
+            Increases in dB, (..., n_frames).
+        """
+        return onset_strength(audio, self.config, lengths=lengths)
+
+    def compute_rms(self, audio: ArrayLike, *, lengths: ArrayLike | None = None) -> jax.Array:
+        """Compute the root mean square of each frame; see ``rms``.
+
+        Args:
+            audio: Waveforms, (..., time), floating point, full scale 1.
+            lengths: Number of valid samples of each example; None for all.
+
+        Returns:
+            Amplitudes, (..., n_frames).
+        """
+        return rms(audio, self.config, lengths=lengths)
+
+    def compute_zero_crossing_rate(self, audio: ArrayLike, *, lengths: ArrayLike | None = None) -> jax.Array:
+        """Compute the zero-crossing rate; see ``zero_crossing_rate``.
+
+        Args:
+            audio: Waveforms, (..., time), floating point, full scale 1.
+            lengths: Number of valid samples of each example; None for all.
+
+        Returns:
+            Rates, 0 to 1, (..., n_frames).
+        """
+        return zero_crossing_rate(audio, self.config, lengths=lengths)
+
+    def extract_spectral_features(self, audio: ArrayLike, *, lengths: ArrayLike | None = None) -> dict[str, jax.Array]:
+        """Compute several features from one transform.
+
+        Args:
+            audio: Waveforms, (..., time), floating point, full scale 1.
+            lengths: Number of valid samples of each example; None for all.
 
         Returns:
             ``spectrogram`` (power), ``mel_spectrogram``, ``log_mel_spectrogram``, ``mfcc``, ``spectral_centroid``,
-            ``spectral_bandwidth`` and ``spectral_rolloff``, as the ``compute_`` methods give them; with
-            ``lengths``, ``n_frames`` too: the number of valid frames of each example.
+            ``spectral_bandwidth`` and ``spectral_rolloff``, as the ``compute_`` methods return them.
 
         Example:
             >>> sorted(SpectralAnalysis(ExtensionConfig()).extract_spectral_features(jnp.ones(4096)))[:3]
             ['log_mel_spectrogram', 'mel_spectrogram', 'mfcc']
         """
-        if lengths is None:
-            return cast(dict[str, jax.Array], _features(audio, self.config))
-        found, n_frames = _features(audio, self.config, lengths=lengths)
-        return {**cast(dict[str, jax.Array], found), "n_frames": n_frames}
+        return analyze(audio, self.config, lengths, measure=_measure_features, finish=_finish_features)
 
     def band_frequencies(self) -> NDArray[np.float64]:
-        """Return the frequency in the middle of each mel band, Hz, (n_mels,); see ``filterbanks.band_frequencies``."""
+        """Compute the center frequencies of the mel bands in Hz, (n_mels,); see ``band_frequencies``."""
         return band_frequencies(self.config)
 
     def mel_to_audio(self, mel: ArrayLike, *, length: int, n_iter: int = 32, key: jax.Array | None = None) -> jax.Array:
-        """Return waveforms (..., length) of powers in mel bands; see ``inversion.mel_to_audio``."""
+        """Reconstruct waveforms from mel spectrograms; see ``mel_to_audio``.
+
+        Args:
+            mel: Mel power (magnitude if ``config.power`` is 1), (..., n_mels, n_frames).
+            length: Length of the result in samples.
+            n_iter: Number of Griffin-Lim iterations, at least 0.
+            key: PRNG key for random initial phases; None for phases of 0.
+
+        Returns:
+            Waveforms, (..., length).
+        """
         return mel_to_audio(mel, self.config, length=length, n_iter=n_iter, key=key)
 
     def log_mel_to_audio(
         self, levels: ArrayLike, *, length: int, n_iter: int = 32, key: jax.Array | None = None
     ) -> jax.Array:
-        """Return waveforms (..., length) of levels of mel bands; see ``inversion.log_mel_to_audio``."""
+        """Reconstruct waveforms from log-mel spectrograms; see ``log_mel_to_audio``.
+
+        Args:
+            levels: Levels, (..., n_mels, n_frames).
+            length: Length of the result in samples.
+            n_iter: Number of Griffin-Lim iterations, at least 0.
+            key: PRNG key for random initial phases; None for phases of 0.
+
+        Returns:
+            Waveforms, (..., length).
+        """
         return log_mel_to_audio(levels, self.config, length=length, n_iter=n_iter, key=key)
 
     def mfcc_to_audio(
         self, cepstra: ArrayLike, *, length: int, n_iter: int = 32, key: jax.Array | None = None
     ) -> jax.Array:
-        """Return waveforms (..., length) of cepstral coefficients; see ``inversion.mfcc_to_audio``."""
+        """Reconstruct waveforms from cepstral coefficients; see ``mfcc_to_audio``.
+
+        Args:
+            cepstra: Coefficients, (..., n_mfcc, n_frames).
+            length: Length of the result in samples.
+            n_iter: Number of Griffin-Lim iterations, at least 0.
+            key: PRNG key for random initial phases; None for phases of 0.
+
+        Returns:
+            Waveforms, (..., length).
+        """
         return mfcc_to_audio(cepstra, self.config, length=length, n_iter=n_iter, key=key)
 
     def magnitude_to_audio(
         self, magnitude: ArrayLike, *, length: int, n_iter: int = 32, key: jax.Array | None = None
     ) -> jax.Array:
-        """Return waveforms (..., length) of magnitudes; see ``inversion.griffin_lim``."""
+        """Reconstruct waveforms from magnitudes; see ``griffin_lim``.
+
+        Args:
+            magnitude: Magnitudes, (..., n_freq, n_frames).
+            length: Length of the result in samples.
+            n_iter: Number of Griffin-Lim iterations, at least 0.
+            key: PRNG key for random initial phases; None for phases of 0.
+
+        Returns:
+            Waveforms, (..., length).
+        """
         return griffin_lim(magnitude, self.config, length=length, n_iter=n_iter, key=key)
 
     def time_stretch(self, audio: ArrayLike, rate: ArrayLike, *, length: int) -> jax.Array:
-        """Return waveforms (..., length) played faster at the same pitch; see ``stft.time_stretch``."""
+        """Stretch audio in time without changing the pitch; see ``time_stretch``.
+
+        Args:
+            audio: Waveforms, (..., time), floating point, full scale 1.
+            rate: Stretch factor, a scalar or one per example, above 0; may be traced. Above 1 is faster.
+            length: Length of the result in samples.
+
+        Returns:
+            Waveforms, (..., length).
+        """
         return time_stretch(audio, rate, self.config, length=length)
 
 
-def _audio_in(data: Any, name: str) -> jax.Array:
+def _get_audio(data: Any, name: str) -> jax.Array:
     if isinstance(data, Mapping):
         if "audio" not in data:
-            raise ValueError(
-                f'{name} is a mapping without the key "audio"; it has {", ".join(map(str, data)) or "none"}'
-            )
+            keys = ", ".join(map(str, data)) or "no keys"
+            raise ValueError(f'{name} must be an array or contain the key "audio", got a mapping with {keys}')
         data = data["audio"]
     return jnp.asarray(data)
 
 
-def _finish(measured: dict[str, Any], config: SpectralConfig, n_valid: jax.Array | None) -> dict[str, Any]:
-    return finish_all(_ALL, measured, config, n_valid)
+def _measure_features(frames: Frames, config: SpectralConfig) -> dict[str, Any]:
+    return {
+        "spectrogram": measure_power(frames, config),
+        "mel_spectrogram": measure_mel(frames, config),
+        "log_mel_spectrogram": measure_log_mel(frames, config),
+        "mfcc": measure_mfcc(frames, config),
+        "spectral_centroid": measure_centroid(frames, config),
+        "spectral_bandwidth": measure_bandwidth(frames, config),
+        "spectral_rolloff": measure_rolloff(frames, config),
+    }
 
 
-@feature(finish=_finish)
-def _features(frames: Frames, config: SpectralConfig) -> dict[str, Any]:
-    """Return all features by name."""
-    return {name: one.measure(frames, config) for name, one in _ALL.items()}
+def _finish_features(
+    measured: dict[str, Any], config: SpectralConfig, n_valid: jax.Array | None
+) -> dict[str, jax.Array]:
+    return measured | {
+        "log_mel_spectrogram": finish_log_mel(measured["log_mel_spectrogram"], config, n_valid),
+        "mfcc": finish_mfcc(measured["mfcc"], config, n_valid),
+    }

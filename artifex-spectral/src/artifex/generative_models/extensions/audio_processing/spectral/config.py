@@ -1,11 +1,11 @@
-"""The spectral configuration: every convention of the analysis in one hashable place."""
+"""SpectralConfig: all settings of the analysis in one hashable object, and the names that its options accept."""
 
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import cache
-from typing import Any, Self
+from typing import Any, Self, overload
 
 import attrs
 import jax
@@ -19,83 +19,102 @@ from artifex.generative_models.core.checks import (
     check_integer,
     check_number,
     field_check,
-    plain_number,
+    optional_float,
+    optional_int,
+    plain_float,
+    plain_int,
 )
 from artifex.generative_models.core.configuration import Configuration, ExtensionConfig
 from artifex.generative_models.core.errors import suggest
-from artifex.generative_models.extensions.audio_processing.spectral.cepstral import DCT_NORMS
-from artifex.generative_models.extensions.audio_processing.spectral.filterbanks import NORMS, SHAPES, filter_bank
-from artifex.generative_models.extensions.audio_processing.spectral.framing import PAD_MODES
-from artifex.generative_models.extensions.audio_processing.spectral.levels import LOGS
-from artifex.generative_models.extensions.audio_processing.spectral.scales import SCALES
-from artifex.generative_models.extensions.audio_processing.spectral.windows import window_spec, window_table
+from artifex.generative_models.extensions.audio_processing.spectral.scales import MEL_SCALES, mel_frequencies
+from artifex.generative_models.extensions.audio_processing.spectral.windows import (
+    WindowSpec,
+    hashable_window,
+    window_table,
+)
+
+WINDOW_PLACES = ("center", "start")
+PAD_MODES = ("constant", "reflect", "symmetric")
+FRAME_COUNTS = ("fit", "drop_last", "round")
+MEL_NORMS = ("slaney", "l1", "l2", None)
+FILTER_SHAPES = ("hz", "scale", "symmetric", "gammatone")
+LOGS = ("db", "ln", "log10")
+DCT_NORMS = ("ortho", "htk", None)
+
+_Validator = Callable[[Any, "attrs.Attribute[Any]", Any], None]
 
 
-def _optional(check: Callable[..., None], **bounds: Any) -> Callable[[Any, attrs.Attribute[Any], Any], None]:
-    validator: Callable[[Any, attrs.Attribute[Any], Any], None] = attrs.validators.optional(
-        field_check(check, **bounds)
-    )
-    return validator
+def _integer(minimum: int, unit: str = "") -> _Validator:
+    return field_check(check_integer, minimum=minimum, unit=unit)
 
 
-_FRAME_COUNTS = ("fit", "drop_last", "round")
+def _number(**bounds: Any) -> _Validator:
+    return field_check(check_number, **bounds)
+
+
+def _choice(*choices: Any) -> _Validator:
+    return field_check(check_choice, choices=choices)
+
+
+def _optional(validator: _Validator) -> _Validator:
+    optional: _Validator = attrs.validators.optional(validator)
+    return optional
 
 
 @attrs.frozen(kw_only=True)
 class SpectralConfig(Configuration):
-    """How audio is analyzed; the defaults are librosa's, but for 13 cepstra. What is None follows from the rest.
+    """Settings of the spectral analysis. The defaults are librosa's, except for 13 cepstral coefficients.
 
     Args:
-        sample_rate: Samples per second, Hz.
-        input_scale: What samples are multiplied by first, above 0: 32768 for a tool that works on 16-bit values.
-        n_fft: Length of the Fourier transform in samples, at least 2; odd lengths work.
-        hop_length: Samples from one frame to the next, at most ``win_length``; None for a quarter of
-            ``n_fft``.
-        win_length: Length of the window in samples, at most ``n_fft``; None for ``n_fft``.
-        window_type: A registered window's name, a ``(name, options)`` pair, a mapping with ``name`` and
-            options, or a function ``f(length, *, periodic=True)``.
-        window_periodic: Whether the window is periodic, for spectra, or symmetric, as in Kaldi and HTK.
-        window_place: Where the window lies in ``n_fft`` samples: ``"center"`` (librosa, torch: frames are
-            ``n_fft`` long) or ``"start"`` (Kaldi, HTK: frames are ``win_length`` long, zeros follow).
-        center: Whether frame t is centered on sample ``t * hop_length``, the ends padded by half a frame; else it
-            starts there.
-        pad_length: Samples added at either end in the place of what ``center`` says; None for that.
-        pad_mode: What the ends are padded with: ``"constant"`` (zeros), ``"reflect"`` (a mirror in the last
-            sample) or ``"symmetric"`` (a mirror behind it).
-        frame_count: How many frames there are: ``"fit"`` (as many as fit into the padded clip), ``"drop_last"``
-            (one fewer, as Whisper), or ``"round"`` (the length in hops, rounded, as Kaldi without snip_edges).
-        remove_dc: Whether each frame's mean is taken away.
-        preemphasis: Each frame is filtered by ``x[n] - preemphasis * x[n - 1]``, its first sample standing for the
-            one before it; 0 to 1.
-        power: 2 for mel bands of power, 1 of magnitude.
-        power_offset: Added to the power before anything else, at least 0; keeps gradients of magnitudes finite
-            in HiFi-GAN.
+        sample_rate: Sample rate in Hz.
+        input_scale: Factor applied to the samples first, above 0: 32768 for tools that work on 16-bit values.
+        n_fft: FFT length in samples, at least 2; may be odd.
+        hop_length: Samples between successive frames, at most ``win_length``; None for ``n_fft // 4``.
+        win_length: Window length in samples, at most ``n_fft``; None for ``n_fft``.
+        window_type: Registered name of a window, a ``(name, options)`` pair, a mapping with ``name`` and options, or a
+            function ``f(length, *, periodic=True)``.
+        window_periodic: Whether the window is periodic, or symmetric as in Kaldi and HTK.
+        window_place: Position of the window in the ``n_fft`` samples: ``"center"`` (librosa, torch: frames of
+            ``n_fft`` samples) or ``"start"`` (Kaldi, HTK: frames of ``win_length`` samples, zero-padded to ``n_fft``).
+        center: Whether frame t is centered on sample ``t * hop_length``, with half a frame of padding at both ends.
+            Otherwise frame t starts at that sample.
+        pad_length: Samples of padding at both ends; None for the padding that ``center`` implies.
+        pad_mode: Padding: ``"constant"`` (zeros), ``"reflect"`` (without repeating the edge sample) or ``"symmetric"``
+            (repeating the edge sample).
+        frame_count: Number of frames: ``"fit"`` (all that fit into the padded signal), ``"drop_last"`` (one fewer, as
+            in Whisper) or ``"round"`` (``length / hop_length``, rounded, as in Kaldi with ``snip_edges=False``).
+        remove_dc: Whether the mean of each frame is subtracted.
+        preemphasis: Coefficient of the pre-emphasis ``x[n] - preemphasis * x[n - 1]`` of each frame, 0 to 1. The first
+            sample of a frame is used in place of the one before it.
+        power: Exponent of the magnitudes in mel bands: 2 for power, 1 for magnitude.
+        power_offset: Value added to the power spectrum, at least 0; it keeps gradients of magnitudes finite in
+            HiFi-GAN.
         n_mels: Number of mel bands, at most ``n_fft // 2 + 1``.
-        f_min: Lower edge of the mel bands, Hz.
-        f_max: Upper edge of the mel bands, Hz, at most half the sample rate, which None stands for.
-        mel_scale: Where the bands are evenly spaced: on ``"slaney"``, ``"htk"``, ``"kaldi"``, ``"bark"``, ``"erb"``
-            or ``"linear"``; see ``hz_to_mel``.
-        mel_norm: The size of each filter: ``"slaney"`` (area 1), ``"l1"``, ``"l2"`` or None (peak 1).
-        filter_shape: The shape of the filters: ``"hz"``, ``"scale"``, ``"symmetric"`` or ``"gammatone"``; see
+        f_min: Lower edge of the mel bands in Hz.
+        f_max: Upper edge of the mel bands in Hz, at most half the sample rate; None for half the sample rate.
+        mel_scale: Scale on which the mel bands are evenly spaced: ``"slaney"``, ``"htk"``, ``"kaldi"``, ``"bark"``,
+            ``"erb"`` or ``"linear"``; see ``hz_to_mel``.
+        mel_norm: Normalization of the filters: ``"slaney"`` (area 1), ``"l1"``, ``"l2"`` or None (peak 1).
+        filter_shape: Shape of the filters: ``"hz"``, ``"scale"``, ``"symmetric"`` or ``"gammatone"``; see
             ``filter_bank``.
-        log: The unit of levels: ``"db"``, ``"ln"`` or ``"log10"``.
-        ref: The power (magnitude where ``power`` is 1) that has level 0.
-        amin: The power (magnitude) that takes the place of anything below it, before the logarithm.
-        top_db: How far below the loudest value of an example levels may fall, dB, whatever their unit; None for
-            as far as they fall.
-        level_offset: Added to levels at last.
-        level_scale: What they are then multiplied by, not 0.
-        n_mfcc: Number of cepstral coefficients unless a call says otherwise, at most ``n_mels``; None for 13, or
-            ``n_mels`` where that is less.
-        dct_norm: ``"ortho"`` (orthonormal), ``"htk"`` (``sqrt(2 / n_mels)`` for all coefficients) or None (2).
-        lifter: Coefficient n is multiplied by ``1 + lifter / 2 * sin(pi n / lifter)``; 0 for none.
-        c0_last: Whether the first coefficient comes last, as HTK writes it.
-        use_energy: Whether the logarithm of a frame's energy takes the place of the first coefficient.
-        rolloff_share: The share of a frame's magnitude that lies at or below its rolloff, between 0 and 1.
+        log: Unit of log-mel levels: ``"db"``, ``"ln"`` or ``"log10"``.
+        ref: Reference power (magnitude if ``power`` is 1), whose level is 0.
+        amin: Minimum power (magnitude); smaller values are replaced by it before the logarithm.
+        top_db: Maximum distance in dB between the levels of an example and its maximum level, whatever the unit; lower
+            levels are clipped. None for no clipping.
+        level_offset: Value added to levels.
+        level_scale: Factor applied to levels after that, not 0.
+        n_mfcc: Number of cepstral coefficients, at most ``n_mels``; None for 13, or ``n_mels`` if that is smaller.
+        dct_norm: Normalization of the DCT: ``"ortho"`` (orthonormal), ``"htk"`` (``sqrt(2 / n_mels)`` for all
+            coefficients) or None (2).
+        lifter: Cepstral lifter: coefficient n is multiplied by ``1 + lifter / 2 * sin(pi n / lifter)``; 0 for none.
+        c0_last: Whether coefficient 0 is the last one, as in HTK.
+        use_energy: Whether coefficient 0 is replaced by the log energy of the frame.
+        rolloff_fraction: Fraction of a frame's magnitude at or below its spectral rolloff, above 0 and at most 1.
 
     Raises:
-        TypeError: For a value of the wrong type, or a key that there is not (the nearest one is named).
-        ValueError: For a value out of range, values that do not go together, or an unknown window.
+        TypeError: If a value has the wrong type, or a field does not exist (the nearest one is suggested).
+        ValueError: If a value is out of range, values contradict each other, or the window is unknown.
 
     Example:
         >>> config = SpectralConfig(sample_rate=16000, n_fft=1024, n_mels=80)
@@ -106,99 +125,86 @@ class SpectralConfig(Configuration):
         ValueError: SpectralConfig.window_type: no window 'han' is installed. Did you mean 'hann' or ...
     """
 
-    sample_rate: int = attrs.field(
-        default=22050, converter=plain_number, validator=field_check(check_integer, minimum=1, unit="Hz")
-    )
-    input_scale: float = attrs.field(
-        default=1.0, converter=plain_number, validator=field_check(check_number, above=0.0)
-    )
-    n_fft: int = attrs.field(
-        default=2048, converter=plain_number, validator=field_check(check_integer, minimum=2, unit="samples")
-    )
+    sample_rate: int = attrs.field(default=22050, converter=plain_int, validator=_integer(1, "Hz"))
+    input_scale: float = attrs.field(default=1.0, converter=plain_float, validator=_number(above=0.0))
+    n_fft: int = attrs.field(default=2048, converter=plain_int, validator=_integer(2, "samples"))
     hop_length: int | None = attrs.field(
-        default=None, converter=plain_number, validator=_optional(check_integer, minimum=1, unit="samples")
+        default=None, converter=optional_int, validator=_optional(_integer(1, "samples"))
     )
     win_length: int | None = attrs.field(
-        default=None, converter=plain_number, validator=_optional(check_integer, minimum=1, unit="samples")
+        default=None, converter=optional_int, validator=_optional(_integer(1, "samples"))
     )
-    window_type: Any = attrs.field(default="hann", converter=window_spec)
+    window_type: WindowSpec = attrs.field(default="hann", converter=hashable_window)
     window_periodic: bool = attrs.field(default=True, validator=field_check(check_flag))
-    window_place: str = attrs.field(default="center", validator=field_check(check_choice, choices=("center", "start")))
+    window_place: str = attrs.field(default="center", validator=_choice(*WINDOW_PLACES))
     center: bool = attrs.field(default=True, validator=field_check(check_flag))
     pad_length: int | None = attrs.field(
-        default=None, converter=plain_number, validator=_optional(check_integer, minimum=0, unit="samples")
+        default=None, converter=optional_int, validator=_optional(_integer(0, "samples"))
     )
-    pad_mode: str = attrs.field(default="constant", validator=field_check(check_choice, choices=PAD_MODES))
-    frame_count: str = attrs.field(default="fit", validator=field_check(check_choice, choices=_FRAME_COUNTS))
+    pad_mode: str = attrs.field(default="constant", validator=_choice(*PAD_MODES))
+    frame_count: str = attrs.field(default="fit", validator=_choice(*FRAME_COUNTS))
     remove_dc: bool = attrs.field(default=False, validator=field_check(check_flag))
-    preemphasis: float = attrs.field(
-        default=0.0, converter=plain_number, validator=field_check(check_number, minimum=0.0, maximum=1.0)
-    )
-    power: int = attrs.field(default=2, converter=plain_number, validator=field_check(check_choice, choices=(1, 2)))
-    power_offset: float = attrs.field(
-        default=0.0, converter=plain_number, validator=field_check(check_number, minimum=0.0)
-    )
-    n_mels: int = attrs.field(default=128, converter=plain_number, validator=field_check(check_integer, minimum=1))
-    f_min: float = attrs.field(
-        default=0.0, converter=plain_number, validator=field_check(check_number, minimum=0.0, unit="Hz")
-    )
+    preemphasis: float = attrs.field(default=0.0, converter=plain_float, validator=_number(minimum=0.0, maximum=1.0))
+    power: int = attrs.field(default=2, converter=plain_int, validator=_choice(1, 2))
+    power_offset: float = attrs.field(default=0.0, converter=plain_float, validator=_number(minimum=0.0))
+    n_mels: int = attrs.field(default=128, converter=plain_int, validator=_integer(1))
+    f_min: float = attrs.field(default=0.0, converter=plain_float, validator=_number(minimum=0.0, unit="Hz"))
     f_max: float | None = attrs.field(
-        default=None, converter=plain_number, validator=_optional(check_number, above=0.0, unit="Hz")
+        default=None, converter=optional_float, validator=_optional(_number(above=0.0, unit="Hz"))
     )
-    mel_scale: str = attrs.field(default="slaney", validator=field_check(check_choice, choices=tuple(SCALES)))
-    mel_norm: str | None = attrs.field(default="slaney", validator=field_check(check_choice, choices=NORMS))
-    filter_shape: str = attrs.field(default="hz", validator=field_check(check_choice, choices=tuple(SHAPES)))
-    log: str = attrs.field(default="db", validator=field_check(check_choice, choices=LOGS))
-    ref: float = attrs.field(default=1.0, converter=plain_number, validator=field_check(check_number, above=0.0))
-    amin: float = attrs.field(default=1e-10, converter=plain_number, validator=field_check(check_number, above=0.0))
+    mel_scale: str = attrs.field(default="slaney", validator=_choice(*MEL_SCALES))
+    mel_norm: str | None = attrs.field(default="slaney", validator=_choice(*MEL_NORMS))
+    filter_shape: str = attrs.field(default="hz", validator=_choice(*FILTER_SHAPES))
+    log: str = attrs.field(default="db", validator=_choice(*LOGS))
+    ref: float = attrs.field(default=1.0, converter=plain_float, validator=_number(above=0.0))
+    amin: float = attrs.field(default=1e-10, converter=plain_float, validator=_number(above=0.0))
     top_db: float | None = attrs.field(
-        default=80.0, converter=plain_number, validator=_optional(check_number, minimum=0.0, unit="dB")
+        default=80.0, converter=optional_float, validator=_optional(_number(minimum=0.0, unit="dB"))
     )
-    level_offset: float = attrs.field(default=0.0, converter=plain_number, validator=field_check(check_number))
-    level_scale: float = attrs.field(default=1.0, converter=plain_number, validator=field_check(check_number))
-    n_mfcc: int | None = attrs.field(
-        default=None, converter=plain_number, validator=_optional(check_integer, minimum=1)
-    )
-    dct_norm: str | None = attrs.field(default="ortho", validator=field_check(check_choice, choices=DCT_NORMS))
-    lifter: float = attrs.field(default=0.0, converter=plain_number, validator=field_check(check_number, minimum=0.0))
+    level_offset: float = attrs.field(default=0.0, converter=plain_float, validator=_number())
+    level_scale: float = attrs.field(default=1.0, converter=plain_float, validator=_number())
+    n_mfcc: int | None = attrs.field(default=None, converter=optional_int, validator=_optional(_integer(1)))
+    dct_norm: str | None = attrs.field(default="ortho", validator=_choice(*DCT_NORMS))
+    lifter: float = attrs.field(default=0.0, converter=plain_float, validator=_number(minimum=0.0))
     c0_last: bool = attrs.field(default=False, validator=field_check(check_flag))
     use_energy: bool = attrs.field(default=False, validator=field_check(check_flag))
-    rolloff_share: float = attrs.field(
-        default=0.85, converter=plain_number, validator=field_check(check_number, above=0.0, maximum=1.0)
+    rolloff_fraction: float = attrs.field(
+        default=0.85, converter=plain_float, validator=_number(above=0.0, maximum=1.0)
     )
 
     def __attrs_post_init__(self) -> None:
-        """Check what depends on several fields at once."""
+        """Validate fields that depend on each other."""
         if self.win > self.n_fft:
             raise ValueError(
-                f"SpectralConfig: win_length {self.win} is above n_fft {self.n_fft}; the window has to fit"
+                f"SpectralConfig: win_length must be at most n_fft {self.n_fft}, got {self.win}; lower win_length or "
+                f"raise n_fft"
             )
         if self.hop > self.win:
             raise ValueError(
-                f"SpectralConfig: hop_length {self.hop} is above the window's length of {self.win} samples "
-                f"(n_fft {self.n_fft}), so that samples would be skipped; lower it to at most {self.win}"
+                f"SpectralConfig: hop_length must be at most the window length of {self.win} samples (n_fft "
+                f"{self.n_fft}), or samples would be skipped, got {self.hop}; lower hop_length"
             )
         self._check_window()
         self._check_mel()
 
     @property
     def hop(self) -> int:
-        """Samples from one frame to the next."""
+        """Samples between successive frames."""
         return max(1, self.n_fft // 4) if self.hop_length is None else self.hop_length
 
     @property
     def win(self) -> int:
-        """Length of the window in samples."""
+        """Window length in samples."""
         return self.n_fft if self.win_length is None else self.win_length
 
     @property
     def f_top(self) -> float:
-        """Upper edge of the mel bands, Hz."""
+        """Upper edge of the mel bands in Hz."""
         return self.sample_rate / 2 if self.f_max is None else self.f_max
 
     @property
     def n_freq(self) -> int:
-        """Number of frequencies of a spectrum."""
+        """Number of frequency bins."""
         return self.n_fft // 2 + 1
 
     @property
@@ -207,69 +213,80 @@ class SpectralConfig(Configuration):
         return min(13, self.n_mels) if self.n_mfcc is None else self.n_mfcc
 
     @property
-    def frame(self) -> int:
-        """Length of a frame in samples: of what is cut out and, zeros added, transformed."""
+    def frame_length(self) -> int:
+        """Samples in a frame, before zero-padding to ``n_fft``."""
         return self.n_fft if self.window_place == "center" else self.win
 
     @property
     def padding(self) -> int:
-        """Samples that are added at either end."""
+        """Samples of padding at both ends."""
         if self.pad_length is not None:
             return self.pad_length
-        return self.frame // 2 if self.center else 0
+        return self.frame_length // 2 if self.center else 0
+
+    @property
+    def frequencies(self) -> NDArray[np.float64]:
+        """Frequencies of the bins in Hz, (n_freq,)."""
+        return np.arange(self.n_freq, dtype=np.float64) * (self.sample_rate / self.n_fft)
+
+    @property
+    def min_length(self) -> int:
+        """Minimum number of samples that give a frame."""
+        if self.frame_count == "round":
+            return self.hop - self.hop // 2
+        dropped = self.hop if self.frame_count == "drop_last" else 0
+        return max(1, self.frame_length + dropped - 2 * self.padding)
+
+    @overload
+    def n_frames(self, length: int) -> int: ...
+
+    @overload
+    def n_frames(self, length: jax.Array) -> jax.Array: ...
+
+    @overload
+    def n_frames(self, length: NDArray[Any] | Sequence[int]) -> NDArray[np.int64]: ...
 
     def n_frames(self, length: Any) -> Any:
-        """Return the number of frames of clips.
+        """Return the number of frames of signals, such as the number of valid frames of padded examples.
 
         Args:
-            length: Their lengths in samples, an integer or an array of them.
+            length: Lengths in samples, an integer or an array.
 
         Returns:
-            The numbers of frames, as ``length``; 0 when it is too short for one.
+            Numbers of frames: an int for an int, an array for an array; 0 for signals shorter than ``min_length``.
 
         Example:
             >>> SpectralConfig().n_frames(22050), SpectralConfig(center=False).n_frames(2047)
             (44, 0)
+            >>> SpectralConfig().n_frames([22050, 11025]).tolist()
+            [44, 22]
         """
-        if isinstance(length, np.ndarray | np.generic):
-            length = length.astype(np.int64)
-        elif isinstance(length, jax.Array):
+        if isinstance(length, jax.Array):
             length = length.astype(np.int32)
+        elif not isinstance(length, int):
+            length = np.asarray(length).astype(np.int64)
         if self.frame_count == "round":
             return (length + self.hop // 2) // self.hop
-        fitting = 1 + (length + 2 * self.padding - self.frame) // self.hop - (self.frame_count == "drop_last")
-        return fitting * ((fitting > 0) & (length > 0))
+        count = 1 + (length + 2 * self.padding - self.frame_length) // self.hop - int(self.frame_count == "drop_last")
+        present = (count > 0) & (length > 0)
+        return count * (int(present) if isinstance(present, bool) else present.astype(count.dtype))
 
-    @property
-    def plain(self) -> Self:
-        """The same without what frames go through before their transform: scaling, removed means, pre-emphasis."""
+    def without_frame_processing(self) -> Self:
+        """Return the configuration without input scaling, DC removal and pre-emphasis."""
         return self.evolve(input_scale=1.0, remove_dc=False, preemphasis=0.0)
-
-    @property
-    def frequencies(self) -> NDArray[np.float64]:
-        """The frequencies of a spectrum's bins in Hz, (n_freq,)."""
-        return np.arange(self.n_freq, dtype=np.float64) * (self.sample_rate / self.n_fft)
-
-    @property
-    def least_length(self) -> int:
-        """The shortest clip that makes a frame, samples."""
-        if self.frame_count == "round":
-            return self.hop - self.hop // 2
-        dropped = self.hop if self.frame_count == "drop_last" else 0
-        return max(1, self.frame + dropped - 2 * self.padding)
 
     @classmethod
     def from_extension(cls, config: ExtensionConfig) -> Self:
-        """Read ``config.extensions["spectral"]``; what it leaves out has its default.
+        """Create the configuration from ``config.extensions["spectral"]``; missing fields have their defaults.
 
         Args:
-            config: The configuration of an extension.
+            config: Configuration of an extension.
 
         Returns:
             The spectral configuration.
 
         Raises:
-            ValueError: For an unknown key (the nearest one is named) or a value that does not fit.
+            ValueError: If a key is unknown (the nearest one is suggested) or a value is invalid.
 
         Example:
             >>> SpectralConfig.from_extension(ExtensionConfig(extensions={"spectral": {"n_fft": 1024}})).hop
@@ -277,7 +294,7 @@ class SpectralConfig(Configuration):
         """
         near = [] if "spectral" in config.extensions else [n for n in config.extensions if suggest(n, ["spectral"])]
         if near:
-            raise ValueError(f"ExtensionConfig.extensions has no 'spectral'; did you mean that by {near[0]!r}?")
+            raise ValueError(f"ExtensionConfig.extensions has no key 'spectral', got {near[0]!r}; rename it")
         return cls.from_dict(config.extensions.get("spectral", {}))
 
     def _check_window(self) -> None:
@@ -291,24 +308,20 @@ class SpectralConfig(Configuration):
     def _check_mel(self) -> None:
         if self.f_top > self.sample_rate / 2:
             raise ValueError(
-                f"SpectralConfig: f_max {self.f_top} Hz is above {self.sample_rate / 2} Hz, half the "
-                f"sample rate of {self.sample_rate} Hz; lower f_max or leave it out"
+                f"SpectralConfig: f_max must be at most {self.sample_rate / 2} Hz, half the sample rate, got "
+                f"{self.f_top} Hz; lower f_max or leave it out"
             )
         if self.f_min >= self.f_top:
-            raise ValueError(f"SpectralConfig: f_min {self.f_min} Hz has to be below f_max {self.f_top} Hz")
+            raise ValueError(f"SpectralConfig: f_min must be below f_max {self.f_top} Hz, got {self.f_min} Hz")
         if self.n_mels > self.n_freq:
             raise ValueError(
-                f"SpectralConfig: n_mels {self.n_mels} is more than the {self.n_freq} frequencies of n_fft "
-                f"{self.n_fft}; lower n_mels to at most {self.n_freq} or raise n_fft to at least "
-                f"{2 * self.n_mels - 2}"
+                f"SpectralConfig: n_mels must be at most {self.n_freq}, the number of frequency bins for n_fft "
+                f"{self.n_fft}, got {self.n_mels}; lower n_mels or raise n_fft to at least {2 * self.n_mels - 2}"
             )
         if self.n_cepstra > self.n_mels:
-            raise ValueError(
-                f"SpectralConfig: n_mfcc {self.n_mfcc} is above n_mels {self.n_mels}: there are no more coefficients "
-                f"than mel bands"
-            )
+            raise ValueError(f"SpectralConfig: n_mfcc must be at most n_mels {self.n_mels}, got {self.n_mfcc}")
         if self.level_scale == 0:
-            raise ValueError("SpectralConfig: level_scale 0 would make every level 0; leave it at 1")
+            raise ValueError("SpectralConfig: level_scale must not be 0, or all levels would be 0; leave it at 1")
         _warn_of_empty_filters(
             self.sample_rate, self.n_fft, self.n_mels, self.f_min, self.f_top, self.mel_scale, self.filter_shape
         )
@@ -318,31 +331,35 @@ class SpectralConfig(Configuration):
 def _warn_of_empty_filters(
     sample_rate: int, n_fft: int, n_mels: int, f_min: float, f_max: float, mel_scale: str, filter_shape: str
 ) -> None:
-    """Say once which filters fall between two bins."""
-
-    def empty(length: int) -> list[int]:
-        filters = filter_bank(
-            sample_rate=sample_rate,
-            n_fft=length,
-            n_mels=n_mels,
-            f_min=f_min,
-            f_max=f_max,
-            mel_scale=mel_scale,
-            filter_shape=filter_shape,
-        )
-        return [int(i) for i in np.flatnonzero(filters.max(axis=1) == 0)]
-
-    lacking = empty(n_fft)
-    if not lacking:
+    """Warn once about mel filters that contain no frequency bin."""
+    if filter_shape == "gammatone":  # positive everywhere
         return
-    enough = 1 << n_fft.bit_length()
-    while enough < 2**20 and empty(enough):
-        enough *= 2
-    listed = ", ".join(map(str, lacking[:12])) + (", …" if len(lacking) > 12 else "")
+    edges = mel_frequencies(n_mels + 2, f_min=f_min, f_max=f_max, mel_scale=mel_scale)
+    lower, upper = edges[:-2], edges[2:]
+    if filter_shape == "symmetric":
+        upper = 2 * edges[1:-1] - lower
+    empty = _without_bins(lower, upper, sample_rate, n_fft)
+    if not len(empty):
+        return
+    sufficient = 1 << n_fft.bit_length()
+    while sufficient < 2**20 and len(_without_bins(lower, upper, sample_rate, sufficient)):
+        sufficient *= 2
+    listed = ", ".join(map(str, empty[:12])) + (", …" if len(empty) > 12 else "")
     warnings.warn(
-        f"{len(lacking)} of {n_mels} mel filters are empty and always give 0 (filters {listed}): the bins of "
-        f"n_fft {n_fft} are {sample_rate / n_fft:.1f} Hz apart, further than they are wide. n_fft {enough} "
-        f"fills them all; lowering n_mels helps too",
+        f"{len(empty)} of {n_mels} mel filters are empty and always give 0 (filters {listed}): the frequency bins of "
+        f"n_fft {n_fft} are {sample_rate / n_fft:.1f} Hz apart, more than the width of these filters. Raise n_fft to "
+        f"{sufficient} or lower n_mels",
         UserWarning,
         stacklevel=5,
     )
+
+
+def _without_bins(
+    lower: NDArray[np.float64], upper: NDArray[np.float64], sample_rate: int, n_fft: int
+) -> NDArray[np.intp]:
+    """Return the indices of the open frequency intervals that contain no bin of the FFT."""
+    # The first bin above the lower edge, give or take rounding.
+    near = np.floor(lower * n_fft / sample_rate)[:, None] + np.arange(3)
+    frequencies = near * sample_rate / n_fft
+    inside = (frequencies > lower[:, None]) & (frequencies < upper[:, None]) & (near <= n_fft // 2)
+    return np.flatnonzero(~inside.any(axis=1))

@@ -1,4 +1,4 @@
-"""How the conformance kit runs components of the kinds that spectral owns."""
+"""Contracts of the conformance kit for the kinds that artifex-spectral owns."""
 
 from __future__ import annotations
 
@@ -11,22 +11,22 @@ from artifex.generative_models.core.testing import Rule, Subject, Violation
 
 
 def window(component: Any) -> list[Subject | Rule]:
-    """Return a window as the kit runs it: a function of a length, and how its two forms hang together.
+    """Return the checks of a window: a function of a length, with consistent periodic and symmetric forms.
 
     Args:
-        component: The function.
+        component: The window function.
 
     Returns:
         One subject and one rule.
     """
 
-    def periodic() -> None:
+    def verify_forms() -> None:
         for length in (8, 9):
             given = np.asarray(component(length, periodic=True))
             expected = np.asarray(component(length + 1, periodic=False))[:-1]
             if not np.allclose(given, expected, atol=1e-6):
                 raise Violation(
-                    "the periodic window is not the symmetric one of a sample more, its last sample dropped",
+                    "the periodic window must be the symmetric window of one more sample, without its last sample",
                     f"length {length}",
                 )
 
@@ -36,12 +36,12 @@ def window(component: Any) -> list[Subject | Rule]:
             shape=lambda shape: shape,
             dtype=(np.float32, np.float64),
         ),
-        Rule(name="periodic and symmetric agree", verify=periodic),
+        Rule(name="periodic and symmetric agree", verify=verify_forms),
     ]
 
 
 def preset(component: Any) -> list[Subject | Rule]:
-    """Return the rules of a preset: it is fixed, and travels through plain values.
+    """Return the checks of a preset: it is hashable and survives conversion to plain values.
 
     Args:
         component: The configuration.
@@ -50,9 +50,9 @@ def preset(component: Any) -> list[Subject | Rule]:
         One rule.
     """
 
-    def travels() -> None:
+    def verify_round_trip() -> None:
         if type(component).from_dict(component.to_dict()) != component:
-            raise Violation("from_dict(to_dict()) gives another configuration")
+            raise Violation("from_dict(to_dict()) must return an equal configuration")
         hash(component)
 
-    return [Rule(name="travels through plain values", verify=travels)]
+    return [Rule(name="travels through plain values", verify=verify_round_trip)]

@@ -1,38 +1,47 @@
-"""Descriptors of each frame: the shape of its spectrum, how it changes, its level and its zero crossings."""
+"""Spectral features of frames, onset strength, RMS and zero-crossing rate."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 from jax import lax
+from jax.typing import ArrayLike
 
 from artifex.generative_models.core import numerics
 from artifex.generative_models.core.checks import check_integer, check_number
-from artifex.generative_models.extensions.audio_processing.spectral.framing import Frames
-from artifex.generative_models.extensions.audio_processing.spectral.levels import decibels, finished_level, level_of
-from artifex.generative_models.extensions.audio_processing.spectral.mel import mel_spectrogram
-from artifex.generative_models.extensions.audio_processing.spectral.pipeline import feature
+from artifex.generative_models.extensions.audio_processing.spectral.config import SpectralConfig
+from artifex.generative_models.extensions.audio_processing.spectral.framing import Frames, aligned
+from artifex.generative_models.extensions.audio_processing.spectral.levels import (
+    clip_and_scale_levels,
+    decibels,
+    frame_levels,
+)
+from artifex.generative_models.extensions.audio_processing.spectral.mel import measure_mel
+from artifex.generative_models.extensions.audio_processing.spectral.pipeline import analyze
 
-if TYPE_CHECKING:
-    from artifex.generative_models.extensions.audio_processing.spectral.config import SpectralConfig
-
-# librosa's: what takes the place of a power below it, how far below the loudest a level may fall, and the amplitude
-# that has no sign.
-_LEAST_POWER, _TOP_DB, _LEAST_SAMPLE = 1e-10, 80.0, 1e-10
-
-_Bands = list[tuple[int, int, int]]
+# librosa's constants: minimum power, clipping of levels, and the amplitude up to which a sample counts as 0.
+_MIN_POWER, _TOP_DB, _ZERO_AMPLITUDE = 1e-10, 80.0, 1e-10
 
 
-@feature()
-def spectral_centroid(frames: Frames, config: SpectralConfig) -> jax.Array:
-    """Return the mean frequency of each frame, weighted by magnitude.
+def spectral_centroid(audio: ArrayLike, config: SpectralConfig, *, lengths: ArrayLike | None = None) -> jax.Array:
+    """Compute the spectral centroid: the mean frequency, weighted by magnitude.
+
+    Args:
+        audio: Waveforms, (..., time), floating point, full scale 1.
+        config: Analysis configuration.
+        lengths: Number of valid samples of each example, integers that broadcast against the leading axes; samples
+            past them are ignored. None for all.
 
     Returns:
-        Frequencies in Hz, (..., n_frames), in the audio's dtype; 0 for silence.
+        Frequencies in Hz, (..., n_frames), in the dtype of the audio; 0 for silence. With ``lengths``, frames past the
+        valid ones are those of silence.
+
+    Raises:
+        TypeError: If the audio is not real floating point, or ``lengths`` are not integers.
+        ValueError: If the audio is empty or shorter than a frame, or the shape of ``lengths`` does not broadcast.
 
     Example:
         >>> from artifex.generative_models.extensions.audio_processing.spectral import SpectralConfig
@@ -43,15 +52,25 @@ def spectral_centroid(frames: Frames, config: SpectralConfig) -> jax.Array:
     Reference:
         ``librosa.feature.spectral_centroid``.
     """
-    return jnp.sum(_shares(frames.magnitude, 0.0) * config.frequencies.astype(frames.magnitude.dtype), axis=-1)
+    return analyze(audio, config, lengths, measure=measure_centroid)
 
 
-@feature()
-def spectral_bandwidth(frames: Frames, config: SpectralConfig) -> jax.Array:
-    """Return the standard deviation of frequency in each frame, weighted by magnitude.
+def spectral_bandwidth(audio: ArrayLike, config: SpectralConfig, *, lengths: ArrayLike | None = None) -> jax.Array:
+    """Compute the spectral bandwidth: the standard deviation of frequency, weighted by magnitude.
+
+    Args:
+        audio: Waveforms, (..., time), floating point, full scale 1.
+        config: Analysis configuration.
+        lengths: Number of valid samples of each example, integers that broadcast against the leading axes; samples
+            past them are ignored. None for all.
 
     Returns:
-        Widths in Hz, (..., n_frames), in the audio's dtype; 0 for silence.
+        Bandwidths in Hz, (..., n_frames), in the dtype of the audio; 0 for silence. With ``lengths``, frames past the
+        valid ones are those of silence.
+
+    Raises:
+        TypeError: If the audio is not real floating point, or ``lengths`` are not integers.
+        ValueError: If the audio is empty or shorter than a frame, or the shape of ``lengths`` does not broadcast.
 
     Example:
         >>> from artifex.generative_models.extensions.audio_processing.spectral import SpectralConfig
@@ -61,17 +80,25 @@ def spectral_bandwidth(frames: Frames, config: SpectralConfig) -> jax.Array:
     Reference:
         ``librosa.feature.spectral_bandwidth``.
     """
-    center = spectral_centroid.measure(frames, config)[..., None]
-    deviation = config.frequencies.astype(frames.magnitude.dtype) - center
-    return numerics.safe_sqrt(jnp.sum(_shares(frames.magnitude, 0.0) * jnp.square(deviation), axis=-1))
+    return analyze(audio, config, lengths, measure=measure_bandwidth)
 
 
-@feature()
-def spectral_rolloff(frames: Frames, config: SpectralConfig) -> jax.Array:
-    """Return the frequency at or below which ``config.rolloff_share`` of each frame's magnitude lies.
+def spectral_rolloff(audio: ArrayLike, config: SpectralConfig, *, lengths: ArrayLike | None = None) -> jax.Array:
+    """Compute the spectral rolloff: the frequency below which ``config.rolloff_fraction`` of the magnitude lies.
+
+    Args:
+        audio: Waveforms, (..., time), floating point, full scale 1.
+        config: Analysis configuration.
+        lengths: Number of valid samples of each example, integers that broadcast against the leading axes; samples
+            past them are ignored. None for all.
 
     Returns:
-        Frequencies in Hz, (..., n_frames), in the audio's dtype; 0 for silence. The gradient is 0.
+        Frequencies in Hz, (..., n_frames), in the dtype of the audio; 0 for silence. The gradient is 0. With
+        ``lengths``, frames past the valid ones are those of silence.
+
+    Raises:
+        TypeError: If the audio is not real floating point, or ``lengths`` are not integers.
+        ValueError: If the audio is empty or shorter than a frame, or the shape of ``lengths`` does not broadcast.
 
     Example:
         >>> from artifex.generative_models.extensions.audio_processing.spectral import SpectralConfig
@@ -82,21 +109,28 @@ def spectral_rolloff(frames: Frames, config: SpectralConfig) -> jax.Array:
     Reference:
         ``librosa.feature.spectral_rolloff``.
     """
-    running = jnp.cumsum(frames.magnitude, axis=-1)
-    total = running[..., -1]
-    below = jnp.sum(running < config.rolloff_share * total[..., None], axis=-1).astype(total.dtype)
-    return jnp.where(jnp.isfinite(total), below * (config.sample_rate / config.n_fft), jnp.nan)
+    return analyze(audio, config, lengths, measure=measure_rolloff)
 
 
-@feature(check=lambda config, amin: check_number("amin", amin, above=0.0))
-def spectral_flatness(frames: Frames, config: SpectralConfig, *, amin: float = _LEAST_POWER) -> jax.Array:
-    """Return the geometric over the arithmetic mean of each frame's power: near 0 for a tone, toward 1 for noise.
+def spectral_flatness(
+    audio: ArrayLike, config: SpectralConfig, *, amin: float = 1e-10, lengths: ArrayLike | None = None
+) -> jax.Array:
+    """Compute the spectral flatness: the ratio of the geometric to the arithmetic mean of the power.
 
-    Options:
-        amin: What takes the place of powers below it, above 0.
+    Args:
+        audio: Waveforms, (..., time), floating point, full scale 1.
+        config: Analysis configuration.
+        amin: Minimum power, above 0; smaller values are replaced by it.
+        lengths: Number of valid samples of each example, integers that broadcast against the leading axes; samples
+            past them are ignored. None for all.
 
     Returns:
-        Ratios from 0 to 1, (..., n_frames), in the audio's dtype; 1 for silence.
+        Ratios, 0 (a tone) to 1 (white noise), (..., n_frames), in the dtype of the audio; 1 for silence. With
+        ``lengths``, frames past the valid ones are those of silence.
+
+    Raises:
+        TypeError: If the audio is not real floating point, or ``lengths`` are not integers.
+        ValueError: If the audio is empty or shorter than a frame, or the shape of ``lengths`` does not broadcast.
 
     Example:
         >>> from artifex.generative_models.extensions.audio_processing.spectral import SpectralConfig
@@ -107,17 +141,26 @@ def spectral_flatness(frames: Frames, config: SpectralConfig, *, amin: float = _
     Reference:
         ``librosa.feature.spectral_flatness``.
     """
-    amin = max(amin, 4 * float(np.finfo(frames.power.dtype).tiny))
-    power = jnp.where(frames.power < amin, amin, frames.power)
-    return jnp.exp(jnp.mean(jnp.log(power), axis=-1)) / jnp.mean(power, axis=-1)
+    check_number("amin", amin, above=0.0)
+    return analyze(audio, config, lengths, measure=measure_flatness, options={"amin": float(amin)})
 
 
-@feature()
-def spectral_crest(frames: Frames, config: SpectralConfig) -> jax.Array:
-    """Return the largest over the mean power of each frame's spectrum: 1 when it is flat, ``n_freq`` for one line.
+def spectral_crest(audio: ArrayLike, config: SpectralConfig, *, lengths: ArrayLike | None = None) -> jax.Array:
+    """Compute the spectral crest factor: the ratio of the maximum to the mean of the power.
+
+    Args:
+        audio: Waveforms, (..., time), floating point, full scale 1.
+        config: Analysis configuration.
+        lengths: Number of valid samples of each example, integers that broadcast against the leading axes; samples
+            past them are ignored. None for all.
 
     Returns:
-        Ratios from 1 to ``n_freq``, (..., n_frames), in the audio's dtype; 1 for silence, which counts as flat.
+        Ratios, 1 (flat) to ``n_freq`` (a single line), (..., n_frames), in the dtype of the audio; 1 for silence. With
+        ``lengths``, frames past the valid ones are those of silence.
+
+    Raises:
+        TypeError: If the audio is not real floating point, or ``lengths`` are not integers.
+        ValueError: If the audio is empty or shorter than a frame, or the shape of ``lengths`` does not broadcast.
 
     Example:
         >>> from artifex.generative_models.extensions.audio_processing.spectral import SpectralConfig
@@ -128,18 +171,25 @@ def spectral_crest(frames: Frames, config: SpectralConfig) -> jax.Array:
     Reference:
         Peeters, "A large set of audio features", 2004, and MATLAB's ``spectralCrest``, of the power spectrum.
     """
-    shares = _shares(frames.power, 1 / config.n_freq)
-    # A maximum may leave NaN out, see below.
-    return jnp.where(jnp.isnan(shares[..., 0]), jnp.nan, config.n_freq * jnp.max(shares, axis=-1))
+    return analyze(audio, config, lengths, measure=measure_crest)
 
 
-@feature()
-def spectral_entropy(frames: Frames, config: SpectralConfig) -> jax.Array:
-    """Return how evenly each frame's power is spread over frequency: the entropy of its shares over the most it can be.
+def spectral_entropy(audio: ArrayLike, config: SpectralConfig, *, lengths: ArrayLike | None = None) -> jax.Array:
+    """Compute the normalized spectral entropy of the power.
+
+    Args:
+        audio: Waveforms, (..., time), floating point, full scale 1.
+        config: Analysis configuration.
+        lengths: Number of valid samples of each example, integers that broadcast against the leading axes; samples
+            past them are ignored. None for all.
 
     Returns:
-        Values from 0 (one line) to 1 (flat), (..., n_frames), in the audio's dtype; 1 for silence, which counts as
-        flat.
+        Values from 0 (a single line) to 1 (flat), (..., n_frames), in the dtype of the audio; 1 for silence. With
+        ``lengths``, frames past the valid ones are those of silence.
+
+    Raises:
+        TypeError: If the audio is not real floating point, or ``lengths`` are not integers.
+        ValueError: If the audio is empty or shorter than a frame, or the shape of ``lengths`` does not broadcast.
 
     Example:
         >>> from artifex.generative_models.extensions.audio_processing.spectral import SpectralConfig
@@ -150,78 +200,69 @@ def spectral_entropy(frames: Frames, config: SpectralConfig) -> jax.Array:
     Reference:
         Misra and others, "Spectral entropy based feature for robust ASR", 2004, and MATLAB's ``spectralEntropy``.
     """
-    shares = _shares(frames.power, 1 / config.n_freq)
-    # The derivative of the logarithm at 0 would be infinite; a share of 0 adds nothing.
-    terms = shares * jnp.log(jnp.where(shares == 0, 1, shares))
-    return -jnp.sum(terms, axis=-1) / float(np.log(config.n_freq))
+    return analyze(audio, config, lengths, measure=measure_entropy)
 
 
-@feature()
-def spectral_slope(frames: Frames, config: SpectralConfig) -> jax.Array:
-    """Return the slope of a straight line through each frame's magnitudes over frequency, their sum taken as 1.
+def spectral_slope(audio: ArrayLike, config: SpectralConfig, *, lengths: ArrayLike | None = None) -> jax.Array:
+    """Compute the spectral slope: the linear regression of the normalized magnitude over frequency.
+
+    Args:
+        audio: Waveforms, (..., time), floating point, full scale 1.
+        config: Analysis configuration.
+        lengths: Number of valid samples of each example, integers that broadcast against the leading axes; samples
+            past them are ignored. None for all.
 
     Returns:
-        Slopes in 1/Hz, (..., n_frames), in the audio's dtype, whatever the level; 0 for silence.
+        Slopes in 1/Hz, (..., n_frames), in the dtype of the audio, independent of the level; 0 for silence. With
+        ``lengths``, frames past the valid ones are those of silence.
+
+    Raises:
+        TypeError: If the audio is not real floating point, or ``lengths`` are not integers.
+        ValueError: If the audio is empty or shorter than a frame, or the shape of ``lengths`` does not broadcast.
 
     Example:
         >>> from artifex.generative_models.extensions.audio_processing.spectral import SpectralConfig
-        >>> deep = jnp.sin(0.1 * jnp.arange(256))
-        >>> bool(spectral_slope(deep, SpectralConfig(n_fft=256, n_mels=20, center=False))[0] < 0)
+        >>> tone = jnp.sin(0.1 * jnp.arange(256))
+        >>> bool(spectral_slope(tone, SpectralConfig(n_fft=256, n_mels=20, center=False))[0] < 0)
         True
 
     Reference:
-        Peeters, "A large set of audio features", 2004; MATLAB's ``spectralSlope`` leaves out the division by the sum.
+        Peeters, "A large set of audio features", 2004; MATLAB's ``spectralSlope`` does not normalize the magnitude.
     """
-    frequency = config.frequencies
-    deviation = frequency - frequency.mean()
-    weight = (deviation / np.sum(deviation**2)).astype(frames.magnitude.dtype)
-    return jnp.sum(_shares(frames.magnitude, 0.0) * weight, axis=-1)
+    return analyze(audio, config, lengths, measure=_measure_slope)
 
 
-def _contrast(
-    measured: tuple[jax.Array, jax.Array], config: SpectralConfig, n_valid: jax.Array | None, **options: float
-) -> jax.Array:
-    peak, valley = (decibels(values, 1.0, _LEAST_POWER, _TOP_DB) for values in measured)
-    return peak - valley
-
-
-def _check_contrast(config: SpectralConfig, n_bands: int, f_min: float, quantile: float) -> None:
-    check_integer("n_bands", n_bands, minimum=1)
-    check_number("f_min", f_min, above=0.0, unit="Hz")
-    check_number("quantile", quantile, above=0.0, maximum=0.5)
-    lowest = f_min * 2.0 ** (n_bands - 1)
-    if lowest >= config.sample_rate / 2:
-        raise ValueError(
-            f"the last of n_bands {n_bands} octaves above f_min {f_min} Hz starts at {lowest} Hz, not below half the "
-            f"sample rate of {config.sample_rate} Hz; lower n_bands or f_min"
-        )
-    narrow = [band for band, (first, end, _) in enumerate(_octaves(config, n_bands, f_min, quantile)) if first >= end]
-    if narrow:
-        raise ValueError(
-            f"band {narrow[0]} of the spectral contrast has no bin: those of n_fft {config.n_fft} are "
-            f"{config.sample_rate / config.n_fft:.1f} Hz apart; raise n_fft or f_min {f_min} Hz"
-        )
-
-
-@feature(finish=_contrast, check=_check_contrast)
 def spectral_contrast(
-    frames: Frames, config: SpectralConfig, *, n_bands: int = 6, f_min: float = 200.0, quantile: float = 0.02
-) -> tuple[jax.Array, jax.Array]:
-    """Return how far the strongest bins of each octave stand above its weakest.
+    audio: ArrayLike,
+    config: SpectralConfig,
+    *,
+    n_bands: int = 6,
+    f_min: float = 200.0,
+    quantile: float = 0.02,
+    lengths: ArrayLike | None = None,
+) -> jax.Array:
+    """Compute the spectral contrast: the difference between peaks and valleys in each octave band.
 
-    Options:
-        n_bands: Number of octaves above ``f_min``; there is one band more, below it.
-        f_min: Upper edge of the lowest band, Hz.
-        quantile: The share of a band's bins, at least one, whose mean is its peak and its valley, above 0 and at
+    Args:
+        audio: Waveforms, (..., time), floating point, full scale 1.
+        config: Analysis configuration.
+        n_bands: Number of octave bands above ``f_min``; one more band lies below it.
+        f_min: Upper edge of the lowest band in Hz.
+        quantile: Fraction of the bins of a band, at least one bin, whose mean is the peak and the valley, above 0 and at
             most 0.5.
+        lengths: Number of valid samples of each example, integers that broadcast against the leading axes; samples
+            past them are ignored. None for all.
 
     Returns:
-        Differences in dB, of levels at most 80 dB below the loudest of the clip, (..., n_bands + 1, n_frames), in the
-        audio's dtype; 0 for silence. The levels are librosa's, ``10 log10`` of magnitudes, so that a tone 20 dB above
-        what surrounds it has a contrast of 10 dB.
+        Differences in dB, (..., n_bands + 1, n_frames), in the dtype of the audio; 0 for silence. Peaks and valleys
+        are clipped to 80 dB below the maximum of the example. As in librosa, levels are ``10 log10`` of magnitudes: a
+        tone 20 dB above its surroundings has a contrast of 10 dB. With ``lengths``, frames past the valid ones are
+        those of silence.
 
     Raises:
-        ValueError: When the bands reach above half the sample rate, or are too narrow for ``n_fft``.
+        TypeError: If the audio is not real floating point, or ``lengths`` are not integers.
+        ValueError: If the audio is empty or shorter than a frame, or the shape of ``lengths`` does not broadcast;
+            if the bands extend above half the sample rate, or are too narrow for ``n_fft``.
 
     Example:
         >>> from artifex.generative_models.extensions.audio_processing.spectral import SpectralConfig
@@ -230,28 +271,29 @@ def spectral_contrast(
 
     Reference:
         Jiang and others, "Music type classification by spectral contrast feature", 2002;
-        ``librosa.feature.spectral_contrast``, with the loudest of each clip in place of that of the whole array.
+        ``librosa.feature.spectral_contrast``, with the maximum of each example in place of that of the whole array.
     """
-    peaks, valleys = [], []
-    for first, end, count in _octaves(config, n_bands, f_min, quantile):
-        band = frames.magnitude[..., first:end]
-        peaks.append(jnp.mean(lax.top_k(band, count)[0], axis=-1))
-        valleys.append(-jnp.mean(lax.top_k(-band, count)[0], axis=-1))
-    return jnp.stack(peaks, axis=-2), jnp.stack(valleys, axis=-2)
+    _check_contrast(config, n_bands, f_min, quantile)
+    options = {"n_bands": int(n_bands), "f_min": float(f_min), "quantile": float(quantile)}
+    return analyze(audio, config, lengths, measure=_measure_contrast, finish=_finish_contrast, options=options)
 
 
-def _rise(measured: jax.Array, config: SpectralConfig, n_valid: jax.Array | None) -> jax.Array:
-    # The first frame differs from none, and frames past the valid ones are silent: they only fall.
-    return jnp.pad(_risen(measured).sum(axis=-2), [(0, 0)] * (measured.ndim - 2) + [(1, 0)])
+def spectral_flux(audio: ArrayLike, config: SpectralConfig, *, lengths: ArrayLike | None = None) -> jax.Array:
+    """Compute the spectral flux: the sum of the increases in magnitude since the previous frame.
 
-
-@feature(finish=_rise)
-def spectral_flux(frames: Frames, config: SpectralConfig) -> jax.Array:
-    """Return by how much magnitudes grew since the frame before, summed over those frequencies where they grew.
+    Args:
+        audio: Waveforms, (..., time), floating point, full scale 1.
+        config: Analysis configuration.
+        lengths: Number of valid samples of each example, integers that broadcast against the leading axes; samples
+            past them are ignored. None for all.
 
     Returns:
-        Sums of magnitudes (the half-wave rectified L1 norm), (..., n_frames), in the audio's dtype; 0 for the first
-        frame.
+        Half-wave rectified L1 norms, (..., n_frames), in the dtype of the audio; 0 for the first frame. With
+        ``lengths``, frames past the valid ones are those of silence.
+
+    Raises:
+        TypeError: If the audio is not real floating point, or ``lengths`` are not integers.
+        ValueError: If the audio is empty or shorter than a frame, or the shape of ``lengths`` does not broadcast.
 
     Example:
         >>> from artifex.generative_models.extensions.audio_processing.spectral import SpectralConfig
@@ -259,31 +301,30 @@ def spectral_flux(frames: Frames, config: SpectralConfig) -> jax.Array:
         0.0
 
     Reference:
-        Dixon, "Onset detection revisited", 2006; MATLAB's ``spectralFlux`` takes the L2 norm of rises and falls.
+        Dixon, "Onset detection revisited", 2006; MATLAB's ``spectralFlux`` is the L2 norm of increases and decreases.
     """
-    return jnp.moveaxis(frames.magnitude, -1, -2)
+    return analyze(audio, config, lengths, measure=_measure_flux, finish=_finish_flux)
 
 
-def _onset(levels: jax.Array, config: SpectralConfig, n_valid: jax.Array | None) -> jax.Array:
-    levels = finished_level(levels, _in_db(config))
-    n_frames = levels.shape[-1]
-    late = 1 + (config.n_fft // (2 * config.hop) if config.center else 0)
-    rise = jnp.mean(_risen(levels), axis=-2)
-    strength = jnp.pad(rise, [(0, 0)] * (rise.ndim - 1) + [(late, 0)])[..., :n_frames]
-    if n_valid is not None:
-        strength = jnp.where(jnp.arange(n_frames) < n_valid[..., None], strength, 0)
-    return strength
+def onset_strength(audio: ArrayLike, config: SpectralConfig, *, lengths: ArrayLike | None = None) -> jax.Array:
+    """Compute the onset strength: the mean increase of the log-mel levels since the previous frame.
 
+    As in librosa, the result of centered frames is delayed by half a frame, ``n_fft // (2 * hop_length)`` frames, so
+    that peaks coincide with onsets.
 
-@feature(finish=_onset)
-def onset_strength(frames: Frames, config: SpectralConfig) -> jax.Array:
-    """Return by how much mel levels rise from frame to frame, the mean over bands: it peaks where notes begin.
-
-    Where frames are centered it is later by half a frame, ``n_fft // (2 * hop_length)`` frames, as librosa's, so that
-    a peak is where the sound has begun.
+    Args:
+        audio: Waveforms, (..., time), floating point, full scale 1.
+        config: Analysis configuration.
+        lengths: Number of valid samples of each example, integers that broadcast against the leading axes; samples
+            past them are ignored. None for all.
 
     Returns:
-        Rises in dB, whatever ``config.log``, (..., n_frames), in the audio's dtype; 0 for silence.
+        Increases in dB, whatever ``config.log``, (..., n_frames), in the dtype of the audio; 0 for silence. With
+        ``lengths``, frames past the valid ones are those of silence.
+
+    Raises:
+        TypeError: If the audio is not real floating point, or ``lengths`` are not integers.
+        ValueError: If the audio is empty or shorter than a frame, or the shape of ``lengths`` does not broadcast.
 
     Example:
         >>> from artifex.generative_models.extensions.audio_processing.spectral import SpectralConfig
@@ -294,15 +335,25 @@ def onset_strength(frames: Frames, config: SpectralConfig) -> jax.Array:
     Reference:
         ``librosa.onset.onset_strength``, with the mel bands, floor and ``top_db`` of the configuration.
     """
-    return level_of(mel_spectrogram.measure(frames, config), _in_db(config))
+    return analyze(audio, config, lengths, measure=measure_onset, finish=finish_onset)
 
 
-@feature()
-def rms(frames: Frames, config: SpectralConfig) -> jax.Array:
-    """Return the root of the mean square of each frame's samples, without a window.
+def rms(audio: ArrayLike, config: SpectralConfig, *, lengths: ArrayLike | None = None) -> jax.Array:
+    """Compute the root mean square of the samples of each frame, without a window.
+
+    Args:
+        audio: Waveforms, (..., time), floating point, full scale 1.
+        config: Analysis configuration.
+        lengths: Number of valid samples of each example, integers that broadcast against the leading axes; samples
+            past them are ignored. None for all.
 
     Returns:
-        Amplitudes, full scale 1 whatever ``input_scale`` is, (..., n_frames), in the audio's dtype.
+        Amplitudes, full scale 1 whatever ``input_scale``, (..., n_frames), in the dtype of the audio. With
+        ``lengths``, frames past the valid ones are those of silence.
+
+    Raises:
+        TypeError: If the audio is not real floating point, or ``lengths`` are not integers.
+        ValueError: If the audio is empty or shorter than a frame, or the shape of ``lengths`` does not broadcast.
 
     Example:
         >>> from artifex.generative_models.extensions.audio_processing.spectral import SpectralConfig
@@ -312,18 +363,27 @@ def rms(frames: Frames, config: SpectralConfig) -> jax.Array:
     Reference:
         ``librosa.feature.rms``.
     """
-    return numerics.safe_sqrt(jnp.mean(jnp.square(frames.samples), axis=-1)) / config.input_scale
+    return analyze(audio, config, lengths, measure=measure_rms)
 
 
-@feature()
-def zero_crossing_rate(frames: Frames, config: SpectralConfig) -> jax.Array:
-    """Return the share of each frame's samples that have another sign than the sample before, 0 being positive.
+def zero_crossing_rate(audio: ArrayLike, config: SpectralConfig, *, lengths: ArrayLike | None = None) -> jax.Array:
+    """Compute the zero-crossing rate: the fraction of samples whose sign differs from the previous sample's.
 
-    Zeros that a frame begins or ends with, as padding is, cross nothing. librosa pads with the first and last samples
-    to that end, and counts a crossing where a frame begins with 0 and goes on below, or comes from below and ends so.
+    Zero counts as positive. Zeros at the start and the end of a frame, such as padding, are ignored.
+
+    Args:
+        audio: Waveforms, (..., time), floating point, full scale 1.
+        config: Analysis configuration.
+        lengths: Number of valid samples of each example, integers that broadcast against the leading axes; samples
+            past them are ignored. None for all.
 
     Returns:
-        Rates from 0 to 1, (..., n_frames), in the audio's dtype. The gradient is 0.
+        Rates from 0 to 1, (..., n_frames), in the dtype of the audio. The gradient is 0. With ``lengths``, frames past
+        the valid ones are those of silence.
+
+    Raises:
+        TypeError: If the audio is not real floating point, or ``lengths`` are not integers.
+        ValueError: If the audio is empty or shorter than a frame, or the shape of ``lengths`` does not broadcast.
 
     Example:
         >>> from artifex.generative_models.extensions.audio_processing.spectral import SpectralConfig
@@ -332,68 +392,192 @@ def zero_crossing_rate(frames: Frames, config: SpectralConfig) -> jax.Array:
         0.5
 
     Reference:
-        ``librosa.feature.zero_crossing_rate``.
+        ``librosa.feature.zero_crossing_rate``, which pads with the edge samples and counts crossings next to zeros at the
+        edges of a frame.
     """
-    samples = frames.samples
-    place = np.arange(config.frame, dtype=np.int32)
-    heard = jnp.abs(samples) > _LEAST_SAMPLE
-    first = jnp.min(jnp.where(heard, place, config.frame), axis=-1, keepdims=True)
-    last = jnp.max(jnp.where(heard, place, -1), axis=-1, keepdims=True)
-    below = samples < -_LEAST_SAMPLE
-    crossed = (below[..., 1:] != below[..., :-1]) & (place[1:] > first) & (place[1:] <= last)
-    rate = jnp.sum(crossed, axis=-1).astype(samples.dtype) / config.frame
-    return jnp.where(jnp.isfinite(jnp.sum(samples, axis=-1)), rate, jnp.nan)
+    return analyze(audio, config, lengths, measure=measure_zero_crossing_rate)
 
 
-def normalized(values: jax.Array, size: Callable[..., jax.Array], axis: int, silent: float) -> jax.Array:
-    """Return values over their size along an axis, such as their sum, or ``silent`` where all are next to nothing.
-
-    Args:
-        values: Values of at least 0, in a working dtype.
-        size: ``f(values, axis=…, keepdims=True)``, in proportion to the values, such as ``jnp.sum``.
-        axis: The axis.
-        silent: What stands where all values are 0.
-
-    Returns:
-        Values in the same shape.
-
-    Example:
-        >>> normalized(jnp.asarray([1.0, 3.0]), jnp.sum, axis=-1, silent=0.0).tolist()
-        [0.25, 0.75]
-    """
-    # The derivative of a quotient has the square of the divisor, which vanishes long before it does; over the
-    # largest value, whose derivative cancels, it is near 1. XLA leaves NaN out of a maximum on CPUs, not out of a sum.
-    largest = lax.stop_gradient(jnp.max(values, axis=axis, keepdims=True))
-    quiet = jnp.sum(values, axis=axis, keepdims=True) < np.finfo(values.dtype).tiny
-    scaled = values / jnp.where(quiet, 1, largest)
-    return jnp.where(quiet, silent, scaled / jnp.where(quiet, 1, size(scaled, axis=axis, keepdims=True)))
+def measure_centroid(frames: Frames, config: SpectralConfig) -> jax.Array:
+    """Compute the spectral centroid (..., n_frames) of frames."""
+    magnitude = frames.magnitude
+    return jnp.sum(_sum_normalized(magnitude, 0.0) * aligned(config.frequencies, magnitude), axis=-1)
 
 
-def _shares(values: jax.Array, silent: float) -> jax.Array:
-    return normalized(values, jnp.sum, -1, silent)
+def measure_bandwidth(frames: Frames, config: SpectralConfig) -> jax.Array:
+    """Compute the spectral bandwidth (..., n_frames) of frames."""
+    deviation = aligned(config.frequencies, frames.magnitude) - measure_centroid(frames, config)[..., None]
+    return numerics.safe_sqrt(jnp.sum(_sum_normalized(frames.magnitude, 0.0) * jnp.square(deviation), axis=-1))
 
 
-def _risen(values: jax.Array) -> jax.Array:
-    """By how much values (..., time) grew since the frame before, 0 where they fell."""
-    rise = values[..., 1:] - values[..., :-1]
-    return jnp.where(rise < 0, 0, rise)
+def measure_rolloff(frames: Frames, config: SpectralConfig) -> jax.Array:
+    """Compute the spectral rolloff (..., n_frames) of frames."""
+    cumulative = jnp.cumsum(frames.magnitude, axis=-1)
+    total = cumulative[..., -1]
+    n_below = jnp.sum(cumulative < config.rolloff_fraction * total[..., None], axis=-1).astype(total.dtype)
+    return jnp.where(jnp.isfinite(total), n_below * (config.sample_rate / config.n_fft), jnp.nan)
 
 
-def _in_db(config: SpectralConfig) -> SpectralConfig:
-    return config.evolve(log="db", level_offset=0.0, level_scale=1.0)
+def measure_flatness(frames: Frames, config: SpectralConfig, *, amin: float = _MIN_POWER) -> jax.Array:
+    """Compute the spectral flatness (..., n_frames) of frames."""
+    amin = max(amin, 4 * float(np.finfo(frames.power.dtype).tiny))
+    power = jnp.where(frames.power < amin, amin, frames.power)
+    return jnp.exp(jnp.mean(jnp.log(power), axis=-1)) / jnp.mean(power, axis=-1)
 
 
-def _octaves(config: SpectralConfig, n_bands: int, f_min: float, quantile: float) -> _Bands:
-    """First bin, end, and number of bins that count as peak and as valley, of each band, as librosa has them."""
-    frequency = config.frequencies
+def measure_crest(frames: Frames, config: SpectralConfig) -> jax.Array:
+    """Compute the spectral crest factor (..., n_frames) of frames."""
+    fractions = _sum_normalized(frames.power, 1 / config.n_freq)
+    # XLA's maximum ignores NaN on CPUs, see normalized.
+    return jnp.where(jnp.isnan(fractions[..., 0]), jnp.nan, config.n_freq * jnp.max(fractions, axis=-1))
+
+
+def measure_entropy(frames: Frames, config: SpectralConfig) -> jax.Array:
+    """Compute the normalized spectral entropy (..., n_frames) of frames."""
+    fractions = _sum_normalized(frames.power, 1 / config.n_freq)
+    # A fraction of 0 contributes 0; the derivative of its logarithm would be infinite.
+    terms = fractions * jnp.log(jnp.where(fractions == 0, 1, fractions))
+    return -jnp.sum(terms, axis=-1) / float(np.log(config.n_freq))
+
+
+def _measure_slope(frames: Frames, config: SpectralConfig) -> jax.Array:
+    deviation = config.frequencies - config.frequencies.mean()
+    weights = aligned(deviation / np.sum(deviation**2), frames.magnitude)
+    return jnp.sum(_sum_normalized(frames.magnitude, 0.0) * weights, axis=-1)
+
+
+def _check_contrast(config: SpectralConfig, n_bands: int, f_min: float, quantile: float) -> None:
+    check_integer("n_bands", n_bands, minimum=1)
+    check_number("f_min", f_min, above=0.0, unit="Hz")
+    check_number("quantile", quantile, above=0.0, maximum=0.5)
+    lowest = f_min * 2.0 ** (n_bands - 1)
+    if lowest >= config.sample_rate / 2:
+        raise ValueError(
+            f"the last of n_bands {n_bands} octaves above f_min {f_min} Hz starts at {lowest} Hz, which must be below "
+            f"half the sample rate of {config.sample_rate} Hz; lower n_bands or f_min"
+        )
+    bands = _octave_bands(config, n_bands, f_min, quantile)
+    empty = [band for band, (first, end, _) in enumerate(bands) if first >= end]
+    if empty:
+        raise ValueError(
+            f"band {empty[0]} of the spectral contrast contains no frequency bin: the bins of n_fft {config.n_fft} are "
+            f"{config.sample_rate / config.n_fft:.1f} Hz apart; raise n_fft or f_min {f_min} Hz"
+        )
+
+
+def _measure_contrast(
+    frames: Frames, config: SpectralConfig, *, n_bands: int, f_min: float, quantile: float
+) -> tuple[jax.Array, jax.Array]:
+    """Compute the peaks and valleys of each band, (..., n_bands + 1, n_frames)."""
+    peaks, valleys = [], []
+    for first, end, count in _octave_bands(config, n_bands, f_min, quantile):
+        band = frames.magnitude[..., first:end]
+        peaks.append(jnp.mean(lax.top_k(band, count)[0], axis=-1))
+        valleys.append(-jnp.mean(lax.top_k(-band, count)[0], axis=-1))
+    return jnp.stack(peaks, axis=-2), jnp.stack(valleys, axis=-2)
+
+
+def _finish_contrast(
+    measured: tuple[jax.Array, jax.Array], config: SpectralConfig, n_valid: jax.Array | None, **options: float
+) -> jax.Array:
+    peaks, valleys = (decibels(values, 1.0, _MIN_POWER, _TOP_DB) for values in measured)
+    return peaks - valleys
+
+
+def _octave_bands(config: SpectralConfig, n_bands: int, f_min: float, quantile: float) -> list[tuple[int, int, int]]:
+    """Return librosa's octave bands: first bin, end, and the number of bins averaged for the peak and the valley."""
+    frequencies = config.frequencies
     edges = np.concatenate([[0.0], f_min * 2.0 ** np.arange(n_bands + 1)])
     bands = []
     for band in range(n_bands + 1):
-        first = int(np.searchsorted(frequency, edges[band]))
-        end = int(np.searchsorted(frequency, edges[band + 1], side="right"))
+        first = int(np.searchsorted(frequencies, edges[band]))
+        end = int(np.searchsorted(frequencies, edges[band + 1], side="right"))
         first -= band > 0
         if band == n_bands:
             end = config.n_freq
         count = max(1, int(np.rint(quantile * (end - first))))
         bands.append((first, end - (band < n_bands), count))
     return bands
+
+
+def _measure_flux(frames: Frames, config: SpectralConfig) -> jax.Array:
+    return jnp.moveaxis(frames.magnitude, -1, -2)
+
+
+def _finish_flux(magnitude: jax.Array, config: SpectralConfig, n_valid: jax.Array | None) -> jax.Array:
+    # Frames past the valid ones are silent, so that magnitudes do not increase there.
+    return jnp.pad(_increases(magnitude).sum(axis=-2), [(0, 0)] * (magnitude.ndim - 2) + [(1, 0)])
+
+
+def measure_onset(frames: Frames, config: SpectralConfig) -> jax.Array:
+    """Compute mel levels in dB (..., n_mels, n_frames) of frames, before ``top_db``."""
+    return frame_levels(measure_mel(frames, config), _in_db(config))
+
+
+def finish_onset(levels: jax.Array, config: SpectralConfig, n_valid: jax.Array | None) -> jax.Array:
+    """Compute the onset strength (..., n_frames) from mel levels."""
+    increase = jnp.mean(_increases(clip_and_scale_levels(levels, _in_db(config))), axis=-2)
+    n_frames = levels.shape[-1]
+    delay = 1 + (config.n_fft // (2 * config.hop) if config.center else 0)
+    strength = jnp.pad(increase, [(0, 0)] * (increase.ndim - 1) + [(delay, 0)])[..., :n_frames]
+    if n_valid is not None:
+        frame = jnp.arange(n_frames, dtype=n_valid.dtype).reshape((1,) * n_valid.ndim + (n_frames,))
+        strength = jnp.where(frame < n_valid[..., None], strength, 0)
+    return strength
+
+
+def measure_rms(frames: Frames, config: SpectralConfig) -> jax.Array:
+    """Compute the RMS (..., n_frames) of frames."""
+    return numerics.safe_sqrt(jnp.mean(jnp.square(frames.samples), axis=-1)) / config.input_scale
+
+
+def measure_zero_crossing_rate(frames: Frames, config: SpectralConfig) -> jax.Array:
+    """Compute the zero-crossing rate (..., n_frames) of frames."""
+    samples = frames.samples
+    index = np.arange(config.frame_length, dtype=np.int32).reshape((1,) * (samples.ndim - 1) + (-1,))
+    nonzero = jnp.abs(samples) > _ZERO_AMPLITUDE
+    first = jnp.min(jnp.where(nonzero, index, config.frame_length), axis=-1, keepdims=True)
+    last = jnp.max(jnp.where(nonzero, index, -1), axis=-1, keepdims=True)
+    negative = samples < -_ZERO_AMPLITUDE
+    crossing = (negative[..., 1:] != negative[..., :-1]) & (index[..., 1:] > first) & (index[..., 1:] <= last)
+    rate = jnp.sum(crossing, axis=-1).astype(samples.dtype) / config.frame_length
+    return jnp.where(jnp.isfinite(jnp.sum(samples, axis=-1)), rate, jnp.nan)
+
+
+def normalized(values: jax.Array, size: Callable[..., jax.Array], *, axis: int, at_silence: float) -> jax.Array:
+    """Divide values by their size along an axis, such as their sum.
+
+    Args:
+        values: Non-negative values, float32 or float64.
+        size: ``f(values, axis=…, keepdims=True)``, proportional to the values, such as ``jnp.sum``.
+        axis: Axis.
+        at_silence: Result where all values are 0.
+
+    Returns:
+        Values of the same shape.
+
+    Example:
+        >>> normalized(jnp.asarray([1.0, 3.0]), jnp.sum, axis=-1, at_silence=0.0).tolist()
+        [0.25, 0.75]
+    """
+    # The derivative of a quotient contains the square of the divisor, which underflows before the divisor does.
+    # Dividing by the maximum first, whose derivative cancels, makes the divisor about 1. XLA's maximum ignores NaN on
+    # CPUs; its sum does not.
+    maximum = lax.stop_gradient(jnp.max(values, axis=axis, keepdims=True))
+    silent = jnp.sum(values, axis=axis, keepdims=True) < np.finfo(values.dtype).tiny
+    scaled = values / jnp.where(silent, 1, maximum)
+    return jnp.where(silent, at_silence, scaled / jnp.where(silent, 1, size(scaled, axis=axis, keepdims=True)))
+
+
+def _sum_normalized(values: jax.Array, at_silence: float) -> jax.Array:
+    return normalized(values, jnp.sum, axis=-1, at_silence=at_silence)
+
+
+def _increases(values: jax.Array) -> jax.Array:
+    """Compute the increases of values (..., time) from frame to frame, 0 where they decrease."""
+    difference = values[..., 1:] - values[..., :-1]
+    return jnp.where(difference < 0, 0, difference)
+
+
+def _in_db(config: SpectralConfig) -> SpectralConfig:
+    return config.evolve(log="db", level_offset=0.0, level_scale=1.0)

@@ -1,58 +1,21 @@
-"""Banks of filters over the bins of a spectrum: triangles on a scale of pitch, and gammatones."""
+"""Mel filter banks: triangular and gammatone filters on a perceptual scale."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from functools import lru_cache
-from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
 from artifex.generative_models.core.checks import check_choice, check_integer, check_number
-from artifex.generative_models.extensions.audio_processing.spectral.scales import hz_to_mel, mel_to_hz
-
-if TYPE_CHECKING:
-    from artifex.generative_models.extensions.audio_processing.spectral.config import SpectralConfig
+from artifex.generative_models.extensions.audio_processing.spectral.config import (
+    FILTER_SHAPES,
+    MEL_NORMS,
+    SpectralConfig,
+)
+from artifex.generative_models.extensions.audio_processing.spectral.scales import hz_to_mel, mel_frequencies
 
 _Table = NDArray[np.float64]
-
-NORMS = ("slaney", "l1", "l2", None)
-
-
-def _triangles(bins: _Table, edges: _Table) -> _Table:
-    widths = np.diff(edges)[:, None]
-    distance = bins - edges[:, None]
-    return np.asarray(np.maximum(0, np.minimum(distance[:-2] / widths[:-1], -distance[2:] / widths[1:])))
-
-
-def _in_hz(bins: _Table, edges: _Table, scale: str) -> _Table:
-    return _triangles(bins, edges)
-
-
-def _on_the_scale(bins: _Table, edges: _Table, scale: str) -> _Table:
-    return _triangles(hz_to_mel(bins, mel_scale=scale), hz_to_mel(edges, mel_scale=scale))
-
-
-def _symmetric(bins: _Table, edges: _Table, scale: str) -> _Table:
-    """Triangles in Hz as wide above their center as below it."""
-    slope = (bins - edges[1:-1, None]) / np.diff(edges)[:-1, None]
-    return np.asarray(np.maximum(0, np.minimum(1 + slope, 1 - slope)))
-
-
-def _gammatones(bins: _Table, edges: _Table, scale: str) -> _Table:
-    """The power responses of gammatone filters of order 4, 1.019 ERB wide."""
-    centers = edges[1:-1, None]
-    width = 1.019 * 24.7 * (0.00437 * centers + 1)
-    return np.asarray((1 + ((bins - centers) / width) ** 2) ** -4)
-
-
-SHAPES: dict[str, Callable[[_Table, _Table, str], _Table]] = {
-    "hz": _in_hz,
-    "scale": _on_the_scale,
-    "symmetric": _symmetric,
-    "gammatone": _gammatones,
-}
 
 
 @lru_cache(maxsize=64)
@@ -67,28 +30,27 @@ def filter_bank(
     mel_norm: str | None = "slaney",
     filter_shape: str = "hz",
 ) -> NDArray[np.float64]:
-    """Return filters that turn a spectrum into bands: mel bands, or others by the scale.
+    """Create a mel filter bank, or one on another perceptual scale.
 
     Args:
-        sample_rate: Samples per second, Hz.
-        n_fft: Length of the Fourier transform in samples.
-        n_mels: Number of bands.
-        f_min: Lower edge of the first band, Hz.
-        f_max: Upper edge of the last band, Hz; None for half the sample rate.
-        mel_scale: Where the bands are evenly spaced, one of the scales of ``hz_to_mel``.
-        mel_norm: ``"slaney"`` for filters of area 1 (as the widths of their edges give it), ``"l1"`` or ``"l2"`` for
-            weights whose sum or root of squares is 1, None for filters of peak 1.
-        filter_shape: ``"hz"`` for triangles that are straight over Hz, ``"scale"`` for triangles that are straight
-            over the scale, ``"symmetric"`` for triangles over Hz as wide above their center as below it,
-            ``"gammatone"`` for the power responses of gammatone filters at the centers (which are 1 ERB apart on the
-            scale ``"erb"`` when there are as many).
+        sample_rate: Sample rate in Hz.
+        n_fft: FFT length in samples.
+        n_mels: Number of filters.
+        f_min: Lower edge of the first filter in Hz.
+        f_max: Upper edge of the last filter in Hz; None for half the sample rate.
+        mel_scale: Scale on which the filters are evenly spaced, as in ``hz_to_mel``.
+        mel_norm: ``"slaney"`` divides each filter by half its bandwidth in Hz (area 1), ``"l1"`` and ``"l2"`` by the
+            norm of its weights; None leaves peaks of 1.
+        filter_shape: ``"hz"`` for triangles that are linear in Hz, ``"scale"`` for triangles that are linear on the
+            scale, ``"symmetric"`` for triangles in Hz whose upper half is as wide as the lower one, ``"gammatone"``
+            for power responses of gammatone filters.
 
     Returns:
-        Filters, (n_mels, n_fft // 2 + 1) float64, a cached NumPy array that is not writeable.
+        Filters, (n_mels, n_fft // 2 + 1) float64. The array is cached and read-only.
 
     Raises:
-        TypeError: For a value of the wrong type.
-        ValueError: For a value out of range.
+        TypeError: If an argument has the wrong type.
+        ValueError: If an argument is out of range.
 
     Example:
         >>> filter_bank(sample_rate=16000, n_fft=512, n_mels=40).shape
@@ -97,7 +59,7 @@ def filter_bank(
     Reference:
         Slaney, "Auditory Toolbox", 1998, and ``librosa.filters.mel``; for ``"scale"`` Kaldi and HTK; for
         ``"symmetric"`` SpeechBrain; for ``"gammatone"`` Patterson and others, "An efficient auditory filterbank
-        based on the gammatone function", 1987, with the widths of Glasberg and Moore, 1990.
+        based on the gammatone function", 1987, with the bandwidths of Glasberg and Moore, 1990.
     """
     check_integer("sample_rate", sample_rate, minimum=1, unit="Hz")
     check_integer("n_fft", n_fft, minimum=2, unit="samples")
@@ -105,39 +67,29 @@ def filter_bank(
     top = sample_rate / 2 if f_max is None else f_max
     check_number("f_max", top, above=0.0, unit="Hz")
     check_number("f_min", f_min, minimum=0.0, maximum=top, unit="Hz")
-    check_choice("mel_norm", mel_norm, choices=NORMS)
-    check_choice("filter_shape", filter_shape, choices=tuple(SHAPES))
-    low, high = hz_to_mel(np.array([f_min, top]), mel_scale=mel_scale)
-    edges = mel_to_hz(np.linspace(low, high, n_mels + 2), mel_scale=mel_scale)
+    check_choice("mel_norm", mel_norm, choices=MEL_NORMS)
+    check_choice("filter_shape", filter_shape, choices=FILTER_SHAPES)
+    edges = mel_frequencies(n_mels + 2, f_min=f_min, f_max=top, mel_scale=mel_scale)
     bins = np.arange(n_fft // 2 + 1) * sample_rate / n_fft
-    filters = SHAPES[filter_shape](bins, edges, mel_scale)
+    if filter_shape == "hz":
+        filters = _triangles(bins, edges)
+    elif filter_shape == "scale":
+        filters = _triangles(hz_to_mel(bins, mel_scale=mel_scale), hz_to_mel(edges, mel_scale=mel_scale))
+    elif filter_shape == "symmetric":
+        filters = _symmetric_triangles(bins, edges)
+    else:
+        filters = _gammatones(bins, edges)
     if mel_norm == "slaney":
         filters = filters * (2 / (edges[2:] - edges[:-2]))[:, None]
     elif mel_norm is not None:
-        size = np.linalg.norm(filters, ord=int(mel_norm[1]), axis=1, keepdims=True)
-        filters = filters / np.where(size > 0, size, 1)
+        norm = np.linalg.norm(filters, ord=int(mel_norm[1]), axis=1, keepdims=True)
+        filters = filters / np.where(norm > 0, norm, 1)
     filters.flags.writeable = False
     return filters
 
 
-@lru_cache(maxsize=64)
-def bands_of(config: SpectralConfig) -> tuple[tuple[slice, NDArray[np.float64]], ...]:
-    """Return the filter bank of a configuration in a few pieces: some neighbors each, and the bins they reach.
-
-    Filters reach few bins, and the low ones the fewest: four pieces of eighty mel bands over 513 bins have a third
-    of the weights of the whole.
-    """
-    filters = filters_of(config)
-    pieces = []
-    for rows in np.array_split(filters, max(1, min(4, len(filters) // 8))):
-        reached = np.flatnonzero(rows.any(axis=0))
-        bins = slice(int(reached[0]), int(reached[-1]) + 1) if len(reached) else slice(0, 1)
-        pieces.append((bins, np.ascontiguousarray(rows[:, bins].T)))
-    return tuple(pieces)
-
-
-def filters_of(config: SpectralConfig) -> NDArray[np.float64]:
-    """Return the filter bank of a configuration, (n_mels, n_freq) float64."""
+def config_filter_bank(config: SpectralConfig) -> NDArray[np.float64]:
+    """Create the filter bank of a configuration, (n_mels, n_freq) float64."""
     return filter_bank(
         sample_rate=config.sample_rate,
         n_fft=config.n_fft,
@@ -150,11 +102,30 @@ def filters_of(config: SpectralConfig) -> NDArray[np.float64]:
     )
 
 
+@lru_cache(maxsize=64)
+def filter_blocks(config: SpectralConfig) -> tuple[tuple[slice, NDArray[np.float64]], ...]:
+    """Split the filter bank of a configuration into at most four blocks of adjacent filters.
+
+    A filter has few nonzero weights. Four blocks of 80 mel filters over 513 bins contain a third of the weights of the
+    whole matrix.
+
+    Returns:
+        For each block the bins with nonzero weights, and the weights (bins, filters).
+    """
+    filters = config_filter_bank(config)
+    blocks = []
+    for block in np.array_split(filters, max(1, min(4, len(filters) // 8))):
+        nonzero = np.flatnonzero(block.any(axis=0))
+        bins = slice(int(nonzero[0]), int(nonzero[-1]) + 1) if len(nonzero) else slice(0, 1)
+        blocks.append((bins, np.ascontiguousarray(block[:, bins].T)))
+    return tuple(blocks)
+
+
 def band_frequencies(config: SpectralConfig) -> NDArray[np.float64]:
-    """Return the frequency in the middle of each band.
+    """Compute the center frequencies of the mel bands of a configuration.
 
     Args:
-        config: The conventions.
+        config: Analysis configuration.
 
     Returns:
         Frequencies in Hz, (n_mels,) float64.
@@ -167,5 +138,22 @@ def band_frequencies(config: SpectralConfig) -> NDArray[np.float64]:
     Reference:
         ``librosa.mel_frequencies``, without the edges.
     """
-    low, high = hz_to_mel(np.array([config.f_min, config.f_top]), mel_scale=config.mel_scale)
-    return mel_to_hz(np.linspace(low, high, config.n_mels + 2)[1:-1], mel_scale=config.mel_scale)
+    return mel_frequencies(config.n_mels + 2, f_min=config.f_min, f_max=config.f_top, mel_scale=config.mel_scale)[1:-1]
+
+
+def _triangles(bins: _Table, edges: _Table) -> _Table:
+    widths = np.diff(edges)[:, None]
+    distance = bins - edges[:, None]
+    return np.asarray(np.maximum(0, np.minimum(distance[:-2] / widths[:-1], -distance[2:] / widths[1:])))
+
+
+def _symmetric_triangles(bins: _Table, edges: _Table) -> _Table:
+    slope = (bins - edges[1:-1, None]) / np.diff(edges)[:-1, None]
+    return np.asarray(np.maximum(0, np.minimum(1 + slope, 1 - slope)))
+
+
+def _gammatones(bins: _Table, edges: _Table) -> _Table:
+    """Compute power responses of fourth-order gammatone filters with a bandwidth of 1.019 ERB."""
+    centers = edges[1:-1, None]
+    bandwidth = 1.019 * 24.7 * (0.00437 * centers + 1)
+    return np.asarray((1 + ((bins - centers) / bandwidth) ** 2) ** -4)

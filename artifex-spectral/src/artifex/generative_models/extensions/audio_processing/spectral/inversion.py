@@ -1,11 +1,10 @@
-"""From cepstra, levels, mel bands and magnitudes back to waveforms."""
+"""Inversion of spectrograms, mel spectrograms and cepstral coefficients: reconstruction of waveforms."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Callable
 from functools import partial
-from typing import TYPE_CHECKING
 
 import jax
 import jax.numpy as jnp
@@ -16,35 +15,30 @@ from jax.typing import ArrayLike
 from artifex.generative_models.core import numerics
 from artifex.generative_models.core.checks import check_integer, check_number
 from artifex.generative_models.core.numerics.batching import batch_local, map_chunks, on_one_device
-from artifex.generative_models.extensions.audio_processing.spectral.cepstral import cepstral_table
-from artifex.generative_models.extensions.audio_processing.spectral.filterbanks import filters_of
+from artifex.generative_models.extensions.audio_processing.spectral.cepstral import dct_table
+from artifex.generative_models.extensions.audio_processing.spectral.config import SpectralConfig
+from artifex.generative_models.extensions.audio_processing.spectral.filterbanks import config_filter_bank
+from artifex.generative_models.extensions.audio_processing.spectral.fourier import frame_response
 from artifex.generative_models.extensions.audio_processing.spectral.framing import (
-    audio_of,
+    aligned,
     check_invertible,
-    spectra_of,
+    compute_spectra,
+    synthesize,
 )
-from artifex.generative_models.extensions.audio_processing.spectral.pipeline import (
-    check_real,
-    check_spectrum,
-)
-from artifex.generative_models.extensions.audio_processing.spectral.stft import input_response
+from artifex.generative_models.extensions.audio_processing.spectral.pipeline import check_real, check_spectrum
 
-if TYPE_CHECKING:
-    from artifex.generative_models.extensions.audio_processing.spectral.config import SpectralConfig
-
-# Mel powers below this are silence: -180 dB, and far above where the gradient of a quotient overflows in
-# float32.
+# Mel power below this (-180 dB) is treated as silence; gradients of quotients overflow far below it in float32.
 _SILENCE = 1e-18
 
-# A sum of spectra below this has no phase to speak of: its square, which gradients divide by, vanishes in float32.
-_NO_PHASE = 1e-18
+# Below this magnitude the phase is undefined: its square, by which gradients divide, underflows in float32.
+_MIN_MAGNITUDE = 1e-18
 
-# At the ends of a clip that frames do not cover well (one left out, or no padding), dividing by less than this share
-# of the full squared-window sum would blow up what phases that do not agree leave there: of noise to 8 times its peak.
+# Fraction of the full sum of squared windows below which the result of Griffin-Lim fades out. At poorly covered ends
+# (a missing frame, or no padding) inconsistent phases would be amplified: noise to 8 times its peak.
 _MIN_COVERAGE = 0.3
 
-# So many frames are worked on at once on a CPU: their spectra stay in its cache through all iterations.
-_FRAMES_AT_ONCE = 512
+# On a CPU this many frames are processed at a time: their spectra fit into the cache for all iterations.
+_CHUNK_FRAMES = 512
 
 
 def griffin_lim(
@@ -56,28 +50,25 @@ def griffin_lim(
     momentum: float = 0.99,
     key: jax.Array | None = None,
 ) -> jax.Array:
-    """Find a waveform whose spectrum has given magnitudes: the fast Griffin-Lim algorithm.
+    """Reconstruct waveforms from magnitudes with the fast Griffin-Lim algorithm.
 
     Args:
-        magnitude: Magnitudes, (..., n_fft // 2 + 1, n_frames), real; at most as many frames as ``length``
-            samples make.
-        config: The conventions that made them; of what frames go through before the transform, the scaling and
-            the pre-emphasis are undone, and the means that ``remove_dc`` took are lost.
+        magnitude: Magnitudes, (..., n_fft // 2 + 1, n_frames), real, with at most ``config.n_frames(length)`` frames.
+        config: Configuration of the forward transform. Input scaling and pre-emphasis are inverted; the means that
+            ``remove_dc`` subtracted are lost.
         length: Length of the result in samples.
         n_iter: Number of iterations, at least 0.
-        momentum: How far each iteration goes beyond the last, from 0 (the original algorithm) to 1, as librosa
-            and torchaudio have it.
-        key: Draws the phases to start from; with leading axes, example i (counted along them) starts as it
-            would alone under ``jax.random.split(key, n)[i]``. None starts from phases of 0, which settle less
-            well.
+        momentum: Momentum of the iterations, 0 (the original algorithm) to 1, as in librosa and torchaudio.
+        key: PRNG key for random initial phases. With leading axes, example i has the phases of
+            ``jax.random.split(key, n)[i]``. None for initial phases of 0, which give worse results.
 
     Returns:
-        Waveforms, (..., length), in the dtype of ``magnitude``. At the ends of a clip that is not padded,
-        where only the rim of a window reaches, they fade.
+        Waveforms, (..., length), in the dtype of ``magnitude``. Without padding they fade out at both ends, where only
+        the edge of a window contributes.
 
     Raises:
-        TypeError: When the magnitudes are not real.
-        ValueError: When shapes do not fit, or the window and hop leave samples that no window reaches.
+        TypeError: If the magnitudes are not real floating point.
+        ValueError: If a shape does not match the configuration, or the window and hop leave samples uncovered.
 
     Example:
         >>> from artifex.generative_models.extensions.audio_processing.spectral import SpectralConfig
@@ -91,34 +82,45 @@ def griffin_lim(
     magnitude = jnp.asarray(magnitude)
     check_real("griffin_lim", magnitude)
     check_spectrum("magnitude", magnitude, config.n_freq, "n_fft // 2 + 1")
-    _check_synthesis(config, magnitude.shape[-1], length, n_iter)
+    check_invertible(config)
+    check_integer("length", length, minimum=1, unit="samples")
+    check_integer("n_iter", n_iter, minimum=0)
     check_number("momentum", momentum, minimum=0.0, maximum=1.0)
-    single_device = on_one_device(magnitude)
-    audio: jax.Array = _griffin_lim(magnitude, config, length, n_iter, float(momentum), single_device, key)
-    return audio
+    n_frames = magnitude.shape[-1]
+    if n_frames > config.n_frames(length):
+        raise ValueError(
+            f"magnitude must have at most {config.n_frames(length)} frames for length {length} at hop_length "
+            f"{config.hop}, got {n_frames}; raise length or drop frames"
+        )
+    return _griffin_lim(
+        magnitude,
+        key,
+        config=config,
+        length=length,
+        n_iter=n_iter,
+        momentum=float(momentum),
+        single_device=on_one_device(magnitude),
+    )
 
 
 def mel_to_magnitude(mel: ArrayLike, config: SpectralConfig, *, n_iter: int = 30) -> jax.Array:
-    """Find non-negative magnitudes that have given mel bands.
+    """Approximate the magnitudes of a mel spectrogram by non-negative spectra with the same mel bands.
 
-    It starts from spectra that are smooth between the centers of the bands and takes multiplicative steps, which
-    keep them positive and treat loud and quiet bands alike. Of the many spectra that have the same bands, least
-    squares (``scipy.optimize.nnls``) gives one with most frequencies at 0; this one stays smooth, as most sounds
-    are.
+    Multiplicative updates start from a smooth spectrum, keep it positive, and treat loud and quiet bands alike. Many
+    spectra have the same mel bands: non-negative least squares (``scipy.optimize.nnls``) finds one that is 0 at most
+    frequencies; the result of this function stays smooth.
 
     Args:
-        mel: Powers in mel bands (magnitudes where ``config.power`` is 1), (..., n_mels, n_frames), real; what is
-            negative counts as 0.
-        config: The conventions that made them.
-        n_iter: Number of steps, at least 0.
+        mel: Mel power (magnitude if ``config.power`` is 1), (..., n_mels, n_frames), real; negative values count as 0.
+        config: Configuration of the mel spectrogram.
+        n_iter: Number of updates, at least 0.
 
     Returns:
-        Magnitudes, (..., n_fft // 2 + 1, n_frames), in the dtype of ``mel``; 0 at frequencies that no band
-        reaches.
+        Magnitudes, (..., n_fft // 2 + 1, n_frames), in the dtype of ``mel``; 0 at frequencies outside all bands.
 
     Raises:
-        TypeError: When the powers are not real.
-        ValueError: When the shape does not fit.
+        TypeError: If ``mel`` is not real floating point.
+        ValueError: If the shape does not match the configuration.
 
     Example:
         >>> from artifex.generative_models.extensions.audio_processing.spectral import SpectralConfig
@@ -126,32 +128,30 @@ def mel_to_magnitude(mel: ArrayLike, config: SpectralConfig, *, n_iter: int = 30
         (129, 16)
 
     Reference:
-        Lee and Seung, "Algorithms for non-negative matrix factorization", 2000 (the divergence), for one
-        factor, the steps taken to the power 1.5.
+        Lee and Seung, "Algorithms for non-negative matrix factorization", 2000: the updates for the divergence, with
+        one factor fixed, raised to the power of 1.5; ``librosa.feature.inverse.mel_to_stft``.
     """
     mel = jnp.asarray(mel)
     check_real("mel_to_magnitude", mel)
     check_spectrum("mel", mel, config.n_mels, "n_mels")
     check_integer("n_iter", n_iter, minimum=0)
-    magnitude: jax.Array = _mel_to_magnitude(mel, config, n_iter, on_one_device(mel))
-    return magnitude
+    return _mel_to_magnitude(mel, config=config, n_iter=n_iter, single_device=on_one_device(mel))
 
 
 def log_mel_to_mel(levels: ArrayLike, config: SpectralConfig) -> jax.Array:
-    """Return the powers in mel bands that have given levels: ``log_mel_spectrogram`` undone.
+    """Invert ``log_mel_spectrogram``: convert log-mel levels to mel power.
 
     Args:
-        levels: Levels, (..., n_mels, n_frames), real, in the unit, to the reference, and with the offset and scale
-            of ``config``.
-        config: The conventions that made them.
+        levels: Levels, (..., n_mels, n_frames), real, as returned by ``log_mel_spectrogram``.
+        config: Configuration of the log-mel spectrogram.
 
     Returns:
-        Powers (magnitudes where ``config.power`` is 1), in the shape and dtype of ``levels``. They are exact but
-        where ``amin`` or ``top_db`` took the place of something quieter; float16 overflows above 65504.
+        Power (magnitude if ``config.power`` is 1), in the shape and dtype of ``levels``, exact except where ``amin`` or
+        ``top_db`` clipped it; float16 overflows above 65504.
 
     Raises:
-        TypeError: When the levels are not real.
-        ValueError: When the shape does not fit.
+        TypeError: If the levels are not real floating point.
+        ValueError: If the shape does not match the configuration.
 
     Example:
         >>> from artifex.generative_models.extensions.audio_processing.spectral import SpectralConfig
@@ -164,27 +164,25 @@ def log_mel_to_mel(levels: ArrayLike, config: SpectralConfig) -> jax.Array:
     levels = jnp.asarray(levels)
     check_real("log_mel_to_mel", levels)
     check_spectrum("levels", levels, config.n_mels, "n_mels")
-    mel: jax.Array = _log_mel_to_mel(levels, config)
-    return mel
+    return _log_mel_to_mel(levels, config=config)
 
 
 def mfcc_to_log_mel(cepstra: ArrayLike, config: SpectralConfig) -> jax.Array:
-    """Return the smoothest mel levels that have given cepstral coefficients: ``mfcc`` undone.
+    """Invert ``mfcc``: convert cepstral coefficients to log-mel levels.
 
-    The lifter is divided out, and the coefficients that there are not count as 0.
+    The lifter is inverted, and missing coefficients count as 0.
 
     Args:
-        cepstra: Coefficients, (..., at most n_mels, n_frames), real, as ``mfcc`` gives them.
-        config: The conventions that made them.
+        cepstra: Coefficients, (..., at most n_mels, n_frames), real, as returned by ``mfcc``.
+        config: Configuration of the coefficients.
 
     Returns:
-        Levels, (..., n_mels, n_frames), as ``log_mel_spectrogram`` gives them, in the dtype of ``cepstra``; they
-        are exact when there are ``n_mels`` coefficients.
+        Levels, (..., n_mels, n_frames), in the dtype of ``cepstra``, exact if there are ``n_mels`` coefficients.
 
     Raises:
-        TypeError: When the coefficients are not real.
-        ValueError: When the shape does not fit, or with ``use_energy``: the energy that took the place of the
-            first coefficient does not say what the mean level was.
+        TypeError: If the coefficients are not real floating point.
+        ValueError: If the shape does not match the configuration, or ``config.use_energy`` is set: the energy has
+            replaced the coefficient that contains the mean level.
 
     Example:
         >>> from artifex.generative_models.extensions.audio_processing.spectral import SpectralConfig
@@ -199,36 +197,35 @@ def mfcc_to_log_mel(cepstra: ArrayLike, config: SpectralConfig) -> jax.Array:
     check_spectrum("cepstra", cepstra)
     if cepstra.shape[-2] > config.n_mels:
         raise ValueError(
-            f"cepstra has to be (..., at most n_mels = {config.n_mels}, time), got shape {cepstra.shape}: there are no "
-            f"more coefficients than mel bands"
+            f"cepstra must be (..., at most n_mels = {config.n_mels}, time), got shape {cepstra.shape}; drop coefficients "
+            f"or raise n_mels"
         )
     if config.use_energy:
         raise ValueError(
-            "mfcc_to_log_mel cannot undo use_energy=True: the energy took the place of the first coefficient, which "
-            "holds the mean level; make the coefficients with use_energy=False"
+            "mfcc_to_log_mel cannot invert use_energy=True: the energy has replaced the coefficient that contains the "
+            "mean level; compute the coefficients with use_energy=False"
         )
-    levels: jax.Array = _mfcc_to_log_mel(cepstra, config)
-    return levels
+    return _mfcc_to_log_mel(cepstra, config=config)
 
 
 def mel_to_audio(
     mel: ArrayLike, config: SpectralConfig, *, length: int, n_iter: int = 32, key: jax.Array | None = None
 ) -> jax.Array:
-    """Find a waveform that has given mel bands: ``mel_to_magnitude``, then ``griffin_lim``.
+    """Reconstruct waveforms from a mel spectrogram, with ``mel_to_magnitude`` and ``griffin_lim``.
 
     Args:
-        mel: Powers in mel bands (magnitudes where ``config.power`` is 1), (..., n_mels, n_frames), real.
-        config: The conventions that made them.
+        mel: Mel power (magnitude if ``config.power`` is 1), (..., n_mels, n_frames), real.
+        config: Configuration of the mel spectrogram.
         length: Length of the result in samples.
         n_iter: Number of Griffin-Lim iterations, at least 0.
-        key: Draws the phases to start from, as ``griffin_lim`` has it.
+        key: PRNG key for random initial phases, as in ``griffin_lim``; None for phases of 0.
 
     Returns:
         Waveforms, (..., length), in the dtype of ``mel``.
 
     Raises:
-        TypeError: When the powers are not real.
-        ValueError: When shapes do not fit, or the window and hop leave samples that no window reaches.
+        TypeError: If ``mel`` is not real floating point.
+        ValueError: If a shape does not match the configuration, or the window and hop leave samples uncovered.
 
     Example:
         >>> from artifex.generative_models.extensions.audio_processing.spectral import SpectralConfig
@@ -238,7 +235,7 @@ def mel_to_audio(
     Reference:
         ``librosa.feature.inverse.mel_to_audio``.
     """
-    mel, dtype = _working("mel_to_audio", mel)
+    mel, dtype = _as_working("mel_to_audio", mel)
     magnitude = mel_to_magnitude(mel, config)
     return griffin_lim(magnitude, config, length=length, n_iter=n_iter, key=key).astype(dtype)
 
@@ -246,21 +243,21 @@ def mel_to_audio(
 def log_mel_to_audio(
     levels: ArrayLike, config: SpectralConfig, *, length: int, n_iter: int = 32, key: jax.Array | None = None
 ) -> jax.Array:
-    """Find a waveform that has given mel levels: ``log_mel_to_mel``, then ``mel_to_audio``.
+    """Reconstruct waveforms from a log-mel spectrogram, with ``log_mel_to_mel`` and ``mel_to_audio``.
 
     Args:
-        levels: Levels, (..., n_mels, n_frames), real, as ``log_mel_spectrogram`` gives them.
-        config: The conventions that made them.
+        levels: Levels, (..., n_mels, n_frames), real, as returned by ``log_mel_spectrogram``.
+        config: Configuration of the log-mel spectrogram.
         length: Length of the result in samples.
         n_iter: Number of Griffin-Lim iterations, at least 0.
-        key: Draws the phases to start from, as ``griffin_lim`` has it.
+        key: PRNG key for random initial phases, as in ``griffin_lim``; None for phases of 0.
 
     Returns:
         Waveforms, (..., length), in the dtype of ``levels``.
 
     Raises:
-        TypeError: When the levels are not real.
-        ValueError: When shapes do not fit, or the window and hop leave samples that no window reaches.
+        TypeError: If the levels are not real floating point.
+        ValueError: If a shape does not match the configuration, or the window and hop leave samples uncovered.
 
     Example:
         >>> from artifex.generative_models.extensions.audio_processing.spectral import SpectralConfig
@@ -270,7 +267,7 @@ def log_mel_to_audio(
     Reference:
         ``librosa.feature.inverse.mel_to_audio(librosa.db_to_power(…))``.
     """
-    levels, dtype = _working("log_mel_to_audio", levels)
+    levels, dtype = _as_working("log_mel_to_audio", levels)
     mel = log_mel_to_mel(levels, config)
     return mel_to_audio(mel, config, length=length, n_iter=n_iter, key=key).astype(dtype)
 
@@ -278,22 +275,22 @@ def log_mel_to_audio(
 def mfcc_to_audio(
     cepstra: ArrayLike, config: SpectralConfig, *, length: int, n_iter: int = 32, key: jax.Array | None = None
 ) -> jax.Array:
-    """Find a waveform that has given cepstral coefficients: ``mfcc_to_log_mel``, then ``log_mel_to_audio``.
+    """Reconstruct waveforms from cepstral coefficients, with ``mfcc_to_log_mel`` and ``log_mel_to_audio``.
 
     Args:
-        cepstra: Coefficients, (..., at most n_mels, n_frames), real, as ``mfcc`` gives them.
-        config: The conventions that made them.
+        cepstra: Coefficients, (..., at most n_mels, n_frames), real, as returned by ``mfcc``.
+        config: Configuration of the coefficients.
         length: Length of the result in samples.
         n_iter: Number of Griffin-Lim iterations, at least 0.
-        key: Draws the phases to start from, as ``griffin_lim`` has it.
+        key: PRNG key for random initial phases, as in ``griffin_lim``; None for phases of 0.
 
     Returns:
         Waveforms, (..., length), in the dtype of ``cepstra``.
 
     Raises:
-        TypeError: When the coefficients are not real.
-        ValueError: When shapes do not fit, with ``use_energy``, or when the window and hop leave samples that no
-            window reaches.
+        TypeError: If the coefficients are not real floating point.
+        ValueError: If a shape does not match the configuration, ``config.use_energy`` is set, or the window and hop
+            leave samples uncovered.
 
     Example:
         >>> from artifex.generative_models.extensions.audio_processing.spectral import SpectralConfig
@@ -303,47 +300,36 @@ def mfcc_to_audio(
     Reference:
         ``librosa.feature.inverse.mfcc_to_audio``.
     """
-    cepstra, dtype = _working("mfcc_to_audio", cepstra)
+    cepstra, dtype = _as_working("mfcc_to_audio", cepstra)
     levels = mfcc_to_log_mel(cepstra, config)
     return log_mel_to_audio(levels, config, length=length, n_iter=n_iter, key=key).astype(dtype)
 
 
-def _working(what: str, given: ArrayLike) -> tuple[jax.Array, np.dtype]:
-    """An array in the dtype of the computation, in which all steps in between stay, and its own dtype."""
+def _as_working(name: str, given: ArrayLike) -> tuple[jax.Array, np.dtype]:
+    """Convert an array to float32 or float64, for all intermediate steps, and return its own dtype, too."""
     array = jnp.asarray(given)
-    check_real(what, array)
+    check_real(name, array)
     return array.astype(numerics.working_dtype(array.dtype)), array.dtype
 
 
-def _few_rows_at_once(function: Callable[..., jax.Array], single_device: bool, *arrays: jax.Array) -> jax.Array:
-    """Call a function of arrays (..., freq, n_frames), on a CPU for a few examples after another."""
+def _in_chunks(function: Callable[..., jax.Array], single_device: bool, *arrays: jax.Array) -> jax.Array:
+    """Call a function of arrays (..., freq, n_frames), on a CPU with a few examples at a time."""
     lead, n_frames = arrays[0].shape[:-2], arrays[0].shape[-1]
-    chunk_size = max(1, _FRAMES_AT_ONCE // n_frames)
+    chunk_size = max(1, _CHUNK_FRAMES // n_frames)
 
-    def in_parts(*arrays: jax.Array) -> jax.Array:
-        rows = tuple(array.reshape(-1, *array.shape[-2:]) for array in arrays)
-        found: jax.Array = map_chunks(lambda some: function(*some), rows, chunk_size)
-        return found.reshape(*lead, *found.shape[1:])
+    def by_chunks(*arrays: jax.Array) -> jax.Array:
+        examples = tuple(array.reshape(-1, *array.shape[-2:]) for array in arrays)
+        result: jax.Array = map_chunks(lambda chunk: function(*chunk), examples, chunk_size)
+        return result.reshape(*lead, *result.shape[1:])
 
     if not (single_device or on_one_device(arrays[0])) or math.prod(lead) <= chunk_size:
         return function(*arrays)
-    found: jax.Array = lax.platform_dependent(*arrays, cpu=in_parts, default=function)
-    return found
+    result: jax.Array = lax.platform_dependent(*arrays, cpu=by_chunks, default=function)
+    return result
 
 
-def _check_synthesis(config: SpectralConfig, n_frames: int, length: int, n_iter: int) -> None:
-    check_invertible(config)
-    check_integer("length", length, minimum=1, unit="samples")
-    check_integer("n_iter", n_iter, minimum=0)
-    if n_frames > config.n_frames(length):
-        raise ValueError(
-            f"{n_frames} frames are more than the {config.n_frames(length)} that length {length} makes at "
-            f"hop_length {config.hop}; lengthen it or leave frames out"
-        )
-
-
-def _first_phases(key: jax.Array | None, shape: tuple[int, ...], dtype: np.dtype[np.float64]) -> jax.Array:
-    """Unit complex numbers (..., n_freq, n_frames) to start from."""
+def _initial_phases(key: jax.Array | None, shape: tuple[int, ...], dtype: np.dtype[np.float64]) -> jax.Array:
+    """Create unit complex numbers (..., n_freq, n_frames) of random phase, or of phase 0 without a key."""
     if key is None:
         cycles = jnp.zeros(shape, dtype)
     elif len(shape) == 2:
@@ -354,70 +340,77 @@ def _first_phases(key: jax.Array | None, shape: tuple[int, ...], dtype: np.dtype
     return lax.complex(numerics.cos2pi(cycles), numerics.sin2pi(cycles))
 
 
-@partial(jax.jit, static_argnums=(1, 2, 3, 4, 5))
+def _reciprocal(values: np.ndarray, minimum: float = 0.0) -> np.ndarray:
+    """Return 1 / values where they are above a minimum, else 0."""
+    present = values > minimum
+    return np.where(present, 1 / np.where(present, values, 1), 0)
+
+
+@numerics.jit(static_argnames=["config", "length", "n_iter", "momentum", "single_device"])
 def _griffin_lim(
     magnitude: jax.Array,
+    key: jax.Array | None,
+    *,
     config: SpectralConfig,
     length: int,
     n_iter: int,
     momentum: float,
     single_device: bool,
-    key: jax.Array | None,
 ) -> jax.Array:
     working = numerics.working_dtype(magnitude.dtype)
     n_frames = magnitude.shape[-1]
-    share = momentum / (1 + momentum)
-    response = np.abs(input_response(config))
-    undo = np.where(response > 0, 1 / np.where(response > 0, response, 1), 0).astype(working)
-    plain = config.plain
-    to_audio = partial(audio_of, config=plain, length=length, min_coverage=_MIN_COVERAGE)
+    acceleration = momentum / (1 + momentum)
+    inverse_response = _reciprocal(np.abs(frame_response(config)))
+    plain = config.without_frame_processing()
+    to_audio = partial(synthesize, config=plain, length=length, min_coverage=_MIN_COVERAGE)
 
-    def found(magnitude: jax.Array, phases: jax.Array) -> jax.Array:
-        target = magnitude.astype(working).swapaxes(-1, -2) * undo
+    def reconstruct(magnitude: jax.Array, phases: jax.Array) -> jax.Array:
+        target = magnitude.astype(working).swapaxes(-1, -2)
+        target = target * aligned(inverse_response, target)
 
         def step(_: int, state: tuple[jax.Array, jax.Array]) -> tuple[jax.Array, jax.Array]:
             estimate, previous = state
-            rebuilt = spectra_of(to_audio(estimate), plain, n_frames)
-            # In real numbers, because XLA multiplies and divides a complex by a real one as two complex ones.
-            real = rebuilt.real - share * previous.real
-            imag = rebuilt.imag - share * previous.imag
+            rebuilt = compute_spectra(to_audio(estimate), plain, n_frames)
+            # Real arithmetic, since XLA converts real factors of complex numbers to complex ones.
+            real = rebuilt.real - acceleration * previous.real
+            imag = rebuilt.imag - acceleration * previous.imag
             size = numerics.safe_sqrt(jnp.square(real) + jnp.square(imag))
-            # Written so that NaN stays NaN.
-            silent = size <= _NO_PHASE
+            # The comparison is False for NaN, which propagates.
+            silent = size <= _MIN_MAGNITUDE
             scale = jnp.where(silent, 0, target / jnp.where(silent, 1, size))
             return lax.complex(scale * real, scale * imag), rebuilt
 
-        first = target * phases.swapaxes(-1, -2)
-        estimate, _ = lax.fori_loop(0, n_iter, step, (first, jnp.zeros_like(first)))
+        initial = target * phases.swapaxes(-1, -2)
+        estimate, _ = lax.fori_loop(0, n_iter, step, (initial, jnp.zeros_like(initial)))
         return to_audio(estimate).astype(magnitude.dtype)
 
-    local = partial(_few_rows_at_once, found, single_device)
-    audio: jax.Array = batch_local(local, magnitude, _first_phases(key, magnitude.shape, working), core=2)
+    phases = _initial_phases(key, magnitude.shape, working)
+    audio: jax.Array = batch_local(partial(_in_chunks, reconstruct, single_device), magnitude, phases, core=2)
     return audio
 
 
-@partial(jax.jit, static_argnums=(1, 2, 3))
-def _mel_to_magnitude(mel: jax.Array, config: SpectralConfig, n_iter: int, single_device: bool) -> jax.Array:
+@numerics.jit(static_argnames=["config", "n_iter", "single_device"])
+def _mel_to_magnitude(mel: jax.Array, *, config: SpectralConfig, n_iter: int, single_device: bool) -> jax.Array:
     working = numerics.working_dtype(mel.dtype)
-    table = filters_of(config)
+    table = config_filter_bank(config)
     filters = table.astype(working)
-    row_sums, column_sums = table.sum(axis=1), table.sum(axis=0)
-    # One over the weight that reaches each frequency, and 0 where none does.
-    spread = np.where(column_sums > 0, 1 / np.where(column_sums > 0, column_sums, 1), 0).astype(working)
-    level = np.where(row_sums > 0, 1 / np.where(row_sums > 0, row_sums, 1), 0).astype(working)
+    frequency_weight, band_weight = _reciprocal(table.sum(axis=0)), _reciprocal(table.sum(axis=1))
     product = partial(jnp.matmul, precision=lax.Precision.HIGHEST)
 
-    def found(mel: jax.Array) -> jax.Array:
+    def approximate(mel: jax.Array) -> jax.Array:
         target = jnp.maximum(mel.astype(working), 0).swapaxes(-1, -2)
+        spread = aligned(frequency_weight, target)
 
         def step(_: int, values: jax.Array) -> jax.Array:
-            reached = product(values, filters.T)
-            ratio = jnp.where(reached > _SILENCE, target / jnp.where(reached > _SILENCE, reached, 1), 0)
+            bands = product(values, filters.T)
+            audible = bands > _SILENCE
+            ratio = jnp.where(audible, target / jnp.where(audible, bands, 1), 0)
             factor = product(ratio, filters) * spread
-            # To the power 1.5, which settles in two thirds of the steps.
+            # The power of 1.5 converges in two thirds of the iterations.
             return values * factor * numerics.safe_sqrt(factor)
 
-        values = lax.fori_loop(0, n_iter, step, product(target * level, filters) * spread)
+        initial = product(target * aligned(band_weight, target), filters) * spread
+        values = lax.fori_loop(0, n_iter, step, initial)
         if config.power == 2:
             magnitude = numerics.safe_sqrt(jnp.maximum(values - config.power_offset, 0))
         elif config.power_offset:
@@ -426,25 +419,24 @@ def _mel_to_magnitude(mel: jax.Array, config: SpectralConfig, n_iter: int, singl
             magnitude = values
         return magnitude.swapaxes(-1, -2).astype(mel.dtype)
 
-    magnitude: jax.Array = batch_local(partial(_few_rows_at_once, found, single_device), mel, core=2)
+    magnitude: jax.Array = batch_local(partial(_in_chunks, approximate, single_device), mel, core=2)
     return magnitude
 
 
-@partial(jax.jit, static_argnums=(1,))
-def _log_mel_to_mel(levels: jax.Array, config: SpectralConfig) -> jax.Array:
-    exact = levels.astype(numerics.working_dtype(levels.dtype)) / config.level_scale - config.level_offset
-    # How much the natural logarithm grows with a level.
-    growth = {"db": math.log(10) * config.power / 20, "log10": math.log(10), "ln": 1.0}[config.log]
-    return (max(config.ref, config.amin) * jnp.exp(growth * exact)).astype(levels.dtype)
+@numerics.jit(static_argnames=["config"])
+def _log_mel_to_mel(levels: jax.Array, *, config: SpectralConfig) -> jax.Array:
+    unscaled = levels.astype(numerics.working_dtype(levels.dtype)) / config.level_scale - config.level_offset
+    # Nepers of power or magnitude per unit of the levels.
+    nepers = {"db": math.log(10) * config.power / 20, "log10": math.log(10), "ln": 1.0}[config.log]
+    return (max(config.ref, config.amin) * jnp.exp(nepers * unscaled)).astype(levels.dtype)
 
 
-@partial(jax.jit, static_argnums=(1,))
-def _mfcc_to_log_mel(cepstra: jax.Array, config: SpectralConfig) -> jax.Array:
+@numerics.jit(static_argnames=["config"])
+def _mfcc_to_log_mel(cepstra: jax.Array, *, config: SpectralConfig) -> jax.Array:
     working = numerics.working_dtype(cepstra.dtype)
-    table = cepstral_table(cepstra.shape[-2], config.n_mels, config.dct_norm, config.lifter)
-    # The rows are orthogonal, so that the pseudo-inverse divides each by its square; a lifter may have made one 0.
-    squares = np.sum(table**2, axis=1, keepdims=True)
-    inverse = np.where(squares > 1e-12, table / np.where(squares > 1e-12, squares, 1), 0).astype(working)
+    table = dct_table(cepstra.shape[-2], config.n_mels, config.dct_norm, config.lifter)
+    # The rows are orthogonal, so that the pseudo-inverse divides each by its squared norm, which a lifter may make 0.
+    inverse = (table * _reciprocal(np.sum(table**2, axis=1, keepdims=True), 1e-12)).astype(working)
     ordered = jnp.roll(cepstra, 1, axis=-2) if config.c0_last else cepstra
     levels = jnp.einsum("cm,...ct->...mt", inverse, ordered.astype(working), precision=lax.Precision.HIGHEST)
     return levels.astype(cepstra.dtype)

@@ -1,30 +1,41 @@
-"""Mel spectrograms: powers and levels in the bands of a filter bank."""
+"""Mel spectrograms and log-mel spectrograms."""
 
 from __future__ import annotations
 
 from functools import partial
-from typing import TYPE_CHECKING
 
 import jax
 import jax.numpy as jnp
 from jax import lax
+from jax.typing import ArrayLike
 
 from artifex.generative_models.core import numerics
-from artifex.generative_models.extensions.audio_processing.spectral.filterbanks import bands_of, filters_of
+from artifex.generative_models.extensions.audio_processing.spectral.config import SpectralConfig
+from artifex.generative_models.extensions.audio_processing.spectral.filterbanks import (
+    config_filter_bank,
+    filter_blocks,
+)
 from artifex.generative_models.extensions.audio_processing.spectral.framing import Frames
-from artifex.generative_models.extensions.audio_processing.spectral.levels import finished_level, level_of
-from artifex.generative_models.extensions.audio_processing.spectral.pipeline import feature
-
-if TYPE_CHECKING:
-    from artifex.generative_models.extensions.audio_processing.spectral.config import SpectralConfig
+from artifex.generative_models.extensions.audio_processing.spectral.levels import clip_and_scale_levels, frame_levels
+from artifex.generative_models.extensions.audio_processing.spectral.pipeline import analyze
 
 
-@feature()
-def mel_spectrogram(frames: Frames, config: SpectralConfig) -> jax.Array:
-    """Return the power in mel bands, or the magnitude where ``config.power`` is 1.
+def mel_spectrogram(audio: ArrayLike, config: SpectralConfig, *, lengths: ArrayLike | None = None) -> jax.Array:
+    """Compute a mel spectrogram.
+
+    Args:
+        audio: Waveforms, (..., time), floating point, full scale 1.
+        config: Analysis configuration.
+        lengths: Number of valid samples of each example, integers that broadcast against the leading axes; samples
+            past them are ignored. None for all.
 
     Returns:
-        Powers, (..., n_mels, n_frames), in the audio's dtype.
+        Power, or magnitude if ``config.power`` is 1, (..., n_mels, n_frames), in the dtype of the audio. With ``lengths``,
+        frames past the valid ones are those of silence.
+
+    Raises:
+        TypeError: If the audio is not real floating point, or ``lengths`` are not integers.
+        ValueError: If the audio is empty or shorter than a frame, or the shape of ``lengths`` does not broadcast.
 
     Example:
         >>> from artifex.generative_models.extensions.audio_processing.spectral import SpectralConfig
@@ -34,36 +45,25 @@ def mel_spectrogram(frames: Frames, config: SpectralConfig) -> jax.Array:
     Reference:
         ``librosa.feature.melspectrogram``.
     """
-    values = frames.power
-    if config.power_offset:
-        values = values + config.power_offset
-    if config.power == 1:
-        values = numerics.safe_sqrt(values) if config.power_offset else frames.magnitude
-    banded: jax.Array = lax.platform_dependent(values, cpu=partial(_by_bands, config), default=partial(_whole, config))
-    return banded
+    return analyze(audio, config, lengths, measure=measure_mel)
 
 
-def _whole(config: SpectralConfig, values: jax.Array) -> jax.Array:
-    filters = filters_of(config).astype(values.dtype)
-    # Accelerators multiply matrices in fewer bits unless told not to.
-    return jnp.einsum("mf,...tf->...mt", filters, values, precision=lax.Precision.HIGHEST)
+def log_mel_spectrogram(audio: ArrayLike, config: SpectralConfig, *, lengths: ArrayLike | None = None) -> jax.Array:
+    """Compute a log-mel spectrogram, in the unit of ``config.log``.
 
-
-def _by_bands(config: SpectralConfig, values: jax.Array) -> jax.Array:
-    pieces = [values[..., bins] @ table.astype(values.dtype) for bins, table in bands_of(config)]
-    return jnp.concatenate(pieces, axis=-1).swapaxes(-1, -2)
-
-
-def _finish(levels: jax.Array, config: SpectralConfig, n_valid: jax.Array | None) -> jax.Array:
-    return finished_level(levels, config)
-
-
-@feature(finish=_finish)
-def log_mel_spectrogram(frames: Frames, config: SpectralConfig) -> jax.Array:
-    """Return the levels of mel bands, in the unit of ``config.log``: dB, unless it says otherwise.
+    Args:
+        audio: Waveforms, (..., time), floating point, full scale 1.
+        config: Analysis configuration.
+        lengths: Number of valid samples of each example, integers that broadcast against the leading axes; samples
+            past them are ignored. None for all.
 
     Returns:
-        Levels, (..., n_mels, n_frames), in the audio's dtype.
+        Levels, by default in dB, (..., n_mels, n_frames), in the dtype of the audio. With ``lengths``, frames past the valid
+        ones are those of silence.
+
+    Raises:
+        TypeError: If the audio is not real floating point, or ``lengths`` are not integers.
+        ValueError: If the audio is empty or shorter than a frame, or the shape of ``lengths`` does not broadcast.
 
     Example:
         >>> from artifex.generative_models.extensions.audio_processing.spectral import SpectralConfig
@@ -73,4 +73,38 @@ def log_mel_spectrogram(frames: Frames, config: SpectralConfig) -> jax.Array:
     Reference:
         ``librosa.power_to_db(librosa.feature.melspectrogram(…))``, with ``top_db`` per example.
     """
-    return level_of(mel_spectrogram.measure(frames, config), config)
+    return analyze(audio, config, lengths, measure=measure_log_mel, finish=finish_log_mel)
+
+
+def measure_mel(frames: Frames, config: SpectralConfig) -> jax.Array:
+    """Compute mel power or magnitude (..., n_mels, n_frames) of frames."""
+    values = frames.power
+    if config.power_offset:
+        values = values + config.power_offset
+    if config.power == 1:
+        values = numerics.safe_sqrt(values) if config.power_offset else frames.magnitude
+    mel: jax.Array = lax.platform_dependent(
+        values, cpu=partial(_apply_filter_blocks, config), default=partial(_apply_filter_bank, config)
+    )
+    return mel
+
+
+def measure_log_mel(frames: Frames, config: SpectralConfig) -> jax.Array:
+    """Compute log-mel levels (..., n_mels, n_frames) of frames, before ``top_db``."""
+    return frame_levels(measure_mel(frames, config), config)
+
+
+def finish_log_mel(levels: jax.Array, config: SpectralConfig, n_valid: jax.Array | None) -> jax.Array:
+    """Apply ``top_db``, offset and scale to log-mel levels."""
+    return clip_and_scale_levels(levels, config)
+
+
+def _apply_filter_bank(config: SpectralConfig, values: jax.Array) -> jax.Array:
+    filters = config_filter_bank(config).astype(values.dtype)
+    # By default accelerators multiply matrices in reduced precision.
+    return jnp.einsum("mf,...tf->...mt", filters, values, precision=lax.Precision.HIGHEST)
+
+
+def _apply_filter_blocks(config: SpectralConfig, values: jax.Array) -> jax.Array:
+    mel = [values[..., bins] @ weights.astype(values.dtype) for bins, weights in filter_blocks(config)]
+    return jnp.concatenate(mel, axis=-1).swapaxes(-1, -2)

@@ -1,11 +1,11 @@
-"""The one way from waveforms to features: lengths, sharding, the cache, and what every feature has in common."""
+"""analyze: the function that every feature calls, with lengths, batches, dtypes, sharding and chunking in one place."""
 
 from __future__ import annotations
 
-import functools
-import inspect
-from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING, Any, Protocol, cast, overload
+import math
+from collections.abc import Callable, Hashable, Mapping
+from types import MappingProxyType
+from typing import Any, TypeVar, overload
 
 import jax
 import jax.numpy as jnp
@@ -15,264 +15,293 @@ from jax.typing import ArrayLike
 
 from artifex.generative_models.core import numerics
 from artifex.generative_models.core.numerics.batching import batch_local, map_chunks, on_one_device, sharded_axes
-from artifex.generative_models.extensions.audio_processing.spectral.docstrings import completed
-from artifex.generative_models.extensions.audio_processing.spectral.framing import Frames, padded_audio
+from artifex.generative_models.extensions.audio_processing.spectral.config import SpectralConfig
+from artifex.generative_models.extensions.audio_processing.spectral.framing import Frames, pad_audio
 
-if TYPE_CHECKING:
-    from artifex.generative_models.extensions.audio_processing.spectral.config import SpectralConfig
+# On a CPU more frames than these are analyzed in chunks, whose spectra fit into the cache.
+_CHUNK_FRAMES = 1024
 
-# More frames than these go through the transform in parts on a CPU, each of so many that its spectra stay in the cache.
-_FRAMES_AT_ONCE = 1024
+# If the results are as large as the spectra, they leave the cache anyway, and only more frames than these are.
+_CHUNK_FRAMES_OF_SPECTRA = 4096
 
-# Where spectra leave the cache anyway, as results, only more frames than these do.
-_FRAMES_OF_SPECTRA = 4096
+_Measured = TypeVar("_Measured")
+_Result = TypeVar("_Result")
 
-_ARGS = """\
-audio: Waveforms, (..., time), floating point, full scale 1.
-config: The conventions.
-lengths: How many samples of each example are valid, integers that broadcast against the leading axes; what
-    comes after them does not count. None for all.
-"""
-_RETURNS = (
-    "With ``lengths``, a pair: that, in which frames past the valid ones are those of silence, and the number of "
-    "valid frames of each example, (...,) int32."
-)
-_RAISES = """\
-TypeError: When the audio is not of a real floating dtype or ``lengths`` not integers.
-ValueError: When it is empty, or uncentered and shorter than a frame, or the shape of ``lengths`` does not fit.
-"""
+_NO_OPTIONS: Mapping[str, Hashable] = MappingProxyType({})
 
 
-class Feature(Protocol):
-    """A feature of audio: a measure of its frames, and what is made of a clip's frames together.
-
-    ``measure(frames, config, **options)`` looks at frames by themselves and gives arrays whose last axis is time;
-    ``finish(measured, config, n_valid, **options)`` looks at whole clips, or is None.
-    """
-
-    measure: Callable[..., Any]
-    finish: Callable[..., Any] | None
-    spectra: bool
-
-    @overload
-    def __call__(
-        self, audio: ArrayLike, config: SpectralConfig, *, lengths: None = None, **options: Any
-    ) -> jax.Array: ...
-
-    @overload
-    def __call__(
-        self, audio: ArrayLike, config: SpectralConfig, *, lengths: ArrayLike, **options: Any
-    ) -> tuple[jax.Array, jax.Array]: ...
+@overload
+def analyze(
+    audio: ArrayLike,
+    config: SpectralConfig,
+    lengths: ArrayLike | None = None,
+    *,
+    measure: Callable[..., _Measured],
+    finish: None = None,
+    options: Mapping[str, Hashable] = ...,
+    returns_spectra: bool = False,
+) -> _Measured: ...
 
 
-def feature(
-    *, finish: Callable[..., Any] | None = None, check: Callable[..., None] | None = None, spectra: bool = False
-) -> Callable[[Callable[..., Any]], Feature]:
-    """Return a decorator that makes a feature of audio of a measure of frames.
+@overload
+def analyze(
+    audio: ArrayLike,
+    config: SpectralConfig,
+    lengths: ArrayLike | None = None,
+    *,
+    measure: Callable[..., Any],
+    finish: Callable[..., _Result],
+    options: Mapping[str, Hashable] = ...,
+    returns_spectra: bool = False,
+) -> _Result: ...
 
-    The measure's docstring is the feature's: it has a summary and the sections Returns, Example and Reference, and
-    Options when it has some; what is common to all features is added.
+
+def analyze(
+    audio: ArrayLike,
+    config: SpectralConfig,
+    lengths: ArrayLike | None = None,
+    *,
+    measure: Callable[..., Any],
+    finish: Callable[..., Any] | None = None,
+    options: Mapping[str, Hashable] = _NO_OPTIONS,
+    returns_spectra: bool = False,
+) -> Any:
+    """Compute a feature of audio from a function of its frames.
+
+    Every feature of this package calls this function, and so can features of your own. It validates the audio, pads
+    and frames it, handles batch axes, variable-length examples, half precision and sharded arrays, and analyzes long
+    input in cache-sized chunks on a CPU. The computation is compiled once for each combination of shapes,
+    configuration, functions and options. ``measure`` and ``finish`` should therefore be functions of a module: a
+    lambda or a nested function is a new function in each call and compiles again.
 
     Args:
-        finish: ``f(measured, config, n_valid, **options)`` for what needs whole clips: ``n_valid`` is the number of
-            valid frames (...,), or None for all.
-        check: ``f(config, **options)``, which raises for options that do not fit, before anything is traced.
-        spectra: Whether what comes out is as large as the spectra.
+        audio: Waveforms, (..., time), floating point, full scale 1.
+        config: Analysis configuration.
+        lengths: Number of valid samples of each example, integers that broadcast against the leading axes; samples
+            past them are ignored. None for all.
+        measure: ``measure(frames, config, **options)`` computes the feature of each frame independently, from the
+            attributes of ``Frames``: ``samples`` (..., n_frames, frame_length), and ``spectra``, ``power`` and
+            ``magnitude`` (..., n_frames, n_freq). It returns an array whose last axis is the frames, or a pytree of
+            such arrays.
+        finish: ``finish(measured, config, n_valid, **options)`` computes what depends on several frames, such as a
+            maximum over time. ``n_valid`` is the number of valid frames, (...,) int32, or None for all. None returns
+            what ``measure`` returns.
+        options: Keyword arguments of both functions. They are static and must be hashable.
+        returns_spectra: Whether the result is as large as the spectra, which makes chunks less useful.
 
     Returns:
-        The decorator.
+        The result of ``finish``, or of ``measure``, in the dtype of the audio. With ``lengths``, frames past the valid
+        ones are those of silence; ``config.n_frames(lengths)`` is the number of valid frames.
+
+    Raises:
+        TypeError: If the audio is not real floating point, or ``lengths`` are not integers.
+        ValueError: If the audio is empty or shorter than a frame, or the shape of ``lengths`` does not broadcast.
 
     Example:
         >>> from artifex.generative_models.extensions.audio_processing.spectral import SpectralConfig
-        >>> @feature()
-        ... def peak(frames, config):
-        ...     '''Return the largest magnitude of each frame.'''
+        >>> def measure_peak(frames, config):
         ...     return frames.magnitude.max(axis=-1)
-        >>> peak(jnp.ones((2, 1000)), SpectralConfig(n_fft=256, n_mels=20)).shape
+        >>> def spectral_peak(audio, config, *, lengths=None):
+        ...     return analyze(audio, config, lengths, measure=measure_peak)
+        >>> spectral_peak(jnp.ones((2, 1000)), SpectralConfig(n_fft=256, n_mels=20)).shape
         (2, 16)
     """
-
-    def decorate(measure: Callable[..., Any]) -> Feature:
-        own = list(inspect.signature(measure).parameters.values())[2:]
-        defaults = {parameter.name: parameter.default for parameter in own}
-
-        @functools.wraps(measure)
-        def compute(audio: Any, config: SpectralConfig, *, lengths: Any = None, **options: Any) -> Any:
-            unknown = [name for name in options if name not in defaults]
-            if unknown:
-                raise TypeError(
-                    f"{measure.__name__} takes no option {unknown[0]!r}; it takes {', '.join(['lengths', *defaults])}"
-                )
-            return _computed(compute, audio, config, lengths, {**defaults, **options}, check)
-
-        keyword = inspect.Parameter.KEYWORD_ONLY
-        positional = inspect.Parameter.POSITIONAL_OR_KEYWORD
-        compute.__signature__ = inspect.Signature(  # type: ignore[attr-defined]
-            [
-                inspect.Parameter("audio", positional, annotation=ArrayLike),
-                inspect.Parameter("config", positional, annotation="SpectralConfig"),
-                inspect.Parameter("lengths", keyword, default=None, annotation="ArrayLike | None"),
-                *own,
-            ]
-        )
-        compute.__doc__ = completed(measure.__doc__, args=_ARGS, returns=_RETURNS, raises=_RAISES)
-        compute.measure, compute.finish, compute.spectra = measure, finish, spectra  # type: ignore[attr-defined]
-        return cast(Feature, compute)
-
-    return decorate
-
-
-def finish_all(
-    parts: Mapping[str, Feature], measured: Mapping[str, Any], config: SpectralConfig, n_valid: jax.Array | None
-) -> dict[str, Any]:
-    """Finish several features that were measured on the same frames, by name; what is no feature stays as it is."""
-    return {
-        name: one if name not in parts or (finish := parts[name].finish) is None else finish(one, config, n_valid)
-        for name, one in measured.items()
-    }
+    audio = check_audio(audio, config)
+    valid = None if lengths is None else check_lengths(lengths, audio.shape[:-1], audio.shape[-1])
+    return _analyze(
+        audio,
+        valid,
+        config=config,
+        measure=measure,
+        finish=finish,
+        options=tuple(sorted(options.items())),
+        max_frames=_CHUNK_FRAMES_OF_SPECTRA if returns_spectra else _CHUNK_FRAMES,
+        single_device=on_one_device(audio),
+    )
 
 
 def check_audio(audio: ArrayLike, config: SpectralConfig) -> jax.Array:
-    """Return audio as an array, or raise when it is none that the configuration can analyze."""
-    if not hasattr(config, "least_length") or hasattr(audio, "least_length"):
+    """Convert audio to an array, or raise if the configuration cannot analyze it.
+
+    Args:
+        audio: Waveforms, (..., time).
+        config: Analysis configuration.
+
+    Returns:
+        The audio as a JAX array.
+
+    Raises:
+        TypeError: If ``config`` is not a configuration, or the audio is not real floating point.
+        ValueError: If the audio is empty or shorter than a frame.
+    """
+    if not isinstance(config, SpectralConfig) or isinstance(audio, SpectralConfig):
         raise TypeError(
-            f"a feature takes audio, then a SpectralConfig, got {type(audio).__name__} and {type(config).__name__}; the "
-            f"configuration of a preset is create('preset', 'whisper')"
+            f"a feature must be called with audio and a SpectralConfig, got {type(audio).__name__} and "
+            f"{type(config).__name__}; create('preset', 'whisper') returns the configuration of a preset"
         )
     audio = jnp.asarray(audio)
     if not jnp.issubdtype(audio.dtype, np.floating):
         raise TypeError(
-            f"audio has to be floating point with full scale 1, got {audio.dtype}"
-            + (": scale it first, such as by audio / 32768 for int16" if audio.dtype.kind in "iu" else "")
+            f"audio must be floating point with full scale 1, got {audio.dtype}"
+            + ("; scale it first, for example audio / 32768 for int16" if audio.dtype.kind in "iu" else "")
         )
     if audio.ndim == 0 or audio.size == 0:
-        raise ValueError(f"audio has to be (..., time) with at least one sample, got shape {audio.shape}")
-    if audio.shape[-1] < config.least_length:
+        raise ValueError(f"audio must be (..., time) with at least one sample, got shape {audio.shape}")
+    if audio.shape[-1] < config.min_length:
         raise ValueError(
-            f"audio of {audio.shape[-1]} samples is too short for one frame, which takes {config.least_length} (frames of "
-            f"{config.frame} samples); pad it" + ("" if config.padding else " or set center=True")
+            f"audio must have at least {config.min_length} samples for one frame (frames of {config.frame_length} "
+            f"samples), got {audio.shape[-1]}; pad it" + ("" if config.padding else " or set center=True")
         )
     return audio
 
 
-def check_real(what: str, array: jax.Array) -> None:
-    """Raise unless an array is of a real floating dtype."""
+def check_real(name: str, array: jax.Array) -> None:
+    """Raise unless an array is real floating point.
+
+    Args:
+        name: Name of the function, for the message.
+        array: The array.
+
+    Raises:
+        TypeError: If it is not.
+    """
     if not jnp.issubdtype(array.dtype, np.floating):
-        raise TypeError(f"{what} takes an array of a real floating dtype, got {array.dtype}")
+        raise TypeError(f"{name}: the array must be real floating point, got {array.dtype}")
 
 
-def check_spectrum(name: str, array: jax.Array, rows: int | None = None, what: str = "") -> None:
-    """Raise unless an array is (..., rows, time), not empty."""
-    if array.ndim < 2 or array.size == 0 or (rows is not None and array.shape[-2] != rows):
-        expected = f"{what} = {rows}" if rows is not None else "freq"
-        raise ValueError(f"{name} has to be (..., {expected}, time), not empty, got shape {array.shape}")
+def check_spectrum(name: str, array: jax.Array, n_rows: int | None = None, rows: str = "freq") -> None:
+    """Raise unless an array is (..., rows, time) and not empty.
+
+    Args:
+        name: Name of the argument, for the message.
+        array: The array.
+        n_rows: Expected size of the second to last axis; None for any.
+        rows: Name of that axis, for the message.
+
+    Raises:
+        ValueError: If the shape is another one.
+    """
+    if array.ndim < 2 or array.size == 0 or (n_rows is not None and array.shape[-2] != n_rows):
+        expected = rows if n_rows is None else f"{rows} = {n_rows}"
+        raise ValueError(f"{name} must be (..., {expected}, time) and not empty, got shape {array.shape}")
 
 
 def check_lengths(
-    lengths: ArrayLike, shape: tuple[int, ...], longest: int, unit: str = "samples"
+    lengths: ArrayLike, shape: tuple[int, ...], maximum: int, unit: str = "samples"
 ) -> jax.Array | np.ndarray:
-    """Return lengths (...,) as int32, broadcast to the leading axes, or raise when they do not fit."""
+    """Broadcast lengths to the leading axes, or raise if they are invalid.
+
+    Args:
+        lengths: Integers.
+        shape: Leading axes.
+        maximum: Maximum length.
+        unit: Unit of the lengths, for the message.
+
+    Returns:
+        Lengths, int32, of that shape.
+
+    Raises:
+        TypeError: If they are not integers.
+        ValueError: If one is out of range, or the shape does not broadcast.
+    """
     given = lengths if isinstance(lengths, jax.Array) else np.asarray(lengths)
     if not jnp.issubdtype(given.dtype, np.integer):
-        raise TypeError(f"lengths has to be integers, numbers of {unit}, got {given.dtype}")
-    if isinstance(given, np.ndarray) and given.size and not 0 <= given.min() <= given.max() <= longest:
-        raise ValueError(f"lengths has to be from 0 to {longest} {unit}, got {given.min()} to {given.max()}")
+        raise TypeError(f"lengths must be integers, numbers of {unit}, got {given.dtype}")
+    if isinstance(given, np.ndarray) and given.size and not 0 <= given.min() <= given.max() <= maximum:
+        raise ValueError(f"lengths must be from 0 to {maximum} {unit}, got {given.min()} to {given.max()}")
     try:
-        fitting = np.broadcast_shapes(given.shape, shape) == shape
+        broadcasts = np.broadcast_shapes(given.shape, shape) == shape
     except ValueError:
-        fitting = False
-    if not fitting:
-        raise ValueError(f"lengths of shape {given.shape} does not fit the leading axes {shape}")
-    if isinstance(given, np.ndarray):  # what NumPy does costs no dispatch
+        broadcasts = False
+    if not broadcasts:
+        raise ValueError(f"lengths must broadcast to the leading axes {shape}, got shape {given.shape}")
+    if isinstance(given, np.ndarray):  # NumPy avoids the cost of a dispatch
         return np.broadcast_to(given.astype(np.int32), shape)
     return jnp.broadcast_to(given.astype(np.int32), shape)
 
 
-def _computed(
-    compute: Any,
-    audio: ArrayLike,
-    config: SpectralConfig,
-    lengths: ArrayLike | None,
-    options: dict[str, Any],
-    check: Callable[..., None] | None,
-) -> Any:
-    audio = check_audio(audio, config)
-    if check is not None:
-        check(config, **options)
-    valid = None if lengths is None else check_lengths(lengths, audio.shape[:-1], audio.shape[-1])
-    return _analyse(audio, valid, config, compute, tuple(sorted(options.items())), on_one_device(audio))
-
-
-@functools.partial(jax.jit, static_argnums=(2, 3, 4, 5))
-def _analyse(
+@numerics.jit(static_argnames=["config", "measure", "finish", "options", "max_frames", "single_device"])
+def _analyze(
     audio: jax.Array,
-    lengths: jax.Array | None,
+    lengths: jax.Array | np.ndarray | None,
+    *,
     config: SpectralConfig,
-    compute: Feature,
-    options: tuple[tuple[str, Any], ...],
+    measure: Callable[..., Any],
+    finish: Callable[..., Any] | None,
+    options: tuple[tuple[str, Hashable], ...],
+    max_frames: int,
     single_device: bool,
 ) -> Any:
     working = numerics.working_dtype(audio.dtype)
-    named = dict(options)
     n_frames = config.n_frames(audio.shape[-1])
-    many = _FRAMES_OF_SPECTRA if compute.spectra else _FRAMES_AT_ONCE
-    in_parts = single_device or bool(sharded_axes(audio, 1)[0])
+    may_chunk = single_device or bool(sharded_axes(audio, 1)[0])
 
-    def measure(padded: jax.Array, n_valid: jax.Array | None, first: jax.Array | int = 0, count: int = n_frames) -> Any:
-        valid = None if n_valid is None else first + jnp.arange(count) < n_valid[..., None]
-        return compute.measure(Frames(padded, count, config, valid), config, **named)
+    def measure_frames(
+        padded: jax.Array, n_valid: jax.Array | None, first: jax.Array | None = None, count: int = n_frames
+    ) -> Any:
+        """Measure ``count`` frames, which start with frame ``first`` of each example."""
+        valid = None
+        if n_valid is not None:
+            index = jnp.arange(count, dtype=np.int32).reshape((1,) * n_valid.ndim + (count,))
+            valid = (index if first is None else first[..., None] + index) < n_valid[..., None]
+        return measure(Frames(padded, count, config, valid), config, **dict(options))
 
-    def in_stretches(padded: jax.Array, n_valid: jax.Array | None) -> Any:
-        n_parts = -(-n_frames // _FRAMES_AT_ONCE)
-        size = -(-n_frames // n_parts)
-        first = jnp.tile(size * jnp.arange(n_parts), len(padded))
-        ends = None if n_valid is None else jnp.repeat(n_valid, n_parts)
-        stretches = (_stretches(padded, n_parts, size, config), ends, first)
-        measured = lax.map(lambda part: measure(part[0], part[1], part[2], size), stretches)
+    def measure_segments(padded: jax.Array, n_valid: jax.Array | None) -> Any:
+        """Measure one segment of an example (examples, time) after another."""
+        n_segments = -(-n_frames // _CHUNK_FRAMES)
+        size = -(-n_frames // n_segments)
+        segments = _segments(padded, n_segments, size, config)
+        first = jnp.tile(size * jnp.arange(n_segments, dtype=np.int32), len(padded))
+        ends = None if n_valid is None else jnp.repeat(n_valid, n_segments)
+        measured = lax.map(lambda part: measure_frames(part[0], part[1], part[2], size), (segments, ends, first))
 
-        def joined(x: jax.Array) -> jax.Array:
-            x = jnp.moveaxis(x.reshape(len(padded), n_parts, *x.shape[1:]), 1, -2)
+        def join(x: jax.Array) -> jax.Array:
+            x = jnp.moveaxis(x.reshape(len(padded), n_segments, *x.shape[1:]), 1, -2)
             return x.reshape(*x.shape[:-2], -1)[..., :n_frames]
 
-        return jax.tree.map(joined, measured)
+        return jax.tree.map(join, measured)
 
-    def by_parts(padded: jax.Array, n_valid: jax.Array | None) -> Any:
-        """A few rows after another, or one stretch of a long row after another: their spectra stay in the cache."""
-        lead = padded.shape[:-1]
-        rows = (padded.reshape(-1, padded.shape[-1]), None if n_valid is None else n_valid.reshape(-1))
-        if n_frames > _FRAMES_AT_ONCE:
-            measured = in_stretches(*rows)
+    def measure_chunks(padded: jax.Array, n_valid: jax.Array | None) -> Any:
+        """Measure a few examples, or one segment of a long example, at a time."""
+        batch = padded.shape[:-1]
+        examples = (padded.reshape(-1, padded.shape[-1]), None if n_valid is None else n_valid.reshape(-1))
+        if n_frames > _CHUNK_FRAMES:
+            measured = measure_segments(*examples)
         else:
-            measured = map_chunks(lambda some: measure(*some), rows, _FRAMES_AT_ONCE // n_frames)
-        return jax.tree.map(lambda x: x.reshape(*lead, *x.shape[1:]), measured)
+            measured = map_chunks(lambda chunk: measure_frames(*chunk), examples, _CHUNK_FRAMES // n_frames)
+        return jax.tree.map(lambda x: x.reshape(*batch, *x.shape[1:]), measured)
 
-    def local(audio: jax.Array, lengths: jax.Array | None = None) -> Any:
+    def analyze_local(audio: jax.Array, lengths: jax.Array | None = None) -> Any:
+        n_valid = None
         if lengths is not None:
             lengths = jnp.clip(lengths, 0, audio.shape[-1])
-        n_valid = None if lengths is None else jnp.clip(config.n_frames(lengths), 0, n_frames)
-        padded = padded_audio(audio.astype(working), config, lengths)
-        if in_parts and int(np.prod(audio.shape[:-1])) * n_frames > many:
-            measured = lax.platform_dependent(padded, n_valid, cpu=by_parts, default=measure)
+            n_valid = jnp.clip(config.n_frames(lengths), 0, n_frames)
+        padded = pad_audio(audio.astype(working), config, lengths)
+        if may_chunk and math.prod(audio.shape[:-1]) * n_frames > max_frames:
+            result = lax.platform_dependent(padded, n_valid, cpu=measure_chunks, default=measure_frames)
         else:
-            measured = measure(padded, n_valid)
-        if compute.finish is not None:
-            measured = compute.finish(measured, config, n_valid, **named)
-        found = jax.tree.map(lambda x: x.astype(audio.dtype) if x.dtype == working else x, measured)
-        return found if n_valid is None else (found, n_valid.astype(np.int32))
+            result = measure_frames(padded, n_valid)
+        if finish is not None:
+            result = finish(result, config, n_valid, **dict(options))
+        return jax.tree.map(lambda x: x.astype(audio.dtype) if x.dtype == working else x, result)
 
-    return batch_local(local, audio, *(() if lengths is None else (lengths,)), core=1)
+    return batch_local(analyze_local, audio, *(() if lengths is None else (lengths,)), core=1)
 
 
-def _stretches(rows: jax.Array, n_parts: int, size: int, config: SpectralConfig) -> jax.Array:
-    """The samples of ``n_parts`` times ``size`` frames of each row, (rows * n_parts, samples of a stretch)."""
-    overlap = (-(-config.frame // config.hop) - 1) * config.hop
+def _segments(padded: jax.Array, n_segments: int, size: int, config: SpectralConfig) -> jax.Array:
+    """Cut examples (examples, time) into overlapping segments of ``size`` frames.
+
+    Returns:
+        Segments, (examples * n_segments, samples of a segment).
+    """
+    overlap = (-(-config.frame_length // config.hop) - 1) * config.hop
     step = size * config.hop
-    rows = jnp.pad(rows, [(0, 0), (0, max(0, n_parts * step + overlap - rows.shape[-1]))])
-    body = rows[:, : n_parts * step].reshape(len(rows), n_parts, step)
-    n_more = -(-overlap // step) * step
-    tail = jnp.pad(rows[:, step : n_parts * step + overlap], [(0, 0), (0, n_more - overlap)])
-    pieces = [body]
-    for start in range(0, n_more, step):
-        piece = tail[:, start : start + n_parts * step].reshape(len(rows), n_parts, step)
+    missing = max(0, n_segments * step + overlap - padded.shape[-1])
+    padded = jnp.pad(padded, [(0, 0), (0, missing)])
+    pieces = [padded[:, : n_segments * step].reshape(len(padded), n_segments, step)]
+    n_following = -(-overlap // step) * step
+    following = jnp.pad(padded[:, step : n_segments * step + overlap], [(0, 0), (0, n_following - overlap)])
+    for start in range(0, n_following, step):
+        piece = following[:, start : start + n_segments * step].reshape(len(padded), n_segments, step)
         pieces.append(piece[..., : min(step, overlap - start)])
-    return jnp.concatenate(pieces, axis=-1).reshape(len(rows) * n_parts, -1)
+    return jnp.concatenate(pieces, axis=-1).reshape(len(padded) * n_segments, -1)

@@ -1,7 +1,9 @@
-"""Pictures of waveforms, spectrograms, mel bands, and of a clip's features, with the axes of a configuration."""
+"""Plots of waveforms, spectrograms, mel spectrograms, and a summary of the features of a clip."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -9,17 +11,15 @@ from numpy.typing import NDArray
 
 from artifex.generative_models.core import plot
 from artifex.generative_models.core.checks import check_choice, check_number
+from artifex.generative_models.extensions.audio_processing.spectral.config import SpectralConfig
 from artifex.generative_models.extensions.audio_processing.spectral.filterbanks import band_frequencies
-from artifex.generative_models.extensions.audio_processing.spectral.overview import clip_features
-from artifex.generative_models.extensions.audio_processing.spectral.scales import SCALES
+from artifex.generative_models.extensions.audio_processing.spectral.levels import db_to_unit
+from artifex.generative_models.extensions.audio_processing.spectral.scales import hz_to_mel, mel_to_hz
+from artifex.generative_models.extensions.audio_processing.spectral.summary import clip_features
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
-
-    from artifex.generative_models.extensions.audio_processing.spectral.config import SpectralConfig
 
 KINDS = ("power", "magnitude", "level")
 
@@ -28,20 +28,20 @@ _BELOW = "dB re max"
 
 
 def waveform(audio: Any, config: SpectralConfig, *, ax: Axes | None = None, title: str = "") -> Axes:
-    """Draw a waveform over time.
+    """Plot a waveform.
 
     Args:
         audio: Samples (time,) or (channels, time), full scale [-1, 1].
-        config: The conventions; the sample rate counts.
-        ax: Where to draw; None makes a figure, which is ``ax.figure`` of what is returned.
-        title: The title.
+        config: Analysis configuration, for the sample rate.
+        ax: Axes to draw on; None creates a figure, available as ``figure`` of the returned axes.
+        title: Title.
 
     Returns:
-        The axes, seconds from left to right.
+        The axes, in seconds.
 
     Raises:
-        ValueError: For another shape.
-        MissingDependencyError: Without matplotlib, which the extra ``artifex-spectral[plot]`` brings.
+        ValueError: If the audio has another shape.
+        MissingDependencyError: If matplotlib is missing; install ``artifex-spectral[plot]``.
 
     Example:
         >>> from artifex.generative_models.extensions.audio_processing.spectral import SpectralConfig
@@ -64,24 +64,24 @@ def spectrogram(
     ax: Axes | None = None,
     title: str = "",
 ) -> Axes:
-    """Draw a spectrogram in dB over seconds and Hz.
+    """Plot a spectrogram in dB.
 
     Args:
-        values: What ``stft``, ``power_spectrogram`` or ``magnitude_spectrogram`` returns for one clip, or levels of
-            it in dB, (n_fft // 2 + 1, n_frames).
-        config: The conventions that made them.
-        kind: What real values are: ``"power"``, ``"magnitude"`` or ``"level"``; None for complex ones.
-        scale: How frequencies are spread: ``"linear"``, ``"log"``, or ``"mel"`` for ``config.mel_scale``.
-        db_range: How far below the maximum the colors reach, dB.
-        ax: Where to draw; None makes a figure, which is ``ax.figure`` of what is returned.
-        title: The title.
+        values: Result of ``stft``, ``power_spectrogram`` or ``magnitude_spectrogram`` for one clip, or levels in dB,
+            (n_fft // 2 + 1, n_frames).
+        config: Configuration of the spectrogram.
+        kind: Kind of real values: ``"power"``, ``"magnitude"`` or ``"level"``; None for complex values.
+        scale: Frequency axis: ``"linear"``, ``"log"``, or ``"mel"`` for ``config.mel_scale``.
+        db_range: Range of the colors in dB, below the maximum.
+        ax: Axes to draw on; None creates a figure, available as ``figure`` of the returned axes.
+        title: Title.
 
     Returns:
-        The axes; each frame lies around the second on which it is centered.
+        The axes; each frame is centered on its time.
 
     Raises:
-        ValueError: For another shape, kind or scale, or powers or magnitudes below 0.
-        MissingDependencyError: Without matplotlib, which the extra ``artifex-spectral[plot]`` brings.
+        ValueError: If the shape, ``kind`` or ``scale`` is invalid, or a power or magnitude is negative.
+        MissingDependencyError: If matplotlib is missing; install ``artifex-spectral[plot]``.
 
     Example:
         >>> from artifex.generative_models.extensions.audio_processing.spectral import SpectralConfig, stft
@@ -97,12 +97,14 @@ def spectrogram(
     _check_rows("a spectrogram", array, config.n_freq, "n_fft // 2 + 1")
     if np.iscomplexobj(array):
         if kind is not None:
-            raise ValueError(f"kind says what real values are, and these are complex: leave out kind={kind!r}")
+            raise ValueError(
+                f"kind is for real values only, got kind={kind!r} and complex values; leave out kind={kind!r}"
+            )
         array, kind = np.abs(array), "magnitude"
     elif kind is None:
         raise ValueError(
-            'kind has to say what real values are: "power" (of power_spectrogram), "magnitude" (of '
-            'magnitude_spectrogram) or "level" (in dB)'
+            'kind must be "power" (of power_spectrogram), "magnitude" (of magnitude_spectrogram) or "level" (in dB) for '
+            "real values, got None"
         )
     levels, label, limits = _levels(array, kind, db_range)
     return plot.spectrogram(
@@ -111,7 +113,11 @@ def spectrogram(
         **_over_time(config),
         label=label,
         limits=limits,
-        scale=SCALES[config.mel_scale] if scale == "mel" else scale,
+        scale=(
+            (partial(hz_to_mel, mel_scale=config.mel_scale), partial(mel_to_hz, mel_scale=config.mel_scale))
+            if scale == "mel"
+            else scale
+        ),
         ax=ax,
         title=title,
     )
@@ -126,23 +132,23 @@ def mel(
     ax: Axes | None = None,
     title: str = "",
 ) -> Axes:
-    """Draw mel bands, labeled in Hz, over seconds.
+    """Plot a mel spectrogram, with band frequencies in Hz.
 
     Args:
-        values: What ``mel_spectrogram`` or ``log_mel_spectrogram`` returns for one clip, (n_mels, n_frames).
-        config: The conventions that made them.
-        kind: ``"power"`` or ``"magnitude"`` for what is drawn in dB, ``"level"`` for what ``log_mel_spectrogram``
-            gives, which is drawn as it is; None for what ``mel_spectrogram`` gives by ``config.power``.
-        db_range: How far below the maximum the colors reach, dB.
-        ax: Where to draw; None makes a figure, which is ``ax.figure`` of what is returned.
-        title: The title.
+        values: Result of ``mel_spectrogram`` or ``log_mel_spectrogram`` for one clip, (n_mels, n_frames).
+        config: Configuration of the mel spectrogram.
+        kind: ``"power"`` or ``"magnitude"``, which are plotted in dB, or ``"level"`` for the result of
+            ``log_mel_spectrogram``, which is plotted unchanged; None for the result of ``mel_spectrogram``.
+        db_range: Range of the colors in dB, below the maximum.
+        ax: Axes to draw on; None creates a figure, available as ``figure`` of the returned axes.
+        title: Title.
 
     Returns:
-        The axes; band i lies from i to i + 1, each frame around the second on which it is centered.
+        The axes; band i extends from i to i + 1, and each frame is centered on its time.
 
     Raises:
-        ValueError: For another shape or kind, or powers or magnitudes below 0.
-        MissingDependencyError: Without matplotlib, which the extra ``artifex-spectral[plot]`` brings.
+        ValueError: If the shape or ``kind`` is invalid, or a power or magnitude is negative.
+        MissingDependencyError: If matplotlib is missing; install ``artifex-spectral[plot]``.
 
     Example:
         >>> from artifex.generative_models.extensions.audio_processing.spectral import SpectralConfig, mel_spectrogram
@@ -171,22 +177,22 @@ def mel(
 
 
 def features(audio: Any, config: SpectralConfig, *, title: str = "") -> Figure:
-    """Draw a clip and its features, one above the other.
+    """Plot a summary of the features of a clip.
 
     Args:
-        audio: Samples (time,) or (channels, time), floating point, full scale [-1, 1]; the features are those of
-            the mean of the channels.
-        config: The conventions.
-        title: The title of the whole.
+        audio: Samples (time,) or (channels, time), floating point, full scale [-1, 1]; channels are averaged for the
+            features.
+        config: Analysis configuration.
+        title: Title of the figure.
 
     Returns:
-        A figure of the waveform with its RMS, the spectrogram with centroid and rolloff, mel levels, MFCC, pitch
-        classes and onset strength, all over the same seconds.
+        A figure of the waveform with its RMS, the spectrogram with centroid and rolloff, the log-mel spectrogram, MFCC,
+        chroma and onset strength, with a common time axis.
 
     Raises:
-        TypeError: When the audio is not of a real floating dtype.
-        ValueError: For another shape, or a clip that is shorter than an uncentered frame.
-        MissingDependencyError: Without matplotlib, which the extra ``artifex-spectral[plot]`` brings.
+        TypeError: If the audio is not real floating point.
+        ValueError: If the audio has another shape, or is shorter than a frame.
+        MissingDependencyError: If matplotlib is missing; install ``artifex-spectral[plot]``.
 
     Example:
         >>> from artifex.generative_models.extensions.audio_processing.spectral import SpectralConfig
@@ -196,7 +202,7 @@ def features(audio: Any, config: SpectralConfig, *, title: str = "") -> Figure:
     """
     samples = np.asarray(audio)
     if samples.ndim not in (1, 2) or not samples.size:
-        raise ValueError(f"audio is (time,) or (channels, time) and not empty, got shape {samples.shape}")
+        raise ValueError(f"audio must be (time,) or (channels, time) and not empty, got shape {samples.shape}")
     mono = samples.mean(axis=0) if samples.ndim == 2 and samples.dtype.kind == "f" else np.atleast_2d(samples)[0]
     return features_figure(samples, clip_features(mono, config), config, title=title)
 
@@ -204,29 +210,27 @@ def features(audio: Any, config: SpectralConfig, *, title: str = "") -> Figure:
 def features_figure(
     audio: NDArray[Any], found: Mapping[str, NDArray[Any]], config: SpectralConfig, *, title: str = ""
 ) -> Figure:
-    """Draw what ``clip_features`` found of a clip, as ``features`` does.
+    """Plot a summary from the features that ``clip_features`` returns.
 
     Args:
-        audio: The clip, (time,) or (channels, time).
-        found: Its features.
-        config: The conventions that made them.
-        title: The title of the whole.
+        audio: Clip, (time,) or (channels, time).
+        found: Features of the clip.
+        config: Analysis configuration.
+        title: Title of the figure.
 
     Returns:
         The figure.
     """
     figure = plot.new_figure(10.0, 13.0)
     heights = (1.1, 2.0, 2.0, 1.4, 1.4, 0.9)
-    # Color bars in a column of their own leave all panels as wide as each other, so that seconds line up.
+    # Color bars in a separate column keep all panels equally wide, so that their time axes are aligned.
     grid = figure.add_gridspec(len(heights), 2, height_ratios=heights, width_ratios=(1.0, 0.018))
     panels = [figure.add_subplot(grid[row, 0]) for row in range(len(heights))]
     bars = {row: figure.add_subplot(grid[row, 1]) for row in (1, 2, 3, 4)}
     over_time = _over_time(config)
 
     plot.waveform(audio, config.sample_rate, ax=panels[0])
-    level = found["rms"]
-    name = "RMS"
-    plot.lines({name: level}, **over_time, ax=panels[0], colors=["black"])
+    plot.lines({"RMS": found["rms"]}, **over_time, ax=panels[0], colors=["black"])
     panels[0].set_title("Waveform")
     peak = float(np.max(np.abs(audio), initial=0.0, where=np.isfinite(audio))) or 1.0
     panels[0].set_ylim(-1.1 * peak, 1.1 * peak)
@@ -242,8 +246,8 @@ def features_figure(
         bar=bars[1],
         title=f"Spectrogram, n_fft {config.n_fft}, hop {config.hop}",
     )
-    share = f"{100 * config.rolloff_share:g} % rolloff"
-    curves = {"centroid": found["spectral_centroid"], share: found["spectral_rolloff"]}
+    rolloff = f"{100 * config.rolloff_fraction:g} % rolloff"
+    curves = {"centroid": found["spectral_centroid"], rolloff: found["spectral_rolloff"]}
     plot.lines(curves, **over_time, ax=panels[1], colors=["cyan", "lime"])
     panels[1].set_ylim(0.0, config.sample_rate / 2)
 
@@ -290,19 +294,19 @@ _UNITS = {"db": "dB", "ln": "natural log", "log10": "log10"}
 
 
 def _draw_cepstra(values: NDArray[Any], config: SpectralConfig, panel: Axes, bar: Axes) -> None:
-    # The first coefficient is the level, and so large that the others would all have one color.
+    # Coefficient 0 is the level: next to it the others would all have the same color.
     others = values if len(values) == 1 else values[:-1] if config.c0_last else values[1:]
     first = 0 if len(values) == 1 else 1
-    # Beside it, what is left of a flat spectrum is rounding.
-    largest, reach = (float(np.max(np.abs(x), initial=0.0, where=np.isfinite(x))) for x in (values, others))
-    reach = max(reach, 1e-3 * largest) or 1.0
+    # Coefficients far below the largest one are rounding errors, as for a flat spectrum.
+    largest, limit = (float(np.max(np.abs(x), initial=0.0, where=np.isfinite(x))) for x in (values, others))
+    limit = max(limit, 1e-3 * largest) or 1.0
     plot.rows(
         others,
         **_over_time(config),
         first=first,
         row="coefficient",
         label="MFCC",
-        limits=(-reach, reach),
+        limits=(-limit, limit),
         diverging=True,
         ax=panel,
         bar=bar,
@@ -311,48 +315,46 @@ def _draw_cepstra(values: NDArray[Any], config: SpectralConfig, panel: Axes, bar
 
 
 def _over_time(config: SpectralConfig) -> dict[str, Any]:
-    """Seconds from frame to frame, and on which the first is centered."""
+    """Return the time between frames, and the time on which the first frame is centered, in seconds."""
     return {
         "step": config.hop / config.sample_rate,
-        "start": (config.frame / 2 - config.padding) / config.sample_rate,
+        "start": (config.frame_length / 2 - config.padding) / config.sample_rate,
     }
 
 
 def _check_rows(what: str, array: NDArray[Any], rows: int, name: str) -> None:
     if array.ndim != 2 or array.shape[0] != rows or not array.shape[1]:
         raise ValueError(
-            f"{what} of this configuration is ({name} = {rows}, n_frames), got shape {array.shape}; draw one clip at "
-            f"a time, with the configuration that made it"
+            f"{what} must be ({name} = {rows}, n_frames) for this configuration, got shape {array.shape}; plot one clip at "
+            f"a time, with the configuration it was computed with"
         )
 
 
 def _levels(
     values: NDArray[Any], kind: str, db_range: float, config: SpectralConfig | None = None
 ) -> tuple[NDArray[Any], str, tuple[float, float]]:
-    """What is drawn, what its colors are, and where they begin and end; without a configuration levels are in dB."""
+    """Return the levels to plot, their unit, and the limits of the colors. Without a configuration they are in dB."""
     check_choice("kind", kind, choices=KINDS)
     check_number("db_range", db_range, above=0, unit="dB")
     if kind != "level":
         if np.iscomplexobj(values):
-            raise TypeError(f"a {kind} is real, got complex values")
+            raise TypeError(f"kind {kind!r} is for real values, got complex values")
         if np.any(values < 0):
-            raise ValueError(f'kind is {kind!r}, but some values are below 0; pass kind="level" for levels')
+            raise ValueError(f'values of kind {kind!r} must not be negative; pass kind="level" for levels')
         powers = values if kind == "power" else np.square(values.astype(np.float64))
         return plot.decibels_below_maximum(powers, db_range=db_range), _BELOW, (-db_range, 0.0)
-    label, reach = "dB", db_range
+    label, span = "dB", db_range
     if config is not None:
         label = f"level ({_UNITS[config.log]}"
         label += ", rescaled)" if config.level_scale != 1 or config.level_offset else ")"
-        decades = db_range * config.power / 20
-        reach = {"db": db_range, "log10": decades, "ln": decades * float(np.log(10))}[config.log]
-        reach *= abs(config.level_scale)
+        span = db_to_unit(db_range, config) * abs(config.level_scale)
     finite = np.isfinite(values)
     low = float(np.min(values, initial=np.inf, where=finite)) if finite.any() else 0.0
     high = float(np.max(values, initial=-np.inf, where=finite)) if finite.any() else 0.0
-    if high == low:  # as silence is
-        return values, label, (low, low + reach)
-    # No narrower than an eighth, or a flat spectrum would show its rounding.
-    spread = float(np.clip(high - low, reach / 8, reach))
+    if high == low:  # silence
+        return values, label, (low, low + span)
+    # At least an eighth of the range, or a flat spectrum would show its rounding errors.
+    spread = float(np.clip(high - low, span / 8, span))
     return (
         values,
         label,

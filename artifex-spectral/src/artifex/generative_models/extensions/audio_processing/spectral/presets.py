@@ -1,28 +1,29 @@
-"""Presets: the conventions of other tools, every knob fixed, each equal to its tool number for number.
+"""Presets: configurations that reproduce the results of other tools.
 
-The audio goes in with full scale 1 everywhere; a tool that works on 16-bit values has ``input_scale`` 32768. Where a
-tool draws at random (Kaldi's dither) or looks at a whole batch (torchaudio's and OpenAI's ``top_db``), ours does not:
-the numbers are those of one clip without dither.
+Audio has full scale 1 for all of them: presets of tools that work on 16-bit values set ``input_scale`` to 32768. Random
+operations (Kaldi's dither) are left out, and ``top_db`` refers to the maximum of each example instead of the batch
+(torchaudio, OpenAI's Whisper).
 """
 
 from __future__ import annotations
 
 import warnings
+from functools import cache
 
 from artifex.generative_models.extensions.audio_processing.spectral.config import SpectralConfig
 
-# The smallest difference from 1 in float32, the floor of Kaldi's logarithms.
+# The spacing of float32 at 1, which is the floor of Kaldi's logarithms.
 _EPSILON = 1.1920928955078125e-07
 
-with warnings.catch_warnings():
-    # Some tools' defaults have filters that no bin falls into; a preset has them too, and is not to be mended.
-    warnings.filterwarnings("ignore", message=".*mel filters are empty", category=UserWarning)
 
-    librosa = SpectralConfig(
+def _librosa() -> SpectralConfig:
+    return SpectralConfig(
         sample_rate=22050, n_fft=2048, hop_length=512, n_mels=128, mel_scale="slaney", mel_norm="slaney", n_mfcc=20
     )
 
-    torchaudio = SpectralConfig(
+
+def _torchaudio() -> SpectralConfig:
+    return SpectralConfig(
         sample_rate=16000,
         n_fft=400,
         hop_length=200,
@@ -34,9 +35,13 @@ with warnings.catch_warnings():
         n_mfcc=40,
     )
 
-    torchaudio_mfcc = torchaudio.evolve(top_db=80.0)
 
-    whisper = SpectralConfig(
+def _torchaudio_mfcc() -> SpectralConfig:
+    return _torchaudio().evolve(top_db=80.0)
+
+
+def _whisper() -> SpectralConfig:
+    return SpectralConfig(
         sample_rate=16000,
         n_fft=400,
         hop_length=160,
@@ -49,7 +54,9 @@ with warnings.catch_warnings():
         level_scale=0.25,
     )
 
-    kaldi = SpectralConfig(
+
+def _kaldi() -> SpectralConfig:
+    return SpectralConfig(
         sample_rate=16000,
         input_scale=32768.0,
         n_fft=512,
@@ -74,7 +81,9 @@ with warnings.catch_warnings():
         use_energy=True,
     )
 
-    lhotse = kaldi.evolve(
+
+def _lhotse() -> SpectralConfig:
+    return _kaldi().evolve(
         input_scale=1.0,
         pad_length=120,
         pad_mode="symmetric",
@@ -84,7 +93,9 @@ with warnings.catch_warnings():
         use_energy=False,
     )
 
-    htk = kaldi.evolve(
+
+def _htk() -> SpectralConfig:
+    return _kaldi().evolve(
         window_type="hamming",
         remove_dc=False,
         power=1,
@@ -96,7 +107,9 @@ with warnings.catch_warnings():
         use_energy=False,
     )
 
-    hifigan = SpectralConfig(
+
+def _hifigan() -> SpectralConfig:
+    return SpectralConfig(
         sample_rate=22050,
         n_fft=1024,
         hop_length=256,
@@ -112,7 +125,9 @@ with warnings.catch_warnings():
         top_db=None,
     )
 
-    vocos = SpectralConfig(
+
+def _vocos() -> SpectralConfig:
+    return SpectralConfig(
         sample_rate=24000,
         n_fft=1024,
         hop_length=256,
@@ -126,7 +141,9 @@ with warnings.catch_warnings():
         top_db=None,
     )
 
-    speechbrain = SpectralConfig(
+
+def _speechbrain() -> SpectralConfig:
+    return SpectralConfig(
         sample_rate=16000,
         n_fft=400,
         hop_length=160,
@@ -137,3 +154,37 @@ with warnings.catch_warnings():
         filter_shape="symmetric",
         n_mfcc=20,
     )
+
+
+_PRESETS = {
+    "librosa": _librosa,
+    "torchaudio": _torchaudio,
+    "torchaudio_mfcc": _torchaudio_mfcc,
+    "whisper": _whisper,
+    "kaldi": _kaldi,
+    "lhotse": _lhotse,
+    "htk": _htk,
+    "hifigan": _hifigan,
+    "vocos": _vocos,
+    "speechbrain": _speechbrain,
+}
+
+
+@cache
+def _build(name: str) -> SpectralConfig:
+    with warnings.catch_warnings():
+        # Some tools have empty mel filters by default, and their presets have to have them, too.
+        warnings.filterwarnings("ignore", message=".*mel filters are empty", category=UserWarning)
+        return _PRESETS[name]()
+
+
+def __getattr__(name: str) -> SpectralConfig:
+    """Build a preset on first access."""
+    if name not in _PRESETS:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return _build(name)
+
+
+def __dir__() -> list[str]:
+    """List the presets."""
+    return sorted(_PRESETS)

@@ -1,9 +1,9 @@
-"""The phase vocoder: spectra and audio played faster or slower at the same pitch, the rate traced."""
+"""Phase vocoder: time stretching of spectra and audio without changing the pitch, with a traced rate."""
 
 from __future__ import annotations
 
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -14,47 +14,41 @@ from jax.typing import ArrayLike
 from artifex.generative_models.core import numerics
 from artifex.generative_models.core.checks import check_integer, check_number
 from artifex.generative_models.core.numerics.batching import batch_local, vmap_in_chunks
+from artifex.generative_models.extensions.audio_processing.spectral.config import SpectralConfig
 from artifex.generative_models.extensions.audio_processing.spectral.framing import (
-    audio_of,
     check_invertible,
-    spectra_of,
+    compute_spectra,
+    synthesize,
 )
-from artifex.generative_models.extensions.audio_processing.spectral.pipeline import (
-    check_audio,
-    check_spectrum,
-)
+from artifex.generative_models.extensions.audio_processing.spectral.pipeline import check_audio, check_spectrum
 
-if TYPE_CHECKING:
-    from artifex.generative_models.extensions.audio_processing.spectral.config import SpectralConfig
+# Below this magnitude the phase is undefined: its square, by which gradients divide, underflows in float32.
+_MIN_MAGNITUDE = 1e-18
 
-# A magnitude below this has no phase to speak of: its square, which gradients divide by, vanishes in float32.
-_LEAST_MAGNITUDE = 1e-18
-
-# The share of the full squared-window sum that the ends of a clip are divided by at the least.
+# Fraction of the full sum of squared windows below which unpadded ends of a clip fade out.
 _MIN_COVERAGE = 0.03
 
-# Samples of the rows that go through a CPU's cache together: with too few its threads and its FFTs have little to share.
-_AT_ONCE = 2**18
+# Samples processed at a time on a CPU. They fit into the cache; fewer leave its threads without work.
+_CHUNK_SAMPLES = 2**18
 
 
 def phase_vocoder(spectrum: ArrayLike, rate: ArrayLike, *, n_frames: int) -> jax.Array:
-    """Play spectra faster or slower and keep their frequencies.
+    """Stretch spectra in time with a phase vocoder.
 
-    Between two frames magnitudes are interpolated; phases advance by what they advanced between the two
-    frames.
+    Magnitudes are interpolated linearly between frames; the phase advance between two frames is preserved.
 
     Args:
-        spectrum: Spectra, (..., freq, time), complex.
-        rate: Speed, a scalar or one per example (broadcast against the leading axes), above 0; may be traced.
+        spectrum: Complex spectra, (..., freq, time).
+        rate: Stretch factor, a scalar or one per example (broadcast against the leading axes), above 0; may be traced.
             Above 1 is faster.
-        n_frames: Number of frames of the result; those past the end of the input are 0.
+        n_frames: Number of frames of the result; frames past the end of the input are 0.
 
     Returns:
-        Spectra, (..., freq, n_frames), complex, of which the first ``ceil(time / rate)`` frames are filled.
+        Complex spectra, (..., freq, n_frames). Frames from ``ceil(time / rate)`` on are 0.
 
     Raises:
-        TypeError: When the spectrum is not complex.
-        ValueError: When its shape does not fit, or ``rate`` is a Python number that is not above 0.
+        TypeError: If the spectrum is not complex.
+        ValueError: If it is empty or has fewer than two axes, or ``rate`` is a Python number that is not above 0.
 
     Example:
         >>> phase_vocoder(jnp.ones((5, 12), complex), 1.5, n_frames=8).shape
@@ -65,31 +59,32 @@ def phase_vocoder(spectrum: ArrayLike, rate: ArrayLike, *, n_frames: int) -> jax
     """
     spectrum = jnp.asarray(spectrum)
     if not jnp.issubdtype(spectrum.dtype, np.complexfloating):
-        raise TypeError(f"phase_vocoder takes a complex spectrum, got {spectrum.dtype}")
+        raise TypeError(f"phase_vocoder: the spectrum must be complex, got {spectrum.dtype}; use stft")
     check_spectrum("spectrum", spectrum)
     check_integer("n_frames", n_frames, minimum=1)
-    stretched: jax.Array = _phase_vocoder(spectrum, _checked_rate(rate), n_frames)
-    return stretched
+    if isinstance(rate, int | float):
+        check_number("rate", rate, above=0.0)
+    return _phase_vocoder(spectrum, rate, n_frames=n_frames)
 
 
 def time_stretch(audio: ArrayLike, rate: ArrayLike, config: SpectralConfig, *, length: int) -> jax.Array:
-    """Play audio faster or slower at the same pitch.
+    """Stretch audio in time without changing the pitch.
 
     Args:
         audio: Waveforms, (..., time), floating point, full scale 1.
-        rate: Speed, a scalar or one per example (broadcast against the leading axes), above 0; may be traced.
+        rate: Stretch factor, a scalar or one per example (broadcast against the leading axes), above 0; may be traced.
             Above 1 is faster.
-        config: The conventions of the transform in between; its scaling, pre-emphasis and removal of means are left out.
-        length: Length of the result in samples; the stretched audio of ``round(time / rate)`` samples is cut
-            or padded with zeros to it.
+        config: Configuration of the transform; input scaling, DC removal and pre-emphasis are ignored.
+        length: Length of the result in samples; the ``round(time / rate)`` samples of the stretched audio are trimmed
+            or zero-padded to it.
 
     Returns:
-        Waveforms, (..., length), in the audio's dtype.
+        Waveforms, (..., length), in the dtype of the audio.
 
     Raises:
-        TypeError: When the audio is not of a real floating dtype.
-        ValueError: When it is empty, or uncentered and shorter than a frame, when ``rate`` is a Python number
-            that is not above 0, or when the window and hop leave samples that no window reaches.
+        TypeError: If the audio is not real floating point.
+        ValueError: If the audio is empty or shorter than a frame, ``rate`` is a Python number that is not above 0, or
+            the window and hop leave samples uncovered.
 
     Example:
         >>> from artifex.generative_models.extensions.audio_processing.spectral import SpectralConfig
@@ -103,85 +98,86 @@ def time_stretch(audio: ArrayLike, rate: ArrayLike, config: SpectralConfig, *, l
     audio = check_audio(audio, config)
     check_invertible(config)
     check_integer("length", length, minimum=1, unit="samples")
-    stretched: jax.Array = _time_stretch(audio, _checked_rate(rate), config, length)
-    return stretched
-
-
-def _checked_rate(rate: ArrayLike) -> ArrayLike:
     if isinstance(rate, int | float):
         check_number("rate", rate, above=0.0)
-    return rate
+    return _time_stretch(audio, rate, config=config, length=length)
 
 
-def _stretched(spectra: jax.Array, rate: jax.Array, n_frames: int) -> jax.Array:
-    """The phase vocoder on one example (time, freq): (n_frames, freq)."""
+def _stretch_example(spectra: jax.Array, rate: jax.Array, n_frames: int) -> jax.Array:
+    """Stretch the spectra (time, freq) of one example to (n_frames, freq)."""
     last = len(spectra) - 1
-    # Reals and imaginary parts by themselves, and phases as unit numbers: no angle is ever taken, and none grows. Division
-    # and sqrt, since XLA's rsqrt costs four times as much on a CPU.
+    # Phases are kept as unit complex numbers, real and imaginary parts apart, so that no angle is computed and none
+    # grows. Division and sqrt, since XLA's rsqrt takes four times as long on a CPU.
     magnitude = numerics.safe_abs(spectra)
-    heard = magnitude > _LEAST_MAGNITUDE
-    scale = 1 / jnp.where(heard, magnitude, 1)
-    unit = jnp.where(heard, spectra.real * scale, 1), jnp.where(heard, spectra.imag * scale, 0)
-    step = jnp.arange(n_frames, dtype=scale.dtype) * rate.astype(scale.dtype)
-    place = jnp.clip(jnp.floor(step), 0, last).astype(np.int32)
-    share = step - jnp.floor(step)
+    audible = magnitude > _MIN_MAGNITUDE
+    scale = 1 / jnp.where(audible, magnitude, 1)
+    unit = jnp.where(audible, spectra.real * scale, 1), jnp.where(audible, spectra.imag * scale, 0)
+    position = jnp.arange(n_frames, dtype=scale.dtype) * rate.astype(scale.dtype)
+    index = jnp.clip(jnp.floor(position), 0, last).astype(np.int32)
+    fraction = position - jnp.floor(position)
 
-    def frame(phase: tuple[jax.Array, jax.Array], at: tuple[jax.Array, ...]) -> tuple[Any, Any]:
-        place, share, sounds = at
-        (here, here_i, loud), (there, there_i, later) = (
-            [lax.dynamic_index_in_dim(part, index, keepdims=False) for part in (*unit, magnitude)]
-            for index in (place, jnp.minimum(place + 1, last))
+    def step(phase: tuple[jax.Array, jax.Array], frame: tuple[jax.Array, ...]) -> tuple[Any, Any]:
+        index, fraction, inside = frame
+        (real, imag, level), (next_real, next_imag, next_level) = (
+            [lax.dynamic_index_in_dim(part, i, keepdims=False) for part in (*unit, magnitude)]
+            for i in (index, jnp.minimum(index + 1, last))
         )
-        # After the last frame comes silence, which has no phase.
-        there, there_i, later = (jnp.where(place < last, x, none) for x, none in ((there, 1), (there_i, 0), (later, 0)))
-        level = jnp.where(sounds, (1 - share) * loud + share * later, 0)
-        # From frame to frame the phase advances by what it advanced between the two frames.
-        turn, turn_i = there * here + there_i * here_i, there_i * here - there * here_i
-        real, imaginary = phase[0] * turn - phase[1] * turn_i, phase[0] * turn_i + phase[1] * turn
-        # One step of Newton's undoes what rounding did to a length of 1.
-        back_to_one = 1.5 - 0.5 * (jnp.square(real) + jnp.square(imaginary))
-        return (real * back_to_one, imaginary * back_to_one), (level * phase[0], level * phase[1])
+        # Silence of phase 0 follows the last frame.
+        next_real, next_imag, next_level = (
+            jnp.where(index < last, x, silence) for x, silence in ((next_real, 1), (next_imag, 0), (next_level, 0))
+        )
+        level = jnp.where(inside, (1 - fraction) * level + fraction * next_level, 0)
+        # Advance the phase by the advance between the two frames.
+        advance_real, advance_imag = next_real * real + next_imag * imag, next_imag * real - next_real * imag
+        real = phase[0] * advance_real - phase[1] * advance_imag
+        imag = phase[0] * advance_imag + phase[1] * advance_real
+        # One step of Newton's method restores the length of 1 after rounding.
+        correction = 1.5 - 0.5 * (jnp.square(real) + jnp.square(imag))
+        return (real * correction, imag * correction), (level * phase[0], level * phase[1])
 
-    _, louds = lax.scan(frame, (unit[0][0], unit[1][0]), (place, share, step < len(spectra)))
-    return lax.complex(*louds)
+    inside = position < len(spectra)
+    _, stretched = lax.scan(step, (unit[0][0], unit[1][0]), (index, fraction, inside))
+    return lax.complex(*stretched)
 
 
 def _broadcast_rate(rate: ArrayLike, shape: tuple[int, ...], dtype: np.dtype[Any]) -> jax.Array:
     return jnp.broadcast_to(jnp.asarray(rate, dtype), shape)
 
 
-@partial(jax.jit, static_argnums=(2,))
-def _phase_vocoder(spectrum: jax.Array, rate: ArrayLike, n_frames: int) -> jax.Array:
-    one = jnp.vectorize(vmap_in_chunks(partial(_stretched, n_frames=n_frames)), signature="(t,f),()->(u,f)")
+@numerics.jit(static_argnames=["n_frames"])
+def _phase_vocoder(spectrum: jax.Array, rate: ArrayLike, *, n_frames: int) -> jax.Array:
+    stretch = jnp.vectorize(vmap_in_chunks(partial(_stretch_example, n_frames=n_frames)), signature="(t,f),()->(u,f)")
 
-    def local(spectrum: jax.Array, rate: jax.Array) -> jax.Array:
-        stretched: jax.Array = one(spectrum.swapaxes(-1, -2), rate).swapaxes(-1, -2)
+    def stretch_local(spectrum: jax.Array, rate: jax.Array) -> jax.Array:
+        stretched: jax.Array = stretch(spectrum.swapaxes(-1, -2), rate).swapaxes(-1, -2)
         return stretched
 
     rates = _broadcast_rate(rate, spectrum.shape[:-2], spectrum.real.dtype)
-    stretched: jax.Array = batch_local(local, spectrum, rates, core=2)
+    stretched: jax.Array = batch_local(stretch_local, spectrum, rates, core=2)
     return stretched
 
 
-@partial(jax.jit, static_argnums=(2, 3))
-def _time_stretch(audio: jax.Array, rate: ArrayLike, config: SpectralConfig, length: int) -> jax.Array:
+@numerics.jit(static_argnames=["config", "length"])
+def _time_stretch(audio: jax.Array, rate: ArrayLike, *, config: SpectralConfig, length: int) -> jax.Array:
     working = numerics.working_dtype(audio.dtype)
     n_frames = max(1, -(-(length + 2 * config.padding) // config.hop))
-    plain = config.plain
-    # Ends that are not padded lie under the rim of a window alone, where changed phases would be blown up.
-    least = 0.0 if 2 * config.padding >= config.frame - 1 else _MIN_COVERAGE
+    plain = config.without_frame_processing()
+    # At unpadded ends only the edge of a window contributes, and modified phases would be amplified.
+    min_coverage = 0.0 if 2 * config.padding >= config.frame_length - 1 else _MIN_COVERAGE
 
-    @partial(vmap_in_chunks, chunk_size=max(1, _AT_ONCE // audio.shape[-1]))
-    def one(audio: jax.Array, rate: jax.Array) -> jax.Array:
-        spectra = spectra_of(audio, plain)
+    @partial(vmap_in_chunks, chunk_size=max(1, _CHUNK_SAMPLES // audio.shape[-1]))
+    def stretch_one(audio: jax.Array, rate: jax.Array) -> jax.Array:
+        spectra = compute_spectra(audio, plain)
         n_valid = jnp.ceil(spectra.shape[0] / rate)
-        stretched = audio_of(_stretched(spectra, rate, n_frames), plain, length, n_valid, min_coverage=least)
-        return jnp.where(jnp.arange(length) < jnp.round(audio.shape[-1] / rate), stretched, 0)
+        stretched = _stretch_example(spectra, rate, n_frames)
+        stretched = synthesize(stretched, plain, length, n_valid, min_coverage=min_coverage)
+        inside = jnp.arange(length, dtype=working) < jnp.round(audio.shape[-1] / rate)
+        return jnp.where(inside, stretched, 0)
 
-    def local(audio: jax.Array, rate: jax.Array) -> jax.Array:
-        each = jnp.vectorize(one, signature="(n),()->(m)")
-        stretched: jax.Array = each(audio.astype(working), rate)
+    def stretch_local(audio: jax.Array, rate: jax.Array) -> jax.Array:
+        stretched: jax.Array = jnp.vectorize(stretch_one, signature="(n),()->(m)")(audio.astype(working), rate)
         return stretched.astype(audio.dtype)
 
-    stretched: jax.Array = batch_local(local, audio, _broadcast_rate(rate, audio.shape[:-1], working), core=1)
+    rates = _broadcast_rate(rate, audio.shape[:-1], working)
+    stretched: jax.Array = batch_local(stretch_local, audio, rates, core=1)
     return stretched

@@ -1,10 +1,8 @@
-"""The A, B, C, D and Z weightings of frequency, and levels under them."""
+"""A, B, C, D and Z frequency weighting."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from functools import lru_cache, partial
-from typing import TYPE_CHECKING
+from functools import lru_cache
 
 import jax
 import jax.numpy as jnp
@@ -14,60 +12,42 @@ from numpy.typing import NDArray
 
 from artifex.generative_models.core import numerics
 from artifex.generative_models.core.checks import check_choice, check_number
+from artifex.generative_models.extensions.audio_processing.spectral.config import SpectralConfig
+from artifex.generative_models.extensions.audio_processing.spectral.framing import aligned
 from artifex.generative_models.extensions.audio_processing.spectral.levels import decibels
 from artifex.generative_models.extensions.audio_processing.spectral.pipeline import check_real, check_spectrum
 
-if TYPE_CHECKING:
-    from artifex.generative_models.extensions.audio_processing.spectral.config import SpectralConfig
-
 _Table = NDArray[np.float64]
 
+WEIGHTINGS = ("A", "B", "C", "D", "Z")
+"""Names of the weightings."""
 
-def _poles(offset: float, n_zeros: int, *poles: tuple[float, int]) -> Callable[[_Table], _Table]:
-    """A curve in dB over squared frequency: zeros at 0 Hz and pairs of (pole in Hz, order)."""
+_LOW_HZ, _HIGH_HZ = 20.598997, 12194.217
 
-    def curve(square: _Table) -> _Table:
-        level = 10 * n_zeros * np.log10(square) + offset
-        for pole, order in poles:
-            level = level - 10 * order * np.log10(square + pole**2)
-        return np.asarray(level + 40 * np.log10(_HIGH))
-
-    return curve
-
-
-def _d(square: _Table) -> _Table:
-    above = np.log10((1018.7**2 - square) ** 2 + 1039.6**2 * square)
-    below = np.log10((3136.5**2 - square) ** 2 + 3424.0**2 * square)
-    level = np.log10(square) + above - below - np.log10(282.7**2 + square) - np.log10(1160.0**2 + square)
-    return np.asarray(10 * level - 40 * np.log10(8.3046305e-3))
-
-
-_LOW, _HIGH = 20.598997, 12194.217
-
-CURVES: dict[str, Callable[[_Table], _Table]] = {
-    "A": _poles(2.0, 4, (_HIGH, 2), (_LOW, 2), (107.65265, 1), (737.86223, 1)),
-    "B": _poles(0.17, 3, (_HIGH, 2), (_LOW, 2), (158.48932, 1)),
-    "C": _poles(0.062, 2, (_HIGH, 2), (_LOW, 2)),
-    "D": _d,
-    "Z": np.zeros_like,
+# Gain in dB, number of zeros at 0 Hz, and poles as (frequency in Hz, order).
+_RESPONSES: dict[str, tuple[float, int, tuple[tuple[float, int], ...]]] = {
+    "A": (2.0, 4, ((_HIGH_HZ, 2), (_LOW_HZ, 2), (107.65265, 1), (737.86223, 1))),
+    "B": (0.17, 3, ((_HIGH_HZ, 2), (_LOW_HZ, 2), (158.48932, 1))),
+    "C": (0.062, 2, ((_HIGH_HZ, 2), (_LOW_HZ, 2))),
 }
 
 
 def frequency_weighting(frequency: ArrayLike, kind: str = "A", *, min_db: float | None = -80.0) -> _Table:
-    """Return by how many dB a weighting raises levels at some frequencies: about 0 at 1 kHz.
+    """Compute a frequency weighting in dB, which is about 0 dB at 1 kHz.
 
     Args:
-        frequency: Frequencies, Hz, any shape.
-        kind: ``"A"`` (as the ear has it at low levels), ``"B"``, ``"C"`` (at high levels), ``"D"`` (aircraft noise)
-            or ``"Z"`` (none).
-        min_db: The least weight, dB; None for as low as it falls, which is without end at 0 Hz.
+        frequency: Frequencies in Hz, any shape.
+        kind: ``"A"`` (hearing at low levels), ``"B"``, ``"C"`` (hearing at high levels), ``"D"`` (aircraft noise) or
+            ``"Z"`` (none).
+        min_db: Minimum weight in dB; smaller weights are replaced by it. None for none: the weight of 0 Hz is then
+            minus infinity.
 
     Returns:
-        Weights in dB, a NumPy array in the same shape, float64.
+        Weights in dB, a float64 NumPy array of the same shape.
 
     Raises:
-        TypeError: When ``min_db`` is not a number.
-        ValueError: For an unknown weighting.
+        TypeError: If ``min_db`` is not a number.
+        ValueError: If the weighting is unknown.
 
     Example:
         >>> frequency_weighting([0.0, 100.0, 1000.0, 10000.0]).round(1).tolist()
@@ -76,29 +56,33 @@ def frequency_weighting(frequency: ArrayLike, kind: str = "A", *, min_db: float 
     Reference:
         IEC 61672-1 for A, C and Z, IEC 537 for D; ``librosa.frequency_weighting``.
     """
-    check_choice("kind", kind, choices=tuple(CURVES))
+    check_choice("kind", kind, choices=WEIGHTINGS)
+    squared = np.square(np.asarray(frequency, dtype=np.float64))
     with np.errstate(divide="ignore"):
-        level = CURVES[kind](np.square(np.asarray(frequency, dtype=np.float64)))
+        if kind == "Z":
+            weight = np.zeros_like(squared)
+        else:
+            weight = _d_weighting(squared) if kind == "D" else _pole_zero_weighting(squared, kind)
     if min_db is None:
-        return level
+        return weight
     check_number("min_db", min_db, unit="dB")
-    return np.maximum(level, min_db)
+    return np.maximum(weight, min_db)
 
 
 def perceptual_weighting(power: ArrayLike, config: SpectralConfig, *, kind: str = "A") -> jax.Array:
-    """Return the levels of a power spectrogram under a weighting.
+    """Convert a power spectrogram to frequency-weighted levels in dB.
 
     Args:
-        power: Powers, (..., freq, time), as ``power_spectrogram`` gives them.
-        config: The conventions: its frequencies, ``ref``, ``amin`` and ``top_db``.
-        kind: The weighting, ``"A"``, ``"B"``, ``"C"``, ``"D"`` or ``"Z"``.
+        power: Power, (..., n_fft // 2 + 1, n_frames), as returned by ``power_spectrogram``.
+        config: Analysis configuration, with ``ref``, ``amin`` and ``top_db``.
+        kind: Weighting, as in ``frequency_weighting``.
 
     Returns:
-        Levels in dB, in the shape and dtype of ``power``; ``top_db`` holds before the weight is added.
+        Levels in dB, in the shape and dtype of ``power``; ``top_db`` applies before the weighting.
 
     Raises:
-        TypeError: When ``power`` is not of a real floating dtype.
-        ValueError: When its shape does not fit, or for an unknown weighting.
+        TypeError: If ``power`` is not real floating point.
+        ValueError: If the shape does not match the configuration, or the weighting is unknown.
 
     Example:
         >>> from artifex.generative_models.extensions.audio_processing.spectral import SpectralConfig
@@ -112,20 +96,36 @@ def perceptual_weighting(power: ArrayLike, config: SpectralConfig, *, kind: str 
     power = jnp.asarray(power)
     check_real("perceptual_weighting", power)
     check_spectrum("power", power, config.n_freq, "n_freq")
-    check_choice("kind", kind, choices=tuple(CURVES))
-    level: jax.Array = _weighted(power, config, kind)
-    return level
+    check_choice("kind", kind, choices=WEIGHTINGS)
+    return _perceptual_weighting(power, config=config, kind=kind)
+
+
+@numerics.jit(static_argnames=["config", "kind"])
+def _perceptual_weighting(power: jax.Array, *, config: SpectralConfig, kind: str) -> jax.Array:
+    level = decibels(power.astype(numerics.working_dtype(power.dtype)), config.ref, config.amin, config.top_db)
+    weights = _bin_weights(config.sample_rate, config.n_fft, kind)
+    return (level + aligned(weights, level)).astype(power.dtype)
 
 
 @lru_cache(maxsize=64)
-def _weights(sample_rate: int, n_fft: int, kind: str) -> _Table:
+def _bin_weights(sample_rate: int, n_fft: int, kind: str) -> _Table:
     weights = frequency_weighting(np.arange(n_fft // 2 + 1) * (sample_rate / n_fft), kind)[:, None]
     weights.flags.writeable = False
     return weights
 
 
-@partial(jax.jit, static_argnums=(1, 2))
-def _weighted(power: jax.Array, config: SpectralConfig, kind: str) -> jax.Array:
-    working = numerics.working_dtype(power.dtype)
-    level = decibels(power.astype(working), config.ref, config.amin, config.top_db)
-    return (level + _weights(config.sample_rate, config.n_fft, kind).astype(working)).astype(power.dtype)
+def _pole_zero_weighting(squared: _Table, kind: str) -> _Table:
+    """Compute a weighting in dB from its poles and zeros, at squared frequencies."""
+    gain, n_zeros, poles = _RESPONSES[kind]
+    weight = 10 * n_zeros * np.log10(squared) + gain
+    for pole, order in poles:
+        weight = weight - 10 * order * np.log10(squared + pole**2)
+    return np.asarray(weight + 40 * np.log10(_HIGH_HZ))
+
+
+def _d_weighting(squared: _Table) -> _Table:
+    """Compute D-weighting in dB, at squared frequencies."""
+    numerator = np.log10((1018.7**2 - squared) ** 2 + 1039.6**2 * squared)
+    denominator = np.log10((3136.5**2 - squared) ** 2 + 3424.0**2 * squared)
+    poles = np.log10(282.7**2 + squared) + np.log10(1160.0**2 + squared)
+    return np.asarray(10 * (np.log10(squared) + numerator - denominator - poles) - 40 * np.log10(8.3046305e-3))

@@ -1,69 +1,35 @@
-"""Windows as NumPy tables in float64, the one way in which the package gets their values, and their overlaps."""
+"""Window functions as float64 NumPy tables, windows by name, and overlap-add conditions."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from functools import lru_cache, partial, wraps
-from typing import Any, TypeVar, cast
+from collections.abc import Callable, Mapping, Sequence
+from functools import lru_cache
+from typing import Any
 
 import jax
 import numpy as np
 from numpy.typing import NDArray
 
 from artifex.generative_models.core import resolve
-from artifex.generative_models.core.checks import check_flag, check_integer, check_number, plain_number
-from artifex.generative_models.extensions.audio_processing.spectral.docstrings import completed
+from artifex.generative_models.core.checks import check_flag, check_integer, check_number
 
-_Window = TypeVar("_Window", bound=Callable[..., NDArray[np.float64]])
+WindowSpec = str | Sequence[Any] | Mapping[str, Any] | Callable[..., Any]
+"""A registered name, a ``(name, options)`` pair, a mapping with ``name`` and options, or a window function."""
 
 
-def _window(**checks: Callable[[str, Any], None]) -> Callable[[_Window], _Window]:
-    """Make a window of what gives its symmetric form: check the arguments, cut the periodic form, document both.
-
-    What is decorated has a window's signature. It is called for at least 2 samples, without ``periodic``, and
-    with options that passed their checks.
+def boxcar(length: int, *, periodic: bool = True) -> NDArray[np.float64]:
+    """Compute a rectangular window.
 
     Args:
-        **checks: What raises unless an option's name and value fit, by option.
+        length: Length in samples, at least 1.
+        periodic: True for the periodic window, for spectral analysis; False for the symmetric one, for filter design.
 
     Returns:
-        The decorator.
-    """
+        Window, (length,) float64.
 
-    def decorate(symmetric: _Window) -> _Window:
-        @wraps(symmetric)
-        def window(length: int, *, periodic: bool = True, **options: Any) -> NDArray[np.float64]:
-            check_integer("length", length, minimum=1, unit="samples")
-            check_flag("periodic", periodic)
-            for name, value in options.items():
-                if name in checks:
-                    checks[name](name, value)
-            if length == 1 and options.keys() <= checks.keys():
-                return np.ones(1)
-            plain = {name: plain_number(value) for name, value in options.items()}
-            return symmetric(int(length) + periodic, **plain)[:length]
-
-        window.__doc__ = completed(symmetric.__doc__, args=_ARGS, returns=_RETURNS, raises=_RAISES)
-        return cast(_Window, window)
-
-    return decorate
-
-
-_ARGS = """\
-length: Length in samples, at least 1.
-periodic: True for spectra (the symmetric window of ``length + 1`` samples without its last), False for the
-    symmetric window, as filters are designed with."""
-
-_RETURNS = "The window, (length,) float64; a single sample is 1."
-
-_RAISES = """\
-TypeError: When ``length`` is no integer, ``periodic`` no flag, or an option of the wrong type.
-ValueError: When ``length`` is below 1 or an option out of its range."""
-
-
-@_window()
-def boxcar(length: int, *, periodic: bool = True) -> NDArray[np.float64]:
-    """Return a rectangular window: all ones.
+    Raises:
+        TypeError: If an argument has the wrong type.
+        ValueError: If ``length`` is out of range.
 
     Example:
         >>> boxcar(3).tolist()
@@ -72,12 +38,22 @@ def boxcar(length: int, *, periodic: bool = True) -> NDArray[np.float64]:
     Reference:
         ``scipy.signal.windows.boxcar``.
     """
-    return _cosine_sum(length, (1.0,))
+    return _cosine_sum(length, periodic, (1.0,))
 
 
-@_window()
 def hann(length: int, *, periodic: bool = True) -> NDArray[np.float64]:
-    """Return a Hann window: a raised cosine that starts from 0.
+    """Compute a Hann window.
+
+    Args:
+        length: Length in samples, at least 1.
+        periodic: True for the periodic window, for spectral analysis; False for the symmetric one, for filter design.
+
+    Returns:
+        Window, (length,) float64.
+
+    Raises:
+        TypeError: If an argument has the wrong type.
+        ValueError: If ``length`` is out of range.
 
     Example:
         >>> hann(4).round(3).tolist()
@@ -86,12 +62,22 @@ def hann(length: int, *, periodic: bool = True) -> NDArray[np.float64]:
     Reference:
         ``scipy.signal.windows.hann``.
     """
-    return _cosine_sum(length, (0.5, 0.5))
+    return _cosine_sum(length, periodic, (0.5, 0.5))
 
 
-@_window()
 def hamming(length: int, *, periodic: bool = True) -> NDArray[np.float64]:
-    """Return a Hamming window: a raised cosine that starts from 0.08, for a low first side lobe.
+    """Compute a Hamming window.
+
+    Args:
+        length: Length in samples, at least 1.
+        periodic: True for the periodic window, for spectral analysis; False for the symmetric one, for filter design.
+
+    Returns:
+        Window, (length,) float64.
+
+    Raises:
+        TypeError: If an argument has the wrong type.
+        ValueError: If ``length`` is out of range.
 
     Example:
         >>> hamming(4).round(3).tolist()
@@ -100,15 +86,23 @@ def hamming(length: int, *, periodic: bool = True) -> NDArray[np.float64]:
     Reference:
         ``scipy.signal.windows.hamming``.
     """
-    return _cosine_sum(length, (0.54, 0.46))
+    return _cosine_sum(length, periodic, (0.54, 0.46))
 
 
-@_window(alpha=partial(check_number, minimum=0.0, maximum=1.0))
 def general_hamming(length: int, *, periodic: bool = True, alpha: float = 0.54) -> NDArray[np.float64]:
-    """Return a generalized Hamming window: a raised cosine of any height; by default Hamming's, as in torch.
+    """Compute a generalized Hamming window.
 
-    Options:
-        alpha: Weight of the constant, 0 to 1, a share; the cosine has the rest.
+    Args:
+        length: Length in samples, at least 1.
+        periodic: True for the periodic window, for spectral analysis; False for the symmetric one, for filter design.
+        alpha: Weight of the constant term, 0 to 1; the cosine has the weight ``1 - alpha``. The default is Hamming's.
+
+    Returns:
+        Window, (length,) float64.
+
+    Raises:
+        TypeError: If an argument has the wrong type.
+        ValueError: If ``length`` or ``alpha`` is out of range.
 
     Example:
         >>> general_hamming(4, alpha=0.75).round(3).tolist()
@@ -117,26 +111,26 @@ def general_hamming(length: int, *, periodic: bool = True, alpha: float = 0.54) 
     Reference:
         ``scipy.signal.windows.general_hamming``; ``torch.signal.windows.general_hamming`` for the default.
     """
-    return _cosine_sum(length, (alpha, 1 - alpha))
+    check_number("alpha", alpha, minimum=0.0, maximum=1.0)
+    return _cosine_sum(length, periodic, (float(alpha), 1 - float(alpha)))
 
 
-def _check_weights(name: str, value: Any) -> None:
-    if not isinstance(value, list | tuple):
-        raise TypeError(f"{name} must be a tuple of finite numbers, got {value!r} ({type(value).__name__})")
-    if not value:
-        raise ValueError(f"{name} must be a tuple of at least one finite number, got {value!r}")
-    for place, weight in enumerate(value):
-        check_number(f"{name}[{place}]", weight)
-
-
-@_window(weights=_check_weights)
 def general_cosine(
     length: int, *, periodic: bool = True, weights: tuple[float, ...] = (0.5, 0.5)
 ) -> NDArray[np.float64]:
-    """Return a weighted sum of cosines; by default Hann's.
+    """Compute a weighted sum of cosines.
 
-    Options:
-        weights: Factors of ``cos(k * angle)`` for k = 0, 1, …, with signs that alternate; scipy's ``a``.
+    Args:
+        length: Length in samples, at least 1.
+        periodic: True for the periodic window, for spectral analysis; False for the symmetric one, for filter design.
+        weights: Weights of ``cos(k * angle)`` for k = 0, 1, …, with alternating signs; scipy's ``a``. The default is Hann's.
+
+    Returns:
+        Window, (length,) float64.
+
+    Raises:
+        TypeError: If an argument has the wrong type.
+        ValueError: If ``length`` or ``weights`` is out of range.
 
     Example:
         >>> general_cosine(4, weights=(0.4, 0.5, 0.1)).round(3).tolist()
@@ -145,12 +139,28 @@ def general_cosine(
     Reference:
         ``scipy.signal.windows.general_cosine``, which has no default.
     """
-    return _cosine_sum(length, weights)
+    if not isinstance(weights, list | tuple):
+        raise TypeError(f"weights must be a tuple of finite numbers, got {weights!r} ({type(weights).__name__})")
+    if not weights:
+        raise ValueError(f"weights must be a tuple of at least one finite number, got {weights!r}")
+    for index, weight in enumerate(weights):
+        check_number(f"weights[{index}]", weight)
+    return _cosine_sum(length, periodic, tuple(map(float, weights)))
 
 
-@_window()
 def blackman(length: int, *, periodic: bool = True) -> NDArray[np.float64]:
-    """Return a Blackman window: three cosines, side lobes below -58 dB.
+    """Compute a Blackman window, with side lobes below -58 dB.
+
+    Args:
+        length: Length in samples, at least 1.
+        periodic: True for the periodic window, for spectral analysis; False for the symmetric one, for filter design.
+
+    Returns:
+        Window, (length,) float64.
+
+    Raises:
+        TypeError: If an argument has the wrong type.
+        ValueError: If ``length`` is out of range.
 
     Example:
         >>> abs(blackman(4)).round(3).tolist()
@@ -159,12 +169,22 @@ def blackman(length: int, *, periodic: bool = True) -> NDArray[np.float64]:
     Reference:
         ``scipy.signal.windows.blackman``.
     """
-    return _cosine_sum(length, (0.42, 0.5, 0.08))
+    return _cosine_sum(length, periodic, (0.42, 0.5, 0.08))
 
 
-@_window()
 def nuttall(length: int, *, periodic: bool = True) -> NDArray[np.float64]:
-    """Return Nuttall's minimum four-cosine Blackman-Harris window, side lobes below -97 dB.
+    """Compute Nuttall's minimum four-term Blackman-Harris window, with side lobes below -97 dB.
+
+    Args:
+        length: Length in samples, at least 1.
+        periodic: True for the periodic window, for spectral analysis; False for the symmetric one, for filter design.
+
+    Returns:
+        Window, (length,) float64.
+
+    Raises:
+        TypeError: If an argument has the wrong type.
+        ValueError: If ``length`` is out of range.
 
     Example:
         >>> nuttall(4).round(3).tolist()
@@ -173,12 +193,22 @@ def nuttall(length: int, *, periodic: bool = True) -> NDArray[np.float64]:
     Reference:
         Nuttall, "Some windows with very good sidelobe behavior", 1981; ``scipy.signal.windows.nuttall``.
     """
-    return _cosine_sum(length, (0.3635819, 0.4891775, 0.1365995, 0.0106411))
+    return _cosine_sum(length, periodic, (0.3635819, 0.4891775, 0.1365995, 0.0106411))
 
 
-@_window()
 def blackmanharris(length: int, *, periodic: bool = True) -> NDArray[np.float64]:
-    """Return a four-cosine Blackman-Harris window, side lobes below -92 dB.
+    """Compute a four-term Blackman-Harris window, with side lobes below -92 dB.
+
+    Args:
+        length: Length in samples, at least 1.
+        periodic: True for the periodic window, for spectral analysis; False for the symmetric one, for filter design.
+
+    Returns:
+        Window, (length,) float64.
+
+    Raises:
+        TypeError: If an argument has the wrong type.
+        ValueError: If ``length`` is out of range.
 
     Example:
         >>> blackmanharris(4).round(3).tolist()
@@ -188,12 +218,22 @@ def blackmanharris(length: int, *, periodic: bool = True) -> NDArray[np.float64]
         Harris, "On the use of windows for harmonic analysis with the discrete Fourier transform", 1978;
         ``scipy.signal.windows.blackmanharris``.
     """
-    return _cosine_sum(length, (0.35875, 0.48829, 0.14128, 0.01168))
+    return _cosine_sum(length, periodic, (0.35875, 0.48829, 0.14128, 0.01168))
 
 
-@_window()
 def flattop(length: int, *, periodic: bool = True) -> NDArray[np.float64]:
-    """Return a flat-top window: five cosines whose main lobe shows a tone's level within 0.01 dB.
+    """Compute a flat-top window, whose main lobe measures the level of a tone within 0.01 dB.
+
+    Args:
+        length: Length in samples, at least 1.
+        periodic: True for the periodic window, for spectral analysis; False for the symmetric one, for filter design.
+
+    Returns:
+        Window, (length,) float64.
+
+    Raises:
+        TypeError: If an argument has the wrong type.
+        ValueError: If ``length`` is out of range.
 
     Example:
         >>> flattop(4).round(3).tolist()
@@ -203,26 +243,46 @@ def flattop(length: int, *, periodic: bool = True) -> NDArray[np.float64]:
         D'Antona and Ferrero, "Digital Signal Processing for Measurement Systems", 2006;
         ``scipy.signal.windows.flattop``.
     """
-    return _cosine_sum(length, (0.21557895, 0.41663158, 0.277263158, 0.083578947, 0.006947368))
+    return _cosine_sum(length, periodic, (0.21557895, 0.41663158, 0.277263158, 0.083578947, 0.006947368))
 
 
-@_window()
 def povey(length: int, *, periodic: bool = True) -> NDArray[np.float64]:
-    """Return Kaldi's Povey window: a Hann window to the power of 0.85. Kaldi takes the symmetric form.
+    """Compute Kaldi's Povey window: a Hann window to the power of 0.85.
+
+    Args:
+        length: Length in samples, at least 1.
+        periodic: True for the periodic window, for spectral analysis; False for the symmetric one, for filter design.
+
+    Returns:
+        Window, (length,) float64.
+
+    Raises:
+        TypeError: If an argument has the wrong type.
+        ValueError: If ``length`` is out of range.
 
     Example:
         >>> povey(5, periodic=False).round(3).tolist()
         [0.0, 0.555, 1.0, 0.555, 0.0]
 
     Reference:
-        Kaldi, ``feat/feature-window.cc``.
+        Kaldi, ``feat/feature-window.cc``, which uses the symmetric window.
     """
-    return _cosine_sum(length, (0.5, 0.5)) ** 0.85
+    return np.asarray(hann(length, periodic=periodic) ** 0.85)
 
 
-@_window()
 def bartlett(length: int, *, periodic: bool = True) -> NDArray[np.float64]:
-    """Return a Bartlett window: a triangle whose ends are 0.
+    """Compute a Bartlett window: a triangle that is 0 at its ends.
+
+    Args:
+        length: Length in samples, at least 1.
+        periodic: True for the periodic window, for spectral analysis; False for the symmetric one, for filter design.
+
+    Returns:
+        Window, (length,) float64.
+
+    Raises:
+        TypeError: If an argument has the wrong type.
+        ValueError: If ``length`` is out of range.
 
     Example:
         >>> bartlett(4).tolist()
@@ -231,12 +291,22 @@ def bartlett(length: int, *, periodic: bool = True) -> NDArray[np.float64]:
     Reference:
         ``scipy.signal.windows.bartlett``.
     """
-    return 1 - abs(_positions(length))
+    return _cut(length, periodic, lambda n: 1 - abs(_positions(n)))
 
 
-@_window()
 def triang(length: int, *, periodic: bool = True) -> NDArray[np.float64]:
-    """Return a triangular window whose ends are above 0.
+    """Compute a triangular window that is above 0 at its ends.
+
+    Args:
+        length: Length in samples, at least 1.
+        periodic: True for the periodic window, for spectral analysis; False for the symmetric one, for filter design.
+
+    Returns:
+        Window, (length,) float64.
+
+    Raises:
+        TypeError: If an argument has the wrong type.
+        ValueError: If ``length`` is out of range.
 
     Example:
         >>> triang(3, periodic=False).tolist()
@@ -245,12 +315,22 @@ def triang(length: int, *, periodic: bool = True) -> NDArray[np.float64]:
     Reference:
         ``scipy.signal.windows.triang``.
     """
-    return 1 - abs(_positions(length)) * (length - 1) / (length + length % 2)
+    return _cut(length, periodic, lambda n: 1 - abs(_positions(n)) * (n - 1) / (n + n % 2))
 
 
-@_window()
 def parzen(length: int, *, periodic: bool = True) -> NDArray[np.float64]:
-    """Return a Parzen window: piecewise cubic, never negative in its spectrum.
+    """Compute a Parzen window: piecewise cubic, with a non-negative spectrum.
+
+    Args:
+        length: Length in samples, at least 1.
+        periodic: True for the periodic window, for spectral analysis; False for the symmetric one, for filter design.
+
+    Returns:
+        Window, (length,) float64.
+
+    Raises:
+        TypeError: If an argument has the wrong type.
+        ValueError: If ``length`` is out of range.
 
     Example:
         >>> parzen(4).round(3).tolist()
@@ -260,14 +340,28 @@ def parzen(length: int, *, periodic: bool = True) -> NDArray[np.float64]:
         Parzen, "Mathematical considerations in the estimation of spectra", 1961;
         ``scipy.signal.windows.parzen``.
     """
-    position = abs(_positions(length))
-    share = position * (length - 1) / length
-    return np.where(position <= 0.5, 1 - 6 * share**2 + 6 * share**3, 2 * (1 - share) ** 3)
+
+    def symmetric(n: int) -> NDArray[np.float64]:
+        position = abs(_positions(n))
+        x = position * (n - 1) / n
+        return np.where(position <= 0.5, 1 - 6 * x**2 + 6 * x**3, 2 * (1 - x) ** 3)
+
+    return _cut(length, periodic, symmetric)
 
 
-@_window()
 def bohman(length: int, *, periodic: bool = True) -> NDArray[np.float64]:
-    """Return a Bohman window: two half cosines convolved, its slope 0 at the ends.
+    """Compute a Bohman window: the convolution of two half cosines.
+
+    Args:
+        length: Length in samples, at least 1.
+        periodic: True for the periodic window, for spectral analysis; False for the symmetric one, for filter design.
+
+    Returns:
+        Window, (length,) float64.
+
+    Raises:
+        TypeError: If an argument has the wrong type.
+        ValueError: If ``length`` is out of range.
 
     Example:
         >>> bohman(4).round(3).tolist()
@@ -276,13 +370,27 @@ def bohman(length: int, *, periodic: bool = True) -> NDArray[np.float64]:
     Reference:
         ``scipy.signal.windows.bohman``.
     """
-    position = abs(_positions(length))
-    return (1 - position) * np.cos(np.pi * position) + np.sin(np.pi * position) / np.pi
+
+    def symmetric(n: int) -> NDArray[np.float64]:
+        position = abs(_positions(n))
+        return (1 - position) * np.cos(np.pi * position) + np.sin(np.pi * position) / np.pi
+
+    return _cut(length, periodic, symmetric)
 
 
-@_window()
 def cosine(length: int, *, periodic: bool = True) -> NDArray[np.float64]:
-    """Return a cosine window: half a period of a sine, its ends above 0.
+    """Compute a cosine window: half a period of a sine, above 0 at its ends.
+
+    Args:
+        length: Length in samples, at least 1.
+        periodic: True for the periodic window, for spectral analysis; False for the symmetric one, for filter design.
+
+    Returns:
+        Window, (length,) float64.
+
+    Raises:
+        TypeError: If an argument has the wrong type.
+        ValueError: If ``length`` is out of range.
 
     Example:
         >>> cosine(3, periodic=False).round(3).tolist()
@@ -291,35 +399,57 @@ def cosine(length: int, *, periodic: bool = True) -> NDArray[np.float64]:
     Reference:
         ``scipy.signal.windows.cosine``.
     """
-    return np.cos(np.pi / 2 * _positions(length) * (length - 1) / length)
+    return _cut(length, periodic, lambda n: np.cos(np.pi / 2 * _positions(n) * (n - 1) / n))
 
 
-@_window(alpha=partial(check_number, minimum=0.0, maximum=1.0))
 def tukey(length: int, *, periodic: bool = True, alpha: float = 0.5) -> NDArray[np.float64]:
-    """Return a Tukey window: flat between two halves of a raised cosine; half of it slope, as in scipy.
+    """Compute a Tukey window: flat, with tapered ends.
 
-    Options:
-        alpha: Share of the window that is slope, 0 (boxcar) to 1 (Hann).
+    Args:
+        length: Length in samples, at least 1.
+        periodic: True for the periodic window, for spectral analysis; False for the symmetric one, for filter design.
+        alpha: Fraction of the window that is tapered, 0 (boxcar) to 1 (Hann).
+
+    Returns:
+        Window, (length,) float64.
+
+    Raises:
+        TypeError: If an argument has the wrong type.
+        ValueError: If ``length`` or ``alpha`` is out of range.
 
     Example:
         >>> tukey(8).round(3).tolist()
         [0.0, 0.5, 1.0, 1.0, 1.0, 1.0, 1.0, 0.5]
 
     Reference:
-        ``scipy.signal.windows.tukey``, default included.
+        ``scipy.signal.windows.tukey``.
     """
-    if alpha == 0:
-        return np.ones(length)
-    slope = np.minimum(1 - abs(_positions(length)), alpha) / alpha
-    return 0.5 - 0.5 * np.cos(np.pi * slope)
+    check_number("alpha", alpha, minimum=0.0, maximum=1.0)
+
+    def symmetric(n: int) -> NDArray[np.float64]:
+        if alpha == 0:
+            return np.ones(n)
+        taper = np.minimum(1 - abs(_positions(n)), float(alpha)) / float(alpha)
+        return 0.5 - 0.5 * np.cos(np.pi * taper)
+
+    return _cut(length, periodic, symmetric)
 
 
-@_window(beta=partial(check_number, minimum=0.0, maximum=700.0))
 def kaiser(length: int, *, periodic: bool = True, beta: float = 12.0) -> NDArray[np.float64]:
-    """Return a Kaiser window; ``beta`` is 12 by default, as in torch: side lobes of -90 dB.
+    """Compute a Kaiser window.
 
-    Options:
-        beta: Shape, 0 (boxcar) to 700: the higher, the wider the main lobe and the lower the side lobes.
+    Args:
+        length: Length in samples, at least 1.
+        periodic: True for the periodic window, for spectral analysis; False for the symmetric one, for filter design.
+        beta: Shape parameter, 0 (boxcar) to 700. Larger values widen the main lobe and lower the side lobes; the
+            default gives side lobes of -90 dB.
+
+    Returns:
+        Window, (length,) float64.
+
+    Raises:
+        TypeError: If an argument has the wrong type.
+        ValueError: If ``length`` or ``beta`` is out of range.
 
     Example:
         >>> kaiser(4, beta=5).round(3).tolist()
@@ -329,42 +459,63 @@ def kaiser(length: int, *, periodic: bool = True, beta: float = 12.0) -> NDArray
         Kaiser and Schafer, "On the use of the I0-sinh window for spectrum analysis", 1980;
         ``scipy.signal.windows.kaiser``; ``torch.kaiser_window`` for the default.
     """
-    return np.i0(beta * np.sqrt(1 - _positions(length) ** 2)) / np.i0(beta)
+    check_number("beta", beta, minimum=0.0, maximum=700.0)
+
+    def symmetric(n: int) -> NDArray[np.float64]:
+        return np.i0(float(beta) * np.sqrt(1 - _positions(n) ** 2)) / np.i0(float(beta))
+
+    return _cut(length, periodic, symmetric)
 
 
-def _check_std(name: str, value: Any) -> None:
-    if value is not None:
-        check_number(name, value, above=0.0, unit="samples")
-
-
-@_window(std=_check_std)
 def gaussian(length: int, *, periodic: bool = True, std: float | None = None) -> NDArray[np.float64]:
-    """Return a Gaussian window; by default as wide as Matlab's, 2.5 standard deviations to either side.
+    """Compute a Gaussian window.
 
-    Options:
-        std: Standard deviation in samples, above 0; None for a fifth of the window's span.
+    Args:
+        length: Length in samples, at least 1.
+        periodic: True for the periodic window, for spectral analysis; False for the symmetric one, for filter design.
+        std: Standard deviation in samples, above 0; None for a fifth of the distance between the first and the last
+            sample of the symmetric window.
+
+    Returns:
+        Window, (length,) float64.
+
+    Raises:
+        TypeError: If an argument has the wrong type.
+        ValueError: If ``length`` or ``std`` is out of range.
 
     Example:
         >>> gaussian(4, std=1.0).round(3).tolist()
         [0.135, 0.607, 1.0, 0.607]
 
     Reference:
-        ``scipy.signal.windows.gaussian``, which has no default; Matlab's ``gausswin`` for ours.
+        ``scipy.signal.windows.gaussian``, which has no default; Matlab's ``gausswin`` for the default.
     """
-    deviation = (length - 1) / 5 if std is None else std
-    with np.errstate(over="ignore"):  # far outside it is 0, however far
-        return np.exp(-0.5 * (_positions(length) * ((length - 1) / 2) / deviation) ** 2)
+    if std is not None:
+        check_number("std", std, above=0.0, unit="samples")
+
+    def symmetric(n: int) -> NDArray[np.float64]:
+        deviation = (n - 1) / 5 if std is None else float(std)
+        with np.errstate(over="ignore"):  # the exponential of minus infinity is 0
+            return np.exp(-0.5 * (_positions(n) * ((n - 1) / 2) / deviation) ** 2)
+
+    return _cut(length, periodic, symmetric)
 
 
-@_window(half_bandwidth=partial(check_number, above=0.0))
 def dpss(length: int, *, periodic: bool = True, half_bandwidth: float = 2.5) -> NDArray[np.float64]:
-    """Return a Slepian window: the most energy in a band of frequencies that any window can have.
+    """Compute a Slepian window: the first discrete prolate spheroidal sequence.
 
-    The default needs at least 6 samples, or a single one.
+    Args:
+        length: Length in samples, at least 1.
+        periodic: True for the periodic window, for spectral analysis; False for the symmetric one, for filter design.
+        half_bandwidth: Half the bandwidth in which the energy is concentrated, in bins, above 0 and below half the
+            length; scipy's ``NW``. The default needs at least 6 samples, or a single one.
 
-    Options:
-        half_bandwidth: Half the width of the band that holds the energy, bins, above 0 and below half the length;
-            scipy's ``NW``.
+    Returns:
+        Window, (length,) float64.
+
+    Raises:
+        TypeError: If an argument has the wrong type.
+        ValueError: If ``length`` or ``half_bandwidth`` is out of range.
 
     Example:
         >>> dpss(8, half_bandwidth=2.0).round(3).tolist()
@@ -372,58 +523,64 @@ def dpss(length: int, *, periodic: bool = True, half_bandwidth: float = 2.5) -> 
 
     Reference:
         Slepian, "Prolate spheroidal wave functions, Fourier analysis, and uncertainty V", 1978;
-        ``scipy.signal.windows.dpss``, which has no default; ours is that of its examples.
+        ``scipy.signal.windows.dpss``, which has no default; the default is that of its examples.
     """
-    if half_bandwidth >= length / 2:
-        raise ValueError(
-            f"half_bandwidth must be below {length / 2} bins, half of the {length} samples of the symmetric window, "
-            f"got {half_bandwidth!r}; lower it or take a longer window"
-        )
-    from scipy.signal import windows  # here, since it takes long to import and no other window needs it
+    check_number("half_bandwidth", half_bandwidth, above=0.0)
 
-    table: NDArray[np.float64] = windows.dpss(length, half_bandwidth)
-    return table
+    def symmetric(n: int) -> NDArray[np.float64]:
+        if half_bandwidth >= n / 2:
+            raise ValueError(
+                f"half_bandwidth must be below {n / 2} bins, half of the {n} samples of the symmetric window, got "
+                f"{half_bandwidth!r}; lower it or choose a longer window"
+            )
+        from scipy.signal import windows  # imported here: it takes long, and only this window needs it
+
+        table: NDArray[np.float64] = windows.dpss(n, float(half_bandwidth))
+        return table
+
+    return _cut(length, periodic, symmetric)
 
 
-def window_spec(window_type: Any) -> Any:
-    """Return a window as a configuration keeps it: hashable, and the same however it was written.
+def hashable_window(window_type: WindowSpec) -> WindowSpec:
+    """Convert the specification of a window to a hashable one; equal windows give equal results.
 
     Args:
-        window_type: A registered name, a ``(name, options)`` pair, a mapping with ``name`` and options beside
-            it, or a function of the window kind.
+        window_type: A registered name, a ``(name, options)`` pair, a mapping with ``name`` and options, or a window
+            function.
 
     Returns:
-        A name, a ``(name, ((option, value), …))`` pair sorted by option, or what was given where it is neither;
-        ``window_table`` takes it, or says what is wrong with it.
+        A name, a ``(name, ((option, value), …))`` pair sorted by option, or the argument unchanged if it is neither
+        named nor a mapping; ``window_table`` validates it.
 
     Example:
-        >>> window_spec({"name": "kaiser", "beta": 14})
+        >>> hashable_window({"name": "kaiser", "beta": 14})
         ('kaiser', (('beta', 14),))
-        >>> window_spec(["hann", {}])
+        >>> hashable_window(["hann", {}])
         'hann'
     """
-    named = _named(window_type)
+    named = _name_and_options(window_type)
     if named is None:
         return window_type
     name, options = named
     return (name, tuple((option, _hashable(options[option])) for option in sorted(options))) if options else name
 
 
-def window_table(window: Any, length: int, periodic: bool = True) -> NDArray[np.float64]:
-    """Return the values of a window as a configuration names it.
+def window_table(window_type: WindowSpec, length: int, periodic: bool = True) -> NDArray[np.float64]:
+    """Compute a window from its specification.
 
     Args:
-        window: What ``window_spec`` takes or returns.
+        window_type: A registered name, a ``(name, options)`` pair, a mapping with ``name`` and options, or a window
+            function.
         length: Length in samples, at least 1.
-        periodic: Whether the window is the periodic one, for spectra, or the symmetric one.
+        periodic: True for the periodic window, False for the symmetric one.
 
     Returns:
-        The window, (length,) float64, not writeable.
+        Window, (length,) float64. The array is cached and read-only.
 
     Raises:
-        UnknownComponentError: When no window of that name is installed.
-        TypeError: For another form, or options that the window does not take.
-        ValueError: For options out of range, or when what it returns is not (length,) finite numbers.
+        UnknownComponentError: If no window of that name is installed.
+        TypeError: If the specification has another form, or the window does not take an option.
+        ValueError: If an option is out of range, or the window does not return (length,) finite numbers.
 
     Example:
         >>> window_table("hann", 4).round(3).tolist()
@@ -433,40 +590,42 @@ def window_table(window: Any, length: int, periodic: bool = True) -> NDArray[np.
     """
     check_integer("length", length, minimum=1, unit="samples")
     check_flag("periodic", periodic)
-    function = resolve("window", _named(window) or window)
+    function = resolve("window", _name_and_options(window_type) or window_type)
     if "periodic" in getattr(function, "keywords", ()):
         raise TypeError(
-            f"the window {window!r} cannot say itself whether it is periodic; leave periodic out of its options and set "
-            f"window_periodic of the configuration"
+            f"the options of the window {window_type!r} must not contain periodic; set window_periodic of the "
+            f"configuration instead"
         )
-    table = _table(function, length, periodic)
+    table = _evaluate(function, length, periodic)
     if table.shape != (length,) or not np.isfinite(table).all():
         raise ValueError(
-            f"the window {window!r} has to return {length} finite numbers for length {length}, "
-            f"got shape {table.shape}" + ("" if np.isfinite(table).all() else " with NaN or infinity in it")
+            f"the window {window_type!r} must return {length} finite numbers for length {length}, got shape "
+            f"{table.shape}" + ("" if np.isfinite(table).all() else " with NaN or infinity")
         )
     return table
 
 
 def overlap_sum(
-    window_type: Any, *, win_length: int, hop_length: int, power: int = 1, periodic: bool = True
+    window_type: WindowSpec, *, win_length: int, hop_length: int, power: int = 1, periodic: bool = True
 ) -> NDArray[np.float64]:
-    """Return what overlapping windows add up to in a long row of frames, over one hop; it repeats from there.
+    """Compute one hop of the overlap-add of a window with itself.
+
+    The sum is periodic with ``hop_length``, away from the ends.
 
     Args:
-        window_type: What ``SpectralConfig.window_type`` takes.
+        window_type: Window, as in ``SpectralConfig.window_type``.
         win_length: Length of the window in samples, at least 1.
-        hop_length: Samples from one frame to the next, 1 to ``win_length``.
-        power: The power that the window is raised to before, at least 1: 1 for windows, 2 for their squares.
-        periodic: Whether the window is the periodic one, for spectra, or the symmetric one.
+        hop_length: Samples between successive frames, 1 to ``win_length``.
+        power: Exponent applied to the window before summation, at least 1.
+        periodic: True for the periodic window, False for the symmetric one.
 
     Returns:
-        The sum from the start of a frame on, (hop_length,) float64.
+        Sum, (hop_length,) float64, from the start of a frame.
 
     Raises:
-        LookupError: When no window of that name is installed.
-        TypeError: For another form of window, or options that it does not take.
-        ValueError: For a length, a hop, a power or an option out of range.
+        LookupError: If no window of that name is installed.
+        TypeError: If the window has another form, or does not take an option.
+        ValueError: If an argument is out of range.
 
     Example:
         >>> overlap_sum("hann", win_length=8, hop_length=4).round(3).tolist()
@@ -485,24 +644,24 @@ def overlap_sum(
 
 
 def is_nola(
-    window_type: Any, *, win_length: int, hop_length: int, tolerance: float = 1e-10, periodic: bool = True
+    window_type: WindowSpec, *, win_length: int, hop_length: int, tolerance: float = 1e-10, periodic: bool = True
 ) -> bool:
-    """Say whether every sample is reached by a window (nonzero overlap-add), so that an inverse exists.
+    """Check the nonzero overlap-add condition, without which there is no inverse STFT.
 
     Args:
-        window_type: What ``SpectralConfig.window_type`` takes.
+        window_type: Window, as in ``SpectralConfig.window_type``.
         win_length: Length of the window in samples, at least 1.
-        hop_length: Samples from one frame to the next, 1 to ``win_length``.
-        tolerance: What the sum of squared windows has to exceed everywhere, at least 0, a power.
-        periodic: Whether the window is the periodic one, for spectra, or the symmetric one.
+        hop_length: Samples between successive frames, 1 to ``win_length``.
+        tolerance: Value that the sum of squared windows must exceed everywhere, at least 0.
+        periodic: True for the periodic window, False for the symmetric one.
 
     Returns:
-        True when it does.
+        Whether the condition holds.
 
     Raises:
-        LookupError: When no window of that name is installed.
-        TypeError: For another form of window, or options that it does not take.
-        ValueError: For a length, a hop, a tolerance or an option out of range.
+        LookupError: If no window of that name is installed.
+        TypeError: If the window has another form, or does not take an option.
+        ValueError: If an argument is out of range.
 
     Example:
         >>> is_nola("hann", win_length=8, hop_length=4), is_nola("hann", win_length=8, hop_length=8)
@@ -517,24 +676,24 @@ def is_nola(
 
 
 def is_cola(
-    window_type: Any, *, win_length: int, hop_length: int, tolerance: float = 1e-10, periodic: bool = True
+    window_type: WindowSpec, *, win_length: int, hop_length: int, tolerance: float = 1e-10, periodic: bool = True
 ) -> bool:
-    """Say whether overlapping windows add up to a constant (constant overlap-add).
+    """Check the constant overlap-add condition.
 
     Args:
-        window_type: What ``SpectralConfig.window_type`` takes.
+        window_type: Window, as in ``SpectralConfig.window_type``.
         win_length: Length of the window in samples, at least 1.
-        hop_length: Samples from one frame to the next, 1 to ``win_length``.
-        tolerance: What the sum's distance from its median has to stay below, at least 0, full scale.
-        periodic: Whether the window is the periodic one, for spectra, or the symmetric one.
+        hop_length: Samples between successive frames, 1 to ``win_length``.
+        tolerance: Maximum deviation of the sum of windows from its median, at least 0.
+        periodic: True for the periodic window, False for the symmetric one.
 
     Returns:
-        True when they do.
+        Whether the condition holds.
 
     Raises:
-        LookupError: When no window of that name is installed.
-        TypeError: For another form of window, or options that it does not take.
-        ValueError: For a length, a hop, a tolerance or an option out of range.
+        LookupError: If no window of that name is installed.
+        TypeError: If the window has another form, or does not take an option.
+        ValueError: If an argument is out of range.
 
     Example:
         >>> is_cola("hann", win_length=8, hop_length=4), is_cola("hamming", win_length=9, hop_length=4)
@@ -549,36 +708,50 @@ def is_cola(
 
 
 @lru_cache(maxsize=128)
-def _table(function: Callable[..., Any], length: int, periodic: bool) -> NDArray[np.float64]:
-    with jax.ensure_compile_time_eval():  # a window written with jax.numpy gives numbers inside a trace too
+def _evaluate(function: Callable[..., Any], length: int, periodic: bool) -> NDArray[np.float64]:
+    with jax.ensure_compile_time_eval():  # a window written with jax.numpy returns concrete values under jit, too
         table = np.array(function(length, periodic=periodic), dtype=np.float64)
     table.flags.writeable = False
     return table
 
 
-def _named(value: Any) -> tuple[str, dict[str, Any]] | None:
-    """Return a window's name and options where it is written with both, in whichever way."""
-    if isinstance(value, Mapping) and "name" in value:
-        value = (value["name"], {option: value[option] for option in value if option != "name"})
-    if not (isinstance(value, list | tuple) and len(value) == 2 and isinstance(value[0], str)):
+def _name_and_options(spec: Any) -> tuple[str, dict[str, Any]] | None:
+    """Split a pair or mapping into the name and the options of a window; None for any other form."""
+    if isinstance(spec, Mapping) and "name" in spec:
+        spec = (spec["name"], {option: spec[option] for option in spec if option != "name"})
+    if not (isinstance(spec, list | tuple) and len(spec) == 2 and isinstance(spec[0], str)):
         return None
-    name, options = value
-    pairs = list(
-        options.items() if isinstance(options, Mapping) else options if isinstance(options, list | tuple) else "?"
-    )
-    fit = all(isinstance(pair, list | tuple) and len(pair) == 2 and isinstance(pair[0], str) for pair in pairs)
-    return (name, dict(pairs)) if fit else None
+    name, options = spec
+    if isinstance(options, Mapping):
+        return name, dict(options)
+    if not isinstance(options, list | tuple):
+        return None
+    pairs = all(isinstance(pair, list | tuple) and len(pair) == 2 and isinstance(pair[0], str) for pair in options)
+    return (name, dict(options)) if pairs else None
 
 
 def _hashable(value: Any) -> Any:
     return tuple(map(_hashable, value)) if isinstance(value, list | tuple) else value
 
 
+def _cut(length: int, periodic: bool, symmetric: Callable[[int], NDArray[np.float64]]) -> NDArray[np.float64]:
+    """Compute a window from a function of the length of its symmetric form.
+
+    The periodic window is the symmetric one of one sample more, without its last sample.
+    """
+    check_integer("length", length, minimum=1, unit="samples")
+    check_flag("periodic", periodic)
+    return np.ones(1) if length == 1 else symmetric(int(length) + periodic)[:length]
+
+
 def _positions(length: int) -> NDArray[np.float64]:
-    """Return where the samples of a symmetric window lie, from -1 to 1, mirrored to the last bit."""
+    """Compute the positions of the samples of a symmetric window, -1 to 1, exactly antisymmetric."""
     return (2.0 * np.arange(length) - (length - 1)) / (length - 1)
 
 
-def _cosine_sum(length: int, weights: tuple[float, ...]) -> NDArray[np.float64]:
-    angle = np.pi * _positions(length)
-    return np.asarray(sum(weight * np.cos(k * angle) for k, weight in enumerate(weights)), dtype=np.float64)
+def _cosine_sum(length: int, periodic: bool, weights: tuple[float, ...]) -> NDArray[np.float64]:
+    def symmetric(n: int) -> NDArray[np.float64]:
+        angle = np.pi * _positions(n)
+        return np.asarray(sum(weight * np.cos(k * angle) for k, weight in enumerate(weights)), dtype=np.float64)
+
+    return _cut(length, periodic, symmetric)
