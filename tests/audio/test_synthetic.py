@@ -14,7 +14,7 @@ from scipy.stats import chisquare
 
 from artifex.generative_models.core import UnknownComponentError, registry
 from artifex.generative_models.modalities.audio import AudioModalityConfig, AudioRepresentation
-from artifex.generative_models.modalities.audio.annotations import annotated
+from artifex.generative_models.modalities.audio.annotations import audio_type
 from artifex.generative_models.modalities.audio.datasets import SyntheticAudioDataset, create_audio_dataset, synthetic
 
 CONFIG = AudioModalityConfig(duration=0.05)
@@ -26,9 +26,8 @@ ALL = ["sine", "noise", "chirp"]
 CLOSE = {"rtol": 0, "atol": 1e-6}
 
 
-@annotated
-def clicks(key, *, n_time_steps, sample_rate, level=0.25):
-    """A click or two over a hum, and all that is known of them."""
+def annotated_clicks(key, *, n_time_steps, sample_rate, level=0.25):
+    """Generate one or two clicks over a hum, with annotations."""
     places = jax.random.permutation(key, n_time_steps)[:2]
     second = jax.random.bernoulli(jax.random.fold_in(key, 1))
     time = jnp.arange(n_time_steps) / sample_rate
@@ -42,6 +41,11 @@ def clicks(key, *, n_time_steps, sample_rate, level=0.25):
         "0.stems": hum[None],
         "stems": jnp.stack([hum, click]),
     }
+
+
+@audio_type(annotated=annotated_clicks)
+def clicks(key, *, n_time_steps, sample_rate, level=0.25):
+    return annotated_clicks(key, n_time_steps=n_time_steps, sample_rate=sample_rate, level=level)[0]
 
 
 def hum(key, *, n_time_steps, sample_rate):
