@@ -179,8 +179,9 @@ def _missing_defaults(function: Callable[..., Any], annotated: Callable[..., Any
 
 
 def _with_drawn_parameters(
-    function: Callable[..., jax.Array], data: ArrayLike, key: jax.Array, **options: Any
+    function: Callable[..., jax.Array], data: ArrayLike, key: jax.Array, *positional: Any, **options: Any
 ) -> AnnotatedAudio:
+    options |= zip(list(inspect.signature(function).parameters)[2:], positional, strict=False)
     return function(data, key, **options), drawn_parameters(Bound(function, **options), key, np.shape(data))
 
 
