@@ -91,7 +91,6 @@ def low_pass(
         >>> bool(jnp.abs(low_pass(hiss, jax.random.key(0), (100.0, 200.0), sample_rate=16000)).max() < 0.1)
         True
 
-
     Reference:
         ``audiomentations.LowPassFilter``, which draws cutoffs on the mel scale, and the order too;
         ``scipy.signal.butter``.
@@ -158,7 +157,6 @@ def high_pass(
         >>> filtered = high_pass(constant, jax.random.key(0), (500.0, 1000.0), sample_rate=16000)
         >>> bool(jnp.abs(filtered[500:]).max() < 1e-3)
         True
-
 
     Reference:
         ``audiomentations.HighPassFilter``, which draws cutoffs on the mel scale, and the order too;
@@ -238,7 +236,6 @@ def band_pass(
         >>> filtered = band_pass(hiss, jax.random.key(0), (500.0, 900.0), sample_rate=16000)
         >>> bool(jnp.abs(filtered[50:]).max() < 0.02)
         True
-
 
     Reference:
         ``audiomentations.BandPassFilter``; ``scipy.signal.butter``.
@@ -328,7 +325,6 @@ def band_stop(
         >>> filtered = band_stop(constant, jax.random.key(0), (500.0, 900.0), (0.5, 1.0), sample_rate=16000)
         >>> bool(jnp.isclose(filtered[-1], 1, atol=1e-3))
         True
-
 
     Reference:
         ``audiomentations.BandPassFilter``; ``scipy.signal.butter``.
@@ -423,7 +419,6 @@ def low_shelf(
         >>> round(float(boosted[-1]), 3)
         1.995
 
-
     Reference:
         ``audiomentations.LowShelfFilter``; R. Bristow-Johnson, "Audio EQ Cookbook" (W3C, 2021).
     """
@@ -511,7 +506,6 @@ def high_shelf(
         >>> round(float(boosted[-1]), 3)
         1.0
 
-
     Reference:
         ``audiomentations.HighShelfFilter``; R. Bristow-Johnson, "Audio EQ Cookbook" (W3C, 2021).
     """
@@ -596,7 +590,6 @@ def peaking(
         >>> boosted = peaking(constant, jax.random.key(0), (2000.0, 4000.0), (6.0, 6.0), sample_rate=16000)
         >>> round(float(boosted[-1]), 3)
         1.0
-
 
     Reference:
         ``audiomentations.PeakingFilter``; R. Bristow-Johnson, "Audio EQ Cookbook" (W3C, 2021).
