@@ -132,8 +132,8 @@ def drawn_positions(name, x, **options):
 
 def test_widths_are_uncorrelated_with_positions_and_each_other():
     clip, spectrogram = jnp.ones(400), jnp.ones((1, 400))
-    span = drawn_positions("silence_span", clip, share_range=(0.1, 0.5))
-    assert_uncorrelated(span["share"], span["start"] / (400 - span["width"]))
+    span = drawn_positions("silence_span", clip, fraction_range=(0.1, 0.5))
+    assert_uncorrelated(span["fraction"], span["start"] / (400 - span["width"]))
     chunks = drawn_positions("drop_chunks", clip, width_range=(5, 50))
     assert_uncorrelated(chunks["count"], *chunks["width"].T, *(chunks["start"] / (400 - chunks["width"])).T)
     cuts = drawn_positions("splice_out", clip, n_spans=4, max_width=30)

@@ -13,7 +13,7 @@ import pytest
 from artifex.generative_models.core import create, registry
 from artifex.generative_models.extensions.audio_processing import spectral
 from artifex.generative_models.modalities import audio as ours
-from artifex.generative_models.modalities.audio import with_annotations
+from artifex.generative_models.modalities.audio import create_policy, with_annotations
 
 _FILE = Path(__file__).parent / "references" / "make_migration.py"
 _SPEC = importlib.util.spec_from_file_location("make_migration", _FILE)
@@ -44,8 +44,8 @@ def clip(name: str = "sound") -> np.ndarray:
 
 
 def fixed(name: str, audio: str = "sound", **options: Any) -> Callable[[], Any]:
-    """An augmentation that has nothing left to draw, its bounds being equal."""
-    return lambda: create("augmentation", name, **options)(clip(audio), jax.random.key(0))
+    """An augmentation whose ranges have equal bounds, so that the key does not matter."""
+    return lambda: create_policy((name, options), sample_rate=RATE)(clip(audio), jax.random.key(0))
 
 
 def drawing(function: Callable[..., Any], given: jax.Array, **wanted: tuple[float, float]) -> jax.Array:
@@ -102,7 +102,7 @@ def shifted(mode: str) -> Any:
 
 def silenced() -> Any:
     span = references.MASK
-    function = create("augmentation", "silence_span", share_range=both(span["width"] / references.N_SAMPLES), fade=0)
+    function = create("augmentation", "silence_span", fraction_range=both(span["width"] / references.N_SAMPLES), fade=0)
     return drawing(function, jnp.asarray(clip()), start=(span["start"], 0), width=(span["width"], 0))
 
 
