@@ -35,8 +35,8 @@ _HIGH_SHELF = (300.0, 7500.0)
 _PEAKING = (50.0, 7500.0)
 _EQ = (42.0, 7500.0)
 
-# Maximum frequencies as a fraction of half the sample rate: of any filter, which must be stable in float32; of a default
-# range; of the edge of a band.
+# Maximum frequencies as a fraction of half the sample rate: of any filter, which must be stable in float32; of a
+# default range; of the edge of a band.
 _MAX_FRACTION = 0.999
 _MAX_DEFAULT_FRACTION = 0.99
 _MAX_EDGE_FRACTION = 0.99
@@ -73,8 +73,8 @@ def low_pass(
     Args:
         audio: One waveform (..., time), floating point; leading axes, such as channels, share the filter.
         key: PRNG key.
-        frequency_range: Cutoff (-3 dB) range (min, max) in Hz, below half the sample rate; drawn log-uniformly. The default
-            range is limited to 0.99 times half the sample rate. May be traced.
+        frequency_range: Cutoff (-3 dB) range (min, max) in Hz, below half the sample rate; drawn log-uniformly.
+            The default range is limited to 0.99 times half the sample rate. May be traced.
         order: Filter order, an even number from 2 to 8; the slope is 6 dB per octave times the order. Static.
         sample_rate: Sample rate in Hz. May be traced.
 
@@ -139,8 +139,8 @@ def high_pass(
     Args:
         audio: One waveform (..., time), floating point; leading axes, such as channels, share the filter.
         key: PRNG key.
-        frequency_range: Cutoff (-3 dB) range (min, max) in Hz, below half the sample rate; drawn log-uniformly. The default
-            range is limited to 0.99 times half the sample rate. May be traced.
+        frequency_range: Cutoff (-3 dB) range (min, max) in Hz, below half the sample rate; drawn log-uniformly.
+            The default range is limited to 0.99 times half the sample rate. May be traced.
         order: Filter order, an even number from 2 to 8; the slope is 6 dB per octave times the order. Static.
         sample_rate: Sample rate in Hz. May be traced.
 
@@ -217,15 +217,16 @@ def band_pass(
     Args:
         audio: One waveform (..., time), floating point; leading axes, such as channels, share the filter.
         key: PRNG key.
-        frequency_range: Center range (min, max) in Hz, below half the sample rate; drawn log-uniformly. The default
-            range is limited to 0.99 times half the sample rate. May be traced.
+        frequency_range: Center range (min, max) in Hz, below half the sample rate; drawn log-uniformly. The
+            default range is limited to 0.99 times half the sample rate. May be traced.
         bandwidth_fraction_range: Range (min, max) of the bandwidth between the edges (-3 dB), divided by the center,
             above 0 and below 2; drawn uniformly. Edges are limited to 0.99 times half the sample rate. May be traced.
         order: Filter order at each edge, an integer from 1 to 8; the slope is 6 dB per octave times the order. Static.
         sample_rate: Sample rate in Hz. May be traced.
 
     Returns:
-        The same shape and dtype. The initial filter state is zero. Annotations: ``frequency`` and ``bandwidth_fraction``.
+        The same shape and dtype. The initial filter state is zero. Annotations: ``frequency`` and
+        ``bandwidth_fraction``.
 
     Raises:
         ValueError: For a scalar, an empty clip, an invalid order, or an invalid range.
@@ -306,15 +307,16 @@ def band_stop(
     Args:
         audio: One waveform (..., time), floating point; leading axes, such as channels, share the filter.
         key: PRNG key.
-        frequency_range: Center range (min, max) in Hz, below half the sample rate; drawn log-uniformly. The default
-            range is limited to 0.99 times half the sample rate. May be traced.
+        frequency_range: Center range (min, max) in Hz, below half the sample rate; drawn log-uniformly. The
+            default range is limited to 0.99 times half the sample rate. May be traced.
         bandwidth_fraction_range: Range (min, max) of the bandwidth between the edges (-3 dB), divided by the center,
             above 0 and below 2; drawn uniformly. Edges are limited to 0.99 times half the sample rate. May be traced.
         order: Filter order at each edge, an integer from 1 to 8; the slope is 6 dB per octave times the order. Static.
         sample_rate: Sample rate in Hz. May be traced.
 
     Returns:
-        The same shape and dtype. The initial filter state is zero. Annotations: ``frequency`` and ``bandwidth_fraction``.
+        The same shape and dtype. The initial filter state is zero. Annotations: ``frequency`` and
+        ``bandwidth_fraction``.
 
     Raises:
         ValueError: For a scalar, an empty clip, an invalid order, or an invalid range.
@@ -398,8 +400,8 @@ def low_shelf(
     Args:
         audio: One waveform (..., time), floating point; leading axes, such as channels, share the filter.
         key: PRNG key.
-        frequency_range: Midpoint frequency (half the gain in dB) range (min, max) in Hz, below half the sample rate; drawn log-uniformly. The default
-            range is limited to 0.99 times half the sample rate. May be traced.
+        frequency_range: Range (min, max) of the midpoint, where the gain in dB is halved, in Hz, below half the sample
+            rate; drawn log-uniformly. The default range is limited to 0.99 times half the sample rate. May be traced.
         gain_db_range: Range (min, max) of the gain at 0 Hz in dB; drawn uniformly. May be traced.
         q_range: Range (min, max) of the quality factor, above 0; drawn uniformly. A
             higher value is steeper; above 0.7071 the response overshoots. May be
@@ -483,8 +485,8 @@ def high_shelf(
     Args:
         audio: One waveform (..., time), floating point; leading axes, such as channels, share the filter.
         key: PRNG key.
-        frequency_range: Midpoint frequency (half the gain in dB) range (min, max) in Hz, below half the sample rate; drawn log-uniformly. The default
-            range is limited to 0.99 times half the sample rate. May be traced.
+        frequency_range: Range (min, max) of the midpoint, where the gain in dB is halved, in Hz, below half the sample
+            rate; drawn log-uniformly. The default range is limited to 0.99 times half the sample rate. May be traced.
         gain_db_range: Range (min, max) of the gain at half the sample rate in dB; drawn uniformly. May be traced.
         q_range: Range (min, max) of the quality factor, above 0; drawn uniformly. A
             higher value is steeper; above 0.7071 the response overshoots. May be
@@ -570,8 +572,8 @@ def peaking(
     Args:
         audio: One waveform (..., time), floating point; leading axes, such as channels, share the filter.
         key: PRNG key.
-        frequency_range: Center range (min, max) in Hz, below half the sample rate; drawn log-uniformly. The default
-            range is limited to 0.99 times half the sample rate. May be traced.
+        frequency_range: Center range (min, max) in Hz, below half the sample rate; drawn log-uniformly. The
+            default range is limited to 0.99 times half the sample rate. May be traced.
         gain_db_range: Range (min, max) of the gain at the center in dB; drawn uniformly. May be traced.
         q_range: Range (min, max) of the quality factor, above 0; drawn uniformly. It is
             the center divided by the bandwidth. May be
@@ -707,8 +709,8 @@ def parametric_eq(
     low, high = _limit_default((f_min, f_max), _EQ, sample_rate)
     if not isinstance(sample_rate, jax.Array) and not low <= high < sample_rate / 2:
         raise ValueError(
-            f"f_min and f_max must be in order and below {sample_rate / 2} Hz, half the sample rate of {sample_rate} Hz, "
-            f"got f_min={f_min}, f_max={f_max}"
+            f"f_min and f_max must be in order and below {sample_rate / 2} Hz, half the sample rate of "
+            f"{sample_rate} Hz, got f_min={f_min}, f_max={f_max}"
         )
     ranges = {
         "gain_db_range": check_range("gain_db_range", gain_db_range, unit="dB"),
