@@ -76,7 +76,7 @@ def lufs_of_a_tone(audio):
 
 
 def test_a_tone_is_normalized_to_the_drawn_loudness():
-    tone = 0.3 * jnp.sin(2 * jnp.pi * 997 / RATE * jnp.arange(RATE // 2))
+    tone = 0.3 * jnp.sin(2 * jnp.pi * 997 / RATE * jnp.arange(RATE // 2, dtype=jnp.float32))
     keys = jax.random.split(jax.random.key(1), 8)
     draw = with_annotations(random_loudness)
     louder, drawn = jax.jit(jax.vmap(lambda key: draw(tone, key, sample_rate=RATE)))(keys)
@@ -85,7 +85,7 @@ def test_a_tone_is_normalized_to_the_drawn_loudness():
 
 
 def test_channels_are_measured_together_and_share_the_gain():
-    tone = jnp.sin(2 * jnp.pi * 997 / RATE * jnp.arange(RATE // 2))
+    tone = jnp.sin(2 * jnp.pi * 997 / RATE * jnp.arange(RATE // 2, dtype=jnp.float32))
     stereo = jnp.stack([0.1 * tone, 0.2 * tone])
     louder = random_loudness(stereo, jax.random.key(0), (-20.0, -20.0), sample_rate=RATE)
     np.testing.assert_allclose(louder[1], 2 * louder[0], rtol=1e-5, atol=1e-6)

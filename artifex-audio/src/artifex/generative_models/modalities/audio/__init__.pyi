@@ -1,4 +1,3 @@
-from .annotations import annotated as annotated
 from .annotations import audio_type as audio_type
 from .annotations import augmentation as augmentation
 from .annotations import drawn_parameters as drawn_parameters
@@ -65,8 +64,8 @@ from .augmentations.warping import time_warp as time_warp
 from .base import AudioModality as AudioModality
 from .base import AudioModalityConfig as AudioModalityConfig
 from .base import AudioRepresentation as AudioRepresentation
-from .datasets.device import DeviceBatches as DeviceBatches
-from .datasets.device import device_batches as device_batches
+from .datasets.device_batching import DeviceBatches as DeviceBatches
+from .datasets.device_batching import device_batches as device_batches
 from .datasets.factory import create_audio_dataset as create_audio_dataset
 from .datasets.features import FeatureDataset as FeatureDataset
 from .datasets.files import AudioFileDataset as AudioFileDataset
@@ -74,8 +73,8 @@ from .datasets.loader import Loader as Loader
 from .datasets.loader import LoaderError as LoaderError
 from .datasets.loader import Progress as Progress
 from .datasets.loader import make_loader as make_loader
-from .datasets.manifest import read_manifest as read_manifest
-from .datasets.scan import scan as scan
+from .datasets.manifests import read_manifest as read_manifest
+from .datasets.scanning import scan as scan
 from .datasets.synthetic import SyntheticAudioDataset as SyntheticAudioDataset
 from .datasets.tables import TableAudioDataset as TableAudioDataset
 from .extraction import extract as extract

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from functools import lru_cache
 from typing import Any
 
@@ -75,7 +76,7 @@ def band_limit(audio: ArrayLike, key: jax.Array, rate_range: Bounds = _RATES, *,
         TypeError: For integer audio; convert it with ``to_float``.
 
     Example:
-        >>> tone = jnp.sin(2 * jnp.pi * 3000 / 16000 * jnp.arange(2000))
+        >>> tone = jnp.sin(2 * jnp.pi * 3000 / 16000 * jnp.arange(2000.0))
         >>> filtered = band_limit(tone, jax.random.key(0), (4000.0, 5000.0), sample_rate=16000)
         >>> bool(jnp.abs(filtered[500:1500]).max() < 1e-3)
         True
@@ -172,7 +173,7 @@ def drop_frequencies(
         TypeError: For integer audio; convert it with ``to_float``. For numbers of notches that are not integers.
 
     Example:
-        >>> tone = jnp.sin(2 * jnp.pi * 1000 / 16000 * jnp.arange(3000))
+        >>> tone = jnp.sin(2 * jnp.pi * 1000 / 16000 * jnp.arange(3000.0))
         >>> filtered = drop_frequencies(tone, jax.random.key(0), (1000.0, 1000.0), (1, 1), sample_rate=16000)
         >>> bool(jnp.abs(filtered[1000:2000]).max() < 1e-3)
         True
@@ -307,30 +308,21 @@ def air_absorption(
     numerics.check_key("air_absorption", key)
     waveform = as_float("air_absorption", audio)
     check_option("sample_rate", sample_rate, integer=True, minimum=1, unit="Hz")
-    temperatures = check_range("temperature_range", temperature_range, minimum=-20, maximum=50, unit="degrees Celsius")
-    humidities = check_range("humidity_range", humidity_range, minimum=10, maximum=100, unit="percent")
-    distances = check_range("distance_range", distance_range, minimum=0, unit="meters")
-    return _air_absorption(waveform, key, temperatures, humidities, distances, sample_rate)
+    celsius = "degrees Celsius"
+    ranges = {
+        "temperature_range": check_range("temperature_range", temperature_range, minimum=-20, maximum=50, unit=celsius),
+        "humidity_range": check_range("humidity_range", humidity_range, minimum=10, maximum=100, unit="percent"),
+        "distance_range": check_range("distance_range", distance_range, minimum=0, unit="meters"),
+    }
+    return _air_absorption(waveform, key, ranges, sample_rate)
 
 
 @jit()
 def _air_absorption(
-    waveform: jax.Array,
-    key: jax.Array,
-    temperatures: Bounds,
-    humidities: Bounds,
-    distances: Bounds,
-    sample_rate: int | jax.Array,
+    waveform: jax.Array, key: jax.Array, ranges: Mapping[str, Bounds], sample_rate: int | jax.Array
 ) -> jax.Array:
-    drawn = draw_air_absorption(
-        key,
-        waveform.shape,
-        temperature_range=temperatures,
-        humidity_range=humidities,
-        distance_range=distances,
-    )
     return _apply_air_absorption(
-        waveform, drawn["temperature"], drawn["humidity"], drawn["distance"], sample_rate=sample_rate
+        waveform, **draw_air_absorption(key, waveform.shape, **ranges), sample_rate=sample_rate
     )
 
 

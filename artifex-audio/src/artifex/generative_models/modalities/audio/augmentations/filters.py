@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import jax
@@ -99,19 +100,12 @@ def low_pass(
     waveform = as_float("low_pass", audio)
     _check_order(order, even=True)
     cutoffs = _check_frequencies(frequency_range, _LOW_PASS, sample_rate)
-    return _low_pass(waveform, key, cutoffs, sample_rate, int(order))
+    ranges = {"frequency_range": cutoffs}
+    return _draw_and_filter(waveform, key, ranges, sample_rate, draw_low_pass, _apply_low_pass, order=int(order))
 
 
-@jit(static_argnames=["order"])
-def _low_pass(
-    waveform: jax.Array, key: jax.Array, cutoffs: Bounds, sample_rate: int | jax.Array, order: int
-) -> jax.Array:
-    drawn = draw_low_pass(key, waveform.shape, frequency_range=cutoffs, sample_rate=sample_rate)
-    return _apply_low_pass(waveform, drawn["frequency"], sample_rate=sample_rate, order=order)
-
-
-def _apply_low_pass(audio: jax.Array, cutoff: jax.Array, *, sample_rate: int | jax.Array, order: int) -> jax.Array:
-    cutoff = cutoff.astype(working_dtype(audio.dtype))
+def _apply_low_pass(audio: jax.Array, frequency: jax.Array, *, sample_rate: int | jax.Array, order: int) -> jax.Array:
+    cutoff = frequency.astype(working_dtype(audio.dtype))
     return _filter(audio, butterworth("lowpass", order, cutoff, sample_rate=sample_rate))
 
 
@@ -174,19 +168,12 @@ def high_pass(
     waveform = as_float("high_pass", audio)
     _check_order(order, even=True)
     cutoffs = _check_frequencies(frequency_range, _HIGH_PASS, sample_rate)
-    return _high_pass(waveform, key, cutoffs, sample_rate, int(order))
+    ranges = {"frequency_range": cutoffs}
+    return _draw_and_filter(waveform, key, ranges, sample_rate, draw_high_pass, _apply_high_pass, order=int(order))
 
 
-@jit(static_argnames=["order"])
-def _high_pass(
-    waveform: jax.Array, key: jax.Array, cutoffs: Bounds, sample_rate: int | jax.Array, order: int
-) -> jax.Array:
-    drawn = draw_high_pass(key, waveform.shape, frequency_range=cutoffs, sample_rate=sample_rate)
-    return _apply_high_pass(waveform, drawn["frequency"], sample_rate=sample_rate, order=order)
-
-
-def _apply_high_pass(audio: jax.Array, cutoff: jax.Array, *, sample_rate: int | jax.Array, order: int) -> jax.Array:
-    cutoff = cutoff.astype(working_dtype(audio.dtype))
+def _apply_high_pass(audio: jax.Array, frequency: jax.Array, *, sample_rate: int | jax.Array, order: int) -> jax.Array:
+    cutoff = frequency.astype(working_dtype(audio.dtype))
     return _filter(audio, butterworth("highpass", order, cutoff, sample_rate=sample_rate))
 
 
@@ -259,35 +246,16 @@ def band_pass(
     numerics.check_key("band_pass", key)
     waveform = as_float("band_pass", audio)
     _check_order(order, even=False)
-    centers = _check_frequencies(frequency_range, _BAND, sample_rate)
-    bandwidths = _check_bandwidths(bandwidth_fraction_range)
-    return _band_pass(waveform, key, centers, bandwidths, sample_rate, int(order))
-
-
-@jit(static_argnames=["order"])
-def _band_pass(
-    waveform: jax.Array,
-    key: jax.Array,
-    centers: Bounds,
-    bandwidths: Bounds,
-    sample_rate: int | jax.Array,
-    order: int,
-) -> jax.Array:
-    drawn = draw_band_pass(
-        key,
-        waveform.shape,
-        frequency_range=centers,
-        bandwidth_fraction_range=bandwidths,
-        sample_rate=sample_rate,
-    )
-    return _apply_band_pass(
-        waveform, drawn["frequency"], drawn["bandwidth_fraction"], sample_rate=sample_rate, order=order
-    )
+    ranges = {
+        "frequency_range": _check_frequencies(frequency_range, _BAND, sample_rate),
+        "bandwidth_fraction_range": _check_bandwidths(bandwidth_fraction_range),
+    }
+    return _draw_and_filter(waveform, key, ranges, sample_rate, draw_band_pass, _apply_band_pass, order=int(order))
 
 
 def _apply_band_pass(
     audio: jax.Array,
-    center: jax.Array,
+    frequency: jax.Array,
     bandwidth_fraction: jax.Array,
     *,
     sample_rate: int | jax.Array,
@@ -295,7 +263,7 @@ def _apply_band_pass(
 ) -> jax.Array:
     values = audio.astype(working_dtype(audio.dtype))
     rate = jnp.asarray(sample_rate, values.dtype)
-    low, high = _band_edges(center, bandwidth_fraction, rate)
+    low, high = _band_edges(frequency, bandwidth_fraction, rate)
     return butterworth_band_filter(values, "bandpass", order, low, high, sample_rate=rate).astype(audio.dtype)
 
 
@@ -368,35 +336,16 @@ def band_stop(
     numerics.check_key("band_stop", key)
     waveform = as_float("band_stop", audio)
     _check_order(order, even=False)
-    centers = _check_frequencies(frequency_range, _BAND, sample_rate)
-    bandwidths = _check_bandwidths(bandwidth_fraction_range)
-    return _band_stop(waveform, key, centers, bandwidths, sample_rate, int(order))
-
-
-@jit(static_argnames=["order"])
-def _band_stop(
-    waveform: jax.Array,
-    key: jax.Array,
-    centers: Bounds,
-    bandwidths: Bounds,
-    sample_rate: int | jax.Array,
-    order: int,
-) -> jax.Array:
-    drawn = draw_band_stop(
-        key,
-        waveform.shape,
-        frequency_range=centers,
-        bandwidth_fraction_range=bandwidths,
-        sample_rate=sample_rate,
-    )
-    return _apply_band_stop(
-        waveform, drawn["frequency"], drawn["bandwidth_fraction"], sample_rate=sample_rate, order=order
-    )
+    ranges = {
+        "frequency_range": _check_frequencies(frequency_range, _BAND, sample_rate),
+        "bandwidth_fraction_range": _check_bandwidths(bandwidth_fraction_range),
+    }
+    return _draw_and_filter(waveform, key, ranges, sample_rate, draw_band_stop, _apply_band_stop, order=int(order))
 
 
 def _apply_band_stop(
     audio: jax.Array,
-    center: jax.Array,
+    frequency: jax.Array,
     bandwidth_fraction: jax.Array,
     *,
     sample_rate: int | jax.Array,
@@ -404,7 +353,7 @@ def _apply_band_stop(
 ) -> jax.Array:
     values = audio.astype(working_dtype(audio.dtype))
     rate = jnp.asarray(sample_rate, values.dtype)
-    low, high = _band_edges(center, bandwidth_fraction, rate)
+    low, high = _band_edges(frequency, bandwidth_fraction, rate)
     return butterworth_band_filter(values, "bandstop", order, low, high, sample_rate=rate).astype(audio.dtype)
 
 
@@ -480,30 +429,12 @@ def low_shelf(
     """
     numerics.check_key("low_shelf", key)
     waveform = as_float("low_shelf", audio)
-    frequencies = _check_frequencies(frequency_range, _LOW_SHELF, sample_rate)
-    gains = check_range("gain_db_range", gain_db_range, unit="dB")
-    qs = check_range("q_range", q_range, above=0)
-    return _low_shelf(waveform, key, frequencies, gains, qs, sample_rate)
-
-
-@jit()
-def _low_shelf(
-    waveform: jax.Array,
-    key: jax.Array,
-    frequencies: Bounds,
-    gains: Bounds,
-    qs: Bounds,
-    sample_rate: int | jax.Array,
-) -> jax.Array:
-    drawn = draw_low_shelf(
-        key,
-        waveform.shape,
-        frequency_range=frequencies,
-        gain_db_range=gains,
-        q_range=qs,
-        sample_rate=sample_rate,
-    )
-    return _apply_low_shelf(waveform, drawn["frequency"], drawn["gain_db"], drawn["q"], sample_rate=sample_rate)
+    ranges = {
+        "frequency_range": _check_frequencies(frequency_range, _LOW_SHELF, sample_rate),
+        "gain_db_range": check_range("gain_db_range", gain_db_range, unit="dB"),
+        "q_range": check_range("q_range", q_range, above=0),
+    }
+    return _draw_and_filter(waveform, key, ranges, sample_rate, draw_low_shelf, _apply_low_shelf)
 
 
 def _apply_low_shelf(
@@ -586,30 +517,12 @@ def high_shelf(
     """
     numerics.check_key("high_shelf", key)
     waveform = as_float("high_shelf", audio)
-    frequencies = _check_frequencies(frequency_range, _HIGH_SHELF, sample_rate)
-    gains = check_range("gain_db_range", gain_db_range, unit="dB")
-    qs = check_range("q_range", q_range, above=0)
-    return _high_shelf(waveform, key, frequencies, gains, qs, sample_rate)
-
-
-@jit()
-def _high_shelf(
-    waveform: jax.Array,
-    key: jax.Array,
-    frequencies: Bounds,
-    gains: Bounds,
-    qs: Bounds,
-    sample_rate: int | jax.Array,
-) -> jax.Array:
-    drawn = draw_high_shelf(
-        key,
-        waveform.shape,
-        frequency_range=frequencies,
-        gain_db_range=gains,
-        q_range=qs,
-        sample_rate=sample_rate,
-    )
-    return _apply_high_shelf(waveform, drawn["frequency"], drawn["gain_db"], drawn["q"], sample_rate=sample_rate)
+    ranges = {
+        "frequency_range": _check_frequencies(frequency_range, _HIGH_SHELF, sample_rate),
+        "gain_db_range": check_range("gain_db_range", gain_db_range, unit="dB"),
+        "q_range": check_range("q_range", q_range, above=0),
+    }
+    return _draw_and_filter(waveform, key, ranges, sample_rate, draw_high_shelf, _apply_high_shelf)
 
 
 def _apply_high_shelf(
@@ -690,30 +603,12 @@ def peaking(
     """
     numerics.check_key("peaking", key)
     waveform = as_float("peaking", audio)
-    frequencies = _check_frequencies(frequency_range, _PEAKING, sample_rate)
-    gains = check_range("gain_db_range", gain_db_range, unit="dB")
-    qs = check_range("q_range", q_range, above=0)
-    return _peaking(waveform, key, frequencies, gains, qs, sample_rate)
-
-
-@jit()
-def _peaking(
-    waveform: jax.Array,
-    key: jax.Array,
-    frequencies: Bounds,
-    gains: Bounds,
-    qs: Bounds,
-    sample_rate: int | jax.Array,
-) -> jax.Array:
-    drawn = draw_peaking(
-        key,
-        waveform.shape,
-        frequency_range=frequencies,
-        gain_db_range=gains,
-        q_range=qs,
-        sample_rate=sample_rate,
-    )
-    return _apply_peaking(waveform, drawn["frequency"], drawn["gain_db"], drawn["q"], sample_rate=sample_rate)
+    ranges = {
+        "frequency_range": _check_frequencies(frequency_range, _PEAKING, sample_rate),
+        "gain_db_range": check_range("gain_db_range", gain_db_range, unit="dB"),
+        "q_range": check_range("q_range", q_range, above=0),
+    }
+    return _draw_and_filter(waveform, key, ranges, sample_rate, draw_peaking, _apply_peaking)
 
 
 def _apply_peaking(
@@ -816,44 +711,32 @@ def parametric_eq(
     check_option("sample_rate", sample_rate, integer=True, minimum=1, unit="Hz")
     for name, bound in (("f_min", f_min), ("f_max", f_max)):
         check_number(name, bound, above=0, unit="Hz")
-    interval = _limit_default((f_min, f_max), _EQ, sample_rate)
-    if not isinstance(sample_rate, jax.Array) and not interval[0] <= interval[1] < sample_rate / 2:
+    low, high = _limit_default((f_min, f_max), _EQ, sample_rate)
+    if not isinstance(sample_rate, jax.Array) and not low <= high < sample_rate / 2:
         raise ValueError(
             f"f_min and f_max must be in order and below {sample_rate / 2} Hz, half the sample rate of {sample_rate} Hz, "
             f"got f_min={f_min}, f_max={f_max}"
         )
-    gains = check_range("gain_db_range", gain_db_range, unit="dB")
-    qs = check_range("q_range", q_range, above=0)
-    shelf_qs = check_range("shelf_q_range", shelf_q_range, above=0)
-    return _parametric_eq(waveform, key, gains, qs, shelf_qs, interval, sample_rate, int(n_bands))
+    ranges = {
+        "gain_db_range": check_range("gain_db_range", gain_db_range, unit="dB"),
+        "q_range": check_range("q_range", q_range, above=0),
+        "shelf_q_range": check_range("shelf_q_range", shelf_q_range, above=0),
+        "f_min": low,
+        "f_max": high,
+    }
+    return _parametric_eq(waveform, key, ranges, sample_rate, int(n_bands))
 
 
 @jit(static_argnames=["n_bands"])
 def _parametric_eq(
     waveform: jax.Array,
     key: jax.Array,
-    gains: Bounds,
-    qs: Bounds,
-    shelf_qs: Bounds,
-    interval: tuple[float | jax.Array, float | jax.Array],
+    ranges: dict[str, Any],
     sample_rate: int | jax.Array,
     n_bands: int,
 ) -> jax.Array:
-    f_min, f_max = interval
-    drawn = draw_parametric_eq(
-        key,
-        waveform.shape,
-        gain_db_range=gains,
-        q_range=qs,
-        shelf_q_range=shelf_qs,
-        n_bands=n_bands,
-        f_min=f_min,
-        f_max=f_max,
-        sample_rate=sample_rate,
-    )
-    return _apply_parametric_eq(
-        waveform, drawn["frequency"], drawn["gain_db"], drawn["q"], drawn["shelf_q"], sample_rate=sample_rate
-    )
+    drawn = draw_parametric_eq(key, waveform.shape, **ranges, n_bands=n_bands, sample_rate=sample_rate)
+    return _apply_parametric_eq(waveform, **drawn, sample_rate=sample_rate)
 
 
 def _apply_parametric_eq(
@@ -869,6 +752,22 @@ def _apply_parametric_eq(
     peaks = _section("peaking", audio, frequency[1:-1], gain_db[1:-1], q, sample_rate)
     high_shelf_section = _section("highshelf", audio, frequency[-1:], gain_db[-1:], shelf_q[1:], sample_rate)
     return _filter(audio, jnp.concatenate([low_shelf_section, peaks, high_shelf_section]))
+
+
+@jit(static_argnames=["draw", "apply", "order"])
+def _draw_and_filter(
+    waveform: jax.Array,
+    key: jax.Array,
+    ranges: Mapping[str, Bounds],
+    sample_rate: int | jax.Array,
+    draw: Callable[..., dict[str, jax.Array]],
+    apply: Callable[..., jax.Array],
+    order: int | None = None,
+) -> jax.Array:
+    """Draw the parameters of a filter from validated ranges, and apply the filter."""
+    drawn = draw(key, waveform.shape, **ranges, sample_rate=sample_rate)
+    static = {} if order is None else {"order": order}
+    return apply(waveform, **drawn, sample_rate=sample_rate, **static)
 
 
 def _limit_default(bounds: Any, default: tuple[float, float], sample_rate: int | jax.Array) -> tuple[Any, Any] | Any:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import math
 from functools import lru_cache
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -238,24 +239,25 @@ def room(
     """
     numerics.check_key("room", key)
     waveform = as_float("room", audio)
-    widths = check_range("width_range", width_range, above=0, unit="meters")
-    depths = check_range("depth_range", depth_range, above=0, unit="meters")
-    heights = check_range("height_range", height_range, above=0, unit="meters")
-    absorptions = check_range("absorption_range", absorption_range, minimum=0, maximum=1)
+    ranges: dict[str, Any] = {
+        "width_range": check_range("width_range", width_range, above=0, unit="meters"),
+        "depth_range": check_range("depth_range", depth_range, above=0, unit="meters"),
+        "height_range": check_range("height_range", height_range, above=0, unit="meters"),
+        "absorption_range": check_range("absorption_range", absorption_range, minimum=0, maximum=1),
+    }
     check_integer("sample_rate", sample_rate, minimum=1, unit="Hz")
     check_integer("order", order, minimum=0, unit="reflections")
     check_number("margin", margin, minimum=0, unit="meters")
     check_number("duration", duration, above=0, unit="seconds")
-    for name, (smallest, _) in (("width", widths), ("depth", depths), ("height", heights)):
+    for name in ("width", "depth", "height"):
+        smallest, _ = ranges[f"{name}_range"]
         if not isinstance(smallest, jax.Array) and 2 * margin >= smallest:
             raise ValueError(f"margin must be below half the minimum {name}, {smallest / 2} meters, got {margin}")
     _check_output(keep, compensate_delay)
     return _room(
         waveform,
         key,
-        (widths, depths, heights),
-        absorptions,
-        margin,
+        ranges | {"margin": margin},
         sample_rate=int(sample_rate),
         n_taps=max(1, round(duration * sample_rate)),
         order=int(order),
@@ -268,31 +270,17 @@ def room(
 def _room(
     waveform: jax.Array,
     key: jax.Array,
-    sizes: tuple[Bounds, Bounds, Bounds],
-    absorptions: Bounds,
-    margin: float,
+    ranges: dict[str, Any],
     sample_rate: int,
     n_taps: int,
     order: int,
     keep: str | None,
     compensate_delay: bool,
 ) -> jax.Array:
-    widths, depths, heights = sizes
-    drawn = draw_room(
-        key,
-        waveform.shape,
-        width_range=widths,
-        depth_range=depths,
-        height_range=heights,
-        absorption_range=absorptions,
-        margin=margin,
-    )
+    drawn = draw_room(key, waveform.shape, **ranges)
     return _apply_room(
         waveform,
-        jnp.stack([drawn["width"], drawn["depth"], drawn["height"]]),
-        drawn["source"],
-        drawn["microphone"],
-        drawn["absorption"],
+        **drawn,
         sample_rate=sample_rate,
         n_taps=n_taps,
         order=order,
@@ -303,10 +291,12 @@ def _room(
 
 def _apply_room(
     audio: jax.Array,
-    size: jax.Array,
+    width: jax.Array,
+    depth: jax.Array,
+    height: jax.Array,
+    absorption: jax.Array,
     source: jax.Array,
     microphone: jax.Array,
-    absorption: jax.Array,
     *,
     sample_rate: int,
     n_taps: int,
@@ -315,6 +305,7 @@ def _apply_room(
     compensate_delay: bool,
 ) -> jax.Array:
     working = working_dtype(audio.dtype)
+    size = jnp.stack([width, depth, height])
     size, source, microphone, absorption = (
         parameter.astype(working) for parameter in (size, source, microphone, absorption)
     )
