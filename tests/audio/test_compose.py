@@ -240,7 +240,7 @@ def test_policies_hold_as_augmentations_do(policy):
     [
         (lambda: compose("time_shif"), LookupError, "time_shift"),
         (lambda: compose(("time_shift", {"max_shif": 1})), TypeError, "max_shift"),
-        (lambda: compose(3), TypeError, "expected a name"),
+        (lambda: compose(3), TypeError, "must be a name"),
         (lambda: one_of(), ValueError, "at least one step"),
         (lambda: one_of("random_gain", weights=[1, 2]), ValueError, "a weight for each of its 1 steps"),
         (lambda: one_of("random_gain", weights=[0]), ValueError, "not all of them 0"),

@@ -350,8 +350,8 @@ def test_a_registered_type_is_found_by_name():
         ({"audio_types": ["sin"]}, UnknownComponentError, "Did you mean 'sine'.*Available: .*chirp, .*noise, .*sine"),
         ({"audio_types": []}, TypeError, "at least one audio type"),
         ({"audio_types": "sine"}, TypeError, r"such as \['sine', 'noise'\], got 'sine'"),
-        ({"audio_types": [("sine", {"freq": 3})]}, TypeError, "takes no option 'freq'"),
-        ({"audio_types": [3]}, TypeError, "expected a name"),
+        ({"audio_types": [("sine", {"freq": 3})]}, TypeError, "has no option 'freq'"),
+        ({"audio_types": [3]}, TypeError, "must be a name"),
         ({"n_samples": 0}, ValueError, "n_samples must be an integer from 1"),
         ({"n_samples": 1.5}, TypeError, "n_samples must be an integer"),
         ({"split": 3}, TypeError, "split is the name of a part of the data"),
@@ -404,5 +404,5 @@ def test_the_factory_makes_it_by_name():
         UnknownComponentError, match="no dataset 'synthetc'.*'synthetic'.*Available: .*files, .*synthetic"
     ):
         create_audio_dataset("synthetc")
-    with pytest.raises(TypeError, match="takes no option 'n_sample'. Did you mean 'n_samples'"):
+    with pytest.raises(TypeError, match="has no option 'n_sample'. Did you mean 'n_samples'"):
         create_audio_dataset("synthetic", n_sample=3)

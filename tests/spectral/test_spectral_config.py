@@ -79,7 +79,7 @@ def test_window_options_reach_the_window_and_survive_plain_data():
         again = SpectralConfig.from_dict(config.to_dict())
         assert again == config == SpectralConfig(window_type={"name": "tilted", "tilt": 0.5})
         assert config != SpectralConfig(window_type=("tilted", {"tilt": 0.25}))
-        with pytest.raises(TypeError, match=r"takes no option 'tlit'\. Did you mean 'tilt'"):
+        with pytest.raises(TypeError, match=r"has no option 'tlit'\. Did you mean 'tilt'"):
             SpectralConfig(window_type=("tilted", {"tlit": 0.5}))
     finally:
         registry("window").unregister("tilted")
