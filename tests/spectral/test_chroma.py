@@ -6,7 +6,7 @@ import librosa
 import numpy as np
 import pytest
 
-from artifex.generative_models.extensions.audio_processing.spectral.chroma import chroma, chroma_filter_bank
+from artifex.generative_models.extensions.audio_processing.spectral.chromagram import chroma, chroma_filter_bank
 
 
 @pytest.mark.parametrize(

@@ -72,7 +72,7 @@ def test_frames_left_out_at_the_end_leave_the_rest_as_it_is(magnitude, config):
 
 
 def test_more_frames_than_the_length_makes_are_an_error(magnitude, config):
-    with pytest.raises(ValueError, match="63 frames are more than the 32 that length 4000 makes"):
+    with pytest.raises(ValueError, match="magnitude must have at most 32 frames for length 4000 .* got 63"):
         griffin_lim(magnitude, config, length=4000)
 
 
@@ -252,21 +252,21 @@ def test_row_with_nan_leaves_the_others_alone(signals, config):
 @pytest.mark.parametrize(
     ("call", "error", "message"),
     [
-        (lambda c: griffin_lim(np.ones((257, 3), complex), c, length=256), TypeError, "real floating dtype"),
+        (lambda c: griffin_lim(np.ones((257, 3), complex), c, length=256), TypeError, "real floating point"),
         (
             lambda c: griffin_lim(np.ones((255, 3)), c, length=256),
             ValueError,
-            r"= 257, time\), not empty, got shape",
+            r"= 257, time\) and not empty, got shape",
         ),
         (lambda c: griffin_lim(np.ones((257, 3)), c, length=256, momentum=1.5), ValueError, "momentum"),
         (lambda c: griffin_lim(np.ones((257, 3)), c, length=256, n_iter=-1), ValueError, "n_iter"),
         (
             lambda c: mel_to_magnitude(np.ones((41, 3)), c),
             ValueError,
-            r"n_mels = 40, time\), not empty, got shape",
+            r"n_mels = 40, time\) and not empty, got shape",
         ),
         (lambda c: mel_to_audio(np.ones((40, 3)), c, length=0), ValueError, "length"),
-        (lambda c: log_mel_to_mel(np.ones((40, 3), int), c), TypeError, "log_mel_to_mel takes .* real floating"),
+        (lambda c: log_mel_to_mel(np.ones((40, 3), int), c), TypeError, "log_mel_to_mel: .* real floating"),
         (lambda c: log_mel_to_audio(np.ones((3, 40)), c, length=256), ValueError, "n_mels = 40"),
         (lambda c: mfcc_to_log_mel(np.ones((41, 3)), c), ValueError, "at most n_mels = 40"),
         (lambda c: mfcc_to_audio(np.ones((13, 3)), c.evolve(use_energy=True), length=256), ValueError, "use_energy"),

@@ -14,7 +14,7 @@ from artifex.generative_models.extensions.audio_processing.spectral import (
     stft,
     time_stretch,
 )
-from artifex.generative_models.extensions.audio_processing.spectral.framing import audio_of
+from artifex.generative_models.extensions.audio_processing.spectral.framing import synthesize
 
 
 @pytest.mark.parametrize("rate", [0.5, 0.8, 1.0, 1.25, 2.0])
@@ -66,7 +66,7 @@ def test_fewer_frames_are_joined_as_if_there_were_no_more(config, n_valid):
     spectra[n_valid:] = 0
     # Below this share of the full squared-window sum a digit of float32 is left.
     least, length = 1e-4, 128 * n_valid
-    ours = audio_of(jnp.asarray(spectra, np.complex64), config, length, jnp.float32(n_valid), min_coverage=least)
+    ours = synthesize(jnp.asarray(spectra, np.complex64), config, length, jnp.float32(n_valid), min_coverage=least)
     window = np.hanning(513)[:-1]
     total, squares = np.zeros(9 * 128 + 512), np.zeros(9 * 128 + 512)
     for place, frame in enumerate(np.fft.irfft(spectra[:n_valid])):
@@ -120,7 +120,7 @@ def test_rate_that_is_no_speed_is_an_error(chord, config, rate):
 
 
 def test_magnitudes_are_no_spectrum():
-    with pytest.raises(TypeError, match="complex spectrum, got float32"):
+    with pytest.raises(TypeError, match="must be complex, got float32"):
         phase_vocoder(jnp.ones((5, 5)), 1.0, n_frames=3)
 
 

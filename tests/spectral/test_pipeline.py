@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import typing
 
 import jax
 import jax.numpy as jnp
@@ -10,6 +11,7 @@ import numpy as np
 import pytest
 
 from artifex.generative_models.core import numerics
+from artifex.generative_models.core.numerics.framing import _frames_by_blocks, _frames_by_slices
 from artifex.generative_models.extensions.audio_processing import spectral
 from artifex.generative_models.extensions.audio_processing.spectral import (
     SpectralConfig,
@@ -18,9 +20,12 @@ from artifex.generative_models.extensions.audio_processing.spectral import (
     power_spectrogram,
     stft,
 )
-from artifex.generative_models.extensions.audio_processing.spectral.framing import by_blocks, by_slices
 
-FEATURES = {name: getattr(spectral, name) for name in spectral.__all__ if hasattr(getattr(spectral, name), "measure")}
+FEATURES = {
+    name: function
+    for name in spectral.__all__
+    if name != "analyze" and "lengths" in inspect.signature(function := getattr(spectral, name)).parameters
+}
 
 
 @pytest.fixture(scope="module")
@@ -53,10 +58,7 @@ def test_many_frames_in_parts_equal_few_at_once(small, shape, lengths):
         whole[:, small.n_frames(length) :] = 0
         expected.append(whole)
     expected = np.stack(expected).reshape(*shape[:-1], 33, -1)
-    found = stft(audio, small, **({} if lengths is None else {"lengths": np.array(lengths)}))
-    if lengths is not None:
-        found, n_frames = found
-        assert n_frames.tolist() == [small.n_frames(length) for length in lengths]
+    found = stft(audio, small, lengths=None if lengths is None else np.array(lengths))
     np.testing.assert_allclose(found, expected, rtol=0, atol=1e-5)
 
 
@@ -81,8 +83,10 @@ def test_frames_cut_in_either_way_are_those_of_a_sliding_window(hop, size):
     audio = np.asarray(numerics.normal(jax.random.key(0), (2, hop * 30)))
     n_frames = 1 + (audio.shape[-1] - -(-size // hop) * hop) // hop
     expected = np.lib.stride_tricks.sliding_window_view(audio, size, axis=-1)[:, ::hop][:, :n_frames]
-    for cut in (by_slices, by_blocks):
-        np.testing.assert_array_equal(cut(jnp.asarray(audio), hop=hop, size=size, n_frames=n_frames), expected)
+    for cut in (_frames_by_slices, _frames_by_blocks):
+        np.testing.assert_array_equal(
+            cut(jnp.asarray(audio), hop_length=hop, frame_length=size, n_frames=n_frames), expected
+        )
 
 
 @pytest.mark.parametrize("shape", ["hz", "scale", "symmetric", "gammatone"])
@@ -92,15 +96,17 @@ def test_filters_in_pieces_and_whole_give_the_same(shape):
     expected = spectral.filter_bank(
         sample_rate=8000, n_fft=512, n_mels=40, filter_shape=shape, mel_scale="htk"
     ) @ power.astype(np.float64).swapaxes(-1, -2)
-    for multiply in (mel._by_bands, mel._whole):
+    for multiply in (mel._apply_filter_blocks, mel._apply_filter_bank):
         np.testing.assert_allclose(multiply(config, power), expected, rtol=0, atol=1e-6 * expected.max())
 
 
 @pytest.mark.parametrize("function", FEATURES.values(), ids=FEATURES)
 def test_feature_says_what_it_takes_and_gives(function):
     parameters = inspect.signature(function).parameters
-    assert list(parameters)[:3] == ["audio", "config", "lengths"]
+    assert list(parameters)[:2] == ["audio", "config"]
+    assert list(parameters)[-1] == "lengths"
     assert all(parameters[name].kind is inspect.Parameter.KEYWORD_ONLY for name in list(parameters)[2:])
+    assert typing.get_type_hints(function)["return"] is jax.Array
     document = inspect.getdoc(function)
     for part in ("Args:", "Returns:", "Raises:", "Example:", "Reference:", *(f"{name}: " for name in parameters)):
         assert part in document

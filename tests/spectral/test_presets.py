@@ -149,7 +149,7 @@ def test_frames_are_as_many_as_the_tools():
 def test_a_clip_that_is_too_short_says_how_long_it_has_to_be(name, least):
     analysis = SpectralAnalysis.from_preset(name)
     assert analysis.config.n_frames(least - 1) < analysis.config.n_frames(least) == 1
-    with pytest.raises(ValueError, match=f"of {least - 1} samples is too short for one frame, which takes {least}"):
+    with pytest.raises(ValueError, match=f"at least {least} samples for one frame .* got {least - 1}"):
         analysis.stft(np.zeros(least - 1, np.float32))
 
 

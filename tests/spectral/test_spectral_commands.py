@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 import soundfile
 
-from artifex.generative_models.core import cli, registry
+from artifex.generative_models.core import cli, refresh, registry
 from artifex.generative_models.extensions.audio_processing.spectral import SpectralConfig
 
 HERE = "artifex.generative_models.extensions.audio_processing.spectral"
@@ -71,10 +71,10 @@ def test_features_draws_a_picture_here_and_prints_what_the_file_is(artifex, tone
     ):
         assert re.search(rf"^  {fact}", out, re.MULTILINE), out
     assert (
-        "librosa's conventions, frames that fit the rate: n_fft 512, hop 128 (16.0 ms), 128 slaney bands, 32 frames"
+        "librosa, with frames that suit the sample rate: n_fft 512, hop 128 (16.0 ms), 128 slaney bands, 32 frames"
         in out
     )
-    assert "picture: tone.features.png" in out
+    assert "plot: tone.features.png" in out
 
 
 def test_features_prints_mean_spread_and_range_with_units(artifex, tone, signals):
@@ -111,9 +111,13 @@ def test_silence_and_a_single_sample_are_drawn(artifex, tmp_path, samples):
     ("rate", "n_fft"), [(8000, 512), (11025, 1024), (16000, 1024), (22050, 2048), (44100, 2048), (48000, 2048)]
 )
 def test_frames_fit_the_sample_rate(rate, n_fft):
-    from artifex.plugins.spectral_commands import _fitting
+    from artifex.plugins.spectral_commands import _default_config
 
-    assert (_fitting(rate).sample_rate, _fitting(rate).n_fft, _fitting(rate).hop) == (rate, n_fft, n_fft // 4)
+    assert (_default_config(rate).sample_rate, _default_config(rate).n_fft, _default_config(rate).hop) == (
+        rate,
+        n_fft,
+        n_fft // 4,
+    )
 
 
 def test_features_takes_a_preset_by_name_and_distribution(artifex, install, tone, config):
@@ -130,7 +134,7 @@ def test_features_takes_a_preset_by_name_and_distribution(artifex, install, tone
     code, out, _ = artifex("features", tone, "--preset", "ours@first-dist", "--out", "mine.png")
     assert code == 0
     assert "ours@first-dist: n_fft 512, hop 128 (16.0 ms), 40 slaney bands" in out
-    assert "picture: mine.png" in out
+    assert "plot: mine.png" in out
 
 
 def test_features_takes_a_file_of_conventions(artifex, tone, config, tmp_path):
@@ -159,7 +163,7 @@ def test_features_overwrites_only_when_told(artifex, tone, tmp_path):
     there.write_text("mine")
     code, _, err = artifex("features", tone)
     assert (code, there.read_text()) == (2, "mine")
-    assert "pass --overwrite" in err
+    assert "--overwrite to replace it" in err
     assert artifex("features", tone, "--overwrite")[0] == 0
     assert there.read_bytes().startswith(b"\x89PNG")
 
@@ -196,17 +200,20 @@ def test_samples_that_are_no_numbers_and_folders_are_refused(artifex, tmp_path):
     assert (code, err.count("\n")) == (1, 1)
     assert "holds 2 samples that are NaN or infinite" in err
     code, _, err = artifex("features", tmp_path)
-    assert (code, err) == (1, f"artifex: {tmp_path}: is a folder; name a file in it\n")
+    assert (code, err) == (1, f"artifex: {tmp_path}: is a folder; pass a file in it\n")
 
 
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (("--preset", "whisper"), "whisper is for 16000 Hz, {tone} has 8000 Hz; resample it first, such as by `ffmpeg"),
+        (
+            ("--preset", "whisper"),
+            "whisper requires 16000 Hz, {tone} has 8000 Hz; resample it first, for example with `ffmpeg",
+        ),
         (("--preset", "wisper"), "no preset 'wisper' is installed. Did you mean 'whisper'?"),
-        (("--preset", "kaldi", "--config", "a.toml"), "--preset and --config both say"),
+        (("--preset", "kaldi", "--config", "a.toml"), "--preset and --config must not be combined"),
         (("--config", "a.toml"), "a.toml cannot be read: No such file"),
-        (("--out", "a.jpg"), "--out is a picture that ends in .png, got 'a.jpg'"),
+        (("--out", "a.jpg"), "--out must end in .png, got 'a.jpg'"),
         (("--out", "nowhere/a.png"), "nowhere/a.png: the folder nowhere does not exist"),
     ],
 )
@@ -217,15 +224,34 @@ def test_bad_usage_is_one_line_and_exit_code_two(artifex, tone, arguments, messa
     assert err.count("\n") == 1
 
 
-@pytest.mark.parametrize(("module", "extra"), [("soundfile", "files"), ("matplotlib", "plot")])
+@pytest.mark.parametrize(
+    ("module", "extra"), [("soundfile", "artifex-audio[files]"), ("matplotlib", "artifex-spectral[plot]")]
+)
 def test_a_missing_extra_is_named(artifex, tone, monkeypatch, module, extra):
     monkeypatch.setitem(sys.modules, module, None)
     code, _, err = artifex("features", tone)
     assert code == 2
-    assert f"pip install 'artifex-spectral[{extra}]'" in err
+    assert f"pip install '{extra}'" in err
 
 
-def test_diff_prints_the_knobs_that_differ_as_they_act(artifex, fresh_registry):
+def test_missing_artifex_audio_is_named(artifex, tone, monkeypatch, fresh_registry):
+    monkeypatch.setenv("ARTIFEX_DISABLE_PLUGINS", "artifex-audio")
+    refresh()
+    code, _, err = artifex("features", tone)
+    assert code == 2
+    assert "dataset 'files' of artifex-audio, which is not installed: pip install 'artifex-audio[files]'" in err
+
+
+@pytest.mark.parametrize("suffix", ["wav", "flac", "ogg", "mp3", "aiff"])
+def test_features_reads_every_format_that_artifex_audio_reads(artifex, signals, tmp_path, suffix):
+    file = tmp_path / f"a [1] tone.{suffix}"
+    soundfile.write(file, signals["tone"], 8000)
+    code, out, err = artifex("features", file)
+    assert (code, err) == (0, "")
+    assert "sample rate  8000 Hz" in out
+
+
+def test_diff_prints_the_settings_that_differ_as_they_are_applied(artifex, fresh_registry):
     registry("preset").register("one", SpectralConfig(n_fft=1024, n_mels=80))
     registry("preset").register("two", SpectralConfig(n_fft=1024, hop_length=256, n_mels=80, f_max=8000.0, log="ln"))
     code, out, err = artifex("preset", "diff", "one", "two")
@@ -234,7 +260,7 @@ def test_diff_prints_the_knobs_that_differ_as_they_act(artifex, fresh_registry):
     found = knobs_of(out)
     assert found.keys() == {"f_max", "log"}
     assert found["f_max"][:2] == ["11025.0", "8000.0"]
-    assert found["f_max"][2].startswith("Upper edge of the mel bands, Hz")
+    assert found["f_max"][2].startswith("Upper edge of the mel bands in Hz")
     assert found["log"][:2] == ["db", "ln"]
 
 
@@ -264,7 +290,7 @@ def test_diff_takes_files(artifex, tmp_path, ending):
 
 def test_diff_says_when_two_are_the_same(artifex, fresh_registry):
     registry("preset").register("written", SpectralConfig(hop_length=512, win_length=2048, f_max=11025.0, n_mfcc=20))
-    assert artifex("preset", "diff", "librosa", "written") == (0, "librosa and written are the same.\n", "")
+    assert artifex("preset", "diff", "librosa", "written") == (0, "librosa and written are equal.\n", "")
     assert artifex("preset", "diff", "librosa", "librosa@artifex-spectral")[0] == 0
 
 

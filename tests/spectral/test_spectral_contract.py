@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from functools import partial
 
 import jax.numpy as jnp
@@ -13,7 +14,11 @@ from artifex.generative_models.extensions.audio_processing import spectral
 from artifex.generative_models.extensions.audio_processing.spectral import SpectralConfig, stft
 
 CONFIG = SpectralConfig(sample_rate=8000, n_fft=128, n_mels=20)
-FEATURES = {name: getattr(spectral, name) for name in spectral.__all__ if hasattr(getattr(spectral, name), "measure")}
+FEATURES = {
+    name: function
+    for name in spectral.__all__
+    if name != "analyze" and "lengths" in inspect.signature(function := getattr(spectral, name)).parameters
+}
 OPTIONS = {"spectral_contrast": {"n_bands": 3}}
 
 
@@ -69,6 +74,7 @@ TABLES = {
     "filter_bank",
     "frequency_weighting",
     "hz_to_mel",
+    "analyze",
     "is_cola",
     "is_nola",
     "mel_to_hz",

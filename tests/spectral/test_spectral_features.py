@@ -19,7 +19,7 @@ from artifex.generative_models.extensions.audio_processing.spectral import (
     power_spectrogram,
 )
 from artifex.generative_models.extensions.audio_processing.spectral import features as module
-from artifex.generative_models.extensions.audio_processing.spectral.chroma import chroma
+from artifex.generative_models.extensions.audio_processing.spectral.chromagram import chroma
 from artifex.generative_models.extensions.audio_processing.spectral.features import (
     onset_strength,
     rms,
@@ -89,8 +89,8 @@ DESCRIPTORS = {
 
 # The lowest octaves of 8 kHz audio have enough bins; there is no room for librosa's six.
 OPTIONS = {spectral_contrast: {"n_bands": 5}}
-EVERY = {name: value for name, value in vars(module).items() if hasattr(value, "measure")}
-del EVERY["mel_spectrogram"]
+EVERY = {name: value for name, value in vars(module).items() if name.startswith("spectral_")}
+EVERY |= {"onset_strength": onset_strength, "rms": rms, "zero_crossing_rate": zero_crossing_rate}
 EVERY |= {"chroma": chroma}
 # What holds for functions alike is tested of the others among the transforms.
 REST = {name: value for name, value in EVERY.items() if name[9:] not in ("centroid", "bandwidth", "rolloff")}
@@ -134,9 +134,9 @@ def test_contrast_takes_other_bands_and_quantiles(signals, config):
 
 
 def test_contrast_says_when_there_is_no_room_for_its_bands(signals, config):
-    with pytest.raises(ValueError, match="starts at 6400.0 Hz, not below half the sample rate of 8000 Hz"):
+    with pytest.raises(ValueError, match="starts at 6400.0 Hz, which must be below half the sample rate of 8000 Hz"):
         spectral_contrast(signals["noise"], config)
-    with pytest.raises(ValueError, match="band 0 of the spectral contrast has no bin"):
+    with pytest.raises(ValueError, match="band 0 of the spectral contrast contains no frequency bin"):
         spectral_contrast(signals["noise"], config.evolve(n_fft=128, hop_length=None, n_mels=10), f_min=50.0, n_bands=2)
     with pytest.raises(ValueError, match="quantile must be a finite number above 0.0 and at most 0.5"):
         spectral_contrast(signals["noise"], config, n_bands=2, quantile=0.9)
@@ -166,14 +166,12 @@ def test_zero_crossings_are_librosas_where_samples_touch_zero(config):
 @pytest.mark.parametrize("sign", [-1, 1])
 def test_padding_crosses_no_zero(sign, config):
     audio = sign * np.ones((2, 1000), np.float32)
-    rate, n_frames = zero_crossing_rate(audio, config, lengths=[1000, 600])
-    np.testing.assert_array_equal(rate, 0)
-    np.testing.assert_array_equal(n_frames, [8, 5])
+    np.testing.assert_array_equal(zero_crossing_rate(audio, config, lengths=[1000, 600]), 0)
 
 
 @pytest.mark.parametrize("share", [0.01, 1.0])
 def test_rolloff_is_the_lowest_frequency_with_the_share_at_or_below_it(signals, share, config):
-    config = config.evolve(rolloff_share=share)
+    config = config.evolve(rolloff_fraction=share)
     magnitude = np.asarray(magnitude_spectrogram(signals["noise"], config), np.float64)
     found = np.asarray(spectral_rolloff(signals["noise"], config)) / (8000 / 512)
     running = np.cumsum(magnitude, axis=0) / magnitude.sum(axis=0)

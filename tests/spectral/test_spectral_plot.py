@@ -19,7 +19,7 @@ from artifex.generative_models.extensions.audio_processing.spectral import (
     stft,
 )
 from artifex.generative_models.extensions.audio_processing.spectral.filterbanks import band_frequencies
-from artifex.generative_models.extensions.audio_processing.spectral.overview import clip_features
+from artifex.generative_models.extensions.audio_processing.spectral.summary import clip_features
 
 CLICK = 1234 / 8000  # where the click of the shared signals is, seconds
 
@@ -188,11 +188,11 @@ def test_what_is_not_a_number_leaves_a_gap(signals, config, tmp_path):
 
 
 def test_of_long_clips_neighboring_bins_are_one(monkeypatch, signals, config):
-    from artifex.generative_models.extensions.audio_processing.spectral import overview
+    from artifex.generative_models.extensions.audio_processing.spectral import summary
 
     whole = clip_features(signals["noise"], config)
-    monkeypatch.setattr(overview, "_MOST_POWERS", 257 * 32 // 3 + 1)
-    monkeypatch.setattr(overview, "_LEAST_ROWS", 64)
+    monkeypatch.setattr(summary, "_MAX_VALUES", 257 * 32 // 3 + 1)
+    monkeypatch.setattr(summary, "_MIN_ROWS", 64)
     pooled = clip_features(signals["noise"], config)
     assert len(pooled["power"]) == 86
     np.testing.assert_allclose(pooled["power_frequencies"], np.arange(86) * 3 * 8000 / 512)
@@ -205,18 +205,22 @@ def test_of_long_clips_neighboring_bins_are_one(monkeypatch, signals, config):
 @pytest.mark.parametrize(
     ("call", "error", "message"),
     [
-        (lambda c: plot.spectrogram(np.ones((257, 3)), c), ValueError, "kind has to say"),
+        (lambda c: plot.spectrogram(np.ones((257, 3)), c), ValueError, "kind must be"),
         (lambda c: plot.spectrogram(np.ones((257, 3), complex), c, kind="power"), ValueError, "leave out kind='power'"),
         (lambda c: plot.spectrogram(np.ones((129, 3)), c, kind="power"), ValueError, r"n_fft // 2 \+ 1 = 257"),
         (lambda c: plot.spectrogram(np.ones((2, 257, 3)), c, kind="power"), ValueError, "one clip at a time"),
         (lambda c: plot.spectrogram(np.ones((257, 3)), c, kind="db"), ValueError, "kind must be one of"),
         (lambda c: plot.spectrogram(np.ones((257, 3)), c, kind="level", scale="bark"), ValueError, "scale must be"),
-        (lambda c: plot.mel(np.ones((80, 3)), c), ValueError, r"n_mels = 40, n_frames\), got shape \(80, 3\)"),
+        (
+            lambda c: plot.mel(np.ones((80, 3)), c),
+            ValueError,
+            r"n_mels = 40, n_frames\) for this configuration, got shape \(80, 3\)",
+        ),
         (lambda c: plot.mel(-np.ones((40, 3)), c), ValueError, 'pass kind="level"'),
         (lambda c: plot.mel(np.ones((40, 3), complex), c), TypeError, "complex"),
         (lambda c: plot.features(np.ones((1, 2, 800), np.float32), c), ValueError, r"\(1, 2, 800\)"),
         (lambda c: plot.features(np.ones(800, np.int16), c), TypeError, "floating point"),
-        (lambda c: plot.features(np.ones(100, np.float32), c.evolve(center=False)), ValueError, "too short for one"),
+        (lambda c: plot.features(np.ones(100, np.float32), c.evolve(center=False)), ValueError, "at least 512 samples"),
     ],
 )
 def test_what_cannot_be_drawn_is_an_error(config, call, error, message):

@@ -82,10 +82,11 @@ def test_spectrum_equals_jax_scipys_times_the_sum_of_the_window(signals):
     audio = signals["noise"][: 39 * config.hop]
     window = scipy.signal.get_window(config.window_type, config.n_fft)
     overlap = config.n_fft - config.hop
-    *_, theirs = jax.scipy.signal.stft(
-        audio, window=config.window_type, nperseg=config.n_fft, noverlap=overlap, padded=False
-    )
-    assert_close(stft(audio, config), theirs * window.sum(), 1e-5)
+    with jax.numpy_dtype_promotion("standard"), jax.numpy_rank_promotion("allow"):  # jax.scipy relies on promotion
+        *_, theirs = jax.scipy.signal.stft(
+            audio, window=config.window_type, nperseg=config.n_fft, noverlap=overlap, padded=False
+        )
+    assert_close(stft(audio, config), np.asarray(theirs) * window.sum(), 1e-5)
 
 
 @pytest.mark.parametrize("length", [1, 2, 500])
@@ -165,18 +166,18 @@ def test_inverse_of_a_short_batch_is_that_of_each_example(signals, config):
 
 def test_window_and_hop_that_lose_samples_cannot_be_inverted():
     config = config_of(hop_length=512)
-    with pytest.raises(ValueError, match=r"'hann' of 512 samples with hop_length 512 cannot be inverted.*NOLA"):
+    with pytest.raises(ValueError, match=r"'hann' of 512 samples and hop_length 512 cannot be inverted.*NOLA"):
         istft(jnp.ones((257, 4), complex), config, length=1000)
 
 
 @pytest.mark.parametrize(
     ("spectrum", "error", "message"),
     [
-        (np.ones((257, 4)), TypeError, "complex spectrum, got float"),
+        (np.ones((257, 4)), TypeError, "must be complex, got float"),
         (
             np.ones((256, 4), complex),
             ValueError,
-            r"n_fft // 2 \+ 1 = 257, time\), not empty, got shape \(256, 4\)",
+            r"n_fft // 2 \+ 1 = 257, time\) and not empty, got shape \(256, 4\)",
         ),
         (np.ones(257, complex), ValueError, r"got shape \(257,\)"),
     ],

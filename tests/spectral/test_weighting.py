@@ -65,7 +65,7 @@ def test_gradient_is_finite_at_silence_and_half_precision_comes_back(config):
 def test_wrong_input_is_named(config):
     with pytest.raises(ValueError, match="kind must be one of 'A', 'B', 'C', 'D', 'Z', got 'E'"):
         frequency_weighting(100.0, "E")
-    with pytest.raises(ValueError, match="power has to be .* got shape"):
+    with pytest.raises(ValueError, match="power must be .* got shape"):
         perceptual_weighting(np.ones((40, 3), np.float32), config)
-    with pytest.raises(TypeError, match="real floating dtype"):
+    with pytest.raises(TypeError, match="real floating point"):
         perceptual_weighting(np.ones((257, 3), np.int32), config)

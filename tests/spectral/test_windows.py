@@ -17,10 +17,10 @@ from artifex.generative_models.core import create, registry
 from artifex.generative_models.core.testing import components
 from artifex.generative_models.extensions.audio_processing.spectral import SpectralConfig
 from artifex.generative_models.extensions.audio_processing.spectral.windows import (
+    hashable_window,
     is_cola,
     is_nola,
     overlap_sum,
-    window_spec,
     window_table,
 )
 
@@ -169,7 +169,7 @@ FORMS = [
 def test_every_form_of_a_window_gives_its_values(form, periodic):
     expected = scipy.signal.get_window(("kaiser", 5.0), 32, fftbins=periodic)
     np.testing.assert_allclose(window_table(form, 32, periodic), expected, rtol=0, atol=1e-14)
-    np.testing.assert_allclose(window_table(window_spec(form), 32, periodic), expected, rtol=0, atol=1e-14)
+    np.testing.assert_allclose(window_table(hashable_window(form), 32, periodic), expected, rtol=0, atol=1e-14)
     assert is_nola(form, win_length=32, hop_length=8, periodic=periodic)
     config = SpectralConfig(n_fft=64, win_length=32, n_mels=8, window_type=form)
     np.testing.assert_allclose(window_table(config.window_type, 32, periodic), expected, rtol=0, atol=1e-14)
@@ -177,8 +177,8 @@ def test_every_form_of_a_window_gives_its_values(form, periodic):
 
 @pytest.mark.parametrize("form", FORMS[:5])
 def test_written_forms_are_one_configuration(form):
-    assert window_spec(form) == ("kaiser", (("beta", 5.0),))
-    assert hash(window_spec(form)) == hash(window_spec(FORMS[0]))
+    assert hashable_window(form) == ("kaiser", (("beta", 5.0),))
+    assert hash(hashable_window(form)) == hash(hashable_window(FORMS[0]))
 
 
 @pytest.mark.parametrize(
@@ -203,7 +203,7 @@ def test_window_travels_through_a_file(window_type, ending, tmp_path):
         (("kaiser", (14.0,)), TypeError, r"a name, a \(name, options\) pair, a mapping"),
         ({"beta": 14.0}, TypeError, r"a name, a \(name, options\) pair, a mapping"),
         ("keiser", LookupError, "no window 'keiser' is installed. Did you mean 'kaiser'"),
-        (("hann", {"periodic": False}), TypeError, "cannot say itself whether it is periodic.*window_periodic"),
+        (("hann", {"periodic": False}), TypeError, "must not contain periodic; set window_periodic"),
         (partial(np.ones, dtype=np.float64), TypeError, "periodic"),
     ],
 )
@@ -232,7 +232,7 @@ def test_window_registered_anew_is_the_one_in_use():
 
 
 def test_window_that_is_not_as_long_as_asked_or_not_finite_is_an_error():
-    with pytest.raises(ValueError, match=r"has to return 4 finite numbers for length 4, got shape \(5,\)"):
+    with pytest.raises(ValueError, match=r"must return 4 finite numbers for length 4, got shape \(5,\)"):
         window_table(lambda length, *, periodic=True: np.ones(length + 1), 4)
     with pytest.raises(ValueError, match="NaN or infinity"):
         window_table(lambda length, *, periodic=True: np.full(length, np.inf), 4)

@@ -1,4 +1,4 @@
-"""What artifex-spectral plugs in: the kinds it owns and the commands about features and presets."""
+"""Plugin of artifex-spectral: the kinds window and preset, their contracts, and commands."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from artifex.generative_models.core import Kind, hookimpl
 
 @hookimpl
 def artifex_kinds() -> list[Kind]:
-    """Return the kinds that spectral owns."""
+    """Return the kinds that artifex-spectral owns."""
     return [
         Kind(
             name="window",
@@ -22,7 +22,7 @@ def artifex_kinds() -> list[Kind]:
         Kind(
             name="preset",
             group="artifex.presets",
-            summary="A spectral configuration that fixes every convention of another tool.",
+            summary="A spectral configuration that reproduces another tool.",
             form="value",
         ),
     ]
@@ -30,14 +30,14 @@ def artifex_kinds() -> list[Kind]:
 
 @hookimpl
 def artifex_contracts() -> dict[str, str]:
-    """Return how the conformance kit runs components of those kinds."""
+    """Return the contracts of these kinds for the conformance kit."""
     where = "artifex.generative_models.extensions.audio_processing.spectral.contracts"
     return {kind: f"{where}:{kind}" for kind in ("window", "preset")}
 
 
 @hookimpl
 def artifex_commands(app: Any) -> None:
-    """Add ``features`` and ``preset``."""
+    """Add the commands ``features`` and ``preset``."""
     from artifex.plugins import spectral_commands
 
     spectral_commands.add_to(app)

@@ -48,7 +48,7 @@ def chroma(
 
     Example:
         >>> from artifex.generative_models.extensions.audio_processing.spectral import SpectralConfig
-        >>> a4 = jnp.sin(2 * jnp.pi * 440 / 22050 * jnp.arange(8192))
+        >>> a4 = jnp.sin(2 * jnp.pi * 440 / 22050 * jnp.arange(8192.0))
         >>> int(chroma(a4, SpectralConfig())[:, 8].argmax())
         9
 

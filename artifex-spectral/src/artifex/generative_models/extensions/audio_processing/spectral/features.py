@@ -45,7 +45,7 @@ def spectral_centroid(audio: ArrayLike, config: SpectralConfig, *, lengths: Arra
 
     Example:
         >>> from artifex.generative_models.extensions.audio_processing.spectral import SpectralConfig
-        >>> tone = jnp.sin(jnp.pi / 2 * jnp.arange(2048))
+        >>> tone = jnp.sin(jnp.pi / 2 * jnp.arange(2048.0))
         >>> round(float(spectral_centroid(tone, SpectralConfig(sample_rate=8000, n_fft=256, n_mels=20))[16]))
         2000
 
@@ -102,7 +102,7 @@ def spectral_rolloff(audio: ArrayLike, config: SpectralConfig, *, lengths: Array
 
     Example:
         >>> from artifex.generative_models.extensions.audio_processing.spectral import SpectralConfig
-        >>> tone = jnp.sin(jnp.pi / 2 * jnp.arange(2048))
+        >>> tone = jnp.sin(jnp.pi / 2 * jnp.arange(2048.0))
         >>> float(spectral_rolloff(tone, SpectralConfig(sample_rate=8000, n_fft=256, n_mels=20))[16])
         2031.25
 
@@ -222,7 +222,7 @@ def spectral_slope(audio: ArrayLike, config: SpectralConfig, *, lengths: ArrayLi
 
     Example:
         >>> from artifex.generative_models.extensions.audio_processing.spectral import SpectralConfig
-        >>> tone = jnp.sin(0.1 * jnp.arange(256))
+        >>> tone = jnp.sin(0.1 * jnp.arange(256.0))
         >>> bool(spectral_slope(tone, SpectralConfig(n_fft=256, n_mels=20, center=False))[0] < 0)
         True
 
@@ -387,7 +387,7 @@ def zero_crossing_rate(audio: ArrayLike, config: SpectralConfig, *, lengths: Arr
 
     Example:
         >>> from artifex.generative_models.extensions.audio_processing.spectral import SpectralConfig
-        >>> tone = jnp.cos(jnp.pi / 2 * jnp.arange(2048) + 0.1)
+        >>> tone = jnp.cos(jnp.pi / 2 * jnp.arange(2048.0) + 0.1)
         >>> zero_crossing_rate(tone, SpectralConfig(n_fft=256, n_mels=20))[16].item()
         0.5
 

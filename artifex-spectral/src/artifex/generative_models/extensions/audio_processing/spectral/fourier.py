@@ -130,7 +130,7 @@ def instantaneous_frequency(audio: ArrayLike, config: SpectralConfig, *, lengths
 
     Example:
         >>> from artifex.generative_models.extensions.audio_processing.spectral import SpectralConfig
-        >>> tone = jnp.sin(2 * jnp.pi * 1010 / 8000 * jnp.arange(2048))
+        >>> tone = jnp.sin(2 * jnp.pi * 1010 / 8000 * jnp.arange(2048.0))
         >>> config = SpectralConfig(sample_rate=8000, n_fft=256, n_mels=20)
         >>> round(float(instantaneous_frequency(tone, config)[32, 16]))
         1010

@@ -380,7 +380,8 @@ def _griffin_lim(
             scale = jnp.where(silent, 0, target / jnp.where(silent, 1, size))
             return lax.complex(scale * real, scale * imag), rebuilt
 
-        initial = target * phases.swapaxes(-1, -2)
+        phases = phases.swapaxes(-1, -2)
+        initial = lax.complex(target * phases.real, target * phases.imag)
         estimate, _ = lax.fori_loop(0, n_iter, step, (initial, jnp.zeros_like(initial)))
         return to_audio(estimate).astype(magnitude.dtype)
 
