@@ -104,8 +104,8 @@ class Registry(Mapping[str, C], Generic[C]):
         bare_name, at, distribution = name.partition("@")
         if not at:
             return self._in_process(bare_name) or self._installed(bare_name)
-        wanted = normalize_name(distribution)
-        return tuple(claim for claim in self._installed(bare_name) if claim.distribution == wanted)
+        requested = normalize_name(distribution)
+        return tuple(claim for claim in self._installed(bare_name) if claim.distribution == requested)
 
     def choice(self, name: str) -> Choice:
         """Return the claim that a name selects, and why, without importing anything.
@@ -254,15 +254,15 @@ class Registry(Mapping[str, C], Generic[C]):
 
     def _pinned(self, claims: tuple[Claim, ...]) -> tuple[Claim, str] | None:
         pins, name = active_pins(), claims[0].name
-        wanted = pins.distributions.get((self._name, name))
-        if wanted is None:
+        pinned = pins.distributions.get((self._name, name))
+        if pinned is None:
             return None
         for claim in claims:
-            if claim.distribution == wanted:
+            if claim.distribution == pinned:
                 return claim, f"pinned by {pins.path}"
         raise UnknownComponentError(
-            f"{pins.location(self._name, name)}: {self._name} {name!r} is pinned to {wanted}, which does not "
-            f"provide it.{suggest(wanted, [claim.distribution for claim in claims])} It is provided by "
+            f"{pins.location(self._name, name)}: {self._name} {name!r} is pinned to {pinned}, which does not "
+            f"provide it.{suggest(pinned, [claim.distribution for claim in claims])} It is provided by "
             f"{_providers(claims)}{_skipped_note()}"
         )
 
