@@ -6,7 +6,7 @@ import contextlib
 import re
 import threading
 from collections.abc import Iterator, Mapping
-from typing import TYPE_CHECKING, Any, Generic, Literal, TypeVar, overload
+from typing import TYPE_CHECKING, Any, Generic, Literal, TypeVar, cast, overload
 
 import attrs
 
@@ -37,6 +37,7 @@ if TYPE_CHECKING:
 
 
 C = TypeVar("C")
+T = TypeVar("T")
 
 
 @attrs.frozen(kw_only=True)
@@ -146,7 +147,7 @@ class Registry(Mapping[str, C], Generic[C]):
         others = tuple(c for c in self._in_process(bare_name) + self._installed(bare_name) if c != claim)
         return Choice(claim=claim, reason=reason, others=others)
 
-    def register(self, name: str, component: Any, *, replace: bool = False) -> None:
+    def register(self, name: str, component: object, *, replace: bool = False) -> None:
         """Add a component in this process.
 
         Args:
@@ -179,7 +180,7 @@ class Registry(Mapping[str, C], Generic[C]):
                     f"{self._name} {name!r} is already provided by {_providers(existing)}; pass replace=True to "
                     f"replace it"
                 )
-            self._registered[name] = component
+            self._registered[name] = cast("C", component)  # component_error checked it
 
     def unregister(self, name: str) -> None:
         """Remove a component that ``register`` added.
@@ -214,7 +215,7 @@ class Registry(Mapping[str, C], Generic[C]):
     def __contains__(self, name: object) -> bool:
         return isinstance(name, str) and bool(self.claims(name))
 
-    def get(self, name: str, default: Any = None) -> Any:
+    def get(self, name: str, default: T | None = None) -> C | T | None:  # type: ignore[override]  # keyword
         """Return a component, or a default if no distribution provides it.
 
         Args:

@@ -21,7 +21,7 @@ from artifex.generative_models.core.testing.subject import Rule, Skipped, Subjec
 from artifex.generative_models.core.testing.subject_rules import subject_rules
 
 
-def check(kind: str, component: Any) -> Report:
+def check(kind: str, component: object) -> Report:
     """Check a component against every rule of its kind.
 
     Args:
