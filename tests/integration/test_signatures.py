@@ -26,6 +26,10 @@ ANY_ALLOWED = {
     "to_dict": "values of any type are returned",
     "evolve": "values of any type are validated",
     "create": "options of any component",
+    "registry": "components of a kind that a plugin declares have any type",
+    "resolve": "components of a kind that a plugin declares have any type",
+    "Subject": "functions of any arguments, returning any pytree",
+    "function_for": "functions of any arguments, returning any pytree",
 }
 
 
