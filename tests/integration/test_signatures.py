@@ -25,7 +25,18 @@ ANY_ALLOWED = {
     "from_dict": "values of any type are validated",
     "to_dict": "values of any type are returned",
     "evolve": "values of any type are validated",
-    "create": "options of any component",
+    "ExtensionConfig": "options of any extension",
+    "create": "options and components of any kind",
+    "create_audio_dataset": "options of any dataset",
+    "from_preset": "fields of any type are validated",
+    "register": "components of any kind",
+    "get": "components of any kind",
+    "registry": "components of any kind",
+    "resolve": "components of any kind",
+    "check": "components of any kind",
+    "loss_fn": "batches and outputs of any model",
+    "describe": "parameters of any augmentation",
+    "policy_spec": "options of any augmentation",
 }
 
 
