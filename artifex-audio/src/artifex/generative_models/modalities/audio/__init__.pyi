@@ -1,4 +1,3 @@
-from .annotations import annotated as annotated
 from .annotations import audio_type as audio_type
 from .annotations import augmentation as augmentation
 from .annotations import drawn_parameters as drawn_parameters

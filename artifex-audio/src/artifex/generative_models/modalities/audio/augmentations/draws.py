@@ -12,9 +12,6 @@ from jax.typing import ArrayLike, DTypeLike
 from artifex.generative_models.core import numerics
 from artifex.generative_models.modalities.audio.preprocessing import as_waveforms
 
-# The output of an augmentation decorated with ``annotated``: the waveform, and the drawn parameters by name.
-Drawn = tuple[jax.Array, dict[str, Any]]
-
 # A range (min, max), of numbers or JAX arrays.
 Bounds = tuple[ArrayLike, ArrayLike] | jax.Array
 
