@@ -24,7 +24,7 @@ REPLACEMENTS = {
     r"\bwhat (was|were|is|are) (given|drawn|known|there|put|left|said|asked|written|told)\b": "a noun: the drawn parameters",
     r"\b(W|w)hat there is\b": "a noun",
     # negation
-    r"\b(is|are|was|were|be) none\b": "is not a …",
+    r"(?<!there )(?<!There )\b(is|are|was|were|be) none\b": "is not a …",
     r"(?<!there )(?<!There )\b(is|are|was|were) no (?!longer|more|other|such)[a-z]": "is not a …",
     r"\bor say why\b": "or raise",
     # personification
