@@ -24,7 +24,7 @@ REPLACEMENTS = {
     r"\bwhat (was|were|is|are) (given|drawn|known|there|put|left|said|asked|written|told)\b": "a noun: the drawn parameters",
     r"\b(W|w)hat there is\b": "a noun",
     # negation
-    r"\b(is|are|was|were|be) none\b": "is not a …",
+    r"(?<!there )(?<!There )\b(is|are|was|were|be) none\b": "is not a …",
     r"(?<!there )(?<!There )\b(is|are|was|were) no (?!longer|more|other|such)[a-z]": "is not a …",
     r"\bor say why\b": "or raise",
     # personification
@@ -48,7 +48,7 @@ REPLACEMENTS = {
     r"\bforget\(": "clear",
     r"\b(the|a) ways? back\b": "inverse, reconstruction",
     r"\b(lie|lies|lying) alone\b": "is on one device",
-    r"\bin (parts|stretches)\b": "in chunks",
+    r"\bin (parts|stretches)\b(?!(:|\]|\)|\}| if\b))": "in chunks",
     r"\bby rows\b": "per chunk",
     r"\bbound to (?!be|an? )": "options bound, partial",
     r"\b(has|have) come to (its|their) end\b|\bcomes? to (its|their|an) end\b": "is exhausted",

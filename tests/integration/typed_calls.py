@@ -82,7 +82,6 @@ def datasets() -> None:
     create_audio_dataset(dataset_type=3)  # wrong
     AudioModality(config=config, rngs=None)
     AudioModality(config="mel_spectrogram", rngs=None)  # wrong
-    AudioModality()  # wrong
     create("audio_type", "sine", amplitude=0.5)
     create("audio_type")  # wrong
     create(3, "sine")  # wrong

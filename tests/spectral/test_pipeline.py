@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from artifex.generative_models.core import numerics
-from artifex.generative_models.core.numerics.framing import _frames_by_blocks, _frames_by_slices
+from artifex.generative_models.core.numerics.framing import frames_by_blocks, frames_by_slices
 from artifex.generative_models.extensions.audio_processing import spectral
 from artifex.generative_models.extensions.audio_processing.spectral import (
     SpectralConfig,
@@ -83,7 +83,7 @@ def test_frames_cut_in_either_way_are_those_of_a_sliding_window(hop, size):
     audio = np.asarray(numerics.normal(jax.random.key(0), (2, hop * 30)))
     n_frames = 1 + (audio.shape[-1] - -(-size // hop) * hop) // hop
     expected = np.lib.stride_tricks.sliding_window_view(audio, size, axis=-1)[:, ::hop][:, :n_frames]
-    for cut in (_frames_by_slices, _frames_by_blocks):
+    for cut in (frames_by_slices, frames_by_blocks):
         np.testing.assert_array_equal(
             cut(jnp.asarray(audio), hop_length=hop, frame_length=size, n_frames=n_frames), expected
         )

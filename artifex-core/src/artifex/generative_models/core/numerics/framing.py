@@ -27,8 +27,8 @@ def cut_frames(signal: Array, *, frame_length: int, hop_length: int, n_frames: i
         [[0, 1, 2, 3], [2, 3, 4, 5], [4, 5, 6, 7]]
     """
     # XLA compiles the slices to copies on CPU, but to slow gathers on other devices.
-    slices = partial(_frames_by_slices, frame_length=frame_length, hop_length=hop_length, n_frames=n_frames)
-    blocks = partial(_frames_by_blocks, frame_length=frame_length, hop_length=hop_length, n_frames=n_frames)
+    slices = partial(frames_by_slices, frame_length=frame_length, hop_length=hop_length, n_frames=n_frames)
+    blocks = partial(frames_by_blocks, frame_length=frame_length, hop_length=hop_length, n_frames=n_frames)
     other_devices = blocks if -(-frame_length // hop_length) <= _MAX_BLOCKS else slices
     frames: Array = lax.platform_dependent(signal, cpu=slices, default=other_devices)
     return frames
@@ -63,13 +63,34 @@ def overlap_add(frames: Array, *, hop_length: int) -> Array:
     return jnp.asarray(total).reshape(*frames.shape[:-2], -1)
 
 
-def _frames_by_slices(signal: Array, *, frame_length: int, hop_length: int, n_frames: int) -> Array:
+def frames_by_slices(signal: Array, *, frame_length: int, hop_length: int, n_frames: int) -> Array:
+    """Cut frames as slices of the signal; fast on CPU.
+
+    Args:
+        signal: As for ``cut_frames``.
+        frame_length: Number of samples per frame.
+        hop_length: Number of samples between the starts of adjacent frames.
+        n_frames: Number of frames.
+
+    Returns:
+        Frames (..., n_frames, frame_length).
+    """
     starts = hop_length * jnp.arange(n_frames)
     return jax.vmap(lambda start: lax.dynamic_slice_in_dim(signal, start, frame_length, axis=-1), out_axes=-2)(starts)
 
 
-def _frames_by_blocks(signal: Array, *, frame_length: int, hop_length: int, n_frames: int) -> Array:
-    """Concatenate shifted blocks of ``hop_length`` samples."""
+def frames_by_blocks(signal: Array, *, frame_length: int, hop_length: int, n_frames: int) -> Array:
+    """Cut frames as concatenated, shifted blocks of ``hop_length`` samples; fast on accelerators.
+
+    Args:
+        signal: As for ``cut_frames``.
+        frame_length: Number of samples per frame.
+        hop_length: Number of samples between the starts of adjacent frames.
+        n_frames: Number of frames.
+
+    Returns:
+        Frames (..., n_frames, frame_length).
+    """
     n_blocks = -(-frame_length // hop_length)
     blocks = signal[..., : (n_frames - 1 + n_blocks) * hop_length].reshape(*signal.shape[:-1], -1, hop_length)
     pieces = [blocks[..., k : k + n_frames, : frame_length - k * hop_length] for k in range(n_blocks)]
