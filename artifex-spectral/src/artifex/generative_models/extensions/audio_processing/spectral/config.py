@@ -267,9 +267,10 @@ class SpectralConfig(Configuration):
             length = np.asarray(length).astype(np.int64)
         if self.frame_count == "round":
             return (length + self.hop // 2) // self.hop
-        count = 1 + (length + 2 * self.padding - self.frame_length) // self.hop - int(self.frame_count == "drop_last")
-        present = (count > 0) & (length > 0)
-        return count * (int(present) if isinstance(present, bool) else present.astype(count.dtype))
+        n_dropped = int(self.frame_count == "drop_last")
+        count: Any = 1 + (length + 2 * self.padding - self.frame_length) // self.hop - n_dropped
+        present: Any = (count > 0) & (length > 0)
+        return count * (int(present) if isinstance(count, int) else present.astype(count.dtype))
 
     def without_frame_processing(self) -> Self:
         """Return the configuration without input scaling, DC removal and pre-emphasis."""
