@@ -1,10 +1,10 @@
 """Time the discovery of 500 distributions with 5 000 components, from the start of the interpreter.
 
-Run it as ``python benchmarks/registry.py``. Every case is a process of its own; every round runs each case once,
-one after the other, so that what else the machine does falls on all of them alike, and what a case costs beyond
-a bare interpreter is taken within a round. The table gives the median over the rounds with the lowest and the
-highest. The peer is ``importlib.metadata.entry_points()``, which reads the same metadata; the first two rounds
-warm the file cache and are not counted.
+Run it as ``python benchmarks/registry.py``. Each case runs in a new process, and each round runs every case once, so
+that other load on the machine affects all cases alike. The time beyond a bare interpreter is the difference within a
+round. The table shows the median over the rounds, the minimum and the maximum. The peers are
+``importlib_metadata.entry_points()``, which reads the same metadata, and a loop over ``importlib_metadata.distributions()``
+that reads name, version and entry points through the plain API. Two rounds warm the file cache and are not counted.
 """
 
 import argparse
@@ -21,37 +21,40 @@ GROUPS = {"artifex.audio_types": "sound", "artifex.augmentations": "change", "ar
 
 
 class Case(NamedTuple):
-    """What is run, and whether the written distributions are on the path."""
+    """The arguments of the interpreter, and whether the written distributions are on ``sys.path``."""
 
     arguments: tuple[str, ...]
     crowded: bool = True
 
 
 LIST = "from artifex.generative_models.core import registry; names = list(registry('audio_type'))"
+PLAIN = "import importlib_metadata as m; found = [(d.metadata['Name'], d.version, d.entry_points) for d in m.distributions()]"
 EMPTY = "import typer; app = typer.Typer(); app.command()(lambda kind='': None); app()"
 CASES = {
     "bare interpreter": Case(("-c", "pass")),
-    "importlib.metadata.entry_points()": Case(("-c", "import importlib.metadata as m; found = m.entry_points()")),
+    "import importlib_metadata": Case(("-c", "import importlib_metadata")),
+    "importlib_metadata.entry_points()": Case(("-c", "import importlib_metadata as m; found = m.entry_points()")),
+    "importlib_metadata, plain API": Case(("-c", PLAIN)),
     "list(registry('audio_type'))": Case(("-c", LIST)),
     "typer, a command that does nothing": Case(("-c", EMPTY), crowded=False),
     "artifex list": Case(("-m", "artifex_cli", "list")),
-    "list(registry('audio_type')), own only": Case(("-c", LIST), crowded=False),
-    "artifex list, own only": Case(("-m", "artifex_cli", "list"), crowded=False),
+    "list(registry(...)), without the 500": Case(("-c", LIST), crowded=False),
+    "artifex list, without the 500": Case(("-m", "artifex_cli", "list"), crowded=False),
 }
 
 
 def write_distributions(folder: Path, n_distributions: int, n_components: int) -> list[tuple[str, str, str]]:
-    """Write installed distributions: a module each, and metadata as long as a published package's.
+    """Write installed distributions: one module each, and metadata of the length of a published package.
 
     Args:
-        folder: Where to write; put it on ``sys.path``.
-        n_distributions: How many.
-        n_components: How many components each of them offers, spread over three groups.
+        folder: The folder to write to; put it on ``sys.path``.
+        n_distributions: Number of distributions.
+        n_components: Number of components of each, spread over three groups.
 
     Returns:
-        Triples of entry-point group, component's name and module, in the order in which they were written.
+        Triples of entry-point group, component's name and module, in order.
     """
-    description = "A plugin, and what its author has to say about it.\n" * 80
+    description = "A plugin, and a description by its author.\n" * 95
     written = []
     for number in range(n_distributions):
         module = f"stress_plugin_{number:04}"
@@ -78,41 +81,41 @@ def write_distributions(folder: Path, n_distributions: int, n_components: int) -
 
 
 def seconds(case: Case, folder: Path) -> float:
-    """Run a case in a process of its own and return how long it took."""
+    """Run a case in a new process and return its time in seconds."""
     inherited = os.environ.get("PYTHONPATH", "")
     path = os.pathsep.join(filter(None, (str(folder) if case.crowded else "", inherited)))
     environment = {**os.environ, "PYTHONPATH": path}
-    begin = time.perf_counter()
+    start = time.perf_counter()
     subprocess.run([sys.executable, *case.arguments], env=environment, stdout=subprocess.DEVNULL, check=True)
-    return time.perf_counter() - begin
+    return time.perf_counter() - start
 
 
 def spread(values: list[float]) -> str:
-    """Write a median with its lowest and highest, in milliseconds."""
-    low, middle, high = (1e3 * each for each in (min(values), statistics.median(values), max(values)))
-    return f"{middle:6.0f} ({low:.0f}-{high:.0f})"
+    """Format the median, minimum and maximum in milliseconds."""
+    minimum, median, maximum = (1e3 * each for each in (min(values), statistics.median(values), max(values)))
+    return f"{median:6.0f} ({minimum:.0f}-{maximum:.0f})"
 
 
 def main() -> None:
     """Run the rounds and print the table."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("--distributions", type=int, default=500)
-    parser.add_argument("--components", type=int, default=10, help="how many each distribution offers")
+    parser.add_argument("--components", type=int, default=10, help="components of each distribution")
     parser.add_argument("--rounds", type=int, default=15)
-    given = parser.parse_args()
+    arguments = parser.parse_args()
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        write_distributions(folder, given.distributions, given.components)
+        write_distributions(folder, arguments.distributions, arguments.components)
         for case in (*CASES.values(), *CASES.values()):
             seconds(case, folder)
-        taken = [{name: seconds(case, folder) for name, case in CASES.items()} for _ in range(given.rounds)]
+        times = [{name: seconds(case, folder) for name, case in CASES.items()} for _ in range(arguments.rounds)]
     bare = next(iter(CASES))
-    total = given.distributions * given.components
-    print(f"Python {sys.version.split()[0]}, {given.distributions} distributions, {total} components, ms")
+    total = arguments.distributions * arguments.components
+    print(f"Python {sys.version.split()[0]}, {arguments.distributions} distributions, {total} components, ms")
     print(f"{'':40}{'whole process':24}beyond a bare interpreter")
     for name in CASES:
-        beyond = spread([each[name] - each[bare] for each in taken]) if name != bare else ""
-        print(f"{name:40}{spread([each[name] for each in taken]):24}{beyond}".rstrip())
+        beyond = spread([each[name] - each[bare] for each in times]) if name != bare else ""
+        print(f"{name:40}{spread([each[name] for each in times]):24}{beyond}".rstrip())
 
 
 if __name__ == "__main__":

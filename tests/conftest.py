@@ -1,27 +1,41 @@
-"""Fixtures for tests that install something: distributions written by hand, a registry left as it was."""
+"""How tests compile, and fixtures that install distributions written by a test."""
 
 import gc
 import os
+import platform
 import shutil
 import sys
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
+from importlib.metadata import version
 from pathlib import Path
 from textwrap import dedent
-from typing import Any
 
-import jax
 import pytest
-from jax._src import compiler
 
-from artifex.generative_models.core import refresh
-from artifex.generative_models.core.components.registries import temporary_registrations
-from artifex.generative_models.core.testing import quick_compilation
+# jax reads these when it is imported, and subprocesses inherit them.
+# Programs are compiled once for all test processes and runs; `pytest --cache-clear` removes them. They fit one machine.
+CACHE = Path(__file__).parents[1] / ".pytest_cache" / "d" / f"jax-{platform.node()}"
+os.environ.setdefault("JAX_COMPILATION_CACHE_DIR", str(CACHE))
+os.environ["JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS"] = "0"
+os.environ["JAX_PERSISTENT_CACHE_MIN_ENTRY_SIZE_BYTES"] = "-1"
+if version("jax").startswith("0.10."):
+    # The fusion emitters of XLA:CPU take half of the compile time. JAX 0.12 has no such flag.
+    os.environ["XLA_FLAGS"] = f"{os.environ.get('XLA_FLAGS', '')} --xla_cpu_use_fusion_emitters=false".strip()
 
-jax.config.update("jax_num_cpu_devices", 2)  # so that sharding is tried everywhere
+import jax  # noqa: E402
 
-# What compares numbers with references to their last digits is compiled as users compile it.
-AS_USERS_DO = {
+from artifex.generative_models.core import refresh  # noqa: E402
+from artifex.generative_models.core.components.registries import temporary_registrations  # noqa: E402
+from artifex.generative_models.core.testing import quick_compilation  # noqa: E402
+
+jax.config.update("jax_num_cpu_devices", 2)  # for the tests of sharding
+
+# All tests, including doctests, compile without expensive optimizations ...
+jax.config.update("jax_disable_most_optimizations", True)
+
+# ... except for those that compare results with a reference to the last digits.
+COMPILED_WITH_OPTIMIZATIONS = {
     "test_cepstral",
     "test_generators",
     "test_mel",
@@ -34,34 +48,15 @@ AS_USERS_DO = {
     "test_stft",
 }
 
-# What takes long and hardly ever breaks alone: .ci/run tries it, the README's command has six minutes.
+# Tests marked as thorough take long and rarely fail alone: .ci/run runs them, the README's command does not.
 THOROUGHLY = bool(os.environ.get("ARTIFEX_TEST_THOROUGHLY"))
 
-# Programs are kept, and what JAX keeps of them is large: looking through it seldom saves a twentieth of the time.
+# JAX keeps many objects alive for each program. Collecting garbage less often saves a twentieth of the time.
 gc.set_threshold(200_000, 20, 50)
-
-# All else, doctests too, is compiled without XLA's costly optimizations.
-jax.config.update("jax_disable_most_optimizations", True)
-
-HAS_OTHER_EMITTERS = jax.__version_info__ < (0, 11)
-
-_as_jax_compiles = compiler.get_compile_options
-
-
-def _without_fusion_emitters(*args: Any, **options: Any) -> Any:
-    """Leave out of quick compiles what XLA takes half of their time for on a CPU."""
-    chosen = _as_jax_compiles(*args, **options)
-    if jax.config.read("jax_disable_most_optimizations"):
-        chosen.env_option_overrides = [*chosen.env_option_overrides, ("xla_cpu_use_fusion_emitters", False)]
-    return chosen
-
-
-if HAS_OTHER_EMITTERS:
-    compiler.get_compile_options = _without_fusion_emitters
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Leave out what is marked as thorough, unless it is asked for."""
+    """Skip the tests marked as thorough by default."""
     for item in items:
         if item.get_closest_marker("thorough") and not THOROUGHLY:
             item.add_marker(pytest.mark.skip(reason="only where ARTIFEX_TEST_THOROUGHLY is set"))
@@ -69,33 +64,30 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 @pytest.fixture(autouse=True)
 def as_users_do(request: pytest.FixtureRequest) -> Iterator[None]:
-    """Compile as users do where the module is listed."""
-    if request.path.stem not in AS_USERS_DO:
+    """Compile with optimizations in the modules listed above."""
+    if request.path.stem not in COMPILED_WITH_OPTIMIZATIONS:
         yield
         return
-    before = jax.config.read("jax_disable_most_optimizations")
-    jax.config.update("jax_disable_most_optimizations", False)
-    yield
-    jax.config.update("jax_disable_most_optimizations", before)
+    with quick_compilation(enabled=False):
+        yield
 
 
 @pytest.fixture
 def quickly(as_users_do: None) -> Iterator[None]:
-    """Compile as quickly as elsewhere what does not compare last digits, though its module is listed."""
+    """Compile without optimizations in a test that does not compare last digits, though its module is listed."""
     with quick_compilation():
         yield
 
 
 @pytest.fixture(scope="session")
 def quick_children() -> dict[str, str]:
-    """Environment variables with which a child process compiles as quickly as the tests here."""
-    flags = [os.environ.get("XLA_FLAGS", ""), *["--xla_cpu_use_fusion_emitters=false"] * HAS_OTHER_EMITTERS]
-    return {"JAX_DISABLE_MOST_OPTIMIZATIONS": "1", "XLA_FLAGS": " ".join(filter(None, flags))}
+    """Return environment variables with which a subprocess compiles without optimizations."""
+    return {"JAX_DISABLE_MOST_OPTIMIZATIONS": "1"}
 
 
 @dataclass
 class Installed:
-    """A distribution that was written by hand, in a folder of its own on ``sys.path``."""
+    """A distribution installed by a test, in its own folder on ``sys.path``."""
 
     folder: Path
     metadata: Path
@@ -107,7 +99,7 @@ class Installed:
 
 @pytest.fixture
 def fresh_registry(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[None]:
-    """Look anew at what is installed, before and after; forget what the test registers and imports."""
+    """Scan distributions again before and after a test, and undo its registrations and imports."""
     monkeypatch.delenv("ARTIFEX_DISABLE_PLUGINS", raising=False)
     monkeypatch.delenv("ARTIFEX_CONFIG", raising=False)
     with temporary_registrations():
@@ -119,9 +111,9 @@ def fresh_registry(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[
 
 @pytest.fixture
 def install(fresh_registry: None, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Callable[..., Installed]:
-    """Return a function that writes a distribution's metadata and modules and puts it first on ``sys.path``.
+    """Return a function that writes the metadata and modules of a distribution to a folder and prepends it to ``sys.path``.
 
-    ``entry_points`` maps a group to names and values, or is the text of the file; ``modules`` maps names to
+    ``entry_points`` maps groups to names and values, or is the text of entry_points.txt; ``modules`` maps names to
     source.
     """
 
@@ -156,7 +148,7 @@ def install(fresh_registry: None, monkeypatch: pytest.MonkeyPatch, tmp_path: Pat
 
 @pytest.fixture
 def gadgets(install: Callable[..., Installed]) -> str:
-    """Install a distribution that opens the kind ``gadget``, and return that name."""
+    """Install a distribution that declares the kind ``gadget``, and return that name."""
     install(
         "gadget-kinds",
         {"artifex": {"gadgets": "gadget_hooks"}},

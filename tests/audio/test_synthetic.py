@@ -354,7 +354,7 @@ def test_a_registered_type_is_found_by_name():
         ({"audio_types": [3]}, TypeError, "expected a name"),
         ({"n_samples": 0}, ValueError, "n_samples must be an integer from 1"),
         ({"n_samples": 1.5}, TypeError, "n_samples must be an integer"),
-        ({"split": 3}, TypeError, "split is the name of a part of the data"),
+        ({"split": 3}, TypeError, "split must be the name of a split"),
         ({"weights": [1, 2]}, ValueError, "one number per audio type, 3 of them, got 2"),
         ({"weights": [1, -2, 1]}, ValueError, "the weight of 'noise' must be a finite number of at least 0"),
         ({"weights": [0, 0, 0]}, ValueError, "weights are all 0"),

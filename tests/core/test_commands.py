@@ -89,8 +89,8 @@ def test_list_says_when_a_kind_is_empty(artifex, gadgets):
 def test_list_shows_a_clash_and_how_to_choose(artifex, doubles, install):
     install("second-dist", {"artifex.gadgets": {"double": "gadget_parts:double"}})
     _, out, _ = artifex("list", "gadget")
-    assert "  double  first-dist   1.5  clash: write double@first-dist\n" in out
-    assert "  double  second-dist  1.0  clash: write double@second-dist\n" in out
+    assert "  double  first-dist   1.5  conflict: write double@first-dist\n" in out
+    assert "  double  second-dist  1.0  conflict: write double@second-dist\n" in out
 
 
 def test_list_shows_what_this_process_registered(artifex, doubles):
@@ -126,7 +126,7 @@ def test_list_tells_of_a_kind_that_is_declared_twice(artifex, install, gadgets):
     code, out, err = artifex("list")
     assert code == 0
     assert not re.search(r"^gadget$", out, re.MULTILINE)
-    assert err == "artifex: kind 'gadget' is left out: gadget-kinds and other-kinds declare it differently\n"
+    assert err == "artifex: kind 'gadget' skipped: gadget-kinds and other-kinds declare it differently\n"
 
 
 def test_show_tells_where_it_is_from_what_it_takes_and_what_it_does(artifex, doubles):
@@ -142,7 +142,7 @@ The factor may be anything.
 
 double(x, *, by=2.0, offset=0)
 
-Given when it is called
+Arguments passed by the caller
   x  What is multiplied, in full scale.
 
 Options
@@ -160,11 +160,11 @@ Example
   >>> double(2)
   4.0
 
-Where
+Source
   gadget_parts:double
   {doubles.folder / "gadget_parts.py"}:2
 
-Claim
+Provided by
   first-dist 1.5  the only claim
 """
     )
@@ -175,7 +175,7 @@ def test_show_takes_a_name_with_its_distribution(artifex, doubles, install):
     code, out, err = artifex("show", "gadget", "double")
     assert (code, out) == (2, "")
     assert err.startswith(
-        "artifex: gadget 'double' is claimed by first-dist 1.5 and second-dist 3.0; say which is meant"
+        "artifex: gadget 'double' is provided by first-dist 1.5 and second-dist 3.0; write 'double@first-dist'"
     )
     code, out, _ = artifex("show", "gadget", "double@second-dist")
     assert code == 0
@@ -186,7 +186,7 @@ def test_show_tells_of_any_options_and_of_no_documentation(artifex, doubles, ins
     install("more-dist", {"artifex.gadgets": {"anything": "gadget_parts:anything"}})
     _, out, _ = artifex("show", "gadget", "anything")
     assert "(no documentation)" in out
-    assert "any  it takes whatever it is given" in out
+    assert "any  all keyword arguments are accepted" in out
 
 
 def test_show_shows_what_this_process_registered(artifex, gadgets):
@@ -201,7 +201,7 @@ def test_show_shows_a_class(artifex, fresh_registry):
     registry("extension").register("plain", ModelExtension)
     _, out, _ = artifex("show", "extension", "plain")
     assert "ModelExtension(config, *, rngs=None)" in out
-    assert re.search(r"config +ExtensionConfig +\(to be given\)", out)
+    assert re.search(r"config +ExtensionConfig +\(required\)", out)
 
 
 @pytest.mark.parametrize(
@@ -229,7 +229,7 @@ def test_a_broken_component_is_shown_as_broken(artifex, install, gadgets):
     code, out, err = artifex("show", "gadget", "bad")
     assert (code, out) == (2, "")
     assert err.startswith(
-        "artifex: gadget 'bad' of broken-dist 1.0 (gadget_nowhere:bad) cannot be used: ModuleNotFound"
+        "artifex: gadget 'bad' of broken-dist 1.0 (gadget_nowhere:bad) cannot be loaded: ModuleNotFound"
     )
 
 
@@ -247,7 +247,7 @@ def problems_of(out: str) -> dict[str, str]:
 
 def test_doctor_finds_nothing_wrong_with_what_is_right(artifex, doubles):
     code, out, err = artifex("doctor")
-    assert out.endswith("All is well.\n"), out
+    assert out.endswith("No problems found.\n"), out
     assert (code, err) == (0, "")
     assert re.search(rf"Python +{sys.version_info.major}\.{sys.version_info.minor}", out)
     import jax
@@ -264,13 +264,13 @@ NEEDY = "Metadata-Version: 2.1\nName: needy-dist\nVersion: 1.0\n"
 SETUPS = {
     "broken component": (
         lambda install: install("broken-dist", {"artifex.gadgets": {"bad": "gadget_nowhere:bad"}}),
-        r"broken-dist 1\.0: gadget 'bad' \(gadget_nowhere:bad\) cannot be used: ModuleNotFoundError: .*",
-        r"pip install what it lacks, or switch it off with ARTIFEX_DISABLE_PLUGINS=broken-dist",
+        r"broken-dist 1\.0: gadget 'bad' \(gadget_nowhere:bad\) cannot be loaded: ModuleNotFoundError: .*",
+        r"pip install the missing module, or disable it with ARTIFEX_DISABLE_PLUGINS=broken-dist",
     ),
     "broken plugin": (
         lambda install: install("broken-dist", {"artifex": {"hooks": "bad_hooks"}}, modules={"bad_hooks": "1 / 0"}),
-        r"plugin left out: broken-dist: hooks = bad_hooks: ZeroDivisionError: division by zero",
-        r"pip install --upgrade broken-dist, tell its authors, or switch it off with .*=broken-dist",
+        r"plugin skipped: broken-dist: hooks = bad_hooks: ZeroDivisionError: division by zero",
+        r"pip install --upgrade broken-dist, report it to its authors, or disable it with .*=broken-dist",
     ),
     "broken commands": (
         lambda install: install(
@@ -281,19 +281,19 @@ SETUPS = {
                 "@hookimpl\ndef artifex_commands(app): 1 / 0"
             },
         ),
-        r"commands of broken-dist left out: ZeroDivisionError: division by zero",
+        r"commands of broken-dist skipped: ZeroDivisionError: division by zero",
         r".*ARTIFEX_DISABLE_PLUGINS=broken-dist",
     ),
     "clash": (
         lambda install: install("second-dist", {"artifex.gadgets": {"double": "gadget_parts:double"}}),
-        r"gadget 'double' is claimed by first-dist 1\.5 and second-dist 1\.0",
+        r"gadget 'double' is provided by first-dist 1\.5 and second-dist 1\.0",
         r"write double@first-dist or double@second-dist",
     ),
     "group of no kind": (
         lambda install: install("lost-dist", {"artifex.gadget": {"part": "gadget_parts:double"}}),
         r"part of lost-dist cannot be used: no installed distribution declares a kind with the "
         r"entry-point group 'artifex\.gadget'\. Did you mean 'artifex\.gadgets'.*",
-        r"install the distribution that owns artifex\.gadget, or switch it off with .*=lost-dist",
+        r"install the distribution that owns artifex\.gadget, or disable it with .*=lost-dist",
     ),
     "missing requirement": (
         lambda install: install(
@@ -301,7 +301,7 @@ SETUPS = {
             {"artifex.gadgets": {"part": "gadget_parts:double"}},
             metadata=f"{NEEDY}Requires-Dist: no-such-package>=1\n",
         ),
-        r"needy-dist needs no-such-package, which is not installed",
+        r"needy-dist requires no-such-package, which is not installed",
         r"pip install no-such-package",
     ),
     "requirement of another version": (
@@ -310,12 +310,12 @@ SETUPS = {
             {"artifex.gadgets": {"part": "gadget_parts:double"}},
             metadata=f"{NEEDY}Requires-Dist: attrs>=999.0\n",
         ),
-        r"needy-dist 1\.0 needs attrs>=999\.0, installed is .*",
+        r"needy-dist 1\.0 requires attrs>=999\.0, but .* is installed",
         r"pip install --upgrade needy-dist 'attrs>=999\.0'",
     ),
     "malformed metadata": (
         lambda install: install("malformed-dist", "[artifex.gadgets]\nno equals sign\n"),
-        r"plugin left out: malformed-dist: metadata: ParsingError: .*",
+        r"plugin skipped: malformed-dist: metadata: ValueError: entry_points.txt contains a line that is not name = value",
         r"pip install --upgrade malformed-dist, .*",
     ),
 }
@@ -359,7 +359,7 @@ def test_doctor_says_that_plugins_are_switched_off(artifex, doubles, monkeypatch
     clear_scan()
     code, out, _ = artifex("doctor")
     assert code == 0
-    assert "Note: ARTIFEX_DISABLE_PLUGINS=first-dist switches off first-dist.\n" in out
+    assert "Note: ARTIFEX_DISABLE_PLUGINS=first-dist disables first-dist.\n" in out
 
 
 def test_doctor_survives_a_jax_that_does_not_start(artifex, doubles, monkeypatch):

@@ -67,7 +67,7 @@ def test_artifex_commands_adds_commands_and_one_that_fails_harms_no_other(instal
         "from artifex.generative_models.core import hookimpl\n"
         "@hookimpl\ndef artifex_commands(app): app.command('greet')(lambda: print('hello'))",
     )
-    with pytest.warns(PluginWarning, match="commands of failing-commands:hooks left out: OSError: no terminal"):
+    with pytest.warns(PluginWarning, match="commands of failing-commands:hooks skipped: OSError: no terminal"):
         app = build()
     names = {command.name for command in app.registered_commands}
     assert {"greet", "list", "show", "doctor"} <= names
@@ -91,7 +91,7 @@ def test_every_hook_is_documented_and_tested(hook):
         ("import no_such_module_anywhere", "ModuleNotFoundError: No module named 'no_such_module_anywhere'"),
         (
             hooks("").replace("return [", "return [3, "),
-            "TypeError: artifex_kinds() returns a list of Kind, got 3 in it",
+            "TypeError: artifex_kinds() must return a list of Kind, got the item 3",
         ),
         (hooks("").replace("return [", "raise OSError('late')\n    return ["), "OSError: late"),
         (hooks("").replace("@hookimpl", ""), "TypeError: artifex_kinds is not marked with @hookimpl"),
@@ -101,11 +101,11 @@ def test_every_hook_is_documented_and_tested(hook):
         ),
         (
             hooks("", "Wid get"),
-            "ValueError: Kind.name is a word in lower case, such as 'audio_type', got 'Wid get'",
+            "ValueError: Kind.name must be a lower-case word such as 'audio_type', got 'Wid get'",
         ),
         (
             hooks("", "widget", group="somebody.widgets"),
-            "ValueError: Kind.group is a group such as 'artifex.audio_types', got 'somebody.widgets'",
+            "ValueError: Kind.group must be a group such as 'artifex.audio_types', got 'somebody.widgets'",
         ),
         (
             hooks("from artifex.generative_models.core import registry\nregistry('widget')"),
@@ -121,7 +121,7 @@ def test_a_broken_module_of_hooks_is_one_warning_that_names_it_and_harms_no_othe
     assert len(caught) == 1
     assert {"gizmo", "modality"} <= set(found)
     assert "widget" not in found
-    assert re.match(r"plugin left out: broken-dist: hooks = broken_dist_hooks: ", str(caught[0].message))
+    assert re.match(r"plugin skipped: broken-dist: hooks = broken_dist_hooks: ", str(caught[0].message))
     assert reason in str(caught[0].message)
     problem = discovery.scan().problems[0]
     assert problem.source == "broken-dist"
@@ -132,7 +132,7 @@ def test_what_a_broken_module_of_hooks_would_have_declared_is_explained(install)
     install_hooks(install, "broken-dist", "raise OSError('out of order')")
     with pytest.warns(PluginWarning):
         kinds()
-    with pytest.raises(UnknownComponentError, match="left out as broken: broken-dist"):
+    with pytest.raises(UnknownComponentError, match="skipped because broken: broken-dist"):
         registry("widget")
 
 
@@ -149,7 +149,7 @@ def test_a_broken_module_of_hooks_leaves_none_of_its_hooks_behind(install):
 def test_a_module_plugged_in_twice_is_told_by_whom(install):
     install_hooks(install, "first-dist", hooks(""))
     install("second-dist", {"artifex": {"again": "first_dist_hooks"}})
-    with pytest.warns(PluginWarning, match="second-dist: .*already plugged in by first-dist:hooks"):
+    with pytest.warns(PluginWarning, match="second-dist: .*is already registered by first-dist:hooks"):
         assert "widget" in kinds()
 
 
@@ -179,7 +179,7 @@ def test_a_distribution_can_be_switched_off(install, monkeypatch, setting):
     monkeypatch.setenv("ARTIFEX_DISABLE_PLUGINS", setting)
     refresh()
     assert "widget" not in registry("modality")
-    with pytest.raises(UnknownComponentError, match=r"switched off by ARTIFEX_DISABLE_PLUGINS: .*widget-dist"):
+    with pytest.raises(UnknownComponentError, match=r"disabled by ARTIFEX_DISABLE_PLUGINS: .*widget-dist"):
         registry("modality")["widget"]
 
 

@@ -74,7 +74,7 @@ def test_an_unrelated_distribution_is_told_how_to_leave(tmp_path):
     (info / "RECORD").write_text("artifex/__init__.py,,\n")
     ran = run("list", path=tmp_path)
     assert ran.returncode == 2
-    assert "it is part of paint-artifex; pip uninstall paint-artifex" in ran.stderr
+    assert "it belongs to paint-artifex; pip uninstall paint-artifex" in ran.stderr
 
 
 @pytest.mark.parametrize("level", artifex_cli.LEVELS[:3:2])
@@ -84,7 +84,7 @@ def test_a_stray_init_file_that_hides_the_core_is_named(tmp_path, level):
     stray.write_text("")
     ran = run("list", path=tmp_path)
     assert ran.returncode == 2
-    assert f"{stray} makes {level} an ordinary package, which hides what other distributions put there" in ran.stderr
+    assert f"{stray} makes {level} an ordinary package, which hides the modules of other distributions" in ran.stderr
     assert "delete that file" in ran.stderr
 
 

@@ -11,6 +11,7 @@ import pytest
 import scipy.signal
 
 from artifex.generative_models.core import numerics
+from artifex.generative_models.core.numerics.framing import cut_frames, overlap_add
 
 KEYS = {
     "typed": lambda: jax.random.key(0),
@@ -185,9 +186,10 @@ def test_bounds_and_probabilities_may_be_traced_and_broadcast():
             module.bernoulli(key, p, (4, 3)),
         )
 
-    for ours, theirs in zip(
-        jax.jit(partial(draws, numerics))(low, high, p), draws(jax.random, low, high, p), strict=True
-    ):
+    found = jax.jit(partial(draws, numerics))(low, high, p)
+    with jax.numpy_rank_promotion("allow"):
+        expected = draws(jax.random, low, high, p)
+    for ours, theirs in zip(found, expected, strict=True):
         assert_same(ours, theirs)
 
 
@@ -302,7 +304,7 @@ def test_no_angle_is_no_number_and_stays_alone(turn, reference, derivative):
 @turns
 @pytest.mark.parametrize("cycles", [np.arange(3), np.ones(2, np.complex64), True])
 def test_angles_that_are_not_real_are_refused(turn, reference, derivative, cycles):
-    with pytest.raises(TypeError, match=r"floating dtype first|expects a real array"):
+    with pytest.raises(TypeError, match=r"floating dtype first|requires a real array"):
         turn(cycles)
 
 
@@ -547,7 +549,7 @@ def test_safe_sqrt_returns_half_precision_as_given(dtype):
 
 def test_safe_sqrt_refuses_integers_and_complex_numbers():
     for x in (np.arange(3), np.ones(3, np.complex64)):
-        with pytest.raises(TypeError, match=r"floating dtype first|expects a real array"):
+        with pytest.raises(TypeError, match=r"floating dtype first|requires a real array"):
             numerics.safe_sqrt(x)
 
 
@@ -580,3 +582,66 @@ def test_gradient_of_the_spectrum_of_silence_is_finite():
 def test_safe_abs_refuses_real_numbers():
     with pytest.raises(TypeError, match=r"use jnp.abs"):
         numerics.safe_abs(jnp.ones(3))
+
+
+@pytest.mark.parametrize("axis", [-1, 0, (0, 1), None])
+@pytest.mark.parametrize("keepdims", [False, True])
+def test_rms_equals_numpys_formula(axis, keepdims):
+    x = np.random.default_rng(0).standard_normal((3, 50)).astype(np.float32)
+    expected = np.sqrt(np.mean(np.square(x.astype(np.float64)), axis=axis, keepdims=keepdims))
+    np.testing.assert_allclose(numerics.rms(x, axis=axis, keepdims=keepdims), expected, rtol=1e-6)
+
+
+def test_rms_of_half_precision_is_computed_in_float32():
+    """The sum of squares exceeds the range of float16."""
+    found = numerics.rms(jnp.full(1000, 60.0, jnp.float16))
+    assert found.dtype == jnp.float16
+    assert float(found) == 60.0
+
+
+def test_the_gradient_of_rms_is_zero_at_silence():
+    assert not jax.grad(lambda x: numerics.rms(x))(jnp.zeros(8)).any()
+
+
+@pytest.mark.parametrize("dtype", [np.int16, np.complex64])
+def test_rms_raises_unless_the_dtype_is_real_floating(dtype):
+    with pytest.raises(TypeError):
+        numerics.rms(np.ones(4, dtype))
+
+
+def test_jit_compiles_once_per_static_value():
+    traces = []
+
+    @numerics.jit(static_argnames=["n_samples"])
+    def ramp(gain: jax.Array, n_samples: int) -> jax.Array:
+        traces.append(n_samples)
+        return gain * jnp.arange(n_samples, dtype=gain.dtype)
+
+    for gain in (1.0, 2.0):
+        np.testing.assert_array_equal(ramp(jnp.float32(gain), n_samples=3), gain * np.arange(3))
+    ramp(jnp.float32(1.0), n_samples=4)
+    assert traces == [3, 4]
+    assert ramp.__name__ == "ramp"
+
+
+FRAME_SHAPES = [(4, 2, 5), (5, 2, 5), (3, 3, 4), (2, 5, 3), (40, 1, 6)]  # (40, 1) overlap too often for blocks
+
+
+@pytest.mark.parametrize(("frame_length", "hop_length", "n_frames"), FRAME_SHAPES)
+def test_cut_frames_equals_slices(frame_length, hop_length, n_frames):
+    n_samples = (n_frames - 1 + -(-frame_length // hop_length)) * hop_length
+    signal = np.random.default_rng(0).standard_normal((2, n_samples)).astype(np.float32)
+    frames = cut_frames(jnp.asarray(signal), frame_length=frame_length, hop_length=hop_length, n_frames=n_frames)
+    for frame in range(n_frames):
+        start = frame * hop_length
+        np.testing.assert_array_equal(frames[:, frame], signal[:, start : start + frame_length])
+
+
+@pytest.mark.parametrize(("frame_length", "hop_length", "n_frames"), FRAME_SHAPES)
+def test_overlap_add_is_the_transpose_of_cut_frames(frame_length, hop_length, n_frames):
+    n_samples = (n_frames - 1 + -(-frame_length // hop_length)) * hop_length
+    frames = np.random.default_rng(0).standard_normal((2, n_frames, frame_length)).astype(np.float32)
+    expected = np.zeros((2, n_samples), np.float32)
+    for frame in range(n_frames):
+        expected[:, frame * hop_length : frame * hop_length + frame_length] += frames[:, frame]
+    np.testing.assert_allclose(overlap_add(jnp.asarray(frames), hop_length=hop_length), expected, atol=1e-5)

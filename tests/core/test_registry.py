@@ -131,7 +131,7 @@ def test_errors_are_lookup_errors_whose_text_is_plain(gadgets):
 
 @pytest.mark.parametrize("name", [3, None, ("double",)])
 def test_a_name_is_a_string(gadgets, name):
-    with pytest.raises(TypeError, match="by its name"):
+    with pytest.raises(TypeError, match="must be a string"):
         registry(gadgets)[name]
     assert name not in registry(gadgets)
 
@@ -159,7 +159,7 @@ def test_a_broken_component_bites_only_who_asks_for_it(install, gadgets, source,
     assert names["double"](1) == 2
     for _ in range(2):
         with pytest.raises(
-            BrokenComponentError, match=r"gadget 'bad' of broken-dist 1\.0 \(.*\) cannot be used"
+            BrokenComponentError, match=r"gadget 'bad' of broken-dist 1\.0 \(.*\) cannot be loaded"
         ) as caught:
             names["bad"]
         assert isinstance(caught.value.__cause__, original)
@@ -356,7 +356,7 @@ def test_a_class_may_declare_inherit_or_annotate_what_its_kind_asks_for(componen
 
 
 def test_that_every_class_can_be_called_does_not_make_its_objects_callable():
-    assert component_error(CLASS, NotCallable) == "an extension has __call__, shape; NotCallable lacks __call__"
+    assert component_error(CLASS, NotCallable) == "an extension must have __call__, shape; NotCallable lacks __call__"
 
 
 @pytest.mark.parametrize(
@@ -365,9 +365,9 @@ def test_that_every_class_can_be_called_does_not_make_its_objects_callable():
         (lambda a, b, *, rate: 0, ""),
         (lambda a, b, rate=3: 0, ""),
         (lambda *args, **options: 0, ""),
-        (lambda a, *, rate: 0, "takes 2 positional arguments, this one 1: (a, *, rate)"),
-        (lambda a, b: 0, "takes the keyword arguments rate; this one lacks rate: (a, b)"),
-        (3, "a metric is a function, got 3 (int)"),
+        (lambda a, *, rate: 0, "must take 2 positional arguments, got 1: (a, *, rate)"),
+        (lambda a, b: 0, "must take the keyword arguments rate; missing: rate: (a, b)"),
+        (3, "a metric must be a function, got 3 (int)"),
     ],
 )
 def test_a_function_has_the_signature_of_its_kind(component, fault):

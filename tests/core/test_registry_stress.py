@@ -170,7 +170,7 @@ def test_a_plugin_that_is_uninstalled_while_it_is_being_imported_is_gone_afterwa
 def test_an_exit_out_of_a_plugin_is_named_and_ends_nothing(install, gadgets, source, original):
     parts(install, "leaving-dist", source, name="leaving")
     parts(install, "sound-dist", PLAIN)
-    with pytest.raises(BrokenComponentError, match=f"leaving-dist 1.0 .*cannot be used: {original}"):
+    with pytest.raises(BrokenComponentError, match=f"leaving-dist 1.0 .*cannot be loaded: {original}"):
         registry(gadgets)["leaving"]
     assert registry(gadgets)["double"](1) == 2
 

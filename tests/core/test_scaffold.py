@@ -12,7 +12,7 @@ import yaml
 from typer.testing import CliRunner
 
 from artifex.generative_models.core import kinds
-from artifex.generative_models.core.cli.scaffold import LONGEST, TEMPLATES, add_to, write_plugin
+from artifex.generative_models.core.cli.scaffold import MAX_NAME_LENGTH, TEMPLATES, add_to, write_plugin
 
 ALL = list(TEMPLATES)
 GUIDE = Path(__file__).parents[2] / "docs" / "five-minutes.md"
@@ -90,7 +90,7 @@ def test_ci_tests_the_package_with_pip_on_every_python(package):
     ]
 
 
-@pytest.mark.parametrize("name", ["a", "my-tide", "a" * LONGEST])
+@pytest.mark.parametrize("name", ["a", "my-tide", "a" * MAX_NAME_LENGTH])
 def test_ruff_finds_nothing_whatever_the_name_and_its_length(tmp_path, name):
     pytest.importorskip("ruff")
     package = write_plugin(name, ALL, out=tmp_path)
@@ -138,10 +138,10 @@ def test_every_spelling_of_a_name_gives_the_same_package(tmp_path, name):
 
 
 @pytest.mark.parametrize(
-    "name", ["", "8bit", "a/b", "../a", "a b", "-a", "a-", "ä", "artifex-plugin-", "a" * (LONGEST + 1)]
+    "name", ["", "8bit", "a/b", "../a", "a b", "-a", "a-", "ä", "artifex-plugin-", "a" * (MAX_NAME_LENGTH + 1)]
 )
 def test_a_name_that_no_distribution_and_function_can_have_is_refused(tmp_path, name):
-    with pytest.raises(ValueError, match="a plugin's name is a letter"):
+    with pytest.raises(ValueError, match="a plugin's name must be a letter"):
         write_plugin(name, out=tmp_path)
     assert not list(tmp_path.iterdir())
 
@@ -164,7 +164,7 @@ def test_a_name_that_hides_something_of_python_or_of_the_written_code_is_refused
 
 def test_a_name_that_another_distribution_has_is_refused(tmp_path, install):
     install("someones-windows", {"artifex.windows": {"my_tide": "someones:window"}})
-    with pytest.raises(ValueError, match=r"'my_tide' is what someones-windows provides; .* my-my-tide"):
+    with pytest.raises(ValueError, match=r"'my_tide' is already provided by someones-windows; .* my-my-tide"):
         write_plugin("my-tide", ["window"], out=tmp_path / "out")
     assert write_plugin("my-tide", ["dataset"], out=tmp_path / "out").is_dir()
 
@@ -182,14 +182,14 @@ def test_the_license_goes_to_the_metadata(tmp_path, expression):
 
 @pytest.mark.parametrize("expression", ["", 'MIT"', "my own", "MIT OR"])
 def test_a_license_that_is_no_expression_is_refused(tmp_path, expression):
-    with pytest.raises(ValueError, match="license is an SPDX expression"):
+    with pytest.raises(ValueError, match="license must be an SPDX expression"):
         write_plugin("tide", out=tmp_path, license=expression)
 
 
 def test_an_unknown_kind_is_an_error_that_names_the_nearest_and_all(tmp_path):
-    with pytest.raises(ValueError, match=f"'windw'.*Did you mean 'window'.*Known kinds: {', '.join(ALL)}"):
+    with pytest.raises(ValueError, match=f"'windw'.*Did you mean 'window'.*Valid kinds: {', '.join(ALL)}"):
         write_plugin("tide", ["audio_type", "windw"], out=tmp_path)
-    with pytest.raises(ValueError, match="at least one kind of: audio_type"):
+    with pytest.raises(ValueError, match="at least one of: audio_type"):
         write_plugin("tide", [], out=tmp_path)
     assert not list(tmp_path.iterdir())
 
@@ -198,7 +198,7 @@ def test_what_is_there_is_never_written_over(tmp_path):
     target = tmp_path / "artifex-plugin-tide"
     target.mkdir()
     (target / "notes.txt").write_text("mine")
-    with pytest.raises(FileExistsError, match="artifex-plugin-tide is already there"):
+    with pytest.raises(FileExistsError, match="artifex-plugin-tide already exists"):
         write_plugin("tide", out=tmp_path)
     assert [path.name for path in tmp_path.rglob("*")] == ["artifex-plugin-tide", "notes.txt"]
     (target / "notes.txt").unlink()
@@ -207,7 +207,7 @@ def test_what_is_there_is_never_written_over(tmp_path):
 
 def test_a_file_in_the_place_of_the_folder_is_an_error(tmp_path):
     (tmp_path / "artifex-plugin-tide").write_text("")
-    with pytest.raises(FileExistsError, match="is already there"):
+    with pytest.raises(FileExistsError, match="already exists"):
         write_plugin("tide", out=tmp_path)
 
 

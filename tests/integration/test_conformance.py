@@ -78,9 +78,9 @@ def test_the_command_shows_what_holds_and_what_does_not(install):
     assert "no  window lopsided" in shown.output
     assert "✗ periodic and symmetric agree" in shown.output
     one = CliRunner().invoke(build(), ["check", "window", "hann"])
-    assert (one.exit_code, "1 of 1 components hold" in one.output) == (0, True)
+    assert (one.exit_code, "1 of 1 components pass" in one.output) == (0, True)
     theirs = CliRunner().invoke(build(), ["check", "--dist", "faulty-windows"])
-    assert "0 of 1 components hold" in theirs.output
+    assert "0 of 1 components pass" in theirs.output
 
 
 @pytest.mark.thorough

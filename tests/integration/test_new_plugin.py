@@ -71,14 +71,14 @@ def test_its_own_tests_and_examples_pass_where_it_is_installed(run):
     assert tested.returncode == 0, tested.stdout + tested.stderr
     passed = set(re.findall(r"^PASSED (\S+)", tested.stdout, flags=re.MULTILINE))
     assert not re.findall(r"^(SKIPPED|XFAIL)", tested.stdout, flags=re.MULTILINE)
-    holds = "tests/test_conformance.py::test_a_component_holds_under_the_rules_of_its_kind"
+    holds = "tests/test_conformance.py::test_component_passes_the_rules_of_its_kind"
     assert {f"{holds}[{kind}-my_tide]" for kind in TEMPLATES} <= passed
     assert "README.md::README.md" in passed
     examples = {test.rpartition("::")[2] for test in passed if PACKAGE in test}
     assert examples == {
-        f"{PACKAGE}.{template.module}.{'MyTide' if template.named == 'classname' else 'my_tide'}"
+        f"{PACKAGE}.{template.module}.{'MyTide' if template.spelling == 'classname' else 'my_tide'}"
         for template in TEMPLATES.values()
-        if template.named != "constant"
+        if template.spelling != "constant"
     }
 
 
@@ -105,7 +105,7 @@ BUGS = {
         "    values = values / jnp.maximum(jnp.max(jnp.abs(values)), 1e-6)\n        companded: jax.Array =",
         "jnp.max(jnp.abs(values))",
         "encode: rows are independent",
-        "a maximum, mean or sum over the batch axis: reduce over the example's own axes",
+        "a maximum, mean or sum over the batch axis; reduce over the example's own axes",
     ),
 }
 
@@ -126,7 +126,7 @@ def test_a_bug_put_in_by_hand_is_caught_with_its_cause_and_line(run, package, tm
         *("-m", "pytest", "-p", "no:cacheprovider", "tests/test_conformance.py", "-k", " or ".join(expected)),
         PYTHONPATH=str(tmp_path / "src"),
     )
-    reports = re.split(r"^_+ test_a_component_\w+\[(\w+)-my_tide\] _+$", tested.stdout, flags=re.MULTILINE)
+    reports = re.split(r"^_+ test_component_\w+\[(\w+)-my_tide\] _+$", tested.stdout, flags=re.MULTILINE)
     found = dict(zip(reports[1::2], reports[2::2], strict=True))
     assert set(found) == set(expected), tested.stdout + tested.stderr
     for kind, (rule, cause) in expected.items():

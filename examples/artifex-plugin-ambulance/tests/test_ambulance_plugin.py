@@ -1,5 +1,6 @@
-"""The plugin's components: their numbers, and that artifex finds them by name."""
+"""Tests of the plugin's components: their numbers, and that artifex finds them by name."""
 
+from functools import partial
 from typing import Any
 
 import jax
@@ -12,6 +13,7 @@ from artifex_plugin_ambulance.windows import welch
 from numpy.typing import NDArray
 
 from artifex.generative_models.core import create, registry
+from artifex.generative_models.modalities.audio.annotations import drawn_parameters, with_annotations
 
 KEY = jax.random.key(7)
 RATE = 8000
@@ -20,30 +22,46 @@ RATE = 8000
 @pytest.mark.parametrize(
     ("kind", "name"), [("audio_type", "ambulance"), ("augmentation", "megaphone"), ("window", "welch")]
 )
-def test_a_component_is_found_by_name(kind: str, name: str) -> None:
+def test_component_is_found_by_name(kind: str, name: str) -> None:
     assert [claim.distribution for claim in registry(kind).claims(name)] == ["artifex-plugin-ambulance"]
     assert callable(create(kind, name))
 
 
-def expected_ambulance(key: jax.Array, n_time_steps: int, hold: float) -> NDArray[np.float64]:
-    """The sum of all steps of the phase, in float64."""
-    tone_key, phase_key, place_key = jax.random.split(key, 3)
+def expected_frequency(key: jax.Array, n_time_steps: int, hold: float) -> NDArray[np.float64]:
+    """Compute the frequency of each sample in Hz, in float64."""
+    tone_key, _, start_key = jax.random.split(key, 3)
     low = jax.random.uniform(tone_key, minval=400.0, maxval=500.0)
-    high = np.float64(low * (4 / 3))
-    held = round(hold * RATE)
-    place = int(jax.random.randint(place_key, (), 0, 2 * held)) + np.arange(n_time_steps)
-    frequency = np.where(place % (2 * held) < held, np.float64(low), high)
-    cycles = np.concatenate([[0.0], np.cumsum(frequency)[:-1]]) / RATE + float(jax.random.uniform(phase_key))
+    n_hold = round(hold * RATE)
+    position = int(jax.random.randint(start_key, (), 0, 2 * n_hold)) + np.arange(n_time_steps)
+    return np.where(position % (2 * n_hold) < n_hold, np.float64(low), np.float64(low * (4 / 3)))
+
+
+def expected_ambulance(key: jax.Array, n_time_steps: int, hold: float) -> NDArray[np.float64]:
+    """Accumulate the phase step by step in float64."""
+    frequency = expected_frequency(key, n_time_steps, hold)
+    start = float(jax.random.uniform(jax.random.split(key, 3)[1]))
+    cycles = np.concatenate([[0.0], np.cumsum(frequency)[:-1]]) / RATE + start
     return 0.5 * np.sin(2 * np.pi * cycles)
 
 
 @pytest.mark.parametrize(("seconds", "hold"), [(1, 0.1), (60, 0.6)])
-def test_the_phase_is_exact_however_long_it_sounds(seconds: int, hold: float) -> None:
+def test_phase_is_exact_at_any_length(seconds: int, hold: float) -> None:
     sound = ambulance(KEY, n_time_steps=seconds * RATE, sample_rate=RATE, hold=hold)
     np.testing.assert_allclose(sound, expected_ambulance(KEY, seconds * RATE, hold), atol=2e-6)
 
 
-def test_ambulances_differ_by_key_and_by_no_transform() -> None:
+def test_annotated_f0_is_that_of_the_sound() -> None:
+    audio, annotations = with_annotations(ambulance)(KEY, n_time_steps=RATE, sample_rate=RATE)
+    np.testing.assert_allclose(audio, ambulance(KEY, n_time_steps=RATE, sample_rate=RATE))
+    np.testing.assert_allclose(annotations["f0"], expected_frequency(KEY, RATE, 0.6), rtol=1e-6)
+
+
+def test_drawn_parameters_of_the_megaphone_are_those_it_uses() -> None:
+    drive = drawn_parameters(create("augmentation", "megaphone", sample_rate=16000), KEY, (4000,))["drive"]
+    assert float(drive) == float(jax.random.uniform(KEY, minval=6.0, maxval=24.0))
+
+
+def test_ambulance_depends_on_the_key_and_not_on_jit_or_vmap() -> None:
     render = jax.jit(lambda key: ambulance(key, n_time_steps=400, sample_rate=RATE))
     keys = jax.random.split(KEY, 3)
     rows = jax.vmap(render)(keys)
@@ -56,49 +74,49 @@ def test_ambulances_differ_by_key_and_by_no_transform() -> None:
 @pytest.mark.parametrize(
     "wrong", [{"f_max": 3500.0}, {"f_min": 600.0}, {"f_min": -1.0}, {"hold": 0.0}, {"interval": 0.0}]
 )
-def test_a_ambulance_that_cannot_be_is_refused(wrong: dict[str, float]) -> None:
+def test_ambulance_rejects_invalid_options(wrong: dict[str, float]) -> None:
     with pytest.raises(ValueError, match=next(iter(wrong))):
         ambulance(KEY, n_time_steps=400, sample_rate=RATE, **wrong)
 
 
 @pytest.mark.parametrize(("frequency", "passes"), [(50.0, False), (1500.0, True), (7000.0, False)])
-def test_a_megaphone_keeps_its_band(frequency: float, passes: bool) -> None:
+def test_megaphone_filters_outside_its_band(frequency: float, passes: bool) -> None:
     tone = 0.01 * np.sin(2 * np.pi * frequency / 16000 * np.arange(4000)).astype(np.float32)
-    made = megaphone(tone, KEY, drive_range=(0.0, 0.0))[200:-200]
+    made = megaphone(tone, KEY, drive_range=(0.0, 0.0), sample_rate=16000)[200:-200]
     level = 20 * np.log10(np.abs(made).max() / 0.01)
     assert abs(level) < 0.5 if passes else level < -40
 
 
-def test_a_megaphone_clips_softly_by_a_drawn_gain() -> None:
+def test_megaphone_clips_softly_with_the_drawn_gain() -> None:
     tone = np.sin(2 * np.pi * 1500 / 16000 * np.arange(4000)).astype(np.float32)
     drawn = float(jax.random.uniform(KEY, minval=6.0, maxval=24.0))
-    made = megaphone(tone, KEY)[200:-200]
+    made = megaphone(tone, KEY, sample_rate=16000)[200:-200]
     np.testing.assert_allclose(jnp.abs(made).max(), np.tanh(10 ** (drawn / 20)), atol=5e-3)
 
 
 @pytest.mark.parametrize("dtype", [jnp.float32, jnp.bfloat16, jnp.float16])
 @pytest.mark.parametrize("length", [1, 5, 300])
-def test_a_megaphone_keeps_shape_and_dtype(dtype: type, length: int) -> None:
-    made = megaphone(jnp.ones(length, dtype), KEY)
+def test_megaphone_keeps_shape_and_dtype(dtype: type, length: int) -> None:
+    made = megaphone(jnp.ones(length, dtype), KEY, sample_rate=16000)
     assert made.shape == (length,)
     assert made.dtype == dtype
 
 
-def test_one_bad_clip_harms_no_other() -> None:
+def test_nan_in_one_example_does_not_affect_others() -> None:
     audio = jnp.stack([jnp.zeros(300), jnp.full(300, jnp.nan), jnp.ones(300)])
-    made = jax.jit(jax.vmap(megaphone))(audio, jax.random.split(KEY, 3))
+    made = jax.jit(jax.vmap(partial(megaphone, sample_rate=16000)))(audio, jax.random.split(KEY, 3))
     assert jnp.isnan(made).any(axis=1).tolist() == [False, True, False]
-    assert bool(jnp.isfinite(jax.grad(lambda x: megaphone(x, KEY).sum())(jnp.zeros(300))).all())
+    assert bool(jnp.isfinite(jax.grad(lambda x: megaphone(x, KEY, sample_rate=16000).sum())(jnp.zeros(300))).all())
 
 
 @pytest.mark.parametrize("wrong", [{"f_min": 0.0}, {"f_max": 8000.0}, {"f_min": 4000.0}, {"sample_rate": 0}])
-def test_a_megaphone_that_cannot_be_is_refused(wrong: dict[str, Any]) -> None:
+def test_megaphone_rejects_invalid_options(wrong: dict[str, Any]) -> None:
     with pytest.raises(ValueError, match=next(iter(wrong))):
-        megaphone(jnp.zeros(30), KEY, **wrong)
+        megaphone(jnp.zeros(30), KEY, **{"sample_rate": 16000, **wrong})
 
 
 @pytest.mark.parametrize("length", [1, 2, 5, 512])
-def test_a_welch_window_is_a_parabola(length: int) -> None:
+def test_welch_window_is_a_parabola(length: int) -> None:
     whole = welch(length + 1, periodic=False)
     if length > 1:
         np.testing.assert_allclose(welch(length), whole[:-1])
@@ -107,6 +125,6 @@ def test_a_welch_window_is_a_parabola(length: int) -> None:
     assert welch(length).shape == (length,)
 
 
-def test_a_window_of_no_length_is_refused() -> None:
+def test_welch_window_rejects_length_zero() -> None:
     with pytest.raises(ValueError, match="length must be an integer of at least 1 samples, got 0"):
         welch(0)

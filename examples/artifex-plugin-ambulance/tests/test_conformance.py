@@ -1,4 +1,4 @@
-"""Everything that this package provides holds under the rules of its kind."""
+"""Every component of this package passes the rules of its kind."""
 
 import pytest
 
@@ -6,6 +6,6 @@ from artifex.generative_models.core.testing import check, components
 
 
 @pytest.mark.parametrize(("kind", "name"), components(distribution="artifex-plugin-ambulance"))
-def test_it_conforms(kind: str, name: str) -> None:
+def test_component_conforms(kind: str, name: str) -> None:
     report = check(kind, name)
     assert report.passed, str(report)

@@ -9,19 +9,19 @@ from artifex.generative_models.core.checks import check_flag, check_integer
 
 
 def welch(length: int, *, periodic: bool = True) -> NDArray[np.float64]:
-    """Return a Welch window: a parabola that is 0 at both ends.
+    """Compute a Welch window, a parabola that is 0 at both ends.
 
     Args:
         length: Length in samples, at least 1.
-        periodic: True for spectra (the window of ``length + 1`` samples without its last), False for filter
+        periodic: Whether the window is periodic, for spectral analysis; False gives a symmetric window, for filter
             design.
 
     Returns:
-        The window, (length,) float64, peak 1.
+        The window (length,), float64, peak 1.
 
     Raises:
-        TypeError: When ``length`` is no integer or ``periodic`` no flag.
-        ValueError: When ``length`` is below 1.
+        TypeError: If ``length`` is not an integer or ``periodic`` not a bool.
+        ValueError: If ``length`` is below 1.
 
     Example:
         >>> welch(4).tolist()
@@ -34,6 +34,6 @@ def welch(length: int, *, periodic: bool = True) -> NDArray[np.float64]:
     check_flag("periodic", periodic)
     if length == 1:
         return np.ones(1)
-    middle = (length if periodic else length - 1) / 2
-    distance = (np.arange(length, dtype=np.float64) - middle) / middle
+    center = (length if periodic else length - 1) / 2
+    distance = (np.arange(length, dtype=np.float64) - center) / center
     return np.ones(length) - distance * distance

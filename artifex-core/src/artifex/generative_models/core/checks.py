@@ -1,4 +1,4 @@
-"""Checks of plain values, for functions and configurations alike: what was given, what was expected."""
+"""Validation of options of functions and fields of configurations. Imports no jax."""
 
 from __future__ import annotations
 
@@ -14,19 +14,19 @@ from artifex.generative_models.core.errors import suggest
 
 
 def check_integer(
-    name: str, value: Any, *, minimum: int | None = None, maximum: int | None = None, unit: str = ""
+    name: str, value: object, *, minimum: int | None = None, maximum: int | None = None, unit: str = ""
 ) -> None:
     """Raise unless a value is an integer within its bounds.
 
     Args:
-        name: What the value is called where the user wrote it.
-        value: The value; bool is no integer, a NumPy integer is.
-        minimum: The least value allowed.
-        maximum: The greatest value allowed.
-        unit: The unit, for the message.
+        name: The name that the error message shows, such as the option's name.
+        value: The value. NumPy integers are accepted, bool is not.
+        minimum: Minimum allowed value.
+        maximum: Maximum allowed value.
+        unit: The unit that the error message shows.
 
     Raises:
-        TypeError: When it is no integer.
+        TypeError: When it is not an integer.
         ValueError: When it is out of bounds.
 
     Example:
@@ -43,7 +43,7 @@ def check_integer(
 
 def check_number(
     name: str,
-    value: Any,
+    value: object,
     *,
     minimum: float | None = None,
     maximum: float | None = None,
@@ -53,15 +53,15 @@ def check_number(
     """Raise unless a value is a finite real number within its bounds.
 
     Args:
-        name: What the value is called where the user wrote it.
-        value: The value; bool is no number.
-        minimum: The least value allowed.
-        maximum: The greatest value allowed.
-        above: A bound that the value has to exceed.
-        unit: The unit, for the message.
+        name: The name that the error message shows, such as the option's name.
+        value: The value. NumPy numbers are accepted, bool is not.
+        minimum: Minimum allowed value.
+        maximum: Maximum allowed value.
+        above: Exclusive lower bound.
+        unit: The unit that the error message shows.
 
     Raises:
-        TypeError: When it is no real number.
+        TypeError: When it is not a real number.
         ValueError: When it is not finite or out of bounds.
 
     Example:
@@ -77,15 +77,15 @@ def check_number(
         raise ValueError(f"{name} must be {expected}, got {value!r}")
 
 
-def check_flag(name: str, value: Any) -> None:
+def check_flag(name: str, value: object) -> None:
     """Raise unless a value is True or False.
 
     Args:
-        name: What the value is called where the user wrote it.
+        name: The name that the error message shows, such as the option's name.
         value: The value.
 
     Raises:
-        TypeError: When it is neither.
+        TypeError: When it is not a bool.
 
     Example:
         >>> check_flag("normalize", "yes")
@@ -96,16 +96,16 @@ def check_flag(name: str, value: Any) -> None:
         raise TypeError(f"{name} must be True or False, got {value!r} ({type(value).__name__})")
 
 
-def check_choice(name: str, value: Any, *, choices: Iterable[Any]) -> None:
-    """Raise unless a value is one of a few.
+def check_choice(name: str, value: object, *, choices: Iterable[Any]) -> None:
+    """Raise unless a value is one of the allowed choices.
 
     Args:
-        name: What the value is called where the user wrote it.
+        name: The name that the error message shows, such as the option's name.
         value: The value.
-        choices: The values allowed.
+        choices: The allowed values.
 
     Raises:
-        ValueError: When it is none of them; the message names the nearest and all.
+        ValueError: When it is not one of them. The message lists the choices and suggests similar ones.
 
     Example:
         >>> check_choice("mode", "warp", choices=("wrap", "fill"))
@@ -113,7 +113,7 @@ def check_choice(name: str, value: Any, *, choices: Iterable[Any]) -> None:
         ValueError: mode must be one of 'wrap', 'fill', got 'warp'. Did you mean 'wrap'?
     """
     known = tuple(choices)
-    # Equality alone would take True for 1.
+    # Types are compared since True == 1 and 1.0 == 1.
     if not any(
         isinstance(value, type(k)) and isinstance(value, bool) is isinstance(k, bool) and value == k for k in known
     ):
@@ -121,30 +121,9 @@ def check_choice(name: str, value: Any, *, choices: Iterable[Any]) -> None:
         raise ValueError(f"{name} must be one of {', '.join(map(repr, known))}, got {value!r}.{hint}")
 
 
-def plain_number(value: Any) -> Any:
-    """Return a number of NumPy's as Python's, for a field's converter; anything else as it is.
-
-    Args:
-        value: Whatever was given.
-
-    Returns:
-        An int for what is an integer, a float for what is another real number, else ``value``.
-
-    Example:
-        >>> import numpy as np
-        >>> plain_number(np.int64(8000)), plain_number(np.float32(0.5)), plain_number("8000")
-        (8000, 0.5, '8000')
-    """
-    if isinstance(value, bool):
-        return value
-    if isinstance(value, numbers.Integral):
-        return int(value)
-    return float(value) if isinstance(value, numbers.Real) else value
-
-
 def check_option(
     name: str,
-    value: Any,
+    value: object,
     *,
     integer: bool = False,
     minimum: float | None = None,
@@ -161,7 +140,7 @@ def check_option(
         minimum: Minimum allowed value.
         maximum: Maximum allowed value.
         above: Exclusive lower bound.
-        unit: The unit, for the message.
+        unit: The unit that the error message shows.
 
     Raises:
         TypeError: When it is not a number, or not an integer where one is required.
@@ -202,7 +181,7 @@ def check_range(
         minimum: Minimum allowed value of both.
         maximum: Maximum allowed value of both.
         above: Exclusive lower bound of both.
-        unit: The unit, for the message.
+        unit: The unit that the error message shows.
 
     Returns:
         The minimum and the maximum.
@@ -239,13 +218,13 @@ def check_range(
 
 
 def is_jax_array(value: object) -> bool:
-    """Return whether a value is a JAX array or tracer; jax is not imported for it.
+    """Return whether a value is a JAX array or tracer, without importing jax.
 
     Args:
         value: Any value.
 
     Returns:
-        Whether it is.
+        True for JAX arrays and tracers.
 
     Example:
         >>> is_jax_array(1.0)
@@ -256,7 +235,7 @@ def is_jax_array(value: object) -> bool:
 
 
 def plain_int(value: int) -> int:
-    """Convert a NumPy integer to int; return anything else unchanged, for a validator to judge.
+    """Convert a NumPy integer to int; return other values unchanged, for a validator to reject.
 
     Args:
         value: The value of an integer field.
@@ -273,7 +252,7 @@ def plain_int(value: int) -> int:
 
 
 def plain_float(value: float) -> float:
-    """Convert a real number to float; return anything else unchanged, for a validator to judge.
+    """Convert a real number to float; return other values unchanged, for a validator to reject.
 
     Args:
         value: The value of a numeric field.
@@ -290,7 +269,7 @@ def plain_float(value: float) -> float:
 
 
 def optional_int(value: int | None) -> int | None:
-    """Convert as ``plain_int`` does; None stays None.
+    """Convert a NumPy integer to int as ``plain_int`` does; None stays None.
 
     Args:
         value: The value of an optional integer field.
@@ -302,7 +281,7 @@ def optional_int(value: int | None) -> int | None:
 
 
 def optional_float(value: float | None) -> float | None:
-    """Convert as ``plain_float`` does; None stays None.
+    """Convert a real number to float as ``plain_float`` does; None stays None.
 
     Args:
         value: The value of an optional numeric field.
@@ -314,14 +293,14 @@ def optional_float(value: float | None) -> float | None:
 
 
 def field_check(check: Callable[..., None], **bounds: Any) -> Callable[[Any, attrs.Attribute[Any], Any], None]:
-    """Return a check of this module as an attrs validator.
+    """Create an attrs validator from a check of this module.
 
     Args:
         check: ``check_integer``, ``check_number``, ``check_flag`` or ``check_choice``.
-        **bounds: What the check takes besides name and value.
+        **bounds: Keyword arguments of the check, such as ``minimum``.
 
     Returns:
-        A validator that names the class and the field.
+        The validator. Its messages contain the class and the field.
 
     Example:
         >>> import attrs

@@ -50,7 +50,7 @@ def atomic_path(target: str | os.PathLike[str]) -> Iterator[Path]:
 
 
 def write_atomic(target: str | os.PathLike[str], content: str | bytes) -> None:
-    """Write a whole file atomically, as ``atomic_path`` does.
+    """Write a file atomically, as ``atomic_path`` does.
 
     Args:
         target: The file to write; its folder must exist.
@@ -71,7 +71,7 @@ def write_atomic(target: str | os.PathLike[str], content: str | bytes) -> None:
 
 
 def create_atomic(target: str | os.PathLike[str], content: bytes) -> bool:
-    """Write a whole file atomically unless it exists; of several processes that try at once, one succeeds.
+    """Write a file atomically unless it exists; of several processes that try at once, one succeeds.
 
     Args:
         target: The file to create; its folder must exist.

@@ -1,4 +1,4 @@
-"""What every extension has: a weight, a switch, features and a loss."""
+"""Base class of model extensions."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ from artifex.generative_models.core.configuration import ExtensionConfig
 
 
 class ModelExtension(nnx.Module):
-    """A module beside a model: it derives features from what the model sees and gives, and a loss from them.
+    """Base class of extensions, which compute features and a loss from the inputs and outputs of a model.
 
-    As it stands it adds nothing; a subclass gives ``__call__``, ``loss_fn`` or both.
+    A subclass overrides ``__call__``, ``loss_fn`` or both; the base class has no features and a loss of 0.
 
     Args:
-        config: Its weight, whether it is enabled, and its options.
-        rngs: Where a subclass draws its parameters from; None for one that has none.
+        config: Loss weight, whether the extension is enabled, and its options.
+        rngs: Random streams for the initialization of parameters; may be None if there are none.
 
     Example:
         >>> extension = ModelExtension(ExtensionConfig(weight=0.5))
@@ -30,30 +30,30 @@ class ModelExtension(nnx.Module):
 
     def __init__(self, config: ExtensionConfig, *, rngs: nnx.Rngs | None = None) -> None:
         if not isinstance(config, ExtensionConfig):
-            raise TypeError(f"{type(self).__name__} takes config=ExtensionConfig(…), got {type(config).__name__}")
+            raise TypeError(f"{type(self).__name__} requires config=ExtensionConfig(...), got {type(config).__name__}")
         self.weight = float(config.weight)
         self.enabled = config.enabled
 
     def __call__(self, inputs: Any, model_outputs: Any = None) -> dict[str, Any]:
-        """Return features by name.
+        """Compute features.
 
         Args:
-            inputs: What the model was given.
-            model_outputs: What it gave back.
+            inputs: Inputs of the model.
+            model_outputs: Outputs of the model.
 
         Returns:
-            Features by name; none here.
+            Features by name; empty for the base class.
         """
         return {}
 
     def loss_fn(self, batch: Any, model_outputs: Any) -> jax.Array:
-        """Return the extension's loss, its weight included.
+        """Compute the loss of the extension, multiplied by its weight.
 
         Args:
-            batch: What the model was trained on.
-            model_outputs: What it gave back.
+            batch: The training batch.
+            model_outputs: Outputs of the model.
 
         Returns:
-            A scalar; 0 here.
+            A scalar; 0 for the base class.
         """
         return jnp.zeros(())

@@ -1,4 +1,4 @@
-"""What every modality and dataset has. Imports no jax, so that loader workers can use it."""
+"""Base classes of modalities and datasets. Imports no jax, so that loader workers can use it."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 
 class Modality(ABC):
-    """A kind of data: what its examples look like, and how they become what a model works on and back.
+    """Base class of modalities: the shape of an encoded example, and the conversion of data to and from it.
 
     Args:
         config: The modality's configuration.
@@ -34,27 +34,27 @@ class Modality(ABC):
 
     @abstractmethod
     def encode(self, data: Any) -> Any:
-        """Turn data into the representation that the configuration names."""
+        """Convert data to the representation that the configuration selects."""
 
     @abstractmethod
     def decode(self, encoded: Any) -> Any:
-        """Turn the representation back into data."""
+        """Convert the representation back to data; the inverse of ``encode``."""
 
 
 class BaseDataset(ABC):
-    """Examples by index, each a dict, and batches of them.
+    """Base class of datasets: examples by index, each a dict, and batches of them.
 
-    A subclass gives ``__len__`` and either ``__getitem__``, from which the rest follows, or ``__iter__`` and
-    ``get_batch``. With ``__len__`` and ``__getitem__`` it is a Grain source as it stands.
+    A subclass defines ``__len__`` and either ``__getitem__`` or both ``__iter__`` and ``get_batch``. With ``__len__``
+    and ``__getitem__`` it is a data source for Grain.
 
-    ``time_axis_keys`` names what an example holds that has time as its last axis and its length under ``length``: what
-    a loader pads when examples differ in length.
+    ``time_axis_keys`` lists the keys of arrays whose last axis is time. A loader pads these to one length if examples
+    are variable-length; their length is stored under ``length``.
 
     Args:
-        config: What the examples are like.
-        split: Which part of the data, such as ``"train"``.
-        rngs: Where ``get_batch`` draws from: the stream ``sample``, else the default one; None draws the same
-            sequence of batches every time.
+        config: Configuration of the examples.
+        split: Name of the split, such as ``"train"``.
+        rngs: Random streams for ``get_batch``: the stream ``sample`` if there is one, else the default stream. None
+            draws the same sequence of batches for every dataset.
 
     Example:
         >>> class Squares(BaseDataset):
@@ -71,7 +71,7 @@ class BaseDataset(ABC):
 
     def __init__(self, config: Any, split: str = "train", *, rngs: nnx.Rngs | None) -> None:
         if not isinstance(split, str) or not split:
-            raise TypeError(f"split is the name of a part of the data, such as 'train', got {split!r}")
+            raise TypeError(f"split must be the name of a split, such as 'train', got {split!r}")
         self.config = config
         self.split = split
         self.rngs = rngs
@@ -79,11 +79,11 @@ class BaseDataset(ABC):
 
     @abstractmethod
     def __len__(self) -> int:
-        """Return how many examples there are."""
+        """Return the number of examples."""
 
     def __getitem__(self, index: int) -> Any:
         """Return one example."""
-        raise TypeError(f"{type(self).__name__} has no access by index: it defines no __getitem__")
+        raise TypeError(f"{type(self).__name__} cannot be indexed: it does not define __getitem__")
 
     def __iter__(self) -> Iterator[Any]:
         """Yield every example once, in order."""
@@ -91,34 +91,34 @@ class BaseDataset(ABC):
             yield self[index]
 
     def example(self, index: int, *, epoch: int = 0) -> Any:
-        """Return one example as training sees it in an epoch.
+        """Return one example of an epoch.
 
-        A dataset that draws something of an example, such as which part of a recording is taken, draws it from
-        ``(seed, epoch, index)`` alone. ``dataset[index]`` is the example of epoch 0.
+        Random choices, such as the crop of a recording, depend on ``(seed, epoch, index)`` only. ``dataset[index]``
+        is the example of epoch 0.
 
         Args:
-            index: Its place, from 0.
-            epoch: How many times training has gone through the data before, from 0.
+            index: Index of the example, from 0.
+            epoch: Number of the epoch, from 0.
 
         Returns:
-            What ``self[index]`` returns.
+            The example, as ``self[index]`` returns it.
         """
         return self[index]
 
     def examples(self, indices: Sequence[int], *, epoch: int = 0) -> list[Any]:
-        """Return several examples of one epoch; a dataset that makes them faster together overrides it.
+        """Return several examples of one epoch; override it if they can be computed faster together.
 
         Args:
-            indices: Their places, from 0.
-            epoch: As for ``example``.
+            indices: Indices of the examples, from 0.
+            epoch: Number of the epoch, from 0.
 
         Returns:
-            A list of what ``example`` returns.
+            The examples, in order.
         """
         return [self.example(int(index), epoch=epoch) for index in indices]
 
     def lengths(self) -> np.ndarray | None:
-        """Return the length of every example along time, where that is known without reading them.
+        """Return the number of samples of every example, if available without reading the examples.
 
         Returns:
             Lengths, shape (n,), int64, or None.
@@ -126,10 +126,10 @@ class BaseDataset(ABC):
         return None
 
     def fingerprint(self) -> str:
-        """Return a few digits that are the same where the examples are, in another process too.
+        """Return a checksum of the dataset, which is the same in every process.
 
-        A loader's state carries them, so that it is not gone on with over other data. A dataset with more that decides
-        its examples than class, length, split and configuration overrides this.
+        The state of a loader contains it, so that training is not resumed on different data. Override it if examples
+        depend on more than class, length, split and configuration.
 
         Returns:
             Eight hexadecimal digits.
@@ -140,33 +140,34 @@ class BaseDataset(ABC):
         """Return a batch of examples drawn with replacement.
 
         Args:
-            batch_size: How many, at least 1.
+            batch_size: Number of examples, at least 1.
 
         Returns:
-            What ``collate_fn`` makes of them, and ``index``, the places they were drawn from, shape
-            (batch_size,).
+            The batch, as ``collate_fn`` returns it, and under ``index`` the drawn indices, shape (batch_size,).
 
         Raises:
-            ValueError: When the dataset is empty or the size is no positive integer.
+            TypeError: When the batch size is not an integer.
+            ValueError: When the dataset is empty or the batch size is not positive.
         """
         indices = self.draw_indices(batch_size)
         return {**self.collate_fn([self[int(i)] for i in indices]), "index": indices}
 
     def draw_indices(self, batch_size: int) -> np.ndarray:
-        """Draw places of examples, with replacement.
+        """Draw indices of examples with replacement.
 
         Args:
-            batch_size: How many, at least 1.
+            batch_size: Number of indices, at least 1.
 
         Returns:
             Indices, shape (batch_size,), int64.
 
         Raises:
-            ValueError: When the dataset is empty or the size is no positive integer.
+            TypeError: When the batch size is not an integer.
+            ValueError: When the dataset is empty or the batch size is not positive.
         """
         check_integer("batch_size", batch_size, minimum=1)
         if not len(self):
-            raise ValueError(f"{type(self).__name__} is empty: there is nothing to draw a batch from")
+            raise ValueError(f"{type(self).__name__} is empty; a batch can be drawn from at least one example")
         draws = self._draws
         if self.rngs is not None:
             import jax
@@ -176,31 +177,33 @@ class BaseDataset(ABC):
         return draws.integers(0, len(self), size=batch_size)
 
     def collate_fn(self, samples: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
-        """Put examples together: arrays are stacked, everything else becomes a list.
+        """Combine examples to a batch: arrays are stacked, other values become lists.
 
         Args:
-            samples: Examples with the same keys; an array has the same shape in all of them.
+            samples: Examples with equal keys and, for each key, arrays of equal shape.
 
         Returns:
-            A dict with those keys; arrays are (batch, …).
+            A dict with these keys; arrays have shape (batch, ...).
 
         Raises:
-            ValueError: For no examples, differing keys, or arrays that differ in shape.
+            ValueError: When there are no examples, or their keys or array shapes differ.
         """
         if not samples:
-            raise ValueError("collate_fn was given no samples; a batch has at least one")
+            raise ValueError("collate_fn requires at least one example, got none")
         keys = list(samples[0])
         for number, sample in enumerate(samples):
             if set(sample) != set(keys):
-                raise ValueError(f"sample {number} has the keys {sorted(sample)}, but sample 0 has {sorted(keys)}")
+                raise ValueError(
+                    f"all examples must have equal keys; example 0 has {sorted(keys)}, example {number} has {sorted(sample)}"
+                )
         return {key: _stack(key, [sample[key] for sample in samples]) for key in keys}
 
 
 def checksum(*parts: Any) -> str:
-    """Return a checksum of what values look like, for ``BaseDataset.fingerprint``.
+    """Compute a checksum of the ``repr`` of values, for ``BaseDataset.fingerprint``.
 
     Args:
-        *parts: Values whose ``repr`` says what they are; a place in memory that it names makes no difference.
+        *parts: Values whose ``repr`` identifies them; memory addresses are ignored.
 
     Returns:
         Eight hexadecimal digits.
@@ -215,18 +218,18 @@ def checksum(*parts: Any) -> str:
 
 
 def position(index: Any, length: int, name: str) -> int:
-    """Return a place counted from the start, as sequences take it.
+    """Convert an index that may be negative to one that is not.
 
     Args:
         index: An integer from ``-length`` to ``length - 1``.
-        length: How many there are.
-        name: What is indexed, for the message.
+        length: Number of examples.
+        name: Name of the indexed object, for the message.
 
     Returns:
-        The place, 0 to ``length - 1``.
+        The index, from 0 to ``length - 1``.
 
     Raises:
-        TypeError: When it is no integer.
+        TypeError: When the index is not an integer.
         IndexError: When it is out of range.
 
     Example:
@@ -234,11 +237,11 @@ def position(index: Any, length: int, name: str) -> int:
         9
     """
     if isinstance(index, bool) or not isinstance(index, numbers.Integral):
-        raise TypeError(f"{name} is indexed by an integer, got {index!r} ({type(index).__name__})")
-    place = int(index)
-    if not -length <= place < length:
-        raise IndexError(f"{name} has {length} examples, got index {place}")
-    return place % length
+        raise TypeError(f"{name} must be indexed by an integer, got {index!r} ({type(index).__name__})")
+    number = int(index)
+    if not -length <= number < length:
+        raise IndexError(f"{name} has {length} examples, got index {number}")
+    return number % length
 
 
 def _stack(key: str, values: list[Any]) -> Any:
@@ -247,7 +250,7 @@ def _stack(key: str, values: list[Any]) -> Any:
     shapes = sorted({tuple(value.shape) for value in values})
     if len(shapes) > 1:
         raise ValueError(
-            f"{key!r} differs in shape between samples: {', '.join(map(str, shapes))}; "
+            f"{key!r} must have the same shape in all examples, got {', '.join(map(str, shapes))}; "
             f"trim or pad to one length before batching"
         )
     return values[0].__array_namespace__().stack(values)

@@ -2,9 +2,6 @@ from .annotations import annotated as annotated
 from .annotations import audio_type as audio_type
 from .annotations import augmentation as augmentation
 from .annotations import drawn_parameters as drawn_parameters
-from .annotations import audio_type as audio_type
-from .annotations import augmentation as augmentation
-from .annotations import drawn_parameters as drawn_parameters
 from .annotations import with_annotations as with_annotations
 from .augmentations.banks import sound_bank as sound_bank
 from .augmentations.compose import apply_batch as apply_batch

@@ -49,8 +49,7 @@ def augmentation(component: Callable[..., Any]) -> list[Subject | Rule]:
         One subject.
     """
     function = component
-    sample_rate = inspect.signature(component).parameters.get("sample_rate")
-    if sample_rate is not None and sample_rate.default is inspect.Parameter.empty:
+    if "sample_rate" in inspect.signature(component).parameters:
         function = partial(component, sample_rate=_SAMPLE_RATE)
     return [
         Subject(

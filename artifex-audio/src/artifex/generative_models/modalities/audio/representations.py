@@ -71,11 +71,26 @@ class RawWaveform:
         self.shape = (config.n_time_steps,)
 
     def encode(self, audio: ArrayLike) -> jax.Array:
-        """Return the waveforms (..., n_time_steps) unchanged."""
+        """Return waveforms unchanged.
+
+        Args:
+            audio: Waveforms (..., n_time_steps).
+
+        Returns:
+            The waveforms (..., n_time_steps).
+        """
         return jnp.asarray(audio)
 
     def decode(self, encoded: ArrayLike, *, key: jax.Array | None = None) -> jax.Array:
-        """Return the waveforms (..., n_time_steps) unchanged."""
+        """Return waveforms unchanged.
+
+        Args:
+            encoded: Waveforms (..., n_time_steps).
+            key: Ignored.
+
+        Returns:
+            The waveforms (..., n_time_steps).
+        """
         return jnp.asarray(encoded)
 
 
@@ -99,11 +114,26 @@ class MelSpectrogram:
         self.shape = (config.n_mel_channels, config.n_time_frames)
 
     def encode(self, audio: ArrayLike) -> jax.Array:
-        """Compute mel power spectrograms (..., n_mel_channels, n_time_frames) of waveforms (..., n_time_steps)."""
+        """Compute mel power spectrograms.
+
+        Args:
+            audio: Waveforms (..., n_time_steps).
+
+        Returns:
+            Mel power spectrograms (..., n_mel_channels, n_time_frames).
+        """
         return self._spectral.compute_mel_spectrogram(audio)[..., : self.shape[-1]]
 
     def decode(self, encoded: ArrayLike, *, key: jax.Array | None = None) -> jax.Array:
-        """Reconstruct waveforms (..., n_time_steps): estimate STFT magnitudes, then apply the Griffin-Lim algorithm."""
+        """Reconstruct waveforms: estimate STFT magnitudes, then apply the Griffin-Lim algorithm.
+
+        Args:
+            encoded: Mel power spectrograms (..., n_mel_channels, n_time_frames).
+            key: PRNG key for the initial phases; None starts with zero phases.
+
+        Returns:
+            Waveforms (..., n_time_steps).
+        """
         return self._spectral.mel_to_audio(_with_last_frame(encoded), length=self._n_samples, key=key)
 
 
@@ -129,11 +159,26 @@ class LogMelSpectrogram:
         self.shape = (config.n_mel_channels, config.n_time_frames)
 
     def encode(self, audio: ArrayLike) -> jax.Array:
-        """Compute log-mel spectrograms in dB (..., n_mel_channels, n_time_frames) of waveforms (..., n_time_steps)."""
+        """Compute log-mel spectrograms.
+
+        Args:
+            audio: Waveforms (..., n_time_steps).
+
+        Returns:
+            Mel spectrograms in dB (..., n_mel_channels, n_time_frames).
+        """
         return self._spectral.compute_log_mel_spectrogram(audio)[..., : self.shape[-1]]
 
     def decode(self, encoded: ArrayLike, *, key: jax.Array | None = None) -> jax.Array:
-        """Reconstruct waveforms (..., n_time_steps): convert levels to power, then decode as ``MelSpectrogram`` does."""
+        """Reconstruct waveforms: convert levels to power, then decode as ``MelSpectrogram`` does.
+
+        Args:
+            encoded: Mel spectrograms in dB (..., n_mel_channels, n_time_frames).
+            key: PRNG key for the initial phases; None starts with zero phases.
+
+        Returns:
+            Waveforms (..., n_time_steps).
+        """
         return self._spectral.log_mel_to_audio(_with_last_frame(encoded), length=self._n_samples, key=key)
 
 
@@ -157,14 +202,28 @@ class Stft:
         self.shape = (config.n_fft // 2 + 1, config.n_time_frames)
 
     def encode(self, audio: ArrayLike) -> jax.Array:
-        """Compute complex STFTs (..., n_fft // 2 + 1, n_time_frames) of waveforms (..., n_time_steps)."""
+        """Compute complex STFTs.
+
+        Args:
+            audio: Waveforms (..., n_time_steps).
+
+        Returns:
+            Complex STFTs (..., n_fft // 2 + 1, n_time_frames).
+        """
         return self._spectral.stft(audio)[..., : self.shape[-1]]
 
     def decode(self, encoded: ArrayLike, *, key: jax.Array | None = None) -> jax.Array:
-        """Invert STFTs to waveforms (..., n_time_steps).
+        """Invert complex STFTs.
 
         The inversion is exact except at the end, where the window sum of the remaining frames is below a hundredth of its
         full value: at most the last ``2 * hop_length`` samples fade to silence.
+
+        Args:
+            encoded: Complex STFTs (..., n_fft // 2 + 1, n_time_frames).
+            key: Ignored.
+
+        Returns:
+            Waveforms (..., n_time_steps).
         """
         return self._spectral.istft(encoded, length=self._n_samples, min_coverage=_MIN_COVERAGE)
 

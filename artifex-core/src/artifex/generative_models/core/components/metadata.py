@@ -73,7 +73,10 @@ def distributions_with(group: str) -> Iterator[Distribution]:
             if not entry_points:
                 continue
             name, version = _name_and_version(installed.read_text)
-        except Exception as error:  # noqa: BLE001  one malformed distribution must not hide the others
+        except Exception as cause:  # noqa: BLE001  one malformed distribution must not hide the others
+            error = cause
+            if isinstance(cause, TypeError):  # importlib_metadata found a line without "="
+                error = ValueError("entry_points.txt contains a line that is not name = value")
             yield Distribution(_name_or(str(installed), installed.read_text), "", (), error)
             continue
         if name not in seen:

@@ -1,4 +1,4 @@
-"""Arithmetic under every function of arrays: random draws, oscillators, dtypes, frames, batches, compilation."""
+"""Numerical building blocks: random draws, oscillators, dtypes, framing, batching and compilation."""
 
 from artifex.generative_models.core.numerics.compilation import jit
 from artifex.generative_models.core.numerics.dtypes import rms, safe_abs, safe_sqrt, working_dtype

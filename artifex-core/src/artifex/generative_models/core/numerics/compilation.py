@@ -7,15 +7,14 @@ import jax
 
 P = ParamSpec("P")
 
-
 R = TypeVar("R")
 
 
 def jit(*, static_argnames: Sequence[str] = ()) -> Callable[[Callable[P, R]], Callable[P, R]]:
-    """Return a decorator that compiles a function as ``jax.jit`` does and keeps its type.
+    """Create a decorator that compiles a function with ``jax.jit`` and preserves its type for type checkers.
 
     Args:
-        static_argnames: Names of the arguments that are static.
+        static_argnames: Names of the static arguments.
 
     Returns:
         The decorator.
@@ -23,10 +22,10 @@ def jit(*, static_argnames: Sequence[str] = ()) -> Callable[[Callable[P, R]], Ca
     Example:
         >>> import jax.numpy as jnp
         >>> @jit(static_argnames=["n_samples"])
-        ... def ramp(gain: float, n_samples: int) -> jax.Array:
-        ...     return gain * jnp.arange(n_samples)
-        >>> ramp(2, n_samples=3).tolist()
-        [0, 2, 4]
+        ... def ramp(gain: jax.Array, n_samples: int) -> jax.Array:
+        ...     return gain * jnp.arange(n_samples, dtype=gain.dtype)
+        >>> ramp(jnp.float32(2), n_samples=3).tolist()
+        [0.0, 2.0, 4.0]
     """
 
     def compiled(function: Callable[P, R]) -> Callable[P, R]:

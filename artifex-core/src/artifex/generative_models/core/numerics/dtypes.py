@@ -1,4 +1,4 @@
-"""The dtypes that computations run in, and roots whose gradient at zero is finite."""
+"""Working dtypes, and functions whose gradient at 0 is finite."""
 
 from collections.abc import Callable
 
@@ -12,7 +12,6 @@ from artifex.generative_models.core.numerics.compilation import jit
 
 _FLOAT32 = np.dtype(np.float32)
 
-
 _WORKING_DTYPES = {
     np.dtype(jnp.bfloat16): _FLOAT32,
     np.dtype(np.float16): _FLOAT32,
@@ -24,17 +23,17 @@ _WORKING_DTYPES = {
 
 
 def working_dtype(dtype: DTypeLike) -> np.dtype:
-    """Give the dtype in which a function computes on input of ``dtype``; its result goes back to ``dtype``.
+    """Return the dtype in which to compute on input of ``dtype``; results are converted back to ``dtype``.
 
     Args:
-        dtype: dtype of the input.
+        dtype: The dtype of the input.
 
     Returns:
-        float32 for float16, bfloat16 and float32; float64, complex64 and complex128 for themselves, or what
-        JAX puts in their place while its 64-bit types are not enabled.
+        float32 for float16, bfloat16 and float32; float64, complex64 and complex128 are returned unchanged, or as
+        32-bit types if JAX's 64-bit types are not enabled.
 
     Raises:
-        TypeError: any other dtype.
+        TypeError: For any other dtype.
 
     Example:
         >>> working_dtype(jnp.bfloat16)
@@ -43,43 +42,61 @@ def working_dtype(dtype: DTypeLike) -> np.dtype:
     found = _WORKING_DTYPES.get(jnp.dtype(dtype))
     if found is None:
         known = ", ".join(str(name) for name in _WORKING_DTYPES)
-        raise TypeError(
-            f"expected an array of one of {known}, got {jnp.dtype(dtype)}: convert to a floating dtype first"
-        )
+        raise TypeError(f"dtype must be one of {known}, got {jnp.dtype(dtype)}; convert to a floating dtype first")
     return np.dtype(jax.dtypes.canonicalize_dtype(found))
 
 
 def real_working_dtype(name: str, dtype: DTypeLike) -> np.dtype:
-    """Return ``working_dtype(dtype)``, or raise for a complex dtype, naming the function."""
+    """Return ``working_dtype(dtype)``; raise for a complex dtype.
+
+    Args:
+        name: Name of the function that the error message shows.
+        dtype: The dtype of the input.
+
+    Returns:
+        float32 or float64.
+
+    Raises:
+        TypeError: When the dtype is not real floating.
+    """
     working = working_dtype(dtype)
     if not jnp.issubdtype(working, np.floating):
-        raise TypeError(f"{name} expects a real array, got {jnp.dtype(dtype)}")
+        raise TypeError(f"{name} requires a real array, got {jnp.dtype(dtype)}")
     return working
 
 
 @jit(static_argnames=["function", "dtype"])
 def in_working_dtype(function: Callable[[Array], Array], x: Array, dtype: np.dtype) -> Array:
-    """Compute in ``dtype`` and return in the dtype of ``x``."""
+    """Apply a function in a working dtype.
+
+    Args:
+        function: An elementwise function.
+        x: The input, any shape.
+        dtype: The dtype to compute in; static.
+
+    Returns:
+        The result in the dtype of ``x``.
+    """
     return function(x.astype(dtype)).astype(x.dtype)
 
 
 def _safe_sqrt(x: Array) -> Array:
     zero = x == 0
-    # Without the inner where the derivative at 0 would be infinity times the zero of the outer one: NaN.
+    # Without the inner where, the derivative at 0 would be infinity times 0, which is NaN.
     return jnp.where(zero, 0, jnp.sqrt(jnp.where(zero, 1, x)))
 
 
 def safe_sqrt(x: ArrayLike) -> Array:
-    """Square root whose derivative at 0 is 0 where that of ``jnp.sqrt`` is infinite.
+    """Compute the square root, with a derivative of 0 instead of infinity at 0.
 
     Args:
-        x: any shape, a floating dtype. Half precision is computed in float32.
+        x: Any shape, a floating dtype. Half precision is computed in float32.
 
     Returns:
-        The root in the shape and dtype of ``x``; NaN where ``x`` is NaN or negative.
+        The square root, in the shape and dtype of ``x``; NaN where ``x`` is NaN or negative.
 
     Raises:
-        TypeError: ``x`` is not of a real floating dtype.
+        TypeError: When the dtype of ``x`` is not real floating.
 
     Example:
         >>> float(jax.grad(safe_sqrt)(0.0)), float(jax.grad(safe_sqrt)(4.0))
@@ -103,16 +120,16 @@ def _safe_abs_jvp(primals: tuple[Array], tangents: tuple[Array]) -> tuple[Array,
 
 
 def safe_abs(z: ArrayLike) -> Array:
-    """Magnitude of complex numbers, with a derivative of 0 at 0, which costs half that of ``jnp.abs``.
+    """Compute the magnitude of complex numbers, with a derivative of 0 at 0 and half the cost of the gradient of ``jnp.abs``.
 
     Args:
-        z: any shape, complex64 or complex128.
+        z: Any shape, complex64 or complex128.
 
     Returns:
         The magnitude, in the shape of ``z``, float32 or float64.
 
     Raises:
-        TypeError: ``z`` is not complex.
+        TypeError: When ``z`` is not complex.
 
     Example:
         >>> float(safe_abs(3.0 - 4.0j))
@@ -120,7 +137,7 @@ def safe_abs(z: ArrayLike) -> Array:
     """
     z = jnp.asarray(z)
     if not jnp.issubdtype(z.dtype, np.complexfloating):
-        raise TypeError(f"safe_abs expects a complex array, got {z.dtype}: use jnp.abs for real ones")
+        raise TypeError(f"safe_abs requires a complex array, got {z.dtype}; use jnp.abs for real arrays")
     return _safe_abs(z)
 
 
@@ -129,7 +146,7 @@ def rms(x: ArrayLike, *, axis: int | tuple[int, ...] | None = -1, keepdims: bool
 
     Args:
         x: Any shape, a floating dtype. Half precision is computed in float32.
-        axis: The axis or axes to average over; None for all.
+        axis: The axis or axes to average over. By default the last; None averages over all.
         keepdims: Whether the averaged axes are kept with size 1.
 
     Returns:

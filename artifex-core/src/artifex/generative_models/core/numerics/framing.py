@@ -1,4 +1,4 @@
-"""Overlapping frames of a signal, and their overlap-add."""
+"""Framing and overlap-add."""
 
 from functools import partial
 
@@ -6,7 +6,7 @@ import jax
 import jax.numpy as jnp
 from jax import Array, lax
 
-# With more frames than this over one sample, the graph of shifted blocks is too large.
+# With more frames per sample than this, the graph of shifted blocks becomes too large.
 _MAX_BLOCKS = 32
 
 
@@ -15,8 +15,8 @@ def cut_frames(signal: Array, *, frame_length: int, hop_length: int, n_frames: i
 
     Args:
         signal: (..., time), with at least ``(n_frames - 1 + ceil(frame_length / hop_length)) * hop_length`` samples.
-        frame_length: Samples in a frame.
-        hop_length: Samples between the starts of successive frames.
+        frame_length: Number of samples per frame.
+        hop_length: Number of samples between the starts of adjacent frames.
         n_frames: Number of frames.
 
     Returns:
@@ -26,23 +26,23 @@ def cut_frames(signal: Array, *, frame_length: int, hop_length: int, n_frames: i
         >>> cut_frames(jnp.arange(8), frame_length=4, hop_length=2, n_frames=3).tolist()
         [[0, 1, 2, 3], [2, 3, 4, 5], [4, 5, 6, 7]]
     """
-    # Slices are copies on a CPU, but gathers elsewhere.
+    # XLA compiles the slices to copies on CPU, but to slow gathers on other devices.
     slices = partial(_frames_by_slices, frame_length=frame_length, hop_length=hop_length, n_frames=n_frames)
     blocks = partial(_frames_by_blocks, frame_length=frame_length, hop_length=hop_length, n_frames=n_frames)
-    elsewhere = blocks if -(-frame_length // hop_length) <= _MAX_BLOCKS else slices
-    frames: Array = lax.platform_dependent(signal, cpu=slices, default=elsewhere)
+    other_devices = blocks if -(-frame_length // hop_length) <= _MAX_BLOCKS else slices
+    frames: Array = lax.platform_dependent(signal, cpu=slices, default=other_devices)
     return frames
 
 
 def overlap_add(frames: Array, *, hop_length: int) -> Array:
-    """Add overlapping frames up, each a hop after the one before.
+    """Sum overlapping frames at hops of ``hop_length`` samples; the transpose of ``cut_frames``.
 
     Args:
         frames: (..., n_frames, frame_length).
-        hop_length: Samples between the starts of successive frames.
+        hop_length: Number of samples between the starts of adjacent frames.
 
     Returns:
-        The sum, (..., (n_frames - 1 + ceil(frame_length / hop_length)) * hop_length): a whole number of hops.
+        The signal, (..., (n_frames - 1 + ceil(frame_length / hop_length)) * hop_length).
 
     Example:
         >>> overlap_add(jnp.ones((3, 4)), hop_length=2).tolist()
@@ -53,8 +53,8 @@ def overlap_add(frames: Array, *, hop_length: int) -> Array:
     batch = [(0, 0)] * (frames.ndim - 2)
     if n_blocks > _MAX_BLOCKS:
         positions = hop_length * jnp.arange(n_frames)[:, None] + jnp.arange(frame_length)[None, :]
-        silence = jnp.zeros((*frames.shape[:-2], (n_frames - 1 + n_blocks) * hop_length), frames.dtype)
-        return silence.at[..., positions].add(frames)
+        zeros = jnp.zeros((*frames.shape[:-2], (n_frames - 1 + n_blocks) * hop_length), frames.dtype)
+        return zeros.at[..., positions].add(frames)
     blocks = jnp.pad(frames, [*batch, (n_blocks - 1, n_blocks - 1), (0, n_blocks * hop_length - frame_length)])
     total = sum(
         blocks[..., first : first + n_frames + n_blocks - 1, block * hop_length : (block + 1) * hop_length]
@@ -69,7 +69,7 @@ def _frames_by_slices(signal: Array, *, frame_length: int, hop_length: int, n_fr
 
 
 def _frames_by_blocks(signal: Array, *, frame_length: int, hop_length: int, n_frames: int) -> Array:
-    """Concatenate blocks of a hop."""
+    """Concatenate shifted blocks of ``hop_length`` samples."""
     n_blocks = -(-frame_length // hop_length)
     blocks = signal[..., : (n_frames - 1 + n_blocks) * hop_length].reshape(*signal.shape[:-1], -1, hop_length)
     pieces = [blocks[..., k : k + n_frames, : frame_length - k * hop_length] for k in range(n_blocks)]

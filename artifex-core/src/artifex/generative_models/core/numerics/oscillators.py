@@ -1,4 +1,4 @@
-"""Sines and cosines of angles in cycles, and phases that stay exact over any duration."""
+"""Sine and cosine of angles in cycles, and phase ramps without accumulated rounding errors."""
 
 import operator
 from functools import partial
@@ -11,10 +11,11 @@ from jax.typing import ArrayLike, DTypeLike
 
 from artifex.generative_models.core.numerics.compilation import jit
 from artifex.generative_models.core.numerics.dtypes import in_working_dtype, real_working_dtype
-from artifex.generative_models.core.numerics.random import in_even_parts
+from artifex.generative_models.core.numerics.random import made_in_multiples_of_64
 
-# Minimax in the absolute error (3.3e-9 over a quarter of a cycle, well below what float32 can tell), with the
-# last places chosen so that a quarter gives 1 and nothing gives more, products and sums being fused or not.
+# Minimax polynomial with an absolute error of 3.3e-9 over a quarter cycle, well below the resolution of float32. The
+# last digits are chosen so that the result is exactly 1 at a quarter cycle and never above, with and without fused
+# multiply-add.
 _SINE = (6.2831855, -41.34166, 81.600975, -76.54978, 39.536705)
 
 
@@ -46,67 +47,61 @@ _cos2pi.defjvps(lambda tangent, _, cycles: cycles.dtype.type(-2 * np.pi) * _sin2
 
 
 def sin2pi(cycles: ArrayLike) -> Array:
-    """Sine of an angle in cycles, ``sin(2 * pi * cycles)``: faster and more precise than ``jnp.sin``.
+    """Compute ``sin(2 * pi * cycles)``, faster and more precisely than ``jnp.sin``.
 
-    Off by less than 1.7e-7 (float32), never outside [-1, 1], and exactly 0 at multiples of one half.
+    The error is below 1.7e-7 in float32. Results are in [-1, 1] and exactly 0 at multiples of one half.
 
     Args:
-        cycles: angle in cycles, any shape, a floating dtype. Half precision is computed in float32.
+        cycles: Angle in cycles, any shape, a floating dtype. Half precision is computed in float32.
 
     Returns:
         The sine, in the shape and dtype of ``cycles``; NaN where ``cycles`` is NaN or infinite.
 
     Raises:
-        TypeError: ``cycles`` is not of a real floating dtype.
+        TypeError: When the dtype of ``cycles`` is not real floating.
 
     Example:
         >>> sin2pi(jnp.array([0.0, 0.25, 0.5, 1.75]))
         Array([ 0.,  1.,  0., -1.], dtype=float32)
 
     Reference:
-        C23 ``sinpi``, for its exact zeros and reduction.
+        ``sinpi`` of C23, which has the same exact zeros.
     """
     cycles = jnp.asarray(cycles)
     return in_working_dtype(_sin2pi, cycles, real_working_dtype("sin2pi", cycles.dtype))
 
 
 def cos2pi(cycles: ArrayLike) -> Array:
-    """Cosine of an angle in cycles, ``cos(2 * pi * cycles)``: faster and more precise than ``jnp.cos``.
+    """Compute ``cos(2 * pi * cycles)``, faster and more precisely than ``jnp.cos``.
 
-    Off by less than 1.7e-7 (float32), never outside [-1, 1], and exactly 0 at odd multiples of one quarter.
+    The error is below 1.7e-7 in float32. Results are in [-1, 1] and exactly 0 at odd multiples of one quarter.
 
     Args:
-        cycles: angle in cycles, any shape, a floating dtype. Half precision is computed in float32.
+        cycles: Angle in cycles, any shape, a floating dtype. Half precision is computed in float32.
 
     Returns:
         The cosine, in the shape and dtype of ``cycles``; NaN where ``cycles`` is NaN or infinite.
 
     Raises:
-        TypeError: ``cycles`` is not of a real floating dtype.
+        TypeError: When the dtype of ``cycles`` is not real floating.
 
     Example:
         >>> cos2pi(jnp.array([0.0, 0.25, 0.5, 1.75]))
         Array([ 1.,  0., -1.,  0.], dtype=float32)
 
     Reference:
-        C23 ``cospi``, for its exact zeros and reduction.
+        ``cospi`` of C23, which has the same exact zeros.
     """
     cycles = jnp.asarray(cycles)
     return in_working_dtype(_cos2pi, cycles, real_working_dtype("cos2pi", cycles.dtype))
 
 
-# The phase after n samples needs far more bits than a float32 has, and XLA may contract or reorder error-free
-# float transforms. So phases are integers, fractions of a cycle in units of 2**-32, which wrap as cycles do.
-# Frequencies come in as limbs of 13 bits, few enough for sums of products of limbs to stay within an int32.
+# The phase after n samples needs more bits than float32 has, and XLA may reorder error-free float transformations.
+# Phases are therefore integers in units of 2**-32 cycles, which wrap at one cycle. Frequencies are split into limbs of
+# 13 bits, so that sums of products of limbs fit in an int32.
 _LIMB = 13
-
-
 _FREQUENCY_LIMBS = 5
-
-
 _PRODUCT_LIMBS = 9
-
-
 _FREQUENCY_BOUND = 2.0 ** (2 * _LIMB)
 
 
@@ -121,7 +116,7 @@ def _frequency_limbs(frequency: Array) -> Array:
 
 
 def _words_of_quotient(limbs: Array, divisor: int, n_words: int) -> list[Array]:
-    """Give the first 32-bit words, from the top, of the fraction of frequency / divisor."""
+    """Return the most significant 32-bit words of the fractional part of frequency / divisor."""
     reciprocal = (1 << _LIMB * (_PRODUCT_LIMBS + 1)) // divisor
     digits = [(reciprocal >> _LIMB * (_PRODUCT_LIMBS + 1 - j)) % 2**_LIMB for j in range(_PRODUCT_LIMBS + 2)]
     table = np.array(
@@ -145,14 +140,14 @@ def _words_of_quotient(limbs: Array, divisor: int, n_words: int) -> list[Array]:
 
 
 def high_word(a: Array, b: Array) -> Array:
-    """Give the upper 32 of the 64 bits of a product; the lower are those of ``a * b``.
+    """Compute the upper 32 bits of a 64-bit product; the lower 32 bits are ``a * b``.
 
     Args:
         a: uint32, any shape.
-        b: uint32, broadcast against ``a``.
+        b: uint32, same shape or broadcastable to ``a``.
 
     Returns:
-        uint32 of their shape.
+        uint32, of the broadcast shape.
 
     Example:
         >>> int(high_word(jnp.uint32(2**31), jnp.uint32(6)))
@@ -165,7 +160,7 @@ def high_word(a: Array, b: Array) -> Array:
 
 
 def _sample_index(length: int, like: Array, dtype: DTypeLike) -> Array:
-    """Count along a new last axis of ``like``."""
+    """Return sample numbers along a new last axis of ``like``."""
     return lax.broadcasted_iota(dtype, (1,) * like.ndim + (length,), like.ndim)
 
 
@@ -173,20 +168,20 @@ def _fixed_point_phase(f_start: Array, f_end: Array, start: Array, n_time_steps:
     limbs = _frequency_limbs(f_start)
     bend = _words_of_quotient(_frequency_limbs(f_end) - limbs, 2 * n_time_steps * sample_rate, 3)
     step_high, step_low = _words_of_quotient(limbs, sample_rate, 2)
-    # Makes up for what is cut off below, so that a phase that is a multiple of 2**-32 comes out as itself.
+    # Compensates for truncation, so that a phase that is a multiple of 2**-32 is exact.
     step_low = step_low + np.uint32(3)
     step_high = step_high + (step_low < 3).astype(np.uint32)
     turn = jnp.minimum((start - jnp.round(start)) * np.float32(2.0**32), np.float32(2.0**31 - 2**7))
 
-    known = (jnp.abs(f_start) < _FREQUENCY_BOUND) & (jnp.abs(f_end) < _FREQUENCY_BOUND) & jnp.isfinite(start)
-    unit = jnp.where(known, np.float32(2.0**-32), np.float32(np.nan))[..., None]
+    is_valid = (jnp.abs(f_start) < _FREQUENCY_BOUND) & (jnp.abs(f_end) < _FREQUENCY_BOUND) & jnp.isfinite(start)
+    unit = jnp.where(is_valid, np.float32(2.0**-32), np.float32(np.nan))[..., None]
     step_high, step_low, bend_high, bend_middle, bend_low, offset = (
         word[..., None] for word in (step_high, step_low, *bend, turn.astype(np.int32).astype(np.uint32))
     )
 
     def make(shape: tuple[int, ...]) -> Array:
         n = _sample_index(shape[0], start, np.uint32)
-        # The mean frequency since the start is step + bend * n, to 64 bits; the phase is n times that.
+        # The mean frequency since the start is step + bend * n, in 64 bits; the phase is n times that.
         low = bend_middle * n
         mean_low = low + high_word(bend_low, n)
         carry = (mean_low < low).astype(np.uint32)
@@ -195,10 +190,10 @@ def _fixed_point_phase(f_start: Array, f_end: Array, start: Array, n_time_steps:
         mean_high = bend_high * n + high_word(bend_middle, n) + step_high + carry
         phase = mean_high * n + high_word(mean_low, n) + offset
         cycles = lax.bitcast_convert_type(phase, np.int32).astype(np.float32) * unit
-        # Phases just below one half round to it.
+        # Phases just below 0.5 would round to 0.5.
         return jnp.minimum(cycles, np.float32(0.5 - 2.0**-25))
 
-    return in_even_parts(make, (n_time_steps,))
+    return made_in_multiples_of_64(make, (n_time_steps,))
 
 
 @partial(jax.custom_jvp, nondiff_argnums=(3, 4))
@@ -217,8 +212,8 @@ def _phase_jvp(
 ) -> tuple[Array, Array]:
     n = _sample_index(n_time_steps, tangents[2], tangents[2].dtype)
     d_f_start, d_f_end, d_start = (tangent[..., None] for tangent in tangents)
-    time, share = n / float(sample_rate), n / (2.0 * n_time_steps)
-    tangent = d_start + time * (d_f_start * (1 - share) + d_f_end * share)
+    time, fraction = n / float(sample_rate), n / (2.0 * n_time_steps)
+    tangent = d_start + time * (d_f_start * (1 - fraction) + d_f_end * fraction)
     return _phase(*primals, n_time_steps, sample_rate), tangent
 
 
@@ -240,7 +235,7 @@ def _positive_int(name: str, value: int, unit: str) -> int:
     try:
         number = operator.index(value)
     except TypeError as error:
-        raise TypeError(f"{name} must be a Python int ({unit}) known before tracing, got {value!r}") from error
+        raise TypeError(f"{name} must be a Python int ({unit}), since it is static, got {value!r}") from error
     if not 0 < number < 2**32:
         raise ValueError(f"{name} must be between 1 and 2**32 - 1 ({unit}), got {number}")
     return number
@@ -249,7 +244,7 @@ def _positive_int(name: str, value: int, unit: str) -> int:
 def chirp_ramp(
     f_start: ArrayLike, f_end: ArrayLike, *, n_time_steps: int, sample_rate: int, start: ArrayLike = 0.0
 ) -> Array:
-    """Phase of a linear sweep, in cycles, as exact after ten minutes as after one sample.
+    """Compute the phase of a linear sweep in cycles, without accumulated rounding errors.
 
     The phase of sample ``n`` at ``t = n / sample_rate`` is the integral of the frequency,
     ``start + f_start * t + (f_end - f_start) * t**2 / (2 * duration)``, wrapped; ``duration`` is
@@ -257,20 +252,19 @@ def chirp_ramp(
     respect to both frequencies and ``start`` are those of this formula.
 
     Args:
-        f_start: frequency at sample 0 in Hz, any batch shape; may be traced and negative.
-        f_end: frequency at sample ``n_time_steps`` in Hz, broadcast against ``f_start``.
-        n_time_steps: number of samples; static.
-        sample_rate: samples per second, an integer; static.
-        start: phase of sample 0 in cycles, broadcast against ``f_start``.
+        f_start: Frequency at sample 0 in Hz, any batch shape; may be traced and negative.
+        f_end: Frequency at sample ``n_time_steps`` in Hz, broadcast against ``f_start``.
+        n_time_steps: Number of samples; static.
+        sample_rate: Sample rate in Hz, an integer; static.
+        start: Phase of sample 0 in cycles, broadcast against ``f_start``.
 
     Returns:
-        Phases in [-0.5, 0.5) of shape (..., n_time_steps); float64 where an argument is, else float32, also
-        for half precision, which could not hold a phase. NaN where an argument is NaN or infinite, or where,
-        in float32, a frequency is 2**26 Hz or more.
+        Phases in [-0.5, 0.5) of shape (..., n_time_steps); float64 if an argument is float64, else float32, even for
+        half precision. NaN where an argument is NaN or infinite, or where a float32 frequency is 2**26 Hz or more.
 
     Raises:
-        TypeError: ``n_time_steps`` or ``sample_rate`` is not an int, or an argument is complex.
-        ValueError: ``n_time_steps`` or ``sample_rate`` is not positive.
+        TypeError: When ``n_time_steps`` or ``sample_rate`` is not an int, or an argument is complex.
+        ValueError: When ``n_time_steps`` or ``sample_rate`` is not positive.
 
     Example:
         >>> chirp_ramp(0.0, 4.0, n_time_steps=4, sample_rate=8)
@@ -282,29 +276,30 @@ def chirp_ramp(
     n_time_steps = _positive_int("n_time_steps", n_time_steps, "samples")
     sample_rate = _positive_int("sample_rate", sample_rate, "Hz")
     arguments = (f_start, f_end, start)
-    dtype = real_working_dtype("a phase", jnp.result_type(float, *arguments))
+    with jax.numpy_dtype_promotion("standard"):  # integer frequencies are accepted
+        dtype = real_working_dtype("a phase", jnp.result_type(float, *arguments))
     shape = np.broadcast_shapes(*(np.shape(value) for value in arguments))
     return _ramp(f_start, f_end, start, shape, dtype, n_time_steps, sample_rate)
 
 
 def phase_ramp(frequency: ArrayLike, *, n_time_steps: int, sample_rate: int, start: ArrayLike = 0.0) -> Array:
-    """Phase of a constant frequency, in cycles, as exact after ten minutes as after one sample.
+    """Compute the phase of a constant frequency in cycles, without accumulated rounding errors.
 
     ``sin2pi(phase_ramp(f, ...))`` is ``sin(2 * pi * (f * n / sample_rate + start))`` to 1e-6 at any ``n``.
     The derivative with respect to the frequency is ``n / sample_rate``.
 
     Args:
-        frequency: in Hz, any batch shape; may be traced and negative.
-        n_time_steps: number of samples; static.
-        sample_rate: samples per second, an integer; static.
-        start: phase of sample 0 in cycles, broadcast against ``frequency``.
+        frequency: Frequency in Hz, any batch shape; may be traced and negative.
+        n_time_steps: Number of samples; static.
+        sample_rate: Sample rate in Hz, an integer; static.
+        start: Phase of sample 0 in cycles, broadcast against ``frequency``.
 
     Returns:
-        Phases in [-0.5, 0.5) of shape (..., n_time_steps), with the dtypes and limits of ``chirp_ramp``.
+        Phases in [-0.5, 0.5) of shape (..., n_time_steps), with the dtype and limits of ``chirp_ramp``.
 
     Raises:
-        TypeError: ``n_time_steps`` or ``sample_rate`` is not an int, or an argument is complex.
-        ValueError: ``n_time_steps`` or ``sample_rate`` is not positive.
+        TypeError: When ``n_time_steps`` or ``sample_rate`` is not an int, or an argument is complex.
+        ValueError: When ``n_time_steps`` or ``sample_rate`` is not positive.
 
     Example:
         >>> phase_ramp(1000.0, n_time_steps=5, sample_rate=8000)

@@ -17,25 +17,29 @@ from artifex.generative_models.core.numerics.compilation import jit
 Shape = int | Sequence[int]
 
 
-def in_even_parts(make: Callable[[tuple[int, ...]], Array], shape: tuple[int, ...]) -> Array:
-    """Make a row of ``shape`` a few elements longer and cut them off; other shapes are made as they are.
+def made_in_multiples_of_64(make: Callable[[tuple[int, ...]], Array], shape: tuple[int, ...]) -> Array:
+    """Compute a one-dimensional array with its length rounded up to a multiple of 64, and cut the rest off.
 
-    Where the threads of XLA:CPU do not divide the length of a loop, the loop checks a bound at every element
-    and is not vectorized: ten times slower. The barrier keeps the cut out of that loop on JAX 0.12; JAX 0.10
-    drops it.
+    If the threads of XLA:CPU do not divide the length of a loop, the loop checks a bound for every element and is not
+    vectorized, which is ten times slower. The barrier keeps the cut out of the loop on JAX 0.12; JAX 0.10 ignores it.
+
+    Args:
+        make: Returns an array, given its shape. The last axis of the result is cut.
+        shape: The requested shape. Shapes of other than one axis are passed to ``make`` unchanged.
+
+    Returns:
+        The array.
     """
     if len(shape) != 1 or shape[0] % 64 == 0:
         return make(shape)
-    row: Array = lax.optimization_barrier(make((-(-shape[0] // 64) * 64,)))
-    return row[..., : shape[0]]
+    padded: Array = lax.optimization_barrier(make((-(-shape[0] // 64) * 64,)))
+    return padded[..., : shape[0]]
 
 
-# On the CPU jax.random lowers threefry2x32 to rolled loops, which XLA can neither vectorize nor fuse. The
-# same rounds written out become one fused loop that gives the same bits. Other values of these settings
-# change the bits, or ask for checks that only jax.random makes.
+# On CPU, jax.random lowers threefry2x32 to rolled loops, which XLA can neither vectorize nor fuse. Unrolled, the same
+# rounds become one fused loop with the same bits. Other values of these settings change the bits or enable checks that
+# only jax.random implements.
 _SETTINGS = {"jax_threefry_partitionable": True, "jax_debug_key_reuse": False}
-
-
 _RAW_KEY_SETTINGS = {"jax_default_prng_impl": "threefry2x32", "jax_legacy_prng_key": "allow"}
 
 
@@ -48,8 +52,8 @@ def _as_shape(shape: Shape) -> tuple[int, ...]:
     return tuple(operator.index(dim) for dim in dims)
 
 
-def _is_written_out(key: ArrayLike, shape: tuple[int, ...]) -> TypeGuard[Array]:
-    """Whether the rounds below give this draw; all others are left to jax.random, its errors included."""
+def _is_unrolled(key: ArrayLike, shape: tuple[int, ...]) -> TypeGuard[Array]:
+    """Return whether the unrolled rounds are used. jax.random makes all other draws and raises its own errors."""
     if min(shape, default=0) < 0 or math.prod(shape) >= 2**32:
         return False
     if not isinstance(key, Array | np.ndarray) or not _is_set(_SETTINGS):
@@ -73,7 +77,7 @@ def _key_words(key: Array) -> tuple[Array, Array]:
 
 
 def _threefry2x32(key: tuple[Array, Array], low: Array) -> tuple[Array, Array]:
-    """The hash of the counts (0, low)."""
+    """Hash the counts (0, low)."""
     schedule = (*key, key[0] ^ key[1] ^ np.uint32(0x1BD11BDA))
     x0, x1 = schedule[0], low + schedule[1]
     for block in range(5):
@@ -86,7 +90,7 @@ def _threefry2x32(key: tuple[Array, Array], low: Array) -> tuple[Array, Array]:
 
 
 def _draw(key: tuple[Array, Array], shape: tuple[int, ...]) -> Array:
-    # One iota per axis, not a flat one reshaped, so that every device can make its part of a sharded draw.
+    # One iota per axis, so that every device can compute its shard of the draw; a reshaped one would be gathered.
     count = jnp.zeros(shape, np.uint32)
     for axis in range(len(shape)):
         count = count + lax.broadcasted_iota(np.uint32, shape, axis) * np.uint32(math.prod(shape[axis + 1 :]))
@@ -97,7 +101,7 @@ def _draw(key: tuple[Array, Array], shape: tuple[int, ...]) -> Array:
 def _to_range(words: Array, minval: ArrayLike, maxval: ArrayLike) -> Array:
     minval = jnp.broadcast_to(lax.convert_element_type(minval, np.float32), words.shape)
     maxval = jnp.broadcast_to(lax.convert_element_type(maxval, np.float32), words.shape)
-    # The bits are the mantissa of a number in [1, 2).
+    # The bits become the mantissa of a number in [1, 2).
     mantissa = (words >> np.uint32(9)) | np.uint32(0x3F800000)
     floats = lax.bitcast_convert_type(mantissa, np.float32) - np.float32(1)
     return lax.max(minval, floats * (maxval - minval) + minval)
@@ -137,7 +141,7 @@ def _clip_to(value: Array, dtype: np.dtype) -> Array:
 
 @jit(static_argnames=["shape", "dtype"])
 def _randint(key: Array, minval: ArrayLike, maxval: ArrayLike, shape: tuple[int, ...], dtype: np.dtype) -> Array:
-    """64 random bits modulo the span, in 32-bit words, as jax.random has it."""
+    """Compute 64 random bits modulo the span from 32-bit words, like jax.random."""
     first, second = _threefry2x32(_key_words(key), lax.iota(np.uint32, 2))
     high, low = (in_even_parts(partial(_draw, (first[i], second[i])), shape) for i in range(2))
 
@@ -150,7 +154,7 @@ def _randint(key: Array, minval: ArrayLike, maxval: ArrayLike, shape: tuple[int,
         jnp.broadcast_to(value, shape) for value in (_clip_to(minval, dtype), _clip_to(maxval, dtype), beyond)
     )
     span = jnp.where(maxval <= minval, np.uint32(1), (maxval - minval).astype(np.uint32))
-    # A span of 2**32 wraps to 0, and XLA's remainder by 0 is the dividend, which is then the right answer.
+    # A span of 2**32 wraps to 0. XLA defines the remainder by 0 as the dividend, which is the correct result.
     span = jnp.where(beyond & (maxval > minval), span + np.uint32(1), span)
     half = lax.rem(jnp.full(shape, 2**16, np.uint32), span)
     offset = lax.rem(high, span) * lax.rem(half * half, span) + lax.rem(low, span)
@@ -158,14 +162,14 @@ def _randint(key: Array, minval: ArrayLike, maxval: ArrayLike, shape: tuple[int,
 
 
 def check_key(function: str, key: ArrayLike) -> None:
-    """Raise unless what was given for a key is one random key.
+    """Raise unless ``key`` is a single PRNG key.
 
     Args:
-        function: Who takes it, for the message.
-        key: What was given.
+        function: Name of the function that the error message shows.
+        key: The key, typed or raw.
 
     Raises:
-        TypeError: When it is no key, or several.
+        TypeError: When it is not a key, or an array of keys.
 
     Example:
         >>> check_key("time_shift", 0)
@@ -183,17 +187,17 @@ def check_key(function: str, key: ArrayLike) -> None:
 
 
 def bits(key: ArrayLike, shape: Shape = ()) -> Array:
-    """Draw random words: ``jax.random.bits(key, shape, "uint32")`` bit for bit, ten times as fast on a CPU.
+    """Draw random 32-bit words, bit-identical to ``jax.random.bits`` and ten times as fast on CPU.
 
-    Like every draw of this module it takes one key, typed or raw, and is batched by ``jax.vmap`` over keys.
-    Keys of another kind than threefry2x32, and the non-partitionable mode, are handed to ``jax.random``.
+    Like all draws of this module it takes a single key, typed or raw; batch it with ``jax.vmap`` over keys.
+    ``jax.random`` is called for keys of other implementations than threefry2x32 and in its non-partitionable mode.
 
     Args:
-        key: a random key.
-        shape: shape of the result; static.
+        key: A PRNG key.
+        shape: Shape of the result; static.
 
     Returns:
-        Words of ``shape``, uint32, also where 64-bit types are enabled.
+        Words of ``shape``, uint32 even if 64-bit types are enabled.
 
     Example:
         >>> key = jax.random.key(0)
@@ -204,7 +208,7 @@ def bits(key: ArrayLike, shape: Shape = ()) -> Array:
         Salmon, Moraes, Dror and Shaw, "Parallel random numbers: as easy as 1, 2, 3" (2011).
     """
     shape = _as_shape(shape)
-    if not _is_written_out(key, shape):
+    if not _is_unrolled(key, shape):
         return jax.random.bits(key, shape, np.uint32)
     return _bits(key, shape)
 
@@ -216,14 +220,14 @@ def uniform(
     minval: ArrayLike = 0.0,
     maxval: ArrayLike = 1.0,
 ) -> Array:
-    """Draw from a uniform distribution: ``jax.random.uniform`` bit for bit, several times as fast on a CPU.
+    """Draw from a uniform distribution, bit-identical to ``jax.random.uniform`` and several times as fast on CPU.
 
     Args:
-        key: a random key.
-        shape: shape of the result; static.
-        dtype: floating dtype, by default JAX's default float. All but float32 are handed to ``jax.random``.
-        minval: smallest value, broadcast against ``shape``; may be traced.
-        maxval: bound that no value reaches, broadcast against ``shape``; may be traced.
+        key: A PRNG key.
+        shape: Shape of the result; static.
+        dtype: Floating dtype, by default JAX's default float. ``jax.random`` draws all but float32.
+        minval: Minimum, inclusive, broadcast against ``shape``; may be traced.
+        maxval: Maximum, exclusive, broadcast against ``shape``; may be traced.
 
     Returns:
         Values of ``shape`` in [minval, maxval).
@@ -237,19 +241,18 @@ def uniform(
         ``jax.random.uniform``.
     """
     shape = _as_shape(shape)
-    if not (_is_written_out(key, shape) and _is_float32(dtype)):
+    if not (_is_unrolled(key, shape) and _is_float32(dtype)):
         return jax.random.uniform(key, shape, dtype, minval, maxval)
     return _uniform(key, minval, maxval, shape)
 
 
 def normal(key: ArrayLike, shape: Shape = (), dtype: DTypeLike | None = None) -> Array:
-    """Draw from a normal distribution: ``jax.random.normal`` bit for bit, several times as fast on a CPU.
+    """Draw from a normal distribution, bit-identical to ``jax.random.normal`` and several times as fast on CPU.
 
     Args:
-        key: a random key.
-        shape: shape of the result; static.
-        dtype: floating or complex dtype, by default JAX's default float. All but float32 are handed to
-            ``jax.random``.
+        key: A PRNG key.
+        shape: Shape of the result; static.
+        dtype: Floating or complex dtype, by default JAX's default float. ``jax.random`` draws all but float32.
 
     Returns:
         Values of ``shape`` with mean 0 and standard deviation 1.
@@ -263,7 +266,7 @@ def normal(key: ArrayLike, shape: Shape = (), dtype: DTypeLike | None = None) ->
         ``jax.random.normal``.
     """
     shape = _as_shape(shape)
-    if not (_is_written_out(key, shape) and _is_float32(dtype)):
+    if not (_is_unrolled(key, shape) and _is_float32(dtype)):
         return jax.random.normal(key, shape, dtype)
     return _normal(key, shape)
 
@@ -271,18 +274,17 @@ def normal(key: ArrayLike, shape: Shape = (), dtype: DTypeLike | None = None) ->
 def randint(
     key: ArrayLike, shape: Shape, minval: ArrayLike, maxval: ArrayLike, dtype: DTypeLike | None = None
 ) -> Array:
-    """Draw integers: ``jax.random.randint`` bit for bit, several times as fast on a CPU.
+    """Draw integers from a uniform distribution, bit-identical to ``jax.random.randint`` and several times as fast on CPU.
 
     Args:
-        key: a random key.
-        shape: shape of the result; static.
-        minval: smallest value, broadcast against ``shape``; may be traced.
-        maxval: bound that no value reaches, broadcast against ``shape``; may be traced.
-        dtype: integer dtype, by default JAX's default int. All but int32 and uint32 are handed to
-            ``jax.random``.
+        key: A PRNG key.
+        shape: Shape of the result; static.
+        minval: Minimum, inclusive, broadcast against ``shape``; may be traced.
+        maxval: Maximum, exclusive, broadcast against ``shape``; may be traced.
+        dtype: Integer dtype, by default JAX's default int. ``jax.random`` draws all but int32 and uint32.
 
     Returns:
-        Integers of ``shape`` in [minval, maxval); ``minval`` where the range is empty.
+        Integers of ``shape`` in [minval, maxval); ``minval`` if the range is empty.
 
     Example:
         >>> key = jax.random.key(0)
@@ -294,19 +296,18 @@ def randint(
     """
     shape = _as_shape(shape)
     integer = _default_to(int, dtype)
-    if not (_is_written_out(key, shape) and integer in (np.int32, np.uint32)):
+    if not (_is_unrolled(key, shape) and integer in (np.int32, np.uint32)):
         return jax.random.randint(key, shape, minval, maxval, dtype)
     return _randint(key, minval, maxval, shape, integer)
 
 
 def bernoulli(key: ArrayLike, p: ArrayLike = 0.5, shape: Shape | None = None) -> Array:
-    """Draw booleans: ``jax.random.bernoulli`` bit for bit, several times as fast on a CPU.
+    """Draw from a Bernoulli distribution, bit-identical to ``jax.random.bernoulli`` and several times as fast on CPU.
 
     Args:
-        key: a random key.
-        p: probability of True, a float broadcast against ``shape``; may be traced. All dtypes but float32 are
-            handed to ``jax.random``.
-        shape: shape of the result, by default that of ``p``; static.
+        key: A PRNG key.
+        p: Probability of True, broadcast against ``shape``; may be traced. ``jax.random`` draws all dtypes but float32.
+        shape: Shape of the result, by default that of ``p``; static.
 
     Returns:
         Booleans of ``shape``.
@@ -320,6 +321,6 @@ def bernoulli(key: ArrayLike, p: ArrayLike = 0.5, shape: Shape | None = None) ->
         ``jax.random.bernoulli``.
     """
     shape = np.shape(p) if shape is None else _as_shape(shape)
-    if not (_is_written_out(key, shape) and jnp.result_type(p) == np.float32):
+    if not (_is_unrolled(key, shape) and jnp.result_type(p) == np.float32):
         return jax.random.bernoulli(key, p, shape)
     return _bernoulli(key, p, shape)

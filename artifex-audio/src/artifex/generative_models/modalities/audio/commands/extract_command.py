@@ -75,7 +75,7 @@ def extract(
     shard_size: Annotated[
         int | None,
         typer.Option(
-            help="Maximum number of recordings in a shard. An interruption loses at most the shard in progress.",
+            help="Maximum number of recordings in a shard. An interruption loses only shards in progress.",
             show_default="about 64 shards of 32 to 1024",
         ),
     ] = None,

@@ -41,7 +41,7 @@ def progress_bar(description: str, *, disable: bool = False) -> Progress:
     """Create a progress bar on standard error that disappears when it is finished.
 
     Args:
-        description: What is in progress.
+        description: Name of the task.
         disable: Whether to print nothing.
 
     Returns:

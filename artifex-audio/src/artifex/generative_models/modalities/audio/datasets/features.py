@@ -88,7 +88,7 @@ class FeatureDataset(BaseDataset):
         # Columns instead of records: a few numbers and two strings per example, also for millions of examples.
         shard_index: dict[str, int] = {}
         label_index = {label: index for index, label in enumerate(self.labels)}
-        rows = [
+        examples = [
             (
                 shard_index.setdefault(record["file"], len(shard_index)),
                 record["record"],
@@ -101,14 +101,14 @@ class FeatureDataset(BaseDataset):
             )
             for record in read_records(folder, digest=digest)
         ]
-        if not rows:
+        if not examples:
             raise ValueError(f"{folder} contains no examples: no recording could be extracted; see {layout.FAILURES}")
-        shards, positions, recordings, labels, shapes, dtypes, self._id, self._source = zip(*rows, strict=True)
+        shards, positions, recordings, labels, shapes, dtypes, self._id, self._source = zip(*examples, strict=True)
         self._shard = np.array(shards, np.int32)
         self._position = np.array(positions, np.int32)
         self._recording = np.array(recordings, np.int64)
         self._label = np.array(labels, np.int32)
-        self._shape = np.array(shapes, np.int64).reshape(len(rows), -1)
+        self._shape = np.array(shapes, np.int64).reshape(len(examples), -1)
         self._dtype = dtype_from_name(dtypes[0])
         self._paths = [self.folder / file for file in shard_index]
         for path in self._paths:

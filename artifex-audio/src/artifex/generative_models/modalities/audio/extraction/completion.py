@@ -23,8 +23,8 @@ from artifex.generative_models.modalities.audio.shards.layout import (
     shard_file,
 )
 from artifex.generative_models.modalities.audio.shards.records import (
-    ExampleRecord,
     FailureRecord,
+    ManifestRecord,
     open_shard,
     read_example,
 )
@@ -32,7 +32,7 @@ from artifex.generative_models.modalities.audio.shards.records import (
 
 def collect_records(
     plan: Plan, sidecars: Mapping[int, Sidecar], *, header_failures: bool = True
-) -> tuple[list[ExampleRecord], list[FailureRecord]]:
+) -> tuple[list[ManifestRecord], list[FailureRecord]]:
     """Collect the records and failures of shards.
 
     Args:
@@ -43,16 +43,17 @@ def collect_records(
     Returns:
         Records and failures, each in the order of the recordings.
     """
-    records: list[ExampleRecord] = []
+    records: list[ManifestRecord] = []
     failures = plan.failures() if header_failures else []
     for number, sidecar in sidecars.items():
         failures += sidecar["failures"]
         file = shard_file(number, plan.digest)
-        records += [{**record, "file": file, "record": i} for i, record in enumerate(sidecar["records"])]
+        for position, record in enumerate(sidecar["records"]):
+            records.append({**record, "file": file, "record": position})
     return sorted(records, key=lambda record: record["index"]), sorted(failures, key=lambda failure: failure["index"])
 
 
-def summary_files(plan: Plan, records: Sequence[ExampleRecord], failures: Sequence[FailureRecord]) -> dict[str, bytes]:
+def summary_files(plan: Plan, records: Sequence[ManifestRecord], failures: Sequence[FailureRecord]) -> dict[str, bytes]:
     """Return the files that a complete extraction contains next to its plan and shards, without the report.
 
     Args:
@@ -68,7 +69,7 @@ def summary_files(plan: Plan, records: Sequence[ExampleRecord], failures: Sequen
 
 def complete_extraction(
     folder: Path, plan: Plan, sidecars: Mapping[int, Sidecar], *, report: bool, n_report_examples: int
-) -> tuple[list[ExampleRecord], list[FailureRecord]]:
+) -> tuple[list[ManifestRecord], list[FailureRecord]]:
     """Write the manifest, the failures and the report, and remove obsolete files.
 
     Any process may do this, also more than once: it writes the same bytes.
@@ -105,7 +106,7 @@ def complete_extraction(
 
 
 def _render_report(
-    folder: Path, plan: Plan, records: list[ExampleRecord], failures: list[FailureRecord], n_examples: int
+    folder: Path, plan: Plan, records: list[ManifestRecord], failures: list[FailureRecord], n_examples: int
 ) -> str:
     from artifex.generative_models.modalities.audio.extraction.report import render_example, render_report
 
@@ -123,10 +124,10 @@ def _render_report(
     return render_report(records, failures, plan.config, examples, variable_length=variable_length)
 
 
-def _evenly_spaced(records: list[ExampleRecord], count: int) -> list[ExampleRecord]:
+def _evenly_spaced(records: list[ManifestRecord], count: int) -> list[ManifestRecord]:
     count = min(count, len(records))
     return [records[(2 * i + 1) * len(records) // (2 * count)] for i in range(count)]
 
 
-def _json_lines(rows: Iterable[ExampleRecord | FailureRecord]) -> bytes:
-    return "".join(json.dumps(row, allow_nan=False) + "\n" for row in rows).encode()
+def _json_lines(records: Iterable[ManifestRecord | FailureRecord]) -> bytes:
+    return "".join(json.dumps(record, allow_nan=False) + "\n" for record in records).encode()

@@ -198,10 +198,10 @@ def _read_ahead(
             ):
                 index = indices[submitted]
                 pending.append((index, pool.submit(_read, read, index)))
-                pending_samples += plan.recordings[index]["n_samples"]
+                pending_samples += plan.recordings[index].get("n_samples", 0)
                 submitted += 1
             index, waveform = pending.pop(0)
-            pending_samples -= plan.recordings[index]["n_samples"]
+            pending_samples -= plan.recordings[index].get("n_samples", 0)
             yield index, waveform.result()
     finally:
         pool.shutdown(cancel_futures=True)

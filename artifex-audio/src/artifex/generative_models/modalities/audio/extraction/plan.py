@@ -98,7 +98,14 @@ class Plan:
         return Counter(self.padded_length(each["n_samples"]) for each in self.recordings if "n_samples" in each)
 
     def padded_length(self, n_samples: int) -> int:
-        """Return the length that a recording of ``n_samples`` samples is padded to."""
+        """Return the length that a recording is padded to.
+
+        Args:
+            n_samples: Length of the recording in samples.
+
+        Returns:
+            The padded length in samples.
+        """
         if not self.variable_length:
             return self.config.n_time_steps
         length = padding.padded_length(n_samples, self.config.hop_length)
@@ -109,6 +116,12 @@ class Plan:
 
         It depends on the plan only, so that every process compiles the same programs. It is at most the number of
         recordings of that length, so that a single long file is not padded to a full batch.
+
+        Args:
+            length: The padded length in samples.
+
+        Returns:
+            The number of recordings.
         """
         return max(1, min(self.batch_size, self._length_counts[length], _MAX_BATCH_SAMPLES // length))
 
@@ -146,7 +159,14 @@ class Plan:
         return attrs.evolve(plan, shards=[sorted(shard) for shard in shards])
 
     def reader(self, base: Path) -> Reader:
-        """Return a function that reads a recording by its index; relative paths are relative to ``base``."""
+        """Return a function that reads a recording by its index.
+
+        Args:
+            base: The folder that relative paths are relative to.
+
+        Returns:
+            The reader.
+        """
         if self.synthetic:
             return synthetic_reader(self.config, self.origin["synthetic"])
         return file_reader(self.recordings, base, self.config, variable_length=self.variable_length)

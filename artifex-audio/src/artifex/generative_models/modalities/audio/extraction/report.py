@@ -20,7 +20,7 @@ from artifex.generative_models.core.errors import MissingDependencyError
 from artifex.generative_models.core.extras import require
 from artifex.generative_models.modalities.audio.base import AudioModalityConfig
 from artifex.generative_models.modalities.audio.representations import spectral_extension
-from artifex.generative_models.modalities.audio.shards.records import ExampleRecord, FailureRecord
+from artifex.generative_models.modalities.audio.shards.records import FailureRecord, ManifestRecord
 
 if TYPE_CHECKING:
     import jinja2
@@ -46,7 +46,7 @@ class ReportExample:
         sound: The waveform as a data URI of a WAV file.
     """
 
-    record: ExampleRecord
+    record: ManifestRecord
     truncated: bool
     picture: str
     sound: str
@@ -109,7 +109,7 @@ def check_report_dependencies() -> None:
 
 
 def render_example(
-    record: ExampleRecord, features: np.ndarray, audio: np.ndarray, config: AudioModalityConfig
+    record: ManifestRecord, features: np.ndarray, audio: np.ndarray, config: AudioModalityConfig
 ) -> ReportExample:
     """Render the figure and the sound of an example.
 
@@ -159,7 +159,7 @@ def wav_bytes(audio: np.ndarray, sample_rate: int) -> bytes:
 
 
 def render_report(
-    records: Sequence[ExampleRecord],
+    records: Sequence[ManifestRecord],
     failures: Sequence[FailureRecord],
     config: AudioModalityConfig,
     examples: Sequence[ReportExample],
@@ -348,7 +348,7 @@ def _format_statistics(values: Sequence[float], digits: int) -> tuple[str, str, 
     return f"{minimum:.{digits}f}", f"{median:.{digits}f}", f"{maximum:.{digits}f}"
 
 
-def _format_shapes(records: Sequence[ExampleRecord]) -> str:
+def _format_shapes(records: Sequence[ManifestRecord]) -> str:
     """Format the shapes of all examples, axes of different sizes as a range: ``80 × 23–156``."""
     shapes = [record["shape"] for record in records]
     if len({len(shape) for shape in shapes}) > 1:

@@ -21,8 +21,8 @@ from artifex.generative_models.modalities.audio.extraction.store import Sidecar,
 from artifex.generative_models.modalities.audio.extraction.writing import write_shards
 from artifex.generative_models.modalities.audio.shards.layout import SHARDS, sidecar_file
 from artifex.generative_models.modalities.audio.shards.records import (
-    ExampleRecord,
     FailureRecord,
+    ManifestRecord,
     check_dependencies,
 )
 
@@ -43,7 +43,7 @@ class Extraction:
     """
 
     out: Path | None
-    records: list[ExampleRecord]
+    records: list[ManifestRecord]
     failures: list[FailureRecord]
     n_shards: int = 0
     n_written: int = 0

@@ -12,7 +12,7 @@ import numpy as np
 
 from artifex.generative_models.modalities.audio.shards.checksums import parse_with_checksum, trailing_checksum
 from artifex.generative_models.modalities.audio.shards.layout import MANIFEST, PLAN, shard_prefix
-from artifex.generative_models.modalities.audio.shards.records import ExampleRecord, ShardReaders, read_example
+from artifex.generative_models.modalities.audio.shards.records import ManifestRecord, ShardReaders, read_example
 
 PLAN_FORMAT = 1
 
@@ -55,7 +55,7 @@ def plan_digest(folder: Path) -> str:
     return trailing_checksum(folder / PLAN)
 
 
-def read_features(folder: str | os.PathLike[str]) -> Iterator[tuple[ExampleRecord, np.ndarray]]:
+def read_features(folder: str | os.PathLike[str]) -> Iterator[tuple[ManifestRecord, np.ndarray]]:
     """Iterate over the features that ``artifex extract`` wrote.
 
     Args:
@@ -83,7 +83,7 @@ def read_features(folder: str | os.PathLike[str]) -> Iterator[tuple[ExampleRecor
         yield record, read_example(readers(path), path, record["record"])[1]
 
 
-def read_records(folder: str | os.PathLike[str], *, digest: str | None = None) -> Iterator[ExampleRecord]:
+def read_records(folder: str | os.PathLike[str], *, digest: str | None = None) -> Iterator[ManifestRecord]:
     """Iterate over the manifest of a complete extraction.
 
     Args:
@@ -107,7 +107,7 @@ def read_records(folder: str | os.PathLike[str], *, digest: str | None = None) -
     prefix = shard_prefix(plan_digest(Path(folder)) if digest is None else digest)
     with path.open(encoding="utf-8") as lines:
         for line in lines:
-            record: ExampleRecord = json.loads(line)
+            record: ManifestRecord = json.loads(line)
             if not record["file"].startswith(prefix):
                 raise ValueError(
                     f"{path} belongs to another plan than {PLAN}: the extraction was replaced while another process was "

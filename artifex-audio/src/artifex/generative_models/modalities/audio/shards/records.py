@@ -8,7 +8,7 @@ import threading
 from collections.abc import Iterable
 from pathlib import Path
 from types import ModuleType
-from typing import Any, NotRequired, Protocol, TypedDict
+from typing import Any, Protocol, TypedDict
 
 import numpy as np
 
@@ -22,7 +22,7 @@ _READ_BYTES = 1 << 15
 
 
 class ExampleRecord(TypedDict):
-    """Metadata of one example: a line of the manifest.
+    """Metadata of one example, as in its shard.
 
     Attributes:
         index: Index of the recording in the plan.
@@ -40,8 +40,6 @@ class ExampleRecord(TypedDict):
         rms_dbfs: RMS level in dBFS; None for silence.
         shape: Shape of the features.
         dtype: Name of their dtype.
-        file: Path of the shard relative to the folder; in the manifest only.
-        record: Position of the record in the shard; in the manifest only.
     """
 
     index: int
@@ -59,8 +57,18 @@ class ExampleRecord(TypedDict):
     rms_dbfs: float | None
     shape: list[int]
     dtype: str
-    file: NotRequired[str]
-    record: NotRequired[int]
+
+
+class ManifestRecord(ExampleRecord):
+    """Metadata of one example and its position: a line of the manifest.
+
+    Attributes:
+        file: Path of the shard relative to the folder.
+        record: Position of the record in the shard.
+    """
+
+    file: str
+    record: int
 
 
 class FailureRecord(TypedDict):
