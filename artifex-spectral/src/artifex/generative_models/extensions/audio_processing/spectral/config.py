@@ -244,9 +244,9 @@ class SpectralConfig(Configuration):
     def n_frames(self, length: jax.Array) -> jax.Array: ...
 
     @overload
-    def n_frames(self, length: NDArray[Any] | Sequence[int]) -> NDArray[np.int64]: ...
+    def n_frames(self, length: np.ndarray | Sequence[int]) -> NDArray[np.int64]: ...
 
-    def n_frames(self, length: Any) -> Any:
+    def n_frames(self, length: int | jax.Array | np.ndarray | Sequence[int]) -> int | jax.Array | NDArray[np.int64]:
         """Return the number of frames of signals, such as the number of valid frames of padded examples.
 
         Args:
@@ -261,10 +261,16 @@ class SpectralConfig(Configuration):
             >>> SpectralConfig().n_frames([22050, 11025]).tolist()
             [44, 22]
         """
-        if isinstance(length, jax.Array):
-            length = length.astype(np.int32)
-        elif not isinstance(length, int):
-            length = np.asarray(length).astype(np.int64)
+        if isinstance(length, int):
+            samples: Any = length
+        elif isinstance(length, jax.Array):
+            samples = length.astype(np.int32)
+        else:
+            samples = np.asarray(length).astype(np.int64)
+        counts: int | jax.Array | NDArray[np.int64] = self._count_frames(samples)
+        return counts
+
+    def _count_frames(self, length: Any) -> Any:
         if self.frame_count == "round":
             return (length + self.hop // 2) // self.hop
         n_dropped = int(self.frame_count == "drop_last")
