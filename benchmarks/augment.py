@@ -335,7 +335,7 @@ def masks(batch: int) -> tuple[Call, dict[str, Call]]:
         )
         calls["torchaudio"] = lambda: transform(there)[:, 0]
     step = ("spec_augment", {"freq_masks": 2, "time_masks": 2, "freq_mask_param": 10, "time_mask_param": 10})
-    return lambda: apply_batch(step, here, next(keys)).block_until_ready(), calls
+    return lambda: apply_batch(step, here, next(keys), sample_rate=RATE).block_until_ready(), calls
 
 
 def level(result: Any) -> float:
@@ -385,7 +385,9 @@ def main() -> None:
             keys = iter(jax.random.split(jax.random.key(0), 2 * options.rounds + 1))
             made = make()
             call = functools.partial(
-                lambda step, keys: apply_batch(step, here, next(keys)).block_until_ready(), made.step, keys
+                lambda step, keys: apply_batch(step, here, next(keys), sample_rate=RATE).block_until_ready(),
+                made.step,
+                keys,
             )
             run(name, call, made.peers, 2 * audio.nbytes, made.floor, options.rounds)
     longer = clips(options.batch, 44_100)

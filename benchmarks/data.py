@@ -1,9 +1,8 @@
-"""Time the ways of audio into batches against the peers that are installed.
+"""Compare the time to make batches of audio with that of the installed peers.
 
-Run it as ``python benchmarks/data.py``. Each row is one interleaved run: every round calls each tool once, one after the
-other, and a ratio is taken within a round; the table gives the median with the lowest and the highest. What takes too
-long is given fewer examples, and times are per example. That the tools agree is checked first. All work on the same two
-processors.
+Run ``python benchmarks/data.py``. The tools of a comparison are interleaved: every round calls each tool once, and ratios are
+taken within a round. The output is the median with the minimum and the maximum. Slow tools process fewer examples; times are
+per example. Before timing, the results of the tools are compared. All tools use the same two processors.
 """
 
 import argparse
@@ -33,21 +32,21 @@ N_RECORDINGS, RATE, BATCH = 2_000, 16_000, 32
 
 
 class Tool(NamedTuple):
-    """A call that is timed, and how many examples it makes."""
+    """A call to time, and the number of examples it makes."""
 
     call: Callable[[], Any]
     n_examples: int
 
 
-class Row(NamedTuple):
-    """What is timed, by tool, ours first, and the bytes of an example that have to be written at least."""
+class Comparison(NamedTuple):
+    """The tools to time, artifex first, and the size of an example in bytes."""
 
     tools: dict[str, Tool]
     n_bytes: int
 
 
-def synthetic_epoch() -> Row:
-    """10 000 normalized clips of a second, in batches of 96."""
+def synthetic_epoch() -> Comparison:
+    """Return 10 000 normalized clips of 1 s, in batches of 96."""
     config = AudioModalityConfig(duration=1.0)
     n_samples, n_time_steps, batch_size, n_peer = 10_000, config.n_time_steps, 96, 60
     data = SyntheticAudioDataset(config, n_samples=n_samples, audio_types=TYPES)
@@ -61,8 +60,8 @@ def synthetic_epoch() -> Row:
         for start in starts:
             data.examples(range(start, min(start + batch_size, n_samples)))
 
-    def sample_by_sample(index: int) -> jax.Array:
-        """Render as the guide does: one sample at a time, each operation dispatched by itself."""
+    def render_one(index: int) -> jax.Array:
+        """Render an example as the guide does: one at a time, with each operation dispatched separately."""
         which = TYPES[index % 3]
         key = jax.random.key(index)
         time = jnp.linspace(0, config.duration, n_time_steps)
@@ -77,8 +76,8 @@ def synthetic_epoch() -> Row:
         peak = jnp.max(jnp.abs(audio))
         return jnp.where(peak > 0, audio / peak, audio)
 
-    theirs, ours = np.stack([sample_by_sample(i) for i in range(n_peer)]), np.asarray(data[:n_peer]["audio"])
-    for which in range(3):  # other draws of the same sounds
+    theirs, ours = np.stack([render_one(i) for i in range(n_peer)]), np.asarray(data[:n_peer]["audio"])
+    for which in range(3):  # other random parameters of the same audio types
         levels = [np.sqrt(np.mean(np.square(audio[which::3]))) for audio in (ours, theirs)]
         assert abs(levels[0] / levels[1] - 1) < 0.05, (TYPES[which], levels)
     assert np.allclose(np.abs(ours).max(1), np.abs(theirs).max(1), atol=1e-6)
@@ -93,52 +92,50 @@ def synthetic_epoch() -> Row:
     tools = {
         "artifex, slices": Tool(batches, n_samples),
         "artifex, examples": Tool(examples, n_samples),
-        "one by one, as the guide": Tool(
-            lambda: [sample_by_sample(i).block_until_ready() for i in range(n_peer)], n_peer
-        ),
+        "one by one, as the guide": Tool(lambda: [render_one(i).block_until_ready() for i in range(n_peer)], n_peer),
         "np.copyto": Tool(copy, n_samples),
     }
-    return Row(tools, 4 * n_time_steps)
+    return Comparison(tools, 4 * n_time_steps)
 
 
-def synthetic_mixed(batch_size: int) -> Row:
-    """A mixed batch against its types alone, as many of each, and against a list of samples."""
+def synthetic_mixed(batch_size: int) -> Comparison:
+    """Return a batch of several types, compared with batches of each type and with a list of examples."""
     config = AudioModalityConfig(duration=1.0)
     data = SyntheticAudioDataset(config, n_samples=1_000_000, audio_types=TYPES)
     alone = [SyntheticAudioDataset(config, n_samples=1_000_000, audio_types=[name]) for name in TYPES]
-    shares = [len(range(which, batch_size, 3)) for which in range(3)]
-    place = 0
+    counts = [len(range(number, batch_size, 3)) for number in range(3)]
+    start = 0
 
     def next_batch() -> range:
-        nonlocal place
-        place = (place + batch_size) % 900_000
-        return range(place, place + batch_size)
+        nonlocal start
+        start = (start + batch_size) % 900_000
+        return range(start, start + batch_size)
 
     def mixed() -> None:
-        places = next_batch()
-        data[places.start : places.stop]["audio"].block_until_ready()
+        indices = next_batch()
+        data[indices.start : indices.stop]["audio"].block_until_ready()
 
-    for start in range(0, 3 * batch_size, batch_size):
-        rows = np.stack([data[i]["audio"] for i in range(start, start + batch_size)])
-        assert np.abs(data[start : start + batch_size]["audio"] - rows).max() < 1e-6
+    for first in range(0, 3 * batch_size, batch_size):
+        clips = np.stack([data[i]["audio"] for i in range(first, first + batch_size)])
+        assert np.abs(data[first : first + batch_size]["audio"] - clips).max() < 1e-6
     tools = {
         "a slice": mixed,
         "the types alone": lambda: [
-            each[:share]["audio"].block_until_ready() for each, share in zip(alone, shares, strict=True)
+            each[:count]["audio"].block_until_ready() for each, count in zip(alone, counts, strict=True)
         ],
         "get_batch": lambda: data.get_batch(batch_size)["audio"].block_until_ready(),
-        "a list of samples": lambda: jax.block_until_ready([data[i]["audio"] for i in next_batch()]),
+        "a list of examples": lambda: jax.block_until_ready([data[i]["audio"] for i in next_batch()]),
     }
-    for _ in range(60):  # compiles the sizes that get_batch draws
+    for _ in range(60):  # compile the sizes that get_batch draws
         tools["get_batch"]()
-    for place in (990_000, 990_010, 990_020):  # and each type alone, as out of turn
-        data[place]
-    return Row({name: Tool(call, batch_size) for name, call in tools.items()}, 4 * config.n_time_steps)
+    for index in (990_000, 990_010, 990_020):  # compile single examples of each type
+        data[index]
+    return Comparison({name: Tool(call, batch_size) for name, call in tools.items()}, 4 * config.n_time_steps)
 
 
 @functools.cache
 def recordings() -> list[Path]:
-    """Write noise of five rates, 1 to 6 seconds long, every other one in stereo, 16 bits."""
+    """Write 16-bit noise at five sample rates, 1 to 6 s long, every second file in stereo."""
     import soundfile
 
     folder = tempfile.TemporaryDirectory()
@@ -153,7 +150,7 @@ def recordings() -> list[Path]:
 
 
 class TorchCrops:
-    """A random second of each recording, as torch's users read it: soundfile, and torchaudio's resampler as it comes."""
+    """A torch dataset of a random crop of 1 s per recording, with soundfile and torchaudio's default resampler."""
 
     def __init__(self, paths: list[Path]) -> None:
         self.paths = paths
@@ -178,15 +175,15 @@ def librosa_batches(paths: list[Path]) -> Iterator[np.ndarray]:
 
     draws = np.random.default_rng(0)
     for first in range(0, len(paths), BATCH):
-        rows = []
+        clips = []
         for path in paths[first : first + BATCH]:
             start = draws.uniform(0, max(0.0, librosa.get_duration(path=path) - 1))
-            rows.append(librosa.load(path, sr=RATE, offset=start, duration=1.0)[0][:RATE])
-        yield np.stack(rows)
+            clips.append(librosa.load(path, sr=RATE, offset=start, duration=1.0)[0][:RATE])
+        yield np.stack(clips)
 
 
-def recordings_to_batches(workers: int) -> Row:
-    """A second out of each recording, at 16 kHz, in batches of 32, by the loop that training would run."""
+def recordings_to_batches(workers: int) -> Comparison:
+    """Return a crop of 1 s of each recording at 16 kHz, in batches of 32, iterated over as in training."""
     paths = recordings()
     n_batches = N_RECORDINGS // BATCH
     config = AudioModalityConfig(sample_rate=RATE, duration=1.0, normalize=False)
@@ -214,53 +211,53 @@ def recordings_to_batches(workers: int) -> Row:
     if find_spec("librosa") is not None and not workers:
         few = paths[: 4 * BATCH]
         tools["a loop of librosa.load"] = Tool(lambda: list(librosa_batches(few)), len(few))
-    return Row(tools, 4 * RATE)
+    return Comparison(tools, 4 * RATE)
 
 
 def memory() -> None:
-    """Print what the process holds after each of ten epochs of the recordings."""
+    """Print the resident memory after each of ten epochs of the recordings."""
     data = AudioFileDataset(AudioModalityConfig(sample_rate=RATE, duration=1.0), recordings(), crop="random")
     loader = make_loader(data, BATCH, shuffle=True, epochs=10)
-    held = []
+    resident = []
     for _ in loader:
         if loader.progress.step % loader.steps_per_epoch == 0:
             pages = int(Path("/proc/self/statm").read_text().split()[1])
-            held.append(pages * os.sysconf("SC_PAGE_SIZE") / 2**20)
-    print("resident after each of ten epochs, MiB: " + " ".join(f"{each:.0f}" for each in held))
+            resident.append(pages * os.sysconf("SC_PAGE_SIZE") / 2**20)
+    print("resident after each of ten epochs, MiB: " + " ".join(f"{each:.0f}" for each in resident))
 
 
-ROWS: dict[str, Callable[[], Row]] = {
+COMPARISONS: dict[str, Callable[[], Comparison]] = {
     "10 000 clips of 1 s, sine, noise and chirp, in batches of 96": synthetic_epoch,
     "32 clips of 1 s, mixed": lambda: synthetic_mixed(32),
     "96 clips of 1 s, mixed": lambda: synthetic_mixed(96),
-    "2 000 recordings, a second of each at 16 kHz, in batches of 32": lambda: recordings_to_batches(0),
-    "2 000 recordings, the same, by 2 workers": lambda: recordings_to_batches(2),
+    "2 000 recordings, 1 s of each at 16 kHz, in batches of 32": lambda: recordings_to_batches(0),
+    "2 000 recordings, the same with 2 workers": lambda: recordings_to_batches(2),
 }
 
 
-def run(name: str, row: Row, n_rounds: int) -> None:
-    for tool in row.tools.values():
+def run(name: str, comparison: Comparison, n_rounds: int) -> None:
+    for tool in comparison.tools.values():
         tool.call()
     rounds = [
-        {label: 1e3 * milliseconds(tool.call) / tool.n_examples for label, tool in row.tools.items()}
+        {label: 1e3 * milliseconds(tool.call) / tool.n_examples for label, tool in comparison.tools.items()}
         for _ in range(n_rounds)
     ]
-    ours, *others = row.tools
-    print(f"{name}; an example is {row.n_bytes} bytes")
+    ours, *others = comparison.tools
+    print(f"{name}; an example is {comparison.n_bytes} bytes")
     print(f"  {ours:30}{spread([one[ours] for one in rounds], 1):>26} µs an example")
     for other in others:
         print(f"  {other:30}{spread([one[other] / one[ours] for one in rounds]):>26} times as long")
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description="Time the ways of audio into batches.")
+    parser = argparse.ArgumentParser(description="Compare the time to make batches of audio.")
     parser.add_argument("--rounds", type=int, default=9)
-    parser.add_argument("--only", default="", help="rows whose name has this in it")
+    parser.add_argument("--only", default="", help="run comparisons whose name contains this")
     options = parser.parse_args()
     print(
         f"JAX {jax.__version__}, {jax.devices()[0].device_kind}, {options.rounds} rounds, load {os.getloadavg()[0]:.1f}"
     )
-    for name, make in ROWS.items():
+    for name, make in COMPARISONS.items():
         if options.only in name:
             run(name, make(), options.rounds)
     if options.only in "memory":

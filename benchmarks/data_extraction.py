@@ -41,7 +41,7 @@ ray.data.DataContext.get_current().enable_progress_bars = False
 
 class Encode:
     def __init__(self):
-        from artifex.generative_models.modalities.audio.datasets.files import encoder
+        from artifex.generative_models.modalities.audio.datasets.recordings import encoder
         config = AudioModalityConfig(representation="log_mel_spectrogram")
         self.encoder = lambda length: encoder(config.evolve(duration=length / config.sample_rate))
 

@@ -1,4 +1,4 @@
-"""From synthetic audio to augmented mel spectrograms, each part found by name: ``python examples/training_batches.py``."""
+"""Make batches of augmented mel spectrograms from registered components: ``python examples/training_batches.py``."""
 
 import jax
 from flax import nnx
@@ -28,9 +28,9 @@ def main() -> None:
     key = jax.random.key(0)
     for step in range(3):
         batch = dataset.get_batch(8)
-        key, own = jax.random.split(key)
-        print(f"step {step}: {batch['audio'].shape} to {features(batch['audio'], own).shape}")
-    print(f"audio types at hand: {', '.join(registry('audio_type'))}")
+        key, batch_key = jax.random.split(key)
+        print(f"step {step}: {batch['audio'].shape} to {features(batch['audio'], batch_key).shape}")
+    print(f"available audio types: {', '.join(registry('audio_type'))}")
 
 
 if __name__ == "__main__":

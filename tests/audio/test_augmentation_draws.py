@@ -1,4 +1,4 @@
-"""What every registered augmentation draws: within its bounds, as its docstring says, independent of one another and of the samples."""
+"""The drawn parameters of every registered augmentation: ranges and distributions as documented, independent of the samples."""
 
 import inspect
 import math
@@ -19,7 +19,8 @@ from artifex.generative_models.modalities.audio.augmentations.domain import work
 
 OURS = [name for distribution in FIRST_PARTY for _, name in components("augmentation", distribution)]
 N = 2000
-CHANCE = 1e-4  # of a right draw to fail a test of its distribution; the keys are fixed
+CHANCE = 1e-4  # probability that a correct draw fails a test of its distribution; the keys are fixed
+RATE = 16000
 
 
 def example(name):
@@ -27,8 +28,13 @@ def example(name):
     return jnp.linspace(0.1, 0.5, math.prod(shape)).reshape(shape)
 
 
+def rate_option(augmentation):
+    """The sample rate as an option, for augmentations that take one."""
+    return {"sample_rate": RATE} if "sample_rate" in inspect.signature(augmentation).parameters else {}
+
+
 def entry(augmentation, option):
-    """What the docstring says of an option."""
+    """The docstring's entry of an option."""
     text = inspect.getdoc(augmentation) or ""
     found = re.search(rf"^    {option}: (.*?)(?=^    \S|^\S|\Z)", text, re.MULTILINE | re.DOTALL)
     assert found, f"{option} has no entry"
@@ -37,25 +43,28 @@ def entry(augmentation, option):
 
 @pytest.fixture(scope="module")
 def drawn():
-    """What each augmentation draws from N keys, made when it is asked for."""
-    kept = {}
+    """The drawn parameters of each augmentation for N keys, computed on first use."""
+    cached = {}
 
     def of(name):
-        if name not in kept:
-            told = with_annotations(registry("augmentation")[name])
+        if name not in cached:
+            augmentation = registry("augmentation")[name]
+            annotated = with_annotations(augmentation)
+            options = rate_option(augmentation)
             keys = jax.random.split(jax.random.key(11), N)
-            draw = jax.jit(jax.vmap(lambda x, key: told(x, key)[1], (None, 0)))
+            draw = jax.jit(jax.vmap(lambda x, key: annotated(x, key, **options)[1], (None, 0)))
             x = example(name)
-            kept[name] = jax.tree.map(np.asarray, draw(x, keys))
-            for ours, theirs in zip(jax.tree.leaves(draw(-3 * x * x, keys)), jax.tree.leaves(kept[name]), strict=True):
-                np.testing.assert_array_equal(ours, theirs, err_msg="what is drawn depends on the samples")
-        return kept[name]
+            cached[name] = jax.tree.map(np.asarray, draw(x, keys))
+            others = jax.tree.leaves(draw(-3 * x * x, keys))
+            for other, first in zip(others, jax.tree.leaves(cached[name]), strict=True):
+                np.testing.assert_array_equal(other, first, err_msg="the drawn parameters depend on the samples")
+        return cached[name]
 
     return of
 
 
 def ranges(name):
-    """Each parameter drawn that has an option ``NAME_range``, and its bounds by default."""
+    """The default range of each drawn parameter that has an option ``NAME_range``."""
     augmentation = registry("augmentation")[name]
     options = inspect.signature(augmentation).parameters
     return {
@@ -66,31 +75,31 @@ def ranges(name):
 
 
 @pytest.mark.parametrize("name", OURS)
-def test_what_is_drawn_is_spread_as_the_docstring_says(name, drawn):
+def test_parameters_have_the_documented_distribution(name, drawn):
     augmentation = registry("augmentation")[name]
     for parameter, (low, high) in ranges(name).items():
-        assert parameter in drawn(name), f"{name} does not say which {parameter} it drew"
+        assert parameter in drawn(name), f"{name} does not return the drawn {parameter}"
         values = drawn(name)[parameter].reshape(N, -1).astype(np.float64)
-        said = entry(augmentation, f"{parameter}_range")
-        place = values
+        documented = entry(augmentation, f"{parameter}_range")
+        position = values
         ends = (low, high)
-        if "log-uniform" in said:
-            place, ends = np.log(values), (math.log(low), math.log(high))
+        if "log-uniform" in documented:
+            position, ends = np.log(values), (math.log(low), math.log(high))
         assert values.min() >= low - 1e-5 * abs(low), f"{parameter} below {low}"
         assert values.max() <= high + 1e-5 * abs(high), f"{parameter} above {high}"
-        share = (place - ends[0]) / (ends[1] - ends[0])
+        fraction = (position - ends[0]) / (ends[1] - ends[0])
         if np.issubdtype(drawn(name)[parameter].dtype, np.integer):
             counts = np.bincount(values[:, 0].astype(int) - int(low), minlength=int(high - low) + 1)
             assert stats.chisquare(counts).pvalue > CHANCE
             continue
-        for column in share.T:
+        for column in fraction.T:
             assert stats.kstest(column, "uniform").pvalue > CHANCE, f"{parameter} is not uniform"
-            assert column.min() < 0.01, f"{parameter} does not reach its least"
-            assert column.max() > 0.99, f"{parameter} does not reach its greatest"
+            assert column.min() < 0.01, f"{parameter} does not reach its minimum"
+            assert column.max() > 0.99, f"{parameter} does not reach its maximum"
 
 
 @pytest.mark.parametrize("name", OURS)
-def test_no_draw_tells_another(name, drawn):
+def test_parameters_are_uncorrelated(name, drawn):
     columns = {
         f"{parameter}[{place}]": column
         for parameter, values in drawn(name).items()
@@ -98,37 +107,37 @@ def test_no_draw_tells_another(name, drawn):
         for place, column in enumerate(values.reshape(N, -1).astype(np.float64).T)
     }
     for first, a in columns.items():
-        assert abs(np.corrcoef(a[1:], a[:-1])[0, 1]) < 4.5 / math.sqrt(N), f"{first} from row to row"
+        assert abs(np.corrcoef(a[1:], a[:-1])[0, 1]) < 4.5 / math.sqrt(N), f"{first} of successive examples"
         for second, b in columns.items():
             if first < second:
                 assert abs(np.corrcoef(a, b)[0, 1]) < 4.5 / math.sqrt(N), f"{first} and {second}"
 
 
-def test_the_page_names_every_augmentation():
+def test_the_documentation_names_every_augmentation():
     page = (Path(__file__).parents[2] / "docs" / "augmentation.md").read_text()
     assert not [name for name in OURS if f"`{name}`" not in page]
 
 
-def apart(*columns):
-    """No column of draws says anything of another."""
+def assert_uncorrelated(*columns):
+    """No column of drawn parameters is correlated with another."""
     between = np.corrcoef(np.stack(columns))[np.triu_indices(len(columns), 1)]
     assert np.abs(between).max() < 4.5 / math.sqrt(N)
 
 
-def places(name, x, **options):
-    told = with_annotations(registry("augmentation")[name])
-    drawn = jax.jit(jax.vmap(lambda key: told(x, key, **options)[1]))(jax.random.split(jax.random.key(4), N))
+def drawn_positions(name, x, **options):
+    annotated = with_annotations(registry("augmentation")[name])
+    drawn = jax.jit(jax.vmap(lambda key: annotated(x, key, **options)[1]))(jax.random.split(jax.random.key(4), N))
     return {name: np.asarray(value, float) for name, value in drawn.items()}
 
 
-def test_no_width_tells_a_place_or_another_width():
+def test_widths_are_uncorrelated_with_positions_and_each_other():
     clip, spectrogram = jnp.ones(400), jnp.ones((1, 400))
-    span = places("silence_span", clip, share_range=(0.1, 0.5))
-    apart(span["share"], span["start"] / (400 - span["width"]))
-    chunks = places("drop_chunks", clip, width_range=(5, 50))
-    apart(chunks["count"], *chunks["width"].T, *(chunks["start"] / (400 - chunks["width"])).T)
-    cuts = places("splice_out", clip, n_spans=4, max_width=30)
+    span = drawn_positions("silence_span", clip, fraction_range=(0.1, 0.5))
+    assert_uncorrelated(span["fraction"], span["start"] / (400 - span["width"]))
+    chunks = drawn_positions("drop_chunks", clip, width_range=(5, 50))
+    assert_uncorrelated(chunks["count"], *chunks["width"].T, *(chunks["start"] / (400 - chunks["width"])).T)
+    cuts = drawn_positions("splice_out", clip, n_spans=4, max_width=30)
     left = 400 - np.cumsum(cuts["width"], axis=1)
-    apart(*cuts["width"].T, *(cuts["start"] / left).T)
-    masks = places("time_mask", spectrogram, num_masks=3, mask_param=20)
-    apart(*masks["time_width"].T, *(masks["time_start"] / (400 - masks["time_width"])).T)
+    assert_uncorrelated(*cuts["width"].T, *(cuts["start"] / left).T)
+    masks = drawn_positions("time_mask", spectrogram, num_masks=3, mask_param=20)
+    assert_uncorrelated(*masks["time_width"].T, *(masks["time_start"] / (400 - masks["time_width"])).T)

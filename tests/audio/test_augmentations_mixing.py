@@ -75,7 +75,7 @@ def test_gradients_reach_both_partners():
         return sum(jnp.sum(each[0]) for each in (mixup(batch, jax.random.key(0)), cutmix(batch, jax.random.key(0))))
 
     # Every sample is passed on in shares that add up over the batch.
-    own = mixup(BATCH, jax.random.key(0))[1]
+    own = np.asarray(mixup(BATCH, jax.random.key(0))[1])
     kept = np.asarray(cutmix(BATCH, jax.random.key(0))[0]) == BATCH
     expected = (own + 1 - np.roll(own, -1))[:, None, None] + kept + ~np.roll(kept, -1, axis=0)
     np.testing.assert_allclose(jax.grad(energy)(jnp.asarray(BATCH)), expected, atol=1e-6)

@@ -27,7 +27,7 @@ def many(augmentation, audio, count, seed=0, **options):
     return np.asarray(noisy, np.float64) - audio, {name: np.asarray(value) for name, value in drawn.items()}
 
 
-def test_gaussian_noise_has_the_ratio_that_was_drawn():
+def test_gaussian_noise_has_the_drawn_ratio():
     added, drawn = many(add_gaussian_snr, TONE, 200)
     off = 20 * np.log10(rms(TONE) / rms(added)) - drawn["snr_db"]
     scatter = 20 / np.log(10) / np.sqrt(2 * TONE.size)
@@ -57,7 +57,7 @@ def colored():
 
 
 @pytest.mark.parametrize("slope", [-6.0, -3.0, 0.0, 4.5])
-def test_colored_noise_has_the_slope_and_exactly_the_ratio_that_were_drawn(colored, slope):
+def test_colored_noise_has_the_drawn_slope_and_exactly_the_drawn_ratio(colored, slope):
     noisy, drawn = colored(slope)
     added = np.asarray(noisy, np.float64) - TONE
     np.testing.assert_allclose(20 * np.log10(rms(TONE) / rms(added)), drawn["snr_db"], atol=2e-3)
@@ -82,7 +82,7 @@ def backgrounds(bank):
     return clip, *many(add_background_noise, clip, 2000, bank=bank, lengths=LENGTHS)
 
 
-def test_background_is_the_sound_at_its_offset_scaled_to_the_ratio(bank, backgrounds):
+def test_background_noise_is_the_recording_at_its_offset_scaled_to_the_ratio(bank, backgrounds):
     clip, added, drawn = backgrounds
     for row in range(60):
         index, offset = drawn["index"][row], drawn["offset"][row]
@@ -91,7 +91,7 @@ def test_background_is_the_sound_at_its_offset_scaled_to_the_ratio(bank, backgro
         np.testing.assert_allclose(added[row], gain * heard, atol=1e-6)
 
 
-def test_every_sound_is_as_likely_and_so_is_every_place_in_it(backgrounds):
+def test_recordings_and_offsets_are_uniform(backgrounds):
     drawn = backgrounds[2]
     assert stats.chisquare(np.bincount(drawn["index"], minlength=4)).pvalue > 1e-3
     places = np.array([2001, 50, 900, 1])[drawn["index"]]
@@ -130,7 +130,7 @@ def test_silence_stays_silent_and_silent_sounds_add_nothing():
     np.testing.assert_array_equal(add_background_noise(tone, key, bank=jnp.zeros((2, 300))), tone)
 
 
-def test_the_noises_that_stand_in_are_white_pink_and_brown():
+def test_default_noises_are_white_pink_and_brown():
     noises = default_noises()
     np.testing.assert_allclose(rms(noises), 0.1, rtol=1e-4)
     power = np.abs(np.fft.rfft(noises.astype(np.float64))) ** 2
@@ -150,6 +150,7 @@ def test_a_bank_is_read_from_files_and_examples(tmp_path):
     resampled, lengths = sound_bank([str(tmp_path / "a.wav")], sample_rate=16000)
     assert resampled.shape == (1, 1600)
     examples = [{"audio": clip, "length": 700, "sample_rate": 8000}, {"audio": clip[:20]}]
+    assert sound_bank(tmp_path, length_seconds=0.0625, sample_rate=8000)[0].shape == (2, 500)
     bank, lengths = sound_bank(iter(examples), sample_rate=8000)
     assert (bank.shape, lengths.tolist()) == ((2, 700), [700, 20])
     np.testing.assert_array_equal(bank[0], clip[:700])
@@ -158,9 +159,17 @@ def test_a_bank_is_read_from_files_and_examples(tmp_path):
 @pytest.mark.parametrize(
     ("call", "error", "told"),
     [
-        (lambda: sound_bank([]), ValueError, "at least one sound"),
-        (lambda: sound_bank([np.ones((2, 3))]), ValueError, "sound 0 must be floating-point samples"),
-        (lambda: sound_bank([{"audio": np.ones(3), "sample_rate": 8}]), ValueError, "has 8 Hz, expected 16000 Hz"),
+        (lambda: sound_bank([], sample_rate=16000), ValueError, "at least one sound"),
+        (
+            lambda: sound_bank([np.ones((2, 3))], sample_rate=16000),
+            ValueError,
+            "sound 0 must be floating-point samples",
+        ),
+        (
+            lambda: sound_bank([{"audio": np.ones(3), "sample_rate": 8}], sample_rate=16000),
+            ValueError,
+            "has 8 Hz, expected 16000 Hz",
+        ),
         (lambda: add_background_noise(np.ones(5), jax.random.key(0), bank=np.ones(9)), ValueError, "takes a bank"),
         (
             lambda: add_background_noise(np.ones((2, 5)), jax.random.key(0), bank=np.ones((4, 3, 9))),
@@ -192,12 +201,12 @@ def test_a_bank_is_read_from_files_and_examples(tmp_path):
         (lambda: add_gaussian_snr(np.ones(5, np.int16), jax.random.key(0)), TypeError, "to_float"),
     ],
 )
-def test_what_does_not_fit_is_refused(call, error, told):
+def test_an_invalid_option_raises(call, error, told):
     with pytest.raises(error, match=told):
         call()
 
 
-def test_noise_begins_at_every_place_and_at_no_other():
+def test_every_offset_within_the_recording_is_drawn():
     told = with_annotations(add_background_noise)
     keys = jax.random.split(jax.random.key(0), 200)
     drawn = jax.jit(jax.vmap(lambda key: told(jnp.ones(8), key, bank=jnp.ones((1, 10)))[1]))(keys)
@@ -205,6 +214,6 @@ def test_noise_begins_at_every_place_and_at_no_other():
 
 
 @pytest.mark.parametrize("bank", ["a folder", (np.ones((2, 5)), np.ones(2))])
-def test_what_is_no_bank_yet_is_told_apart(bank):
+def test_a_path_or_a_pair_as_bank_raises(bank):
     with pytest.raises((TypeError, ValueError), match="sound_bank"):
         add_background_noise(jnp.ones(8), jax.random.key(0), bank=bank)

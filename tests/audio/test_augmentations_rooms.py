@@ -13,6 +13,7 @@ CLIP = DRAWS.standard_normal(500).astype(np.float32)
 BANK = (DRAWS.standard_normal((5, 90)) * np.exp(-np.arange(90) / 15)).astype(np.float32)
 BANK[np.arange(5), [0, 3, 7, 20, 40]] = 4.0  # the direct sound
 SPEED = 343.0
+RATE = 16000
 
 
 def rms(audio):
@@ -27,7 +28,7 @@ def many(augmentation, audio, count, **options):
 
 
 @pytest.mark.parametrize(("compensate", "first"), [(False, [0] * 5), (True, [0, 3, 7, 20, 40])])
-def test_a_clip_is_convolved_with_the_response_that_was_drawn(compensate, first):
+def test_a_clip_is_convolved_with_the_drawn_response(compensate, first):
     wet, drawn = many(impulse_response, CLIP, 12, bank=BANK, keep=None, compensate_delay=compensate)
     assert len(set(drawn["index"].tolist())) >= 4
     for row, index in zip(wet, drawn["index"], strict=True):
@@ -35,7 +36,7 @@ def test_a_clip_is_convolved_with_the_response_that_was_drawn(compensate, first)
         np.testing.assert_allclose(row, whole[first[index] :][:500], atol=2e-5)
 
 
-def test_the_level_that_is_asked_for_is_kept():
+def test_keep_restores_the_rms_or_the_peak():
     stereo = np.stack([CLIP, 0.1 * CLIP])
     free, _ = many(impulse_response, stereo, 4, bank=BANK, keep=None)
     assert np.ptp(rms(free.reshape(4, -1))) > 0.1
@@ -54,21 +55,21 @@ def test_channels_of_a_bank_go_to_the_channels_of_the_clip():
             np.testing.assert_allclose(channel, np.convolve(CLIP, response)[:500], atol=2e-5)
 
 
-def test_every_response_is_as_likely():
+def test_responses_are_uniform():
     _, drawn = many(impulse_response, CLIP[:2], 2000, bank=BANK)
     assert stats.chisquare(np.bincount(drawn["index"], minlength=5)).pvalue > 1e-3
 
 
-def test_silence_stays_silent_and_what_comes_after_the_end_is_not_made_up():
+def test_silence_stays_silent_and_late_responses_are_not_amplified():
     key = jax.random.key(0)
-    np.testing.assert_array_equal(impulse_response(jnp.zeros(200), key), np.zeros(200))
+    np.testing.assert_array_equal(impulse_response(jnp.zeros(200), key, sample_rate=RATE), np.zeros(200))
     late = np.zeros((1, 50))
     late[0, 20] = 1e-3
     for keep in ("rms", "peak"):
         assert np.abs(impulse_response(jnp.ones(10), key, bank=late, keep=keep)).max() < 1e-3
 
 
-def test_the_tails_that_stand_in_have_the_reverberation_times_that_are_documented():
+def test_default_responses_have_the_documented_reverberation_times():
     responses = default_responses(16000).astype(np.float64)
     assert (np.abs(responses).argmax(-1) == 0).all()
     times = [reverberation_time(response, 16000) for response in responses[:, 1:]]
@@ -107,7 +108,7 @@ def mirrored(order):
 
 
 @pytest.mark.parametrize(("order", "paths"), [(2, 25), (5, 231)])
-def test_each_path_arrives_when_and_as_loud_as_its_mirror_image_says(order, paths):
+def test_each_path_has_the_delay_and_gain_of_its_mirror_image(order, paths):
     images, gains = mirrored(order)
     assert len(images) == paths
     away = np.linalg.norm(images - MICROPHONE, axis=1)
@@ -127,7 +128,7 @@ def test_a_room_without_echoes_is_its_direct_sound():
 
 
 @pytest.mark.parametrize("absorption", [0.3, 0.45])
-def test_sound_dies_away_as_eyring_says(absorption):
+def test_reverberation_times_follow_eyring(absorption):
     # Above 500 Hz, in a room with walls of about one size, where a sound field is near to diffuse; within 15 %.
     size = np.array([4.0, 4.2, 3.8])
     response = room_impulse_response(
@@ -140,7 +141,7 @@ def test_sound_dies_away_as_eyring_says(absorption):
     assert abs(found / eyring - 1) < 0.15
 
 
-def test_gradients_reach_the_places_and_the_walls():
+def test_positions_and_walls_have_gradients():
     def energy(size, source, microphone, absorption):
         response = room_impulse_response(size, source, microphone, absorption, sample_rate=8000, n_taps=300, order=1)
         return jnp.sum(jnp.square(response))
@@ -155,10 +156,10 @@ def rooms():
     """One click in many rooms, heard as it comes, and what was drawn."""
     click = np.zeros(600, np.float32)
     click[0] = 1
-    return many(room, click, 2000, order=1, keep=None, margin=0.2)
+    return many(room, click, 2000, order=1, keep=None, margin=0.2, sample_rate=RATE)
 
 
-def test_a_room_is_the_response_of_what_was_drawn(rooms):
+def test_a_room_applies_the_response_of_the_drawn_parameters(rooms):
     heard, drawn = rooms
     for row in range(3):
         size = [drawn[name][row] for name in ("width", "depth", "height")]
@@ -168,7 +169,7 @@ def test_a_room_is_the_response_of_what_was_drawn(rooms):
         np.testing.assert_allclose(heard[row], expected, atol=2e-5)
 
 
-def test_source_and_microphone_are_anywhere_in_the_room(rooms):
+def test_positions_are_uniform_in_the_room(rooms):
     drawn = rooms[1]
     size = np.stack([drawn[name] for name in ("width", "depth", "height")], axis=-1).astype(np.float64)
     places = [(drawn[name] - 0.2) / (size - 0.4) for name in ("source", "microphone")]
@@ -178,7 +179,7 @@ def test_source_and_microphone_are_anywhere_in_the_room(rooms):
     assert np.abs(np.corrcoef(columns)[np.triu_indices(10, 1)]).max() < 4 / np.sqrt(2000)
 
 
-def test_the_direct_sound_stays_where_it_was_if_it_is_to():
+def test_compensate_delay_keeps_the_direct_sound_in_place():
     click = np.zeros(400, np.float32)
     click[100] = 1
     heard, drawn = many(room, click, 4, order=0, keep=None, compensate_delay=True, sample_rate=8000)
@@ -192,14 +193,17 @@ def test_the_direct_sound_stays_where_it_was_if_it_is_to():
     ("call", "told"),
     [
         (lambda key: impulse_response(CLIP, key, bank=np.ones(9)), "takes a bank"),
-        (lambda key: impulse_response(CLIP, key, keep="loud"), "keep must be one of"),
-        (lambda key: room(CLIP, key, absorption_range=(0.2, 1.1)), "absorption_range"),
-        (lambda key: room(CLIP, key, height_range=(0.0, 1.0)), "above 0 meters"),
-        (lambda key: room(CLIP, key, margin=1.2), "margin must be below half the least height, 1.2 meters"),
-        (lambda key: room(CLIP, key, order=-1), "order must be"),
+        (lambda key: impulse_response(CLIP, key, keep="loud", sample_rate=RATE), "keep must be one of"),
+        (lambda key: room(CLIP, key, absorption_range=(0.2, 1.1), sample_rate=RATE), "absorption_range"),
+        (lambda key: room(CLIP, key, height_range=(0.0, 1.0), sample_rate=RATE), "above 0 meters"),
+        (
+            lambda key: room(CLIP, key, margin=1.2, sample_rate=RATE),
+            "margin must be below half the minimum height, 1.2 meters",
+        ),
+        (lambda key: room(CLIP, key, order=-1, sample_rate=RATE), "order must be"),
     ],
 )
-def test_what_does_not_fit_is_refused(call, told):
+def test_an_invalid_option_raises(call, told):
     with pytest.raises(ValueError, match=told):
         call(jax.random.key(0))
 
@@ -207,7 +211,7 @@ def test_what_does_not_fit_is_refused(call, told):
 @pytest.mark.parametrize(
     ("place", "error", "told"),
     [
-        ((SIZE[:2], SOURCE, MICROPHONE, 0.3), ValueError, "size is three numbers"),
+        ((SIZE[:2], SOURCE, MICROPHONE, 0.3), ValueError, "size must be three numbers"),
         ((SIZE, SIZE + 1, MICROPHONE, 0.3), ValueError, "source must lie within the room"),
         ((SIZE, SOURCE, -MICROPHONE, 0.3), ValueError, "microphone must be finite numbers from 0"),
         ((0 * SIZE, SOURCE, MICROPHONE, 0.3), ValueError, "size must be above 0 meters"),
@@ -216,6 +220,22 @@ def test_what_does_not_fit_is_refused(call, told):
         ((SIZE, SOURCE, MICROPHONE, "some"), TypeError, "absorption must be real numbers"),
     ],
 )
-def test_places_that_cannot_be_are_refused(place, error, told):
+def test_an_invalid_geometry_raises(place, error, told):
     with pytest.raises(error, match=told):
         room_impulse_response(*place, sample_rate=8000, n_taps=10, order=1)
+
+
+def test_the_default_responses_need_a_sample_rate():
+    with pytest.raises(TypeError, match="pass sample_rate"):
+        impulse_response(CLIP, jax.random.key(0))
+
+
+def test_the_length_of_a_response_can_be_given_in_seconds():
+    options = {"sample_rate": 8000, "order": 1}
+    in_samples = room_impulse_response(SIZE, SOURCE, MICROPHONE, 0.3, n_taps=200, **options)
+    np.testing.assert_array_equal(
+        room_impulse_response(SIZE, SOURCE, MICROPHONE, 0.3, duration=0.025, **options), in_samples
+    )
+    for both in ({}, {"n_taps": 200, "duration": 0.025}):
+        with pytest.raises(TypeError, match="either n_taps or duration"):
+            room_impulse_response(SIZE, SOURCE, MICROPHONE, 0.3, **options, **both)

@@ -105,8 +105,10 @@ def test_complex_numbers_are_filtered_as_magnitudes_and_keep_their_phase():
     values = jnp.array([[1.0 + 1j, -2j] * 25] * 40)
     key = jax.random.key(0)
     filtered = filter_augment(values, key, scale="magnitude")
-    np.testing.assert_allclose(filtered, values * filter_augment(jnp.ones((40, 50)), key, scale="magnitude"), rtol=1e-6)
-    with pytest.raises(TypeError, match='filter_augment takes a spectrogram of real numbers.* scale="magnitude"'):
+    np.testing.assert_allclose(
+        filtered, np.asarray(values) * np.asarray(filter_augment(jnp.ones((40, 50)), key, scale="magnitude")), rtol=1e-6
+    )
+    with pytest.raises(TypeError, match='filter_augment expects a real spectrogram.* scale="magnitude"'):
         filter_augment(values, key)
 
 
@@ -187,4 +189,4 @@ def test_options_out_of_range_are_refused(function, options, error, match):
 @pytest.mark.parametrize("function", BOTH)
 def test_they_are_found_by_name_and_marked(function):
     assert registry("augmentation")[function.__name__] is function
-    assert works_on(function) == works_on(with_annotations(function)) == "spectrogram"
+    assert works_on(function) == "spectrogram"

@@ -128,7 +128,7 @@ def test_options_out_of_range_are_refused(function, options, error, match):
 
 @pytest.mark.parametrize("semitones", [-4.0, 1.0, 4.0])
 def test_the_end_of_a_shifted_tone_is_as_loud_as_its_middle(semitones):
-    tone = jnp.sin(2 * jnp.pi * 500 * jnp.arange(8000) / 16000)  # whole periods, so that it goes on at its end
+    tone = jnp.sin(2 * jnp.pi * 500 * jnp.arange(8000.0) / 16000)  # whole periods, so that it goes on at its end
     shifted = np.asarray(pitch_shift(tone, jax.random.key(0), (semitones, semitones)))
     middle, end = (np.sqrt(np.mean(np.square(part))) for part in (shifted[3000:5000], shifted[-160:]))
     assert abs(20 * np.log10(end / middle)) < 1

@@ -53,9 +53,9 @@ def test_reverse_is_played_backward():
 
 @pytest.mark.parametrize("fade", [0, 10])
 def test_a_silenced_span_lies_anywhere_and_fades_inside(fade):
-    changed, drawn = many(silence_span, share_range=(0.1, 0.5), fade=fade)
+    changed, drawn = many(silence_span, fraction_range=(0.1, 0.5), fade=fade)
     start, width = drawn["start"], drawn["width"]
-    np.testing.assert_array_equal(width, np.round(drawn["share"] * 400))
+    np.testing.assert_array_equal(width, np.round(drawn["fraction"] * 400))
     assert stats.kstest(share_of_room(start, 400 - width), "uniform").pvalue > 1e-3
     assert start.min() == 0
     assert (start + width).max() == 400
@@ -109,7 +109,7 @@ def test_a_clip_shorter_than_what_is_cut_keeps_a_sample():
     [
         (lambda: time_shift(np.ones(3, np.int16), KEYS[0], fade=1), TypeError, "floating-point"),
         (lambda: time_shift(CLIP, KEYS[0], fade=-1), ValueError, "fade"),
-        (lambda: silence_span(CLIP, KEYS[0], share_range=(0.5, 1.5)), ValueError, r"share_range\[1\]"),
+        (lambda: silence_span(CLIP, KEYS[0], fraction_range=(0.5, 1.5)), ValueError, r"fraction_range\[1\]"),
         (lambda: drop_chunks(CLIP, KEYS[0], count_range=(2, 1)), ValueError, "min <= max, got .2, 1."),
         (lambda: drop_chunks(CLIP, KEYS[0], width_range=(0, 5)), ValueError, "width_range"),
         (lambda: drop_chunks(CLIP, KEYS[0], width_range=(1.5, 5)), TypeError, "width_range"),
@@ -120,3 +120,20 @@ def test_a_clip_shorter_than_what_is_cut_keeps_a_sample():
 def test_what_is_wrong_is_said(call, error, said):
     with pytest.raises(error, match=said):
         call()
+
+
+@pytest.mark.parametrize("rate", [8000, jnp.float32(8000)], ids=["static", "traced"])
+def test_options_in_seconds_equal_those_in_samples(rate):
+    key = KEYS[1]
+    for augmentation, seconds, samples in (
+        (time_shift, {"max_shift_seconds": 0.01, "fade_seconds": 0.001}, {"max_shift": 80, "fade": 8}),
+        (silence_span, {"fade_seconds": 0.0005}, {"fade": 4}),
+        (drop_chunks, {"width_range_seconds": (0.001, 0.01)}, {"width_range": (8, 80)}),
+        (splice_out, {"max_width_seconds": 0.01}, {"max_width": 80}),
+    ):
+        ours = augmentation(CLIP, key, **seconds, sample_rate=rate)
+        np.testing.assert_allclose(ours, augmentation(CLIP, key, **samples), rtol=1e-6)
+        with pytest.raises(TypeError, match="requires sample_rate"):
+            augmentation(CLIP, key, **seconds)
+        with pytest.raises(ValueError, match="exclude each other"):
+            augmentation(CLIP, key, **seconds, **samples, sample_rate=rate)

@@ -77,5 +77,5 @@ def test_overlap_add_is_the_adjoint_of_framing(frame_length, hop_length, stereo)
 def test_frames_under_windows_that_sum_to_one_add_up_to_the_audio(hop_length):
     audio = np.random.default_rng(0).normal(size=1000).astype(np.float32)
     window = scipy.signal.get_window("hann", 64) * 2 * hop_length / 64
-    again = overlap_add(frame(audio, 64, hop_length) * window.astype(np.float32), hop_length)
+    again = overlap_add(frame(audio, 64, hop_length) * window.astype(np.float32)[None], hop_length)
     np.testing.assert_allclose(again[64:-64], audio[64 : len(again) - 64], atol=2e-6)

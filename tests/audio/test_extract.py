@@ -79,8 +79,8 @@ def test_readable_recordings_are_extracted_and_unreadable_ones_listed(artifex, f
     ]  # fmt: skip
     for name, reason in (
         ("empty.wav", "the file is empty"),
-        ("text.wav", "is no audio"),
-        ("cut.wav", "is cut off"),
+        ("text.wav", "is not audio"),
+        ("cut.wav", "is truncated"),
     ):
         assert re.search(f"{re.escape(str(folder / name))}.*{reason}", out)
     assert "3 recordings" in out

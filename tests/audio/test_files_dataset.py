@@ -14,7 +14,6 @@ import pytest
 import soundfile
 
 from artifex.generative_models.core import create
-from artifex.generative_models.modalities.audio import io as audio_io
 from artifex.generative_models.modalities.audio.base import AudioModalityConfig
 from artifex.generative_models.modalities.audio.datasets.files import AudioFileDataset
 from artifex.generative_models.modalities.audio.io import AudioReadError, write_audio
@@ -176,24 +175,24 @@ def test_a_file_that_vanished_or_broke_is_named_when_it_is_read(folder):
     ("options", "error", "message"),
     [
         ({"paths": ()}, ValueError, "give a file, a folder"),
-        ({"crop": "center"}, ValueError, "Did you mean 'center'"),
+        ({"crop": "centre"}, ValueError, "Did you mean 'center'"),
         ({"seed": -1}, ValueError, "seed must be an integer of at least 0"),
         ({"mono": "yes"}, TypeError, "mono must be True or False"),
-        ({"config": {"duration": 1.0}}, TypeError, "got dict"),
+        ({"config": {"duration": 1.0}}, TypeError, "config must be an AudioModalityConfig or None"),
         ({"on_error": "ignore"}, ValueError, "on_error must be one of 'raise', 'skip', 'warn'"),
         ({"labels": "name"}, ValueError, "labels must be one of 'folder', None"),
-        ({"labels": lambda path: ""}, TypeError, "labels gives the name of a class for a path"),
-        ({"hop": 0.1}, ValueError, "hop is the step of crop=\"sliding\", and crop is 'center'"),
+        ({"labels": lambda path: ""}, TypeError, "labels must return the class name for a path"),
+        ({"hop": 0.1}, ValueError, "hop requires crop=\"sliding\", got crop='center'"),
         ({"hop": 0.0, "crop": "sliding"}, ValueError, "hop must be"),
-        ({"manifest": "takes.csv"}, TypeError, "give paths or a manifest, not both"),
+        ({"manifest": "takes.csv"}, TypeError, "paths and manifest must not be given together"),
         (
             {"crop": "whole", "config": PLAIN.evolve(representation="mel_spectrogram")},
             ValueError,
-            "recordings of any length, but mel_spectrogram is computed for one",
+            "variable-length examples, but mel_spectrogram has a fixed length",
         ),
     ],
 )
-def test_bad_options_are_errors_at_construction(folder, options, error, message):
+def test_invalid_options_raise_at_construction(folder, options, error, message):
     with pytest.raises(error, match=message):
         AudioFileDataset(**{"paths": folder, **options})
 
@@ -309,11 +308,11 @@ def test_a_manifest_names_parts_of_files_their_labels_and_splits(folder, tmp_pat
     assert (len(held_out), held_out.labels, held_out[0]["label"]) == (1, data.labels, 1)
     whole = AudioFileDataset(PLAIN, manifest=table, crop="whole")
     assert whole.lengths().tolist() == [len(sample["audio"]) for sample in whole] == [4000, 2000, 800]
-    with pytest.raises(ValueError, match=r"no recording has the split 'test'; those it names are 'train', 'valid"):
+    with pytest.raises(ValueError, match=r"split must be one of 'train', 'validation', got 'test'"):
         AudioFileDataset(PLAIN, manifest=table, split="test")
 
 
-def test_a_file_that_a_manifest_names_and_is_not_there_is_an_error_now_or_a_problem_later(folder, tmp_path):
+def test_a_missing_file_of_a_manifest_raises_or_is_a_problem(folder, tmp_path):
     table = tmp_path / "m.csv"
     table.write_text("path,end\nz.wav,\na_short.wav,5\na_short.wav,0.1\n")
     with pytest.raises(
@@ -325,35 +324,37 @@ def test_a_file_that_a_manifest_names_and_is_not_there_is_an_error_now_or_a_prob
         assert [sample["length"] for sample in data] == [800]
         assert data.problems == {
             str(tmp_path / "z.wav"): "no such file",
-            str(tmp_path / "a_short.wav"): "has no part from 0 s to 5 s: it is 0.125 s long",
+            str(
+                tmp_path / "a_short.wav"
+            ): "the segment from 0 s to 5 s is outside the recording, which is 0.125 s long; correct the manifest",
         }
 
 
-def test_what_a_manifest_knows_is_not_read_again(folder, tmp_path, monkeypatch):
+def test_headers_in_the_manifest_are_not_read_again(folder, tmp_path, monkeypatch):
     table = tmp_path / "m.jsonl"
-    table.write_text('{"path": "b_long.flac", "sample_rate": 8000, "n_channels": 1, "n_frames": 12000}\n')
+    table.write_text('{"path": "b_long.flac", "sample_rate": 8000, "n_channels": 1, "n_samples": 12000}\n')
     with monkeypatch.context() as patch:
-        patch.setattr("artifex.generative_models.modalities.audio.datasets.files.probe", None)
+        patch.setattr("artifex.generative_models.modalities.audio.datasets.recordings.probe", None)
         data = AudioFileDataset(PLAIN, manifest=table, crop="sliding", hop=0.5, mono=False)
         assert len(data) == 3
         assert data[2]["start"] == 1.0
     table.write_text(table.read_text().replace("12000", "14000"))
-    with pytest.raises(AudioReadError, match="has changed: 14000 samples at 8000 Hz were known of it"):
+    with pytest.raises(AudioReadError, match="has changed: expected 14000 samples at 8000 Hz"):
         AudioFileDataset(PLAIN, manifest=table)[0]
 
 
-def test_a_file_that_grew_since_its_header_was_read_is_no_example(folder):
+def test_a_file_that_changed_since_its_header_was_read_raises(folder):
     data = AudioFileDataset(PLAIN, folder, crop="whole")
     data.lengths()
     write_audio(folder / "a_short.wav", np.zeros(2000), RATE)
-    with pytest.raises(AudioReadError, match="has changed: 1000 samples"):
+    with pytest.raises(AudioReadError, match="has changed: expected 1000 samples"):
         data[0]
 
 
-def test_channels_that_are_kept_have_to_be_as_many_everywhere(folder):
+def test_without_mono_all_recordings_must_have_the_same_channels(folder):
     data = AudioFileDataset(PLAIN, folder, mono=False)
     assert data[0]["audio"].shape == (1, 4000)
-    with pytest.raises(AudioReadError, match=r"c_stereo\.wav: has 2 channels, the first recording has 1"):
+    with pytest.raises(AudioReadError, match=r"c_stereo\.wav: has 2 channels, but the first recording has 1"):
         data[2]
     data = AudioFileDataset(PLAIN, [folder / "c_stereo.wav", folder], mono=False, on_error="skip")
     assert [sample["audio"].shape for sample in data] == [(2, 4000)]
@@ -398,19 +399,22 @@ def loud_mp3(path):
 
 
 FAULTS = {
-    "cut.wav": (cut_off, "is cut off: its header says 32000 bytes of audio, the file holds"),
-    "cut.flac": (cut_off, "is damaged or cut off after"),
-    "cut.mp3": (cut_off, "is cut off: its header says"),
-    "cut.ogg": (cut_off, "is cut off: the "),
-    "more.wav": (says(64000, 40), "is cut off: its header says 64000 bytes of audio, the file holds 16000"),
-    "less.wav": (says(1000, 40), "its header says 500 samples, 15000 bytes that are no part of them follow"),
-    "none.wav": (says(0, 40), "its header says 0 samples, 16000 bytes that are no part of them follow"),
-    "more.flac": (says(1 << 20, 22, ">I"), "its header says 1048576 samples, but the last frame begins at sample 4096"),
-    "less.flac": (says(4000, 22, ">I"), "its header says 4000 samples, but the last frame begins at sample 4096"),
+    "cut.wav": (cut_off, "is truncated: the header declares 32000 bytes of audio, the file contains"),
+    "cut.flac": (cut_off, "is damaged or truncated after"),
+    "cut.mp3": (cut_off, "is truncated: the header declares"),
+    "cut.ogg": (cut_off, "is truncated: the "),
+    "more.wav": (says(64000, 40), "is truncated: the header declares 64000 bytes of audio, the file contains 16000"),
+    "less.wav": (says(1000, 40), "the header declares 500 samples, but 15000 more bytes follow"),
+    "none.wav": (says(0, 40), "the header declares 0 samples, but 16000 more bytes follow"),
+    "more.flac": (
+        says(1 << 20, 22, ">I"),
+        "the header declares 1048576 samples, but the last frame starts at sample 4096",
+    ),
+    "less.flac": (says(4000, 22, ">I"), "the header declares 4000 samples, but the last frame starts at sample 4096"),
     "empty.ogg": (lambda path: path.touch(), "the file is empty (0 bytes)"),
-    "text.wav": (lambda path: path.write_text("no audio at all\n"), "is no audio that can be decoded"),
+    "text.wav": (lambda path: path.write_text("no audio at all\n"), "is not audio that can be decoded"),
     "gone.wav": (vanished, "no such file"),
-    "loud.mp3": (loud_mp3, "where full scale is 1: it is damaged"),
+    "loud.mp3": (loud_mp3, "(full scale is 1): it is damaged"),
 }
 
 
@@ -476,7 +480,7 @@ def test_a_warning_names_each_file_once(faulty):
         for index in (0, 0, 1, 0):
             data[index]
     assert [str(each.message).split(": ")[0] for each in said] == [str(folder / "text.wav"), str(folder / "empty.ogg")]
-    assert "silence with valid=False stands in for it" in str(said[0].message)
+    assert "it is replaced by silence with valid=False" in str(said[0].message)
 
 
 READ_IN_A_WORKER = """
@@ -516,13 +520,13 @@ def test_resampled_crops_begin_and_end_in_the_middle_of_the_sound(tmp_path):
 
 
 @pytest.mark.parametrize("on_error", ["skip", "warn"])
-def test_what_may_pass_is_no_reason_to_leave_a_recording_out(folder, monkeypatch, on_error):
+def test_transient_errors_are_always_raised(folder, monkeypatch, on_error):
     data = AudioFileDataset(PLAIN, folder, on_error=on_error)
 
     def opening(*args, **kwargs):
         raise OSError(errno.EMFILE, os.strerror(errno.EMFILE))
 
-    monkeypatch.setattr(audio_io, "open", opening, raising=False)
+    monkeypatch.setattr("builtins.open", opening)
     for read in (lambda: data[0], lambda: AudioFileDataset(PLAIN, folder, crop="whole", on_error=on_error).lengths()):
         with pytest.raises(AudioReadError, match="Too many open files"):
             read()

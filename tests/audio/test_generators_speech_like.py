@@ -101,7 +101,7 @@ def test_gradients_of_traced_options_are_finite_and_correct():
     @jax.jit
     @jax.value_and_grad
     def energy(options):
-        return jnp.sum(make(**options) ** 2 * jnp.arange(64))
+        return jnp.sum(make(**options) ** 2 * jnp.arange(64, dtype=jnp.float32))
 
     options = {"f_min": 100.0, "open_min": 0.45, "scale_max": 1.05, "amplitude": 0.1}
     _, slopes = energy(options)

@@ -25,13 +25,17 @@ from artifex.generative_models.modalities.audio import (
     AudioFileDataset,
     AudioModalityConfig,
     AudioReadError,
+    Loader,
     LoaderError,
     SyntheticAudioDataset,
     device_batches,
     make_loader,
     write_audio,
 )
-from artifex.generative_models.modalities.audio.datasets import loader as loader_module
+from artifex.generative_models.modalities.audio.datasets import random_draws
+from artifex.generative_models.modalities.audio.datasets.loader import compatibility, workers
+from artifex.generative_models.modalities.audio.datasets.loader import loader as loader_module
+from artifex.generative_models.modalities.audio.datasets.loader.batches import picklable_error
 from artifex.generative_models.modalities.base import BaseDataset
 
 IMPORTABLE = """
@@ -47,7 +51,7 @@ IMPORTABLE = """
             import jax
 
             if index == 8:
-                raise Sealed("take8.wav", "is cut off")
+                raise Sealed("take8.wav", "is truncated")
             return {"x": index, "valid": index != 5, "platforms": str(jax.config.jax_platforms)}
 
     def gain(sample, rng):
@@ -106,7 +110,7 @@ def recordings(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def importable(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[types.ModuleType]:
-    """What workers are given has to be importable in a new process, which no test module is."""
+    """A module that worker processes can import, which test modules are not."""
     folder = tmp_path / "importable"
     folder.mkdir()
     (folder / "data_of_the_test.py").write_text(textwrap.dedent(IMPORTABLE))
@@ -137,7 +141,7 @@ def test_every_example_comes_once_per_epoch(n: int, drop_remainder: bool) -> Non
 
 
 @pytest.mark.parametrize("case", range(12))
-def test_shards_and_restarts_at_random_points_change_nothing(case: int) -> None:
+def test_shards_and_restarts_do_not_change_the_batches(case: int) -> None:
     rng = np.random.default_rng(case)
     options = {
         "batch_size": int(rng.choice([4, 8])),
@@ -179,11 +183,11 @@ def test_a_seed_is_not_another_seed_one_epoch_later() -> None:
     assert first[0] != first[1]
 
 
-def test_without_shuffle_the_order_is_the_dataset_s() -> None:
+def test_without_shuffle_the_order_is_that_of_the_dataset() -> None:
     assert indices(list(make_loader(Numbers(10), 5, epochs=2))) == [*range(10), *range(10)]
 
 
-def test_a_billion_examples_cost_no_memory_to_shuffle() -> None:
+def test_a_billion_examples_are_shuffled_without_memory() -> None:
     loader = make_loader(Numbers(10**9), 8, shuffle=True, epochs=None)
     first = next(loader)["number"]
     assert len(set(first.tolist())) == 8
@@ -222,7 +226,7 @@ def test_a_shard_of_padding_alone_has_the_shapes_of_the_others() -> None:
     assert not last["valid"].any()
 
 
-def test_a_substitute_of_the_dataset_stays_invalid() -> None:
+def test_invalid_examples_of_the_dataset_stay_invalid() -> None:
     samples = [{"x": i, "valid": i != 1} for i in range(3)]
     batches = list(make_loader(samples, 2, drop_remainder=False))
     assert [batch["valid"].tolist() for batch in batches] == [[True, False], [True, False]]
@@ -236,7 +240,7 @@ def test_device_arrays_of_a_dataset_become_numpy() -> None:
     assert batch["audio_type"].tolist() == ["sine", "noise", "chirp", "sine"]
 
 
-def test_a_dataset_that_makes_examples_together_is_asked_for_them_together() -> None:
+def test_a_dataset_with_examples_is_read_in_batches() -> None:
     asked = []
 
     class Together(Clips):
@@ -265,7 +269,7 @@ def test_transforms_draw_from_the_seed_epoch_and_index() -> None:
 
 
 @pytest.mark.parametrize("drop_remainder", [True, False])
-def test_buckets_show_every_example_once_padded_to_the_least_that_holds_it(drop_remainder: bool) -> None:
+def test_buckets_contain_every_example_once_padded_to_the_shortest_that_fits(drop_remainder: bool) -> None:
     lengths = np.random.default_rng(0).integers(1, 100, size=203)
     buckets = (16, 32, 64, 100)
     options = {"shuffle": True, "epochs": 2, "drop_remainder": drop_remainder, "bucket_lengths": buckets}
@@ -282,7 +286,7 @@ def test_buckets_show_every_example_once_padded_to_the_least_that_holds_it(drop_
             if index >= 0:
                 assert length == lengths[index]
                 assert (audio == np.where(np.arange(bucket) < length, index + 1, 0)).all()
-    # At most a batch of a bucket goes up one.
+    # At most one batch of a bucket moves to the next one.
     least = {bucket: int((np.searchsorted(buckets, lengths) == number).sum()) for number, bucket in enumerate(buckets)}
     for bucket, count in least.items():
         in_it = sum(
@@ -309,7 +313,7 @@ def test_a_function_compiles_once_for_each_bucket() -> None:
     assert sorted(traced) == [(4, 16), (4, 32), (4, 64)]
 
 
-def test_a_bucket_shortens_what_the_dataset_has_padded() -> None:
+def test_a_bucket_cuts_the_padding_of_the_dataset() -> None:
     class Padded(Clips):
         def __getitem__(self, index: int) -> dict[str, object]:
             audio = super().__getitem__(index)["audio"]
@@ -321,19 +325,19 @@ def test_a_bucket_shortens_what_the_dataset_has_padded() -> None:
     assert batches[0]["audio"].sum() == 5 * 1 + 6 * 3
 
 
-def test_a_loop_goes_on_after_a_break_and_a_second_one_is_an_error() -> None:
+def test_a_loop_continues_after_a_break_and_an_exhausted_loader_raises() -> None:
     loader = make_loader(Numbers(6), 2)
     for batch in loader:
         assert batch["number"].tolist() == [0, 1]
         break
     assert indices(list(loader)) == [2, 3, 4, 5]
-    with pytest.raises(RuntimeError, match="has come to its end, after epochs=1 and 3 batches"):
+    with pytest.raises(RuntimeError, match="is exhausted, after epochs=1 and 3 batches"):
         list(loader)
     assert indices(list(loader.rewind())) == [*range(6)]
     assert next(loader, None) is None
 
 
-def test_a_finished_run_that_is_restored_has_nothing_left_to_do() -> None:
+def test_a_restored_complete_run_is_exhausted() -> None:
     loader = make_loader(Numbers(6), 2)
     list(loader)
     again = make_loader(Numbers(6), 2).restore(loader.state())
@@ -353,22 +357,22 @@ def test_a_finished_run_that_is_restored_has_nothing_left_to_do() -> None:
         ({"dataset": Clips([5] * 12)}, "lengths_crc32 was"),
     ],
 )
-def test_a_state_of_other_batches_is_refused(changed: Mapping[str, object], message: str) -> None:
+def test_the_state_of_other_batches_raises(changed: Mapping[str, object], message: str) -> None:
     options = {"dataset": Clips([4] * 12), "batch_size": 3, "shuffle": True, "bucket_lengths": (5, 9)}
     state = make_loader(**options).state()
     with pytest.raises(ValueError, match=message):
         make_loader(**{**options, **changed}).restore(state)
 
 
-def test_what_is_no_state_is_refused() -> None:
+def test_an_invalid_state_raises() -> None:
     loader = make_loader(Numbers(6), 2)
-    with pytest.raises(TypeError, match="a loader's state is a dict with step, dataset"):
+    with pytest.raises(TypeError, match="state must be a dict with step, dataset"):
         loader.restore({"step": 1})
-    with pytest.raises(ValueError, match="state is of step 4, but epochs=1 is at its end after 3"):
+    with pytest.raises(ValueError, match="state's step must be at most 3, the number of batches with epochs=1, got 4"):
         loader.restore({**loader.state(), "step": 4})
 
 
-def test_progress_counts_examples_and_not_the_filling_of_a_batch(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_progress_counts_examples_without_padding(monkeypatch: pytest.MonkeyPatch) -> None:
     clock = iter(np.arange(100) * 0.5)
     monkeypatch.setattr(loader_module.time, "perf_counter", lambda: float(next(clock)))
     loader = make_loader(Numbers(10), 4, epochs=2, drop_remainder=False)
@@ -392,7 +396,7 @@ def test_progress_counts_examples_and_not_the_filling_of_a_batch(monkeypatch: py
 
 
 def test_orbax_saves_the_state_beside_a_model(tmp_path: Path) -> None:
-    def loader() -> loader_module.Loader:
+    def loader() -> Loader:
         return make_loader(Numbers(20), 4, shuffle=True, epochs=2)
 
     batches = device_batches(loader())
@@ -408,9 +412,9 @@ def test_orbax_saves_the_state_beside_a_model(tmp_path: Path) -> None:
     assert_same(next(loader().restore(found.loader)), list(loader())[3])
 
 
-def test_what_is_read_ahead_is_bounded_by_bytes(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_prefetching_is_bounded_in_bytes(monkeypatch: pytest.MonkeyPatch) -> None:
     n_bytes = 4 * 100 * 4
-    monkeypatch.setattr(loader_module, "PREFETCH_BYTES", int(3.5 * (n_bytes + 4 * 30)))
+    monkeypatch.setattr(workers, "PREFETCH_BYTES", int(3.5 * (n_bytes + 4 * 30)))
     made, lock = [], threading.Lock()
 
     class Counted(Clips):
@@ -421,19 +425,25 @@ def test_what_is_read_ahead_is_bounded_by_bytes(monkeypatch: pytest.MonkeyPatch)
 
     loader = make_loader(Counted([100] * 200), 4)
     for number, _ in enumerate(loader, start=1):
-        # What was given out, three ahead, and one that takes the place of what was just taken.
+        # The returned batches, three ahead, and one that replaces the batch just returned.
         assert len(made) <= 4 * (number + 4)
     assert len(made) == 200
 
 
-def test_a_program_that_ends_reads_nothing_more(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_exiting_interpreter_stops_reading(monkeypatch: pytest.MonkeyPatch) -> None:
     loader = make_loader(Numbers(4), 2)
     monkeypatch.setattr(concurrent.futures.thread, "_shutdown", True)
-    with pytest.raises(LoaderError, match="the program is ending: batch 0 is not read"):
+    with pytest.raises(LoaderError, match="the interpreter is exiting: batch 0 is not read"):
         next(loader)
 
 
-def test_an_error_comes_where_its_batch_would_and_again_for_who_goes_on(recordings: Path) -> None:
+def test_all_private_attributes_of_other_packages_exist(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert compatibility.missing_private_attributes() == []
+    monkeypatch.delattr(concurrent.futures.thread, "_shutdown")
+    assert compatibility.missing_private_attributes() == ["concurrent.futures.thread._shutdown"]
+
+
+def test_an_error_is_raised_in_place_of_its_batch_and_again(recordings: Path) -> None:
     (recordings / "05.wav").write_bytes(b"RIFF\x10\0\0\0WAVEjunk")
     dataset = AudioFileDataset(AudioModalityConfig(sample_rate=8000, duration=0.1), recordings)
     loader = make_loader(dataset, 2)
@@ -446,7 +456,7 @@ def test_an_error_comes_where_its_batch_would_and_again_for_who_goes_on(recordin
     assert indices(list(loader.restore(loader.state()))) == [*range(4, 12)]
 
 
-def test_an_error_of_a_dataset_or_a_transform_names_the_example() -> None:
+def test_an_error_of_a_transform_names_the_example() -> None:
     def broken(sample: Mapping[str, object]) -> Mapping[str, object]:
         return sample if sample["number"] != 3 else {"quotient": 1 / 0}
 
@@ -457,14 +467,14 @@ def test_an_error_of_a_dataset_or_a_transform_names_the_example() -> None:
     assert caught.value.__notes__ == ["in transform 0 of example 3 of Numbers, epoch 0"]
 
 
-def test_workers_give_the_same_batches_on_other_shards_until_one_is_killed(
+def test_workers_return_the_same_batches_on_other_shards_until_one_is_killed(
     recordings: Path, importable: types.ModuleType
 ) -> None:
     (recordings / "07.wav").write_bytes(b"RIFF\x10\0\0\0WAVEjunk")
     config = AudioModalityConfig(sample_rate=8000, duration=0.1)
     dataset = AudioFileDataset(config, recordings, crop="random", on_error="skip", seed=3)
 
-    def loader(**where: object) -> loader_module.Loader:
+    def loader(**where: object) -> Loader:
         return make_loader(dataset, 4, shuffle=True, seed=7, epochs=50, transforms=[importable.gain], **where)
 
     alone = loader()
@@ -487,52 +497,54 @@ def test_workers_give_the_same_batches_on_other_shards_until_one_is_killed(
         assert {type(value) for value in part.values()} == {np.ndarray}
 
 
-def test_an_error_in_a_worker_is_told_in_full_and_a_substitute_is_marked(
+def test_an_error_in_a_worker_keeps_its_traceback_and_invalid_examples_are_marked(
     importable: types.ModuleType,
 ) -> None:
     with pytest.raises(TypeError):
         pickle.loads(pickle.dumps(importable.Sealed("a", "b")))
-    assert type(loader_module._portable(AudioReadError("a.wav", "is cut off"))) is AudioReadError
+    assert type(picklable_error(AudioReadError("a.wav", "is truncated"))) is AudioReadError
     loader = make_loader(importable.Faulty(), 2, workers=1)
     batches = [next(loader) for _ in range(4)]
     assert [batch["valid"].all() for batch in batches] == [True, True, False, True]
     assert batches[2]["x"].tolist() == [4, 5]
     assert batches[1]["platforms"].tolist() == ["cpu", "cpu"]
     for _ in range(2):
-        with pytest.raises(LoaderError, match="Sealed: take8.wav: is cut off") as caught:
+        with pytest.raises(LoaderError, match="Sealed: take8.wav: is truncated") as caught:
             next(loader)
     assert "in example 8 of Faulty, epoch 0" in caught.value.__notes__
     assert any("data_of_the_test.py" in note for note in caught.value.__notes__)
 
 
-def test_what_cannot_be_sent_to_workers_is_told_so() -> None:
+def test_a_dataset_that_cannot_be_pickled_raises_with_workers() -> None:
     samples = Numbers(8)
     samples.lock = threading.Lock()
     loader = make_loader(samples, 2, workers=1)
     next(loader)
-    with pytest.raises(LoaderError, match="the workers cannot begin .TypeError: cannot pickle '_thread.lock' object"):
+    with pytest.raises(
+        LoaderError, match="the workers cannot be started .TypeError: cannot pickle '_thread.lock' object"
+    ):
         next(loader)
 
 
-def test_a_dataset_that_exits_does_not_end_the_program_in_silence() -> None:
+def test_a_transform_that_calls_sys_exit_raises() -> None:
     loader = make_loader(Numbers(8), 2, transforms=[lambda sample: sys.exit()])
-    with pytest.raises(LoaderError, match="Numbers or a transform asks to exit"):
+    with pytest.raises(LoaderError, match="Numbers or a transform called sys.exit"):
         next(loader)
 
 
-def test_a_program_that_workers_cannot_import_is_told_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_main_module_that_workers_cannot_import_raises(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     main = types.ModuleType("__main__")
     monkeypatch.setitem(sys.modules, "__main__", main)
     main.__file__ = str(tmp_path / "<stdin>")
-    with pytest.raises(LoaderError, match="it has to be a file, and .*stdin"):
+    with pytest.raises(LoaderError, match="it must be a file, got .*stdin"):
         make_loader(Numbers(4), 2, workers=1)
     main.__file__ = str(tmp_path / "train.py")
     Path(main.__file__).write_text("loader = make_loader(data, 2, workers=1)\n")
-    with pytest.raises(LoaderError, match=r'train.py does under `if __name__ == "__main__":`'):
+    with pytest.raises(LoaderError, match=r'the statements of .*train.py below `if __name__ == "__main__":`'):
         make_loader(Numbers(4), 2, workers=1)
 
 
-def test_batches_on_a_mesh_keep_their_rows_and_leave_strings_out() -> None:
+def test_batches_on_a_mesh_are_sharded_and_omit_strings() -> None:
     mesh = Mesh(jax.devices()[:2], "data")
     samples = [{"audio": np.full((2, 4), i, np.float32), "path": f"{i}", "truth": {"f0": float(i)}} for i in range(8)]
     for sharding in (mesh, NamedSharding(mesh, P("data")), NamedSharding(mesh, P("data", None, None))):
@@ -545,7 +557,7 @@ def test_batches_on_a_mesh_keep_their_rows_and_leave_strings_out() -> None:
 
 
 @pytest.mark.parametrize("prefetch", [0, 1, 3])
-def test_the_state_is_of_what_was_given_out_and_not_of_what_was_put_ahead(prefetch: int) -> None:
+def test_the_state_excludes_prefetched_batches(prefetch: int) -> None:
     loader = make_loader(Numbers(40), 4, epochs=2)
     batches = device_batches(loader, prefetch=prefetch)
     for step, batch in enumerate(batches, start=1):
@@ -559,7 +571,7 @@ def test_the_state_is_of_what_was_given_out_and_not_of_what_was_put_ahead(prefet
     assert next(batches, None) is None
 
 
-def test_an_error_waits_for_the_batches_before_it() -> None:
+def test_an_error_is_raised_after_the_batches_before_it() -> None:
     def broken(sample: Mapping[str, object]) -> Mapping[str, object]:
         return sample if sample["number"] != 8 else {"quotient": 1 / 0}
 
@@ -570,53 +582,56 @@ def test_an_error_waits_for_the_batches_before_it() -> None:
             next(batches)
 
 
-def test_a_sharding_that_does_not_fit_the_loader_is_refused() -> None:
+def test_a_sharding_that_contradicts_the_loader_raises() -> None:
     mesh = Mesh(jax.devices()[:2], "data")
-    with pytest.raises(ValueError, match="batch_size 5 does not divide by the 2 parts .*: 4 and 6 do"):
+    with pytest.raises(ValueError, match="batch_size must be a multiple of the 2 shards .*, got 5; use 4 or 6"):
         device_batches(make_loader(Numbers(10), 5), mesh)
     with pytest.raises(
-        ValueError, match=r"hold rows 0 to 4 .* shard=\(1, 2\) makes rows 2 to 4: make_loader\(shard=\(0, 1\)\)"
+        ValueError,
+        match=r"hold examples 0 to 4 .* shard=\(1, 2\) makes examples 2 to 4; use make_loader\(shard=\(0, 1\)\)",
     ):
         device_batches(make_loader(Numbers(10), 4, shard=(1, 2)), mesh)
     two = Mesh(np.array(jax.devices()[:2]).reshape(2, 1), ("data", "model"))
-    with pytest.raises(ValueError, match="does not say which of them divide the batch"):
+    with pytest.raises(ValueError, match="a mesh must have one axis to shard the batch over"):
         device_batches(make_loader(Numbers(10), 4), two)
-    with pytest.raises(TypeError, match="sharding is a"):
+    with pytest.raises(TypeError, match="sharding must be a"):
         device_batches(make_loader(Numbers(10), 4), "data")
-    with pytest.raises(TypeError, match="takes what make_loader returns, got list"):
+    with pytest.raises(TypeError, match="loader must be a Loader, from make_loader, got list"):
         device_batches([])
 
 
-def test_an_integer_that_32_bits_do_not_hold_is_no_wrong_number() -> None:
-    with pytest.raises(OverflowError, match="'number' has 1099511627776, which int32 does not hold"):
+def test_an_integer_that_exceeds_32_bits_raises() -> None:
+    with pytest.raises(OverflowError, match="'number' must fit into int32, got 1099511627776"):
         next(device_batches(make_loader([{"number": 2**40}], 1)))
 
 
 @pytest.mark.parametrize(
     ("options", "error", "message"),
     [
-        ({"dataset": 5}, TypeError, "has __len__ and __getitem__, got int"),
-        ({"dataset": []}, ValueError, "is empty"),
+        ({"dataset": 5}, TypeError, "must have __len__ and __getitem__, got int"),
+        ({"dataset": []}, ValueError, "must not be empty"),
         ({"batch_size": 0}, ValueError, "batch_size must be an integer of at least 1"),
-        ({"batch_size": 7}, ValueError, "has 6 examples, which fill no batch of 7"),
+        ({"batch_size": 7}, ValueError, "batch_size must be at most the 6 examples of Numbers, got 7"),
         ({"shuffle": 1}, TypeError, "shuffle must be True or False"),
         ({"seed": -1}, ValueError, "seed must be an integer of at least 0"),
         ({"epochs": 0}, ValueError, "epochs must be an integer of at least 1"),
         ({"workers": -1}, ValueError, "workers must be an integer of at least 0"),
-        ({"shard": (0, 4)}, ValueError, "batch_size 2 does not divide into 4 shards of equal size: 4 and 4 do"),
+        ({"shard": (0, 4)}, ValueError, "batch_size must be a multiple of the 4 shards, got 2; use 4 or 4"),
         ({"shard": (2, 2)}, ValueError, "shard's index must be an integer from 0 to 1, got 2"),
-        ({"shard": 1}, TypeError, r"shard is \(index, count\)"),
-        ({"transforms": max}, TypeError, "transforms is a list of functions"),
-        ({"transforms": [3]}, TypeError, "a transform is a function of an example, got 3"),
-        ({"bucket_lengths": [4]}, ValueError, "does not know: its lengths()"),
-        ({"dataset": Clips([3, 9]), "bucket_lengths": [4, 2]}, ValueError, "rise from the least to the greatest"),
-        ({"dataset": Clips([3, 9]), "bucket_lengths": [4, 8]}, ValueError, "example 1 of Clips has 9 samples"),
-        ({"dataset": Clips([3, 9]), "bucket_lengths": "48"}, TypeError, "bucket_lengths is a list of lengths"),
+        ({"shard": 1}, TypeError, r"shard must be \(index, count\)"),
+        ({"transforms": max}, TypeError, "transforms must be a list of functions"),
+        ({"transforms": [3]}, TypeError, "each of transforms must be a function of an example, got 3"),
+        ({"bucket_lengths": [4]}, ValueError, "requires the length of every example; implement Numbers.lengths()"),
+        ({"dataset": Clips([3, 9]), "bucket_lengths": [4, 2]}, ValueError, "must be in ascending order"),
+        (
+            {"dataset": Clips([3, 9]), "bucket_lengths": [4, 8]},
+            ValueError,
+            "example 1 of Clips has 9 samples; add a longer bucket",
+        ),
+        ({"dataset": Clips([3, 9]), "bucket_lengths": "48"}, TypeError, "bucket_lengths must be a list of lengths"),
     ],
 )
-def test_options_that_make_no_sense_are_refused(
-    options: Mapping[str, object], error: type[Exception], message: str
-) -> None:
+def test_invalid_options_raise(options: Mapping[str, object], error: type[Exception], message: str) -> None:
     with pytest.raises(error, match=message.replace("()", r"\(\)")):
         make_loader(**{"dataset": Numbers(6), "batch_size": 2, **options})
 
@@ -627,44 +642,48 @@ def test_options_that_make_no_sense_are_refused(
         (
             [{"audio": np.ones(3), "path": "a.wav"}, {"audio": np.ones(4), "path": "b.wav"}],
             ValueError,
-            r"'audio' differs in shape .*\(3,\) in example 0 \(a.wav\) and \(4,\) in example 1 \(b.wav\).*bucket_lengths=…",
+            r"'audio' must have the same shape .*\(3,\) in example 0 \(a.wav\) and \(4,\) in example 1 \(b.wav\).*bucket_lengths=…",
         ),
-        ([{"a": 1}, {"b": 1}], ValueError, r"example 0 has \['a'\] and example 1 has \['b'\]"),
-        ([{"a": {"b": 1}}, {"a": {"c": 1}}], ValueError, r"has \['b'\] and example 1 has \['c'\] in 'a'"),
-        ([{"a": None}, {"a": None}], TypeError, "'a' holds NoneType: a batch takes numbers, arrays and strings"),
-        ([{"a": 1}, {"a": "x"}], TypeError, "'a' holds int, str"),
-        ([3, 4], TypeError, "an example is a dict of at least one entry, but example 0 gave int"),
+        ([{"a": 1}, {"b": 1}], ValueError, r"got \['a'\] in example 0 and \['b'\] in example 1"),
+        (
+            [{"a": {"b": 1}}, {"a": {"c": 1}}],
+            ValueError,
+            r"same keys in 'a', got \['b'\] in example 0 and \['c'\] in example 1",
+        ),
+        ([{"a": None}, {"a": None}], TypeError, "'a' must be numbers, arrays or strings, got NoneType"),
+        ([{"a": 1}, {"a": "x"}], TypeError, "'a' must be numbers, arrays or strings, got int, str"),
+        ([3, 4], TypeError, "example 0 of list must be a dict with at least one entry, got int"),
     ],
 )
-def test_examples_that_make_no_batch_are_refused(samples: list[object], error: type[Exception], message: str) -> None:
+def test_examples_that_cannot_be_stacked_raise(samples: list[object], error: type[Exception], message: str) -> None:
     with pytest.raises(error, match=message):
         next(make_loader(samples, 2))
 
 
-def test_shapes_that_change_from_batch_to_batch_are_refused() -> None:
+def test_shapes_that_differ_between_batches_raise() -> None:
     loader = make_loader(Clips([3, 3, 4, 4]), 2)
     next(loader)
-    with pytest.raises(ValueError, match=r"from batch to batch: 'audio' \(3,\) and \(4,\). Give make_loader bucket_"):
+    with pytest.raises(
+        ValueError, match=r"in all batches, got 'audio' \(3,\) and \(4,\). Pass bucket_lengths=… to make_loader"
+    ):
         next(loader)
 
 
-def test_a_clip_longer_than_its_dataset_said_is_refused() -> None:
+def test_a_clip_longer_than_its_bucket_raises() -> None:
     def longer(sample: Mapping[str, object]) -> dict[str, object]:
         return {"audio": np.pad(sample["audio"], (0, 9))}
 
-    with pytest.raises(
-        ValueError, match="example 0 has 12 samples, but its dataset's lengths.. put it into the bucket of 5"
-    ):
+    with pytest.raises(ValueError, match="example 0 must have at most the 5 samples of its bucket, got 12"):
         next(make_loader(Clips([3, 4]), 2, transforms=[longer], bucket_lengths=[5]))
 
 
-def test_a_missing_grain_names_the_extra(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_grain_the_error_names_the_extra(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "grain", None)
     with pytest.raises(MissingDependencyError, match=r"pip install 'artifex-audio\[loader\]'"):
         make_loader(Numbers(4), 2)
 
 
-def test_draws_of_transforms_are_not_those_of_the_crops_that_they_are_given(tmp_path: Path) -> None:
+def test_draws_of_transforms_are_independent_of_crops(tmp_path: Path) -> None:
     for number in range(12):
         write_audio(tmp_path / f"{number:02}.wav", np.linspace(-0.5, 0.5, 9000), 8000)
     config = AudioModalityConfig(sample_rate=8000, duration=0.125, normalize=False)
@@ -676,22 +695,26 @@ def test_draws_of_transforms_are_not_those_of_the_crops_that_they_are_given(tmp_
     assert not np.isclose(batch["drawn"], batch["start"] * 8000).any()
 
 
-def test_no_two_draws_are_the_same_numbers() -> None:
-    epochs, places = range(3), range(3)
-    keys: list[tuple[int, ...]] = [(1, epoch, index) for epoch in epochs for index in places]
-    keys += [(2, epoch, index, number) for epoch in epochs for index in places for number in range(3)]
-    keys += [(3, epoch) for epoch in epochs]
-    drawn = {loader_module._draws(0, *key).bytes(16) for key in keys}
-    assert len(drawn) == len(keys) == 39
+def test_all_random_streams_are_independent() -> None:
+    epochs, indices = range(3), range(3)
+    generators = [random_draws.crop_rng(0, epoch, index) for epoch in epochs for index in indices]
+    generators += [
+        random_draws.transform_rng(0, epoch, index, number)
+        for epoch in epochs
+        for index in indices
+        for number in range(3)
+    ]
+    generators += [random_draws.bucket_rng(0, epoch) for epoch in epochs]
+    assert len({generator.bytes(16) for generator in generators}) == len(generators) == 39
 
 
-def test_buckets_in_the_dataset_s_order_leave_out_the_last_examples() -> None:
+def test_buckets_without_shuffle_drop_the_last_examples() -> None:
     lengths = [200, 100, 200, 100, 100, 200, 100, 200, 100, 100, 200]
     loader = make_loader(Clips(lengths), 4, epochs=2, bucket_lengths=(100, 200))
     assert sorted(indices(list(loader))) == sorted([*range(8)] * 2)
 
 
-def test_buckets_leave_out_other_examples_in_each_epoch() -> None:
+def test_buckets_drop_other_examples_in_each_epoch() -> None:
     loader = make_loader(
         Clips([100] * 10 + [200]), 4, shuffle=True, epochs=50, drop_remainder=True, bucket_lengths=(100, 200)
     )
@@ -699,7 +722,7 @@ def test_buckets_leave_out_other_examples_in_each_epoch() -> None:
     assert seen.min() > 20
 
 
-def test_progress_counts_examples_where_the_batch_that_is_not_full_stands_anywhere() -> None:
+def test_progress_counts_examples_wherever_the_padded_batch_is() -> None:
     lengths = np.random.default_rng(2).integers(1, 64, size=21).tolist()
     loader = make_loader(Clips(lengths), 4, shuffle=True, epochs=3, drop_remainder=False, bucket_lengths=(16, 64))
     shown = 0
@@ -708,7 +731,7 @@ def test_progress_counts_examples_where_the_batch_that_is_not_full_stands_anywhe
         assert loader.progress.examples == shown
 
 
-def test_what_is_on_devices_follows_a_loader_that_is_rewound() -> None:
+def test_device_batches_follow_a_rewound_loader() -> None:
     loader = make_loader(Numbers(12), 2)
     batches = device_batches(loader)
     first = [np.asarray(next(batches)["index"]).tolist() for _ in range(2)]
@@ -720,36 +743,46 @@ def test_what_is_on_devices_follows_a_loader_that_is_rewound() -> None:
     loader.restore(state)
     assert batches.state() == state
     assert [int(batch["index"][0]) for batch in batches] == [4, 6, 8, 10]
-    with pytest.raises(RuntimeError, match="has come to its end"):
+    with pytest.raises(RuntimeError, match="is exhausted"):
         iter(batches)
 
 
-def test_after_ctrl_c_the_next_batch_is_the_one_that_was_due() -> None:
-    loader = make_loader(Numbers(12), 2)
+def test_after_a_keyboard_interrupt_the_next_batch_is_not_lost() -> None:
+    waiting, sent = threading.Event(), threading.Event()
+
+    class Interrupting(Numbers):
+        def __getitem__(self, index: int) -> dict[str, object]:
+            if index == 2 and not sent.is_set():
+                waiting.wait(timeout=60)
+                sent.set()
+                os.kill(os.getpid(), signal.SIGINT)
+            return super().__getitem__(index)
+
+    loader = make_loader(Interrupting(12), 2)
     next(loader)
-    take = loader._take
 
-    def interrupted() -> dict[str, object]:
-        take()
-        raise KeyboardInterrupt
-
-    loader._take = interrupted  # type: ignore[method-assign]
-    with pytest.raises(KeyboardInterrupt):
+    def interrupted() -> None:
+        waiting.set()
         next(loader)
-    loader._take = take  # type: ignore[method-assign]
-    assert [batch["index"].tolist() for batch in loader] == [[2, 3], [4, 5], [6, 7], [8, 9], [10, 11]]
+        sent.wait(timeout=60)
+
+    with pytest.raises(KeyboardInterrupt):
+        interrupted()
+    assert sent.is_set()
+    step = loader.state()["step"]
+    assert [batch["index"].tolist() for batch in loader] == [[2 * i, 2 * i + 1] for i in range(step, 6)]
 
 
-def test_a_state_is_refused_by_other_sounds_in_the_same_number() -> None:
+def test_the_state_of_other_audio_types_raises() -> None:
     config = AudioModalityConfig(duration=0.01)
     state = make_loader(SyntheticAudioDataset(config, n_samples=4, audio_types=["sine"]), 2).state()
     with pytest.raises(ValueError, match="data was"):
         make_loader(SyntheticAudioDataset(config, n_samples=4, audio_types=["noise"]), 2).restore(state)
 
 
-def test_a_state_is_taken_by_the_same_data_made_anew() -> None:
+def test_a_state_is_accepted_by_an_equal_dataset() -> None:
     class Config:
-        """Has a repr that says where in memory it lies."""
+        """Its repr contains a memory address."""
 
     class Made(Clips):
         def __init__(self) -> None:
@@ -765,11 +798,11 @@ def test_a_state_is_taken_by_the_same_data_made_anew() -> None:
     assert make_loader(Foreign(4), 2).state()["data"] == ""
 
 
-def test_an_index_beyond_32_bits_stays_on_the_host() -> None:
+def test_an_index_above_32_bits_stays_on_the_host() -> None:
     config = AudioModalityConfig(duration=0.01)
     loader = make_loader(SyntheticAudioDataset(config, n_samples=2**32), 2)
     batches = device_batches(loader)
-    for step in (0, 2**31 - 2):  # also where it would fit: a batch has the types of the one before
+    for step in (0, 2**31 - 2):  # also where it would fit: all batches have the same types
         loader.restore({**loader.state(), "step": step})
         batch = next(batches)
         assert type(batch["index"]) is np.ndarray
@@ -777,7 +810,7 @@ def test_an_index_beyond_32_bits_stays_on_the_host() -> None:
         assert isinstance(batch["epoch"], jax.Array)
 
 
-def test_a_transform_that_changes_the_length_without_saying_so_is_an_error() -> None:
+def test_a_transform_that_changes_the_length_must_set_it() -> None:
     class Known(Clips):
         def __getitem__(self, index: int) -> dict[str, object]:
             return {**super().__getitem__(index), "length": int(self.lengths()[index])}
@@ -790,7 +823,7 @@ def test_a_transform_that_changes_the_length_without_saying_so_is_an_error() -> 
     def doubled(sample: Mapping[str, object]) -> dict[str, object]:
         return {**sample, "audio": np.repeat(np.asarray(sample["audio"]), 2)}
 
-    with pytest.raises(ValueError, match="'length' says 60, but there are 50 samples"):
+    with pytest.raises(ValueError, match="'length' must be at most the 50 samples, got 60"):
         next(make_loader(clips, 2, transforms=[cut], bucket_lengths=(80,)))
-    with pytest.raises(ValueError, match="has sound beyond the 80 samples"):
+    with pytest.raises(ValueError, match="has nonzero samples after the 80 samples"):
         next(make_loader(clips, 2, transforms=[doubled], bucket_lengths=(80,)))

@@ -69,7 +69,7 @@ def test_the_rules_hold_on_batches(name):
 
 def test_a_batch_equals_vmap_over_its_clips():
     length = {name: subject.lengths[-1] for name, subject in SUBJECTS.items()}
-    functions = {name: subject.run_at(length[name]) for name, subject in SUBJECTS.items()}
+    functions = {name: subject.function_for(length[name]) for name, subject in SUBJECTS.items()}
     batches = {name: np.stack([*subject.examples(length[name]).values()]) for name, subject in SUBJECTS.items()}
     mapped = jax.jit(lambda given: {name: jax.vmap(functions[name])(batch) for name, batch in given.items()})(batches)
     for name, batch in batches.items():

@@ -9,8 +9,8 @@ import soundfile
 from artifex.generative_models.core import cli
 from artifex.generative_models.modalities.audio.base import AudioModalityConfig
 from artifex.generative_models.modalities.audio.datasets.files import AudioFileDataset
-from artifex.generative_models.modalities.audio.datasets.manifest import read_manifest
-from artifex.generative_models.modalities.audio.datasets.scan import scan
+from artifex.generative_models.modalities.audio.datasets.manifests import read_manifest
+from artifex.generative_models.modalities.audio.datasets.scanning import scan
 from artifex.generative_models.modalities.audio.io import read_audio, write_audio
 
 RATE = 8000
@@ -44,30 +44,30 @@ def artifex(monkeypatch, capsys, tmp_path):
     return run
 
 
-def spoil(folder):
+def add_invalid_files(folder):
     (folder / "empty.wav").touch()
     (folder / "text.mp3").write_text("no audio at all\n")
-    # Its header and its beginning are whole: only decoding it to the end tells.
+    # The header and the beginning are valid: only complete decoding detects the damage.
     content = bytearray((folder / "9" / "stereo.flac").read_bytes())
     content[len(content) // 2 : len(content) // 2 + 2000] = bytes(2000)
     (folder / "damaged.flac").write_bytes(content)
 
 
-def test_figures_are_those_of_the_samples(folder):
+def test_measurements_equal_those_of_the_decoded_samples(folder):
     done = []
     found = scan(folder, progress=lambda *counts: done.append(counts))
     assert done == [(count, 5) for count in range(1, 6)]
     assert not found.problems
     for each in found.recordings:
         audio, rate = read_audio(each.path, mono=False)
-        assert (each.sample_rate, each.n_channels, each.n_frames) == (rate, *audio.shape)
+        assert (each.sample_rate, each.n_channels, each.n_samples) == (rate, *audio.shape)
         assert each.duration == audio.shape[1] / rate
         assert each.peak == np.abs(audio).max()
         assert each.dc == pytest.approx(audio.mean(dtype=np.float64), abs=1e-9)
     named = {each.path.rpartition("/")[2]: each for each in found.recordings}
     assert [name for name, each in named.items() if each.clipped] == ["loud.wav"]
     assert [name for name, each in named.items() if each.silent] == ["silent.wav"]
-    assert [name for name, each in named.items() if each.offset] == ["off.wav"]
+    assert [name for name, each in named.items() if each.has_dc] == ["off.wav"]
     assert found.summary() == {
         "count": 5,
         "duration": {"total": 2.75, "min": 0.125, "median": 0.5, "max": 1.0},
@@ -86,7 +86,7 @@ def test_figures_are_those_of_the_samples(folder):
 @pytest.mark.parametrize(
     ("run", "clipped"), [((65534, 65537), True), ((65536, 65538), False), ((0, 3), True), ((5, 6), False)]
 )
-def test_clipping_is_three_samples_in_a_row_wherever_blocks_meet(tmp_path, run, clipped):
+def test_clipping_is_detected_across_blocks(tmp_path, run, clipped):
     sound = 0.5 * np.sin(np.arange(140_000))
     sound[slice(*run)] = -1.0
     sound[65_000::2][:4] = 1.0
@@ -95,15 +95,15 @@ def test_clipping_is_three_samples_in_a_row_wherever_blocks_meet(tmp_path, run, 
 
 
 def test_a_result_can_be_written_as_json(folder):
-    spoil(folder)
+    add_invalid_files(folder)
     found = scan(folder)
     read = json.loads(json.dumps(found.to_dict(), allow_nan=False))
     assert [each["path"] for each in read["recordings"]] == [each.path for each in found.recordings]
-    assert [each["reason"] for each in read["problems"]] == [each.reason for each in found.problems]
+    assert [each["message"] for each in read["problems"]] == [each.message for each in found.problems]
     assert read["summary"] == found.summary()
 
 
-def test_nothing_at_all_can_be_read(tmp_path):
+def test_statistics_without_valid_files_are_none(tmp_path):
     (tmp_path / "a.wav").touch()
     assert scan(tmp_path).summary()["peak"] == {"min": None, "median": None, "max": None}
 
@@ -131,25 +131,25 @@ def test_the_command_prints_a_table_and_writes_the_manifest(artifex, folder):
     ):
         assert words in out
     lines = [json.loads(line) for line in (folder / "manifest.jsonl").read_text().splitlines()]
-    assert list(lines[0]) == ["path", "label", "sample_rate", "n_channels", "n_frames", "duration", "peak"]
+    assert list(lines[0]) == ["path", "label", "sample_rate", "n_channels", "n_samples", "duration", "peak"]
     assert lines[0]["path"] == "10/loud.wav"
     data = AudioFileDataset(AudioModalityConfig(sample_rate=RATE), manifest=folder / "manifest.jsonl", crop="whole")
     assert data.labels == ("9", "10")
     assert data.lengths().tolist() == [len(sample["audio"]) for sample in data]
 
 
-def test_what_cannot_be_read_is_named_left_out_and_the_exit_code(artifex, folder, tmp_path):
-    spoil(folder)
+def test_invalid_files_are_listed_excluded_and_set_the_exit_code(artifex, folder, tmp_path):
+    add_invalid_files(folder)
     code, out, _ = artifex("scan", folder, "--out", tmp_path / "m.jsonl")
     assert code == 1
     assert "3 files cannot be read:" in out
-    for name, reason in (("empty.wav", "the file is empty"), ("text.mp3", "is no audio"), ("damaged.flac", "damaged")):
+    for name, reason in (("empty.wav", "the file is empty"), ("text.mp3", "is not audio"), ("damaged.flac", "damaged")):
         line = next(line for line in out.splitlines() if line.lstrip().startswith(str(folder / name)))
         assert reason in line
     assert len(read_manifest(tmp_path / "m.jsonl")) == 5
 
 
-def test_where_nothing_can_be_read_nothing_is_written(artifex, tmp_path):
+def test_no_manifest_is_written_without_valid_files(artifex, tmp_path):
     (tmp_path / "a.wav").touch()
     code, out, _ = artifex("scan", "a.wav")
     assert code == 1
@@ -157,7 +157,7 @@ def test_where_nothing_can_be_read_nothing_is_written(artifex, tmp_path):
     assert not (tmp_path / "manifest.jsonl").exists()
 
 
-def test_an_earlier_manifest_is_replaced_only_when_told(artifex, folder):
+def test_an_existing_manifest_is_replaced_only_with_overwrite(artifex, folder):
     assert artifex("scan", folder / "9", "--out", "m.jsonl")[0] == 0
     code, out, err = artifex("scan", folder, "--out", "m.jsonl")
     assert (code, out) == (2, "")
@@ -170,11 +170,11 @@ def test_an_earlier_manifest_is_replaced_only_when_told(artifex, folder):
     ("words", "message"),
     [
         (("nowhere",), "nowhere: no such file or folder"),
-        (("audio", "--out", "m.csv"), "m.csv: a manifest that is written ends in .jsonl"),
+        (("audio", "--out", "m.csv"), "m.csv: the manifest to write must end in .jsonl"),
         (("audio", "--out", "none/m.jsonl"), "the folder none does not exist"),
     ],
 )
-def test_what_cannot_be_done_is_one_message_and_exit_code_2(artifex, folder, words, message):
+def test_invalid_arguments_give_a_message_and_exit_code_2(artifex, folder, words, message):
     code, out, err = artifex("scan", *words)
     assert (code, out) == (2, "")
     assert message in err

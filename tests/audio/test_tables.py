@@ -95,24 +95,33 @@ def test_stereo_arrays_are_channels_by_time_and_resampled(sounds):
 
 
 BAD = {
-    "nothing": (None, "row 1: its audio is nothing; it has to be a path, bytes, or a mapping"),
-    "a number": (7, "row 1: its audio is int"),
-    "an empty mapping": ({"bytes": None, "path": None}, "row 1: its audio is nothing"),
-    "no bytes": (b"", "row 1: the file is empty (0 bytes)"),
-    "text": (b"no audio at all", "row 1: is no audio that can be decoded"),
-    "cut off": (content(np.ones(9000) / 2, form="WAV")[:-200], "row 1: is cut off: its header says 18000 bytes"),
+    "nothing": (None, "recording 1: audio must be a path, bytes, or a mapping with bytes, path or array, got None"),
+    "a number": (7, "recording 1: audio must be a path, bytes, or a mapping with bytes, path or array, got int"),
+    "an empty mapping": (
+        {"bytes": None, "path": None},
+        "recording 1: audio must be a path, bytes, or a mapping with bytes, path or array, got None",
+    ),
+    "no bytes": (b"", "recording 1: the file is empty (0 bytes)"),
+    "text": (b"no audio at all", "recording 1: is not audio that can be decoded"),
+    "cut off": (
+        content(np.ones(9000) / 2, form="WAV")[:-200],
+        "recording 1: is truncated: the header declares 18000 bytes",
+    ),
     "no file": ("gone.wav", "gone.wav: no such file"),
-    "no rate": ({"array": np.zeros(8)}, "row 1: its sample rate is an integer of 1 to 10000000 Hz, got 0"),
-    "half a rate": ({"array": np.zeros(8), "sampling_rate": 8e3}, "its sample rate is an integer"),
+    "no rate": ({"array": np.zeros(8)}, "recording 1: sample rate must be an integer from 1 to 10000000 Hz, got 0"),
+    "half a rate": ({"array": np.zeros(8), "sampling_rate": 8e3}, "sample rate must be an integer"),
     "no samples": ({"array": np.zeros(0), "sampling_rate": 8}, "not empty, got shape (0,)"),
     "three axes": ({"array": np.zeros((1, 2, 3)), "sampling_rate": 8}, "got shape (1, 2, 3)"),
-    "words": ({"array": np.array(["x"]), "sampling_rate": 8}, "samples are floating point or integers"),
-    "nan": ({"array": np.array([0, np.nan]), "sampling_rate": RATE}, "row 1: holds 1 samples that are NaN or infinite"),
+    "words": ({"array": np.array(["x"]), "sampling_rate": 8}, "samples must be floating-point or integer"),
+    "nan": (
+        {"array": np.array([0, np.nan]), "sampling_rate": RATE},
+        "recording 1: contains 1 samples that are NaN or infinite",
+    ),
 }
 
 
 @pytest.mark.parametrize("fault", BAD)
-def test_what_cannot_be_read_is_named_by_its_row_or_left_out(sounds, fault):
+def test_an_invalid_recording_is_named_by_its_index_or_skipped(sounds, fault):
     value, message = BAD[fault]
     rows = [{"audio": {"array": sounds[0], "sampling_rate": RATE}}, {"audio": value}]
     with pytest.raises(AudioReadError, match=re.escape(message)):
@@ -132,27 +141,31 @@ class Stream:
 @pytest.mark.parametrize(
     ("options", "error", "message"),
     [
-        ({"table": []}, ValueError, "the table is empty"),
-        ({"table": {"train": []}}, TypeError, "got dict of 'train': give one of them"),
-        ({"table": Stream()}, TypeError, "got Stream; load a stream to a table"),
+        ({"table": []}, ValueError, "table must not be empty"),
+        ({"table": {"train": []}}, TypeError, "got dict of 'train'; pass one of them"),
+        ({"table": Stream()}, TypeError, "got Stream; load a stream into a table"),
         ({"table": "a.wav"}, TypeError, "got str"),
-        ({"table": [{"sound": b""}]}, ValueError, "the rows have no 'audio' for audio=; the first has 'sound'"),
-        ({"table": [{"audio": b""}], "label": "kind"}, ValueError, "no column 'kind' for label=; it has 'audio'"),
-        ({"table": [{"audio": b"", "label": 0.5}]}, ValueError, "labels are words or integers, got 0.5"),
+        ({"table": [{"sound": b""}]}, ValueError, "audio must be a key of the first recording: 'sound'; got 'audio'"),
+        (
+            {"table": [{"audio": b""}], "label": "kind"},
+            ValueError,
+            "label must be a column of the table: 'audio'; got 'kind'",
+        ),
+        ({"table": [{"audio": b"", "label": 0.5}]}, ValueError, "labels must be strings or integers, got 0.5"),
         (
             {"table": [{"audio": b"", "label": "a"}, {"audio": b""}]},
             ValueError,
-            "labels are words or integers, got None",
+            "labels must be strings or integers, got None",
         ),
-        ({"table": [b""], "config": {}}, TypeError, "TableAudioDataset takes config=AudioModalityConfig"),
+        ({"table": [b""], "config": {}}, TypeError, "config must be an AudioModalityConfig or None, got {} (dict)"),
     ],
 )
-def test_a_table_that_is_none_is_an_error_at_construction(options, error, message):
+def test_an_invalid_table_raises_at_construction(options, error, message):
     with pytest.raises(error, match=re.escape(message)):
         TableAudioDataset(**options)
 
 
-def test_it_is_found_by_name_and_survives_the_way_to_a_worker(sounds):
+def test_the_dataset_is_registered_and_can_be_pickled(sounds):
     data = create("dataset", "table", config=PLAIN, table=[content(sound) for sound in sounds])
     again = pickle.loads(pickle.dumps(data))
     assert isinstance(again, TableAudioDataset)
@@ -160,7 +173,7 @@ def test_it_is_found_by_name_and_survives_the_way_to_a_worker(sounds):
 
 
 @pytest.mark.filterwarnings("ignore::DeprecationWarning")
-def test_a_hugging_face_table_is_decoded_here_and_no_other_column_is_read(sounds, tmp_path, monkeypatch):
+def test_a_hugging_face_dataset_is_read_undecoded_without_other_columns(sounds, tmp_path, monkeypatch):
     hugging = pytest.importorskip("datasets")
     monkeypatch.setattr(hugging.Audio, "decode_example", None)
     hugging.disable_progress_bars()
@@ -191,15 +204,15 @@ def test_a_hugging_face_table_is_decoded_here_and_no_other_column_is_read(sounds
             np.testing.assert_array_equal(data[index]["audio"], expected[index]["audio"])
     assert TableAudioDataset(PLAIN, table, label="word").labels == ("a", "b")
     assert "label" not in TableAudioDataset(PLAIN, table.remove_columns("label"))[0]
-    with pytest.raises(ValueError, match="no column 'sound' for audio=; it has 'audio', 'file'"):
+    with pytest.raises(ValueError, match="audio must be a column of the table: 'audio', 'file'"):
         TableAudioDataset(PLAIN, table, audio="sound")
-    with pytest.raises(TypeError, match="got IterableDataset; load a stream to a table"):
+    with pytest.raises(TypeError, match="got IterableDataset; load a stream into a table"):
         TableAudioDataset(PLAIN, table.to_iterable_dataset())
-    with pytest.raises(TypeError, match="got DatasetDict of 'train': give one of them"):
+    with pytest.raises(TypeError, match="got DatasetDict of 'train'; pass one of them"):
         TableAudioDataset(PLAIN, hugging.DatasetDict({"train": table}))
 
 
-def test_a_fingerprint_tells_the_options_and_reads_no_row(sounds):
+def test_the_fingerprint_depends_on_the_options_and_reads_no_recording(sounds):
     class Rows(list):
         def __getitem__(self, index):
             assert index == 0

@@ -494,7 +494,7 @@ def test_lengths_and_rates_that_are_not_positive_integers_are_refused(options, e
 
 
 def test_a_traced_length_is_refused():
-    with pytest.raises(TypeError, match="known before tracing"):
+    with pytest.raises(TypeError, match="since it is static"):
         jax.jit(lambda n: numerics.phase_ramp(440.0, n_time_steps=n, sample_rate=8_000))(4)
 
 

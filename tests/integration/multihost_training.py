@@ -1,4 +1,4 @@
-"""A small training run for ``test_multihost.py``: ``multihost_training.py HOST COUNT PORT``, one JSON line out."""
+"""A small training run for ``test_multihost.py``: ``multihost_training.py HOST COUNT PORT`` prints one line of JSON."""
 
 import json
 import sys
@@ -17,7 +17,7 @@ BATCH_SIZE = 8
 
 
 class Tones:
-    """Twenty short tones whose label is their frequency."""
+    """Twenty short tones, labeled by frequency."""
 
     time_axis_keys = ("audio",)
 
@@ -29,31 +29,31 @@ class Tones:
         return {"audio": audio, "label": index, "path": f"{index}.wav"}
 
 
-def jitter(sample: Mapping[str, object], rng: np.random.Generator) -> dict[str, object]:
-    """Draw a gain, so that what is trained on depends on the epoch and the index."""
-    return {**sample, "audio": sample["audio"] * np.float32(rng.uniform(0.5, 1.0))}
+def jitter(example: Mapping[str, object], rng: np.random.Generator) -> dict[str, object]:
+    """Apply a random gain, so that examples depend on the epoch and the index."""
+    return {**example, "audio": example["audio"] * np.float32(rng.uniform(0.5, 1.0))}
 
 
 @partial(jax.jit, donate_argnums=0)
 def step(weights: jax.Array, batch: Mapping[str, jax.Array]) -> tuple[jax.Array, jax.Array]:
-    """Fit the label by a square; return the weights and the loss."""
+    """Take a gradient step on the squared error; return the weights and the loss."""
 
     def loss(weights: jax.Array) -> jax.Array:
         error = jnp.tanh(batch["audio"] @ weights) @ jnp.ones(4) - batch["label"] / 20
         return jnp.mean(jnp.where(batch["valid"], error**2, 0.0))
 
-    value, slope = jax.value_and_grad(loss)(weights)
-    return weights - 0.1 * slope, value
+    value, gradient = jax.value_and_grad(loss)(weights)
+    return weights - 0.1 * gradient, value
 
 
 def start(mesh: Mesh) -> jax.Array:
-    """Return the first weights, the same on every device."""
+    """Return the initial weights, replicated on all devices."""
     weights = np.random.default_rng(0).normal(size=(32, 4)).astype(np.float32) / 8
     return jax.make_array_from_callback((32, 4), NamedSharding(mesh, P()), lambda index: weights[index])
 
 
 def train(mesh: Mesh) -> list[float]:
-    """Return the losses of two epochs, with a loader that is made anew in their middle."""
+    """Return the losses of three epochs, with a loader that is created again and restored after two steps."""
 
     def loader():
         return make_loader(Tones(), BATCH_SIZE, shuffle=True, seed=3, epochs=3, transforms=[jitter])
@@ -71,25 +71,25 @@ def train(mesh: Mesh) -> list[float]:
 
 
 def compiled(mesh: Mesh) -> str:
-    """Return the compiled step for batches on a mesh."""
+    """Return the compiled program of a step for batches on a mesh."""
     batch = next(device_batches(make_loader(Tones(), BATCH_SIZE), mesh))
     assert batch["audio"].sharding.num_devices == mesh.size
     return step.lower(start(mesh), batch).compile().as_text()
 
 
 def main(host: int, count: int, port: int) -> None:
-    """Train as one of some hosts with four devices together; alone, look at what eight devices compile, too."""
+    """Train as one of several hosts with four devices in total; a single host also compiles a step for eight devices."""
     jax.config.update("jax_platforms", "cpu")
     jax.config.update("jax_num_cpu_devices", 4 // count if count > 1 else 8)
     if count > 1:
         jax.distributed.initialize(f"127.0.0.1:{port}", num_processes=count, process_id=host)
-    said = {"losses": train(Mesh(jax.devices()[:4], "data"))}
+    results = {"losses": train(Mesh(jax.devices()[:4], "data"))}
     if count == 1:
         text = compiled(Mesh(jax.devices(), "data"))
-        said |= {"reduces": "all-reduce" in text, "gathers": "all-gather" in text}
+        results |= {"reduces": "all-reduce" in text, "gathers": "all-gather" in text}
     else:
-        said |= {"rows": len(next(make_loader(Tones(), BATCH_SIZE))["index"])}
-    print(json.dumps(said))
+        results |= {"n_examples": len(next(make_loader(Tones(), BATCH_SIZE))["index"])}
+    print(json.dumps(results))
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""Two hosts with two devices each train as one host with four does, and eight devices divide a batch without a gather."""
+"""Two hosts with two devices each give the losses of one host with four; a sharded batch is never gathered."""
 
 import json
 import os
@@ -13,12 +13,12 @@ SCRIPT = Path(__file__).with_name("multihost_training.py")
 
 
 @pytest.fixture(scope="module")
-def said() -> list[dict[str, object]]:
-    """Run a host alone and two hosts together, at once, and return what each said."""
+def results() -> list[dict[str, object]]:
+    """Run one host and a pair of hosts in parallel, and return the output of each."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = str(probe.getsockname()[1])
-    # The number of devices is each run's own; proxies would take gloo's loopback for the world.
+    # Each run sets its number of devices; proxies would intercept gloo's loopback connections.
     unset = {"XLA_FLAGS", "JAX_NUM_CPU_DEVICES", "http_proxy", "https_proxy", "HTTP_PROXY", "HTTPS_PROXY"}
     env = {key: value for key, value in os.environ.items() if key not in unset}
     runs = [
@@ -38,17 +38,17 @@ def said() -> list[dict[str, object]]:
 
 
 @pytest.mark.thorough
-def test_two_hosts_come_to_the_losses_of_one(said: list[dict[str, object]]) -> None:
-    alone, first, second = said
+def test_two_hosts_have_the_losses_of_one(results: list[dict[str, object]]) -> None:
+    alone, first, second = results
     assert first["losses"] == second["losses"]
     assert first["losses"] == pytest.approx(alone["losses"], rel=1e-5)
     assert len(set(alone["losses"])) == 6
 
 
-def test_each_host_makes_its_own_rows_alone(said: list[dict[str, object]]) -> None:
-    assert [host["rows"] for host in said[1:]] == [4, 4]
+def test_each_host_makes_its_own_examples_only(results: list[dict[str, object]]) -> None:
+    assert [host["n_examples"] for host in results[1:]] == [4, 4]
 
 
-def test_batches_on_eight_devices_are_never_gathered(said: list[dict[str, object]]) -> None:
-    assert said[0]["reduces"]
-    assert not said[0]["gathers"]
+def test_batches_on_eight_devices_are_never_gathered(results: list[dict[str, object]]) -> None:
+    assert results[0]["reduces"]
+    assert not results[0]["gathers"]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 import inspect
 from collections.abc import Callable
-from typing import Any, Literal, ParamSpec, TypeAlias, TypeVar
+from typing import Any, Literal, TypeAlias, TypeVar
 
 import jax
 import numpy as np
@@ -13,38 +13,10 @@ from jax.typing import ArrayLike
 
 from artifex.generative_models.core.components.factory import Bound
 
-_P = ParamSpec("_P")
 F = TypeVar("F", bound=Callable[..., Any])
 
 AnnotatedAudio: TypeAlias = tuple[jax.Array, dict[str, jax.Array]]
 """A waveform and its annotations by name."""
-
-
-def annotated(render: Callable[_P, tuple[jax.Array, dict[str, jax.Array]]]) -> Callable[_P, jax.Array]:
-    """Return a function that returns the waveform of an annotated function alone.
-
-    Args:
-        render: A function that returns a waveform and its annotations.
-
-    Returns:
-        The function without annotations; ``with_annotations`` returns ``render`` for it.
-
-    Example:
-        >>> @annotated
-        ... def click(key, *, n_time_steps, sample_rate):
-        ...     return jax.numpy.zeros(n_time_steps).at[0].set(1.0), {"onsets": jax.numpy.zeros(1)}
-        >>> click(jax.random.key(0), n_time_steps=100, sample_rate=1000).shape
-        (100,)
-    """
-
-    @functools.wraps(render)
-    def audio_type(*args: _P.args, **kwargs: _P.kwargs) -> jax.Array:
-        return render(*args, **kwargs)[0]
-
-    audio_type.__signature__ = inspect.signature(render).replace(return_annotation="jax.Array")  # type: ignore[attr-defined]
-    audio_type.__annotations__ = {**audio_type.__annotations__, "return": "jax.Array"}
-    audio_type.annotated = render  # type: ignore[attr-defined]
-    return audio_type
 
 
 def audio_type(*, annotated: Callable[..., AnnotatedAudio] | None = None, draws: bool = True) -> Callable[[F], F]:
@@ -179,8 +151,9 @@ def _missing_defaults(function: Callable[..., Any], annotated: Callable[..., Any
 
 
 def _with_drawn_parameters(
-    function: Callable[..., jax.Array], data: ArrayLike, key: jax.Array, **options: Any
+    function: Callable[..., jax.Array], data: ArrayLike, key: jax.Array, *positional: Any, **options: Any
 ) -> AnnotatedAudio:
+    options |= zip(list(inspect.signature(function).parameters)[2:], positional, strict=False)
     return function(data, key, **options), drawn_parameters(Bound(function, **options), key, np.shape(data))
 
 

@@ -16,14 +16,9 @@ import numpy as np
 from artifex.generative_models.core.checks import check_flag, check_integer
 from artifex.generative_models.core.files import atomic_path, write_atomic
 from artifex.generative_models.core.plot import new_figure, spectrogram, waveform
-from artifex.generative_models.modalities.audio.augmentations.compose import (
-    Step,
-    create_policy,
-    describe,
-    policy_spec,
-    steps_of,
-)
+from artifex.generative_models.modalities.audio.augmentations.composition import Step, create_policy
 from artifex.generative_models.modalities.audio.augmentations.domain import works_on
+from artifex.generative_models.modalities.audio.augmentations.policy_data import describe, policy_spec, steps_of
 from artifex.generative_models.modalities.audio.io import read_audio, write_audio
 from artifex.generative_models.modalities.audio.representations import spectral_extension
 

@@ -11,7 +11,7 @@ from jax.typing import ArrayLike, DTypeLike
 
 from artifex.generative_models.core.numerics.compilation import jit
 from artifex.generative_models.core.numerics.dtypes import in_working_dtype, real_working_dtype
-from artifex.generative_models.core.numerics.random import made_in_multiples_of_64
+from artifex.generative_models.core.numerics.random import compute_padded
 
 # Minimax polynomial with an absolute error of 3.3e-9 over a quarter cycle, well below the resolution of float32. The
 # last digits are chosen so that the result is exactly 1 at a quarter cycle and never above, with and without fused
@@ -193,7 +193,7 @@ def _fixed_point_phase(f_start: Array, f_end: Array, start: Array, n_time_steps:
         # Phases just below 0.5 would round to 0.5.
         return jnp.minimum(cycles, np.float32(0.5 - 2.0**-25))
 
-    return made_in_multiples_of_64(make, (n_time_steps,))
+    return compute_padded(make, (n_time_steps,))
 
 
 @partial(jax.custom_jvp, nondiff_argnums=(3, 4))

@@ -17,7 +17,7 @@ from artifex.generative_models.core.numerics.compilation import jit
 Shape = int | Sequence[int]
 
 
-def made_in_multiples_of_64(make: Callable[[tuple[int, ...]], Array], shape: tuple[int, ...]) -> Array:
+def compute_padded(make: Callable[[tuple[int, ...]], Array], shape: tuple[int, ...]) -> Array:
     """Compute a one-dimensional array with its length rounded up to a multiple of 64, and cut the rest off.
 
     If the threads of XLA:CPU do not divide the length of a loop, the loop checks a bound for every element and is not
@@ -109,12 +109,12 @@ def _to_range(words: Array, minval: ArrayLike, maxval: ArrayLike) -> Array:
 
 @jit(static_argnames=["shape"])
 def _bits(key: Array, shape: tuple[int, ...]) -> Array:
-    return in_even_parts(partial(_draw, _key_words(key)), shape)
+    return compute_padded(partial(_draw, _key_words(key)), shape)
 
 
 @jit(static_argnames=["shape"])
 def _uniform(key: Array, minval: ArrayLike, maxval: ArrayLike, shape: tuple[int, ...]) -> Array:
-    return _to_range(in_even_parts(partial(_draw, _key_words(key)), shape), minval, maxval)
+    return _to_range(compute_padded(partial(_draw, _key_words(key)), shape), minval, maxval)
 
 
 @jit(static_argnames=["shape"])
@@ -125,7 +125,7 @@ def _normal(key: Array, shape: tuple[int, ...]) -> Array:
     def make(shape: tuple[int, ...]) -> Array:
         return np.float32(np.sqrt(2)) * lax.erf_inv(_to_range(_draw(words, shape), low, np.float32(1)))
 
-    return in_even_parts(make, shape)
+    return compute_padded(make, shape)
 
 
 @jit(static_argnames=["shape"])
@@ -143,7 +143,7 @@ def _clip_to(value: Array, dtype: np.dtype) -> Array:
 def _randint(key: Array, minval: ArrayLike, maxval: ArrayLike, shape: tuple[int, ...], dtype: np.dtype) -> Array:
     """Compute 64 random bits modulo the span from 32-bit words, like jax.random."""
     first, second = _threefry2x32(_key_words(key), lax.iota(np.uint32, 2))
-    high, low = (in_even_parts(partial(_draw, (first[i], second[i])), shape) for i in range(2))
+    high, low = (compute_padded(partial(_draw, (first[i], second[i])), shape) for i in range(2))
 
     minval, maxval = (
         value if jnp.issubdtype(value.dtype, np.integer) else value.astype(int)

@@ -1,4 +1,4 @@
-"""Banks of sounds, on the host: recordings read into one array, and those that stand in where none is given."""
+"""Banks of sounds: recordings read into one array, and the default banks."""
 
 from __future__ import annotations
 
@@ -12,45 +12,55 @@ import jax.numpy as jnp
 import numpy as np
 from jax.typing import ArrayLike
 
-from artifex.generative_models.core.checks import check_integer
+from artifex.generative_models.core.checks import check_integer, check_number
 from artifex.generative_models.modalities.audio.augmentations.draws import as_float
 from artifex.generative_models.modalities.audio.io import find_audio, read_audio
 
 _NOISE_LENGTH = 32768
-_RT60 = np.linspace(0.1, 0.4, 8)  # seconds
-_DIRECT_DB = np.linspace(10.0, 0.0, 8)  # of the direct sound above the tail
+N_DEFAULT_RESPONSES = 8
+_RT60 = np.linspace(0.1, 0.4, N_DEFAULT_RESPONSES)  # seconds
+_DIRECT_DB = np.linspace(10.0, 0.0, N_DEFAULT_RESPONSES)  # level of the direct sound above that of the tail
 
 
 def sound_bank(
-    sounds: str | os.PathLike[str] | Iterable[Any], *, length: int | None = None, sample_rate: int = 16000
+    sounds: str | os.PathLike[str] | Iterable[Any],
+    *,
+    length: int | None = None,
+    length_seconds: float | None = None,
+    sample_rate: int,
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Read sounds into one array: noises for ``add_background_noise``, responses for ``impulse_response``.
+    """Read sounds into one array: noise for ``add_background_noise``, impulse responses for ``impulse_response``.
 
     Args:
-        sounds: A file, a folder, a pattern, or a list of them, read as mono and resampled; or a dataset, or any other
-            iterable of examples: arrays (time,), or dicts with such an array under ``audio`` and, where it is padded,
-            its length in samples under ``length``.
-        length: Samples kept of each sound, from its start; None keeps the longest whole.
-        sample_rate: Samples per second of the bank, Hz. Arrays are taken to have it; a dict that has another one under
-            ``sample_rate`` is refused.
+        sounds: A file, a folder, a pattern, or a list of them, read as mono and resampled; or a dataset, or another
+            iterable of examples: arrays (time,), or dicts with an array under ``audio`` and optionally its length in
+            samples under ``length``.
+        length: Maximum number of samples of each sound, from its start; by default all.
+        length_seconds: The same in seconds, instead of ``length``.
+        sample_rate: Sample rate of the bank in Hz. Files are resampled to it; arrays must have it. A dict with a
+            different rate under ``sample_rate`` raises.
 
     Returns:
-        The sounds, float32 (n, length), zeros after those that are shorter; and how many samples of each are sound,
-        int32 (n,).
+        The sounds, float32 (n, length), zero-padded at the end; and the length of each in samples, int32 (n,).
 
     Raises:
-        ValueError: Without any sound, for one that is empty or not (time,), or of another rate.
-        FileNotFoundError: For a path that is not there.
-        AudioReadError: For a file that cannot be read.
+        ValueError: Without sounds, for both lengths, for a sound that is empty or not (time,), or of a different rate.
+        FileNotFoundError: For a path that does not exist.
+        AudioReadError: For an unreadable file.
 
     Example:
-        >>> bank, lengths = sound_bank([np.ones(3), np.ones(5)], length=4)
+        >>> bank, lengths = sound_bank([np.ones(3), np.ones(5)], length=4, sample_rate=16000)
         >>> bank.shape, lengths.tolist()
         ((2, 4), [3, 4])
     """
+    check_integer("sample_rate", sample_rate, minimum=1, unit="Hz")
+    if length_seconds is not None:
+        if length is not None:
+            raise ValueError(f"pass length or length_seconds, got {length} samples and {length_seconds} seconds")
+        check_number("length_seconds", length_seconds, above=0, unit="seconds")
+        length = max(1, round(length_seconds * sample_rate))
     if length is not None:
         check_integer("length", length, minimum=1, unit="samples")
-    check_integer("sample_rate", sample_rate, minimum=1, unit="Hz")
     kept = [sound[:length] for sound in _sounds(sounds, length, sample_rate)]
     if not kept:
         raise ValueError("sound_bank takes at least one sound, got none")
@@ -62,18 +72,18 @@ def sound_bank(
 
 
 def as_bank(name: str, bank: ArrayLike, shape: tuple[int, ...]) -> jax.Array:
-    """Return a bank as an array, or say why it is none for clips of this shape.
+    """Validate a bank for clips of a shape and return it as an array.
 
     Args:
         name: The augmentation's name, for the message.
-        bank: What was given for a bank (n, ..., time).
-        shape: The clip's shape, (..., time).
+        bank: The bank (n, ..., time).
+        shape: The clip's shape (..., time).
 
     Returns:
         The array.
 
     Raises:
-        ValueError: For an empty bank, or one whose axes between do not broadcast to the clip's leading axes.
+        ValueError: For an empty bank, or one whose inner axes do not broadcast to the clip's leading axes.
         TypeError: For integers.
 
     Example:
@@ -82,7 +92,9 @@ def as_bank(name: str, bank: ArrayLike, shape: tuple[int, ...]) -> jax.Array:
         ValueError: impulse_response takes a bank (n, time), or (n, ..., time) with axes that broadcast to the clip's leading axes (2,), got shape (4, 3, 80)
     """
     if isinstance(bank, tuple) and len(bank) == 2 and np.ndim(bank[1]) == 1 and np.ndim(bank[0]) == 2:
-        raise ValueError(f"{name} takes the sounds alone as its bank: bank, lengths = sound_bank(…)")
+        raise ValueError(
+            f"{name} takes the array of sounds as its bank, got a pair; unpack it: bank, lengths = sound_bank(…)"
+        )
     if isinstance(bank, str | os.PathLike):
         raise TypeError(f"{name} takes an array as its bank, got {bank!r}: sound_bank reads files into one")
     sounds = as_float(f"{name}: bank", bank)
@@ -99,19 +111,19 @@ def as_bank(name: str, bank: ArrayLike, shape: tuple[int, ...]) -> jax.Array:
 
 
 def as_lengths(name: str, lengths: ArrayLike, bank: jax.Array) -> jax.Array:
-    """Return how many samples of each sound in a bank are sound, checked unless they are traced.
+    """Validate the lengths of a bank's sounds, unless they are traced, and return them as an array.
 
     Args:
         name: The augmentation's name, for the message.
-        lengths: Samples (n,).
+        lengths: Lengths in samples (n,).
         bank: The bank (n, ..., time).
 
     Returns:
         int32 (n,).
 
     Raises:
-        TypeError: For numbers that are no integers.
-        ValueError: For another shape, or a length below 1 or above the bank's.
+        TypeError: For lengths that are not integers.
+        ValueError: For a different shape, or a length below 1 or above the bank's.
 
     Example:
         >>> as_lengths("add_background_noise", [3, 6], jnp.ones((2, 5)))
@@ -131,10 +143,10 @@ def as_lengths(name: str, lengths: ArrayLike, bank: jax.Array) -> jax.Array:
 
 @lru_cache(maxsize=1)
 def default_noises() -> np.ndarray:
-    """Return a small bank of noises: white, pink and brown, each of a period of 32 768 samples.
+    """Return the default bank of noise: white, pink and brown, each with a period of 32 768 samples.
 
     Returns:
-        float32 (3, 32768), of RMS 0.1; the same in every process.
+        float32 (3, 32768), of RMS 0.1; deterministic.
 
     Example:
         >>> default_noises().shape
@@ -149,19 +161,19 @@ def default_noises() -> np.ndarray:
     spectra = draws.standard_normal((3, frequency.size)) + 1j * draws.standard_normal((3, frequency.size))
     noises = np.fft.irfft(spectra * frequency ** -np.array([[0.0], [0.5], [1.0]]))
     noises *= 0.1 / np.sqrt(np.mean(noises**2, axis=-1, keepdims=True))
-    return _fixed(noises)
+    return _read_only(noises)
 
 
 @lru_cache(maxsize=8)
 def default_responses(sample_rate: int) -> np.ndarray:
-    """Return a small bank of impulse responses: a direct sound, and noise that dies away behind it.
+    """Return the default bank of impulse responses: a direct sound followed by exponentially decaying noise.
 
     Args:
-        sample_rate: Samples per second, Hz.
+        sample_rate: Sample rate in Hz.
 
     Returns:
-        float32 (8, 0.4 * sample_rate), with reverberation times from 0.1 to 0.4 seconds, and a direct sound at the
-        first sample from 10 to 0 dB above the tail; the same in every process.
+        float32 (8, 0.4 * sample_rate), with reverberation times from 0.1 to 0.4 seconds and a direct sound at sample 0
+        that is 10 to 0 dB above the tail; deterministic.
 
     Example:
         >>> default_responses(16000).shape
@@ -175,35 +187,35 @@ def default_responses(sample_rate: int) -> np.ndarray:
     tails[:, 0] = 0
     tails *= 10 ** (-_DIRECT_DB[:, None] / 20) / np.sqrt(np.sum(tails**2, axis=-1, keepdims=True))
     tails[:, 0] = 1
-    return _fixed(tails)
+    return _read_only(tails)
 
 
-def _fixed(table: np.ndarray) -> np.ndarray:
+def _read_only(table: np.ndarray) -> np.ndarray:
     single = table.astype(np.float32)
     single.flags.writeable = False
     return single
 
 
 def _sounds(sounds: Any, length: int | None, sample_rate: int) -> Iterable[np.ndarray]:
-    several = isinstance(sounds, list | tuple) and all(isinstance(each, str | os.PathLike) for each in sounds)
-    if several or isinstance(sounds, str | os.PathLike):
-        # A sample more than is kept: the span is rounded at the file's own rate.
+    is_list_of_paths = isinstance(sounds, list | tuple) and all(isinstance(each, str | os.PathLike) for each in sounds)
+    if is_list_of_paths or isinstance(sounds, str | os.PathLike):
+        # One sample more than needed, since the duration is rounded at the file's sample rate.
         duration = None if length is None else (length + 1) / sample_rate
         for path in find_audio(sounds) if sounds else []:
             yield read_audio(path, sample_rate=sample_rate, duration=duration)[0]
         return
-    for place, example in enumerate(sounds):
-        yield _sound(place, example, sample_rate)
+    for index, example in enumerate(sounds):
+        yield _sound(index, example, sample_rate)
 
 
-def _sound(place: int, example: Any, sample_rate: int) -> np.ndarray:
-    known = example if isinstance(example, Mapping) else {"audio": example}
-    rate = known.get("sample_rate", sample_rate)
+def _sound(index: int, example: Any, sample_rate: int) -> np.ndarray:
+    item = example if isinstance(example, Mapping) else {"audio": example}
+    rate = item.get("sample_rate", sample_rate)
     if rate != sample_rate:
-        raise ValueError(f"sound {place} has {rate} Hz, expected {sample_rate} Hz: resample it first")
-    sound = np.asarray(known["audio"])
+        raise ValueError(f"sound {index} has {rate} Hz, expected {sample_rate} Hz: resample it first")
+    sound = np.asarray(item["audio"])
     if sound.ndim != 1 or not sound.size or not np.issubdtype(sound.dtype, np.floating):
         raise ValueError(
-            f"sound {place} must be floating-point samples (time,), at least one, got {sound.dtype} {sound.shape}"
+            f"sound {index} must be floating-point samples (time,), at least one, got {sound.dtype} {sound.shape}"
         )
-    return sound[: known.get("length", len(sound))]
+    return sound[: item.get("length", len(sound))]

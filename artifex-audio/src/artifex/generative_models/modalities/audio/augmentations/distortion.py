@@ -1,8 +1,6 @@
-"""Random distortion of a waveform: clipping, saturation, coarse quantization, tremolo."""
+"""Augmentations that distort a waveform: clipping, saturation, quantization, tremolo."""
 
 from __future__ import annotations
-
-from functools import partial
 
 import jax
 import jax.numpy as jnp
@@ -11,40 +9,54 @@ from jax.typing import ArrayLike
 
 from artifex.generative_models.core import numerics
 from artifex.generative_models.core.checks import check_integer, check_range
-from artifex.generative_models.core.numerics import working_dtype
+from artifex.generative_models.core.numerics import jit, working_dtype
 from artifex.generative_models.core.numerics.batching import vmap_in_chunks
-from artifex.generative_models.modalities.audio.annotations import annotated
-from artifex.generative_models.modalities.audio.augmentations.draws import Drawn, as_float, draw_uniform
+from artifex.generative_models.modalities.audio.annotations import augmentation
+from artifex.generative_models.modalities.audio.augmentations.draws import Bounds, as_float, draw_integer, draw_uniform
 
-_Range = tuple[ArrayLike, ArrayLike] | jax.Array
-_IntegerRange = tuple[int | jax.Array, int | jax.Array] | jax.Array
-
-# How far below its peak a clip's threshold is sought, octaves (96 dB), and in how many halvings: to 1e-5.
+# The bisection for a clipping threshold searches this many octaves (96 dB) below the peak, to a relative error of 1e-5.
 _OCTAVES = 16
-_HALVINGS = 20
+_N_BISECTIONS = 20
+
+_MIN_RMS = np.float32(1e-9)  # its square is still a normal float32
 
 
-@annotated
-def clip_distortion(audio: ArrayLike, key: jax.Array, share_range: _Range = (0.0, 0.4)) -> Drawn:
-    """Clip a random share of a clip's samples, as a recorder does that is set too high.
+def draw_clip_distortion(
+    key: jax.Array, shape: tuple[int, ...], *, share_range: Bounds = (0.0, 0.4)
+) -> dict[str, jax.Array]:
+    """Draw the parameters of ``clip_distortion``.
 
-    The threshold is the magnitude that this share of the samples exceeds, the same for both signs. It is found by
-    bisection, without sorting: 20 passes that count, about as dear as two copies of the clip per pass, and to
-    1e-5 of itself as long as it is less than 96 dB below the peak.
+    Args:
+        key: PRNG key.
+        shape: Shape of the clip.
+        share_range: As for ``clip_distortion``.
+
+    Returns:
+        ``share``, the fraction of clipped samples.
+    """
+    return {"share": draw_uniform(key, share_range)}
+
+
+@augmentation(draw=draw_clip_distortion)
+def clip_distortion(audio: ArrayLike, key: jax.Array, share_range: Bounds = (0.0, 0.4)) -> jax.Array:
+    """Clip a random fraction of the samples.
+
+    The threshold is the magnitude that this fraction of the samples exceeds; it is the same for both signs. It is found
+    by bisection, without sorting: 20 passes over the clip, each of which costs about two copies. Its relative error is
+    1e-5 unless it is more than 96 dB below the peak.
 
     Args:
         audio: One waveform (..., time), floating point; leading axes, such as channels, share the threshold.
-        key: Decides the share.
-        share_range: The least and the greatest share of the samples that are clipped, from 0 to 1, uniform between
-            them. May be traced.
+        key: PRNG key.
+        share_range: Range (min, max) of the fraction of clipped samples, from 0 to 1; drawn uniformly. May be traced.
 
     Returns:
-        The same shape and dtype; no sample is larger than it was. The gradient is 1 where a sample is left alone
-        and 0 where it is clipped, the threshold held constant.
+        The same shape and dtype. The gradient is 1 for samples that are not clipped and 0 for clipped samples; the
+        threshold is held constant.
 
     Raises:
-        ValueError: For a scalar, an empty clip, a share outside 0 to 1 or a range out of order.
-        TypeError: For integers, which ``to_float`` makes floats.
+        ValueError: For a scalar, an empty clip, a fraction outside [0, 1] or an invalid range.
+        TypeError: For integer audio; convert it with ``to_float``.
 
     Example:
         >>> ramp = jnp.arange(1.0, 11.0)
@@ -53,46 +65,59 @@ def clip_distortion(audio: ArrayLike, key: jax.Array, share_range: _Range = (0.0
         3
 
     Reference:
-        ``audiomentations.ClippingDistortion``, which clips half of the share at each end: the same where the
-        samples lie symmetrically about 0.
+        ``audiomentations.ClippingDistortion``, which clips half of the fraction at each end: the same for samples
+        distributed symmetrically about 0.
     """
     numerics.check_key("clip_distortion", key)
     waveform = as_float("clip_distortion", audio)
-    share = check_range("share_range", share_range, minimum=0, maximum=1)
-    changed: Drawn = _clip_distortion(waveform, key, *share)
-    return changed
+    return _clip_distortion(waveform, key, check_range("share_range", share_range, minimum=0, maximum=1))
 
 
-@jax.jit
-def _clip_distortion(waveform: jax.Array, key: jax.Array, low: ArrayLike, high: ArrayLike) -> Drawn:
-    working = working_dtype(waveform.dtype)
-    values = waveform.astype(working)
-    share = draw_uniform(key, (low, high), dtype=working)
-    threshold = _exceeded_by(share, jnp.abs(values))
-    return jnp.clip(values, -threshold, threshold).astype(waveform.dtype), {"share": share}
+@jit()
+def _clip_distortion(waveform: jax.Array, key: jax.Array, share_range: Bounds) -> jax.Array:
+    return _apply_clipping(waveform, draw_clip_distortion(key, waveform.shape, share_range=share_range)["share"])
 
 
-@annotated
-def tanh_distortion(audio: ArrayLike, key: jax.Array, distortion_range: _Range = (0.01, 0.7)) -> Drawn:
-    """Saturate a clip by a random amount with the hyperbolic tangent, and bring it back to the level it had.
+def _apply_clipping(audio: jax.Array, share: jax.Array) -> jax.Array:
+    values = audio.astype(working_dtype(audio.dtype))
+    threshold = _exceeded_by(share.astype(values.dtype), jnp.abs(values))
+    return jnp.clip(values, -threshold, threshold).astype(audio.dtype)
 
-    The clip is raised until the magnitude that 99 % of the amount of its samples exceed is one half, where the
-    tangent begins to bend.
+
+def draw_tanh_distortion(
+    key: jax.Array, shape: tuple[int, ...], *, distortion_range: Bounds = (0.01, 0.7)
+) -> dict[str, jax.Array]:
+    """Draw the parameters of ``tanh_distortion``.
 
     Args:
-        audio: One waveform (..., time), floating point; leading axes, such as channels, are raised and brought
-            back together.
-        key: Decides the amount.
-        distortion_range: The least and the greatest amount, a share from 0 to 1, uniform between them. May be
-            traced.
+        key: PRNG key.
+        shape: Shape of the clip.
+        distortion_range: As for ``tanh_distortion``.
 
     Returns:
-        The same shape and dtype, of the same root mean square; silence stays silent. In the gradient the raise
-        is held constant.
+        ``distortion``, from 0 to 1.
+    """
+    return {"distortion": draw_uniform(key, distortion_range)}
+
+
+@augmentation(draw=draw_tanh_distortion)
+def tanh_distortion(audio: ArrayLike, key: jax.Array, distortion_range: Bounds = (0.01, 0.7)) -> jax.Array:
+    """Apply hyperbolic tangent saturation of a random amount, and restore the RMS.
+
+    The clip is amplified until the magnitude that a fraction of 0.99 times ``distortion`` of its samples exceeds is
+    0.5, above which the hyperbolic tangent saturates.
+
+    Args:
+        audio: One waveform (..., time), floating point; leading axes, such as channels, share the gain and the RMS.
+        key: PRNG key.
+        distortion_range: Range (min, max) of the amount of distortion, from 0 to 1; drawn uniformly. May be traced.
+
+    Returns:
+        The same shape, dtype and RMS; silence is returned unchanged. The gradient holds the gain constant.
 
     Raises:
-        ValueError: For a scalar, an empty clip, an amount outside 0 to 1 or a range out of order.
-        TypeError: For integers, which ``to_float`` makes floats.
+        ValueError: For a scalar, an empty clip, an amount outside [0, 1] or an invalid range.
+        TypeError: For integer audio; convert it with ``to_float``.
 
     Example:
         >>> tone = jnp.sin(jnp.arange(100.0))
@@ -105,107 +130,146 @@ def tanh_distortion(audio: ArrayLike, key: jax.Array, distortion_range: _Range =
     """
     numerics.check_key("tanh_distortion", key)
     waveform = as_float("tanh_distortion", audio)
-    distortion = check_range("distortion_range", distortion_range, minimum=0, maximum=1)
-    changed: Drawn = _tanh_distortion(waveform, key, *distortion)
-    return changed
+    return _tanh_distortion(waveform, key, check_range("distortion_range", distortion_range, minimum=0, maximum=1))
 
 
-@jax.jit
-def _tanh_distortion(waveform: jax.Array, key: jax.Array, low: ArrayLike, high: ArrayLike) -> Drawn:
-    working = working_dtype(waveform.dtype)
-    values = waveform.astype(working)
-    distortion = draw_uniform(key, (low, high), dtype=working)
-    threshold = _exceeded_by(0.99 * distortion, jnp.abs(values))
+@jit()
+def _tanh_distortion(waveform: jax.Array, key: jax.Array, distortion_range: Bounds) -> jax.Array:
+    drawn = draw_tanh_distortion(key, waveform.shape, distortion_range=distortion_range)
+    return _apply_tanh(waveform, drawn["distortion"])
+
+
+def _apply_tanh(audio: jax.Array, distortion: jax.Array) -> jax.Array:
+    values = audio.astype(working_dtype(audio.dtype))
+    threshold = _exceeded_by(0.99 * distortion.astype(values.dtype), jnp.abs(values))
     distorted = jnp.tanh(values * (0.5 / (threshold + 1e-6)))
-    before, after = (jnp.sqrt(jnp.maximum(jnp.mean(jnp.square(signal)), 1e-18)) for signal in (values, distorted))
-    changed = jnp.where(before > 1e-9, distorted * (before / after), distorted)
-    return changed.astype(waveform.dtype), {"distortion": distortion}
+    before, after = (
+        jnp.maximum(numerics.rms(signal, axis=None), _MIN_RMS.astype(values.dtype)) for signal in (values, distorted)
+    )
+    changed = jnp.where(before > _MIN_RMS.astype(values.dtype), distorted * (before / after), distorted)
+    return changed.astype(audio.dtype)
 
 
 @vmap_in_chunks
-def _exceeded_by(share: jax.Array, magnitudes: jax.Array) -> jax.Array:
-    """Give the least magnitude, to 1e-5, that no more than a share of an array's elements exceed."""
+def _exceeded_by(fraction: jax.Array, magnitudes: jax.Array) -> jax.Array:
+    """Return the smallest magnitude, to a relative error of 1e-5, that at most a fraction of the elements exceeds."""
     magnitudes = jax.lax.stop_gradient(magnitudes)
-    allowed = share * magnitudes.size
+    allowed = fraction * magnitudes.size
     peak = jnp.maximum(jnp.max(magnitudes), np.finfo(magnitudes.dtype).tiny)
 
     def at(octave: jax.Array) -> jax.Array:
         return jnp.where(octave < 0, peak * jnp.exp2(octave), peak)
 
     low, high = (jnp.asarray(octave, magnitudes.dtype) for octave in (-_OCTAVES, 0))
-    for _ in range(_HALVINGS):
+    for _ in range(_N_BISECTIONS):
         middle = (low + high) / 2
-        # Counted in floats, which XLA adds up faster than integers.
+        # XLA sums floats faster than integers.
         too_many = jnp.sum(magnitudes > at(middle), dtype=magnitudes.dtype) > allowed
         low, high = jnp.where(too_many, middle, low), jnp.where(too_many, high, middle)
     return at(high)
 
 
-@annotated
-def bit_crush(audio: ArrayLike, key: jax.Array, bit_depth_range: _IntegerRange = (5, 10)) -> Drawn:
-    """Round a clip to the steps of a random number of bits, without dither; full scale itself is kept at both ends.
+def draw_bit_crush(
+    key: jax.Array, shape: tuple[int, ...], *, bit_depth_range: tuple[int | jax.Array, int | jax.Array] = (5, 10)
+) -> dict[str, jax.Array]:
+    """Draw the parameters of ``bit_crush``.
 
     Args:
-        audio: One waveform (..., time), floating point, full scale 1; leading axes, such as channels, share the
-            number of bits.
-        key: Decides the number of bits.
-        bit_depth_range: The least and the greatest number of bits, integers from 1 to 24, each as likely. May be
-            traced.
+        key: PRNG key.
+        shape: Shape of the clip.
+        bit_depth_range: As for ``bit_crush``.
 
     Returns:
-        The same shape and dtype, multiples of ``2 / 2**bits``; what exceeds full scale is rounded, not clipped.
-        The gradient is that of the input (straight through), the rounding's own being 0 nearly everywhere.
+        ``bit_depth``, an integer.
+    """
+    return {"bit_depth": draw_integer(key, bit_depth_range)}
+
+
+@augmentation(draw=draw_bit_crush)
+def bit_crush(
+    audio: ArrayLike, key: jax.Array, bit_depth_range: tuple[int | jax.Array, int | jax.Array] = (5, 10)
+) -> jax.Array:
+    """Quantize a clip uniformly to a random bit depth, without dither.
+
+    Args:
+        audio: One waveform (..., time), floating point, full scale 1; leading axes, such as channels, share the bit
+            depth.
+        key: PRNG key.
+        bit_depth_range: Bit depth range (min, max), integers from 1 to 24; drawn uniformly. May be traced.
+
+    Returns:
+        The same shape and dtype: multiples of ``2 / 2**bit_depth``, among them -1 and 1. Values beyond full scale are
+        rounded, not clipped. The gradient is that of the input (straight-through estimator).
 
     Raises:
-        ValueError: For a scalar, an empty clip, a number of bits out of bounds or a range out of order.
-        TypeError: For integer audio, which ``to_float`` makes floats, or bits that are no integers.
+        ValueError: For a scalar, an empty clip, a bit depth outside 1 to 24 or an invalid range.
+        TypeError: For integer audio; convert it with ``to_float``. For bit depths that are not integers.
 
     Example:
         >>> bit_crush(jnp.array([0.3, -0.9, 0.1]), jax.random.key(0), (3, 3)).tolist()
         [0.25, -1.0, 0.0]
 
     Reference:
-        ``audiomentations.BitCrush``, whose steps are ``1 / (2**(bits - 1) + 1)``.
+        ``audiomentations.BitCrush``, whose step is ``1 / (2**(bits - 1) + 1)``.
     """
     numerics.check_key("bit_crush", key)
     waveform = as_float("bit_crush", audio)
-    changed: Drawn = _bit_crush(
-        waveform,
-        key,
-        *check_range("bit_depth_range", bit_depth_range, integer=True, minimum=1, maximum=24, unit="bits"),
-    )
-    return changed
+    bit_depths = check_range("bit_depth_range", bit_depth_range, integer=True, minimum=1, maximum=24, unit="bits")
+    return _bit_crush(waveform, key, bit_depths)
 
 
-@jax.jit
-def _bit_crush(waveform: jax.Array, key: jax.Array, low: ArrayLike, high: ArrayLike) -> Drawn:
-    working = working_dtype(waveform.dtype)
-    values = waveform.astype(working)
-    bit_depth = _randint(key, low, high)
+@jit()
+def _bit_crush(
+    waveform: jax.Array, key: jax.Array, bit_depth_range: tuple[int | jax.Array, int | jax.Array]
+) -> jax.Array:
+    drawn = draw_bit_crush(key, waveform.shape, bit_depth_range=bit_depth_range)
+    return _apply_bit_crush(waveform, drawn["bit_depth"])
+
+
+def _apply_bit_crush(audio: jax.Array, bit_depth: jax.Array) -> jax.Array:
+    working = working_dtype(audio.dtype)
+    values = audio.astype(working)
     n_steps = _power_of_two(bit_depth - 1, working)
-    crushed = _straight_through(jnp.round(values * n_steps) / n_steps, values)
-    return crushed.astype(waveform.dtype), {"bit_depth": bit_depth}
+    return _straight_through(jnp.round(values * n_steps) / n_steps, values).astype(audio.dtype)
 
 
-@annotated
-def mu_law_quantize(audio: ArrayLike, key: jax.Array, bit_depth_range: _IntegerRange = (5, 8)) -> Drawn:
-    """Round a clip to the values of the mu-law of a random number of bits: fine where quiet, coarse where loud.
+def draw_mu_law_quantize(
+    key: jax.Array, shape: tuple[int, ...], *, bit_depth_range: tuple[int | jax.Array, int | jax.Array] = (5, 8)
+) -> dict[str, jax.Array]:
+    """Draw the parameters of ``mu_law_quantize``.
 
     Args:
-        audio: One waveform (..., time), floating point, full scale 1; leading axes, such as channels, share the
-            number of bits.
-        key: Decides the number of bits.
-        bit_depth_range: The least and the greatest number of bits, integers from 1 to 16, each as likely: 8 are
-            256 values, a telephone's. May be traced.
+        key: PRNG key.
+        shape: Shape of the clip.
+        bit_depth_range: As for ``mu_law_quantize``.
 
     Returns:
-        The same shape and dtype, clipped to full scale. The gradient is that of the input (straight through)
-        where it is within full scale, 0 beyond. No value is 0: silence becomes the least step above it, 0.0001 at 8
-        bits and 0.0038 at 5.
+        ``bit_depth``, an integer.
+    """
+    return {"bit_depth": draw_integer(key, bit_depth_range)}
+
+
+@augmentation(draw=draw_mu_law_quantize)
+def mu_law_quantize(
+    audio: ArrayLike, key: jax.Array, bit_depth_range: tuple[int | jax.Array, int | jax.Array] = (5, 8)
+) -> jax.Array:
+    """Quantize a clip by mu-law companding to a random bit depth.
+
+    Args:
+        audio: One waveform (..., time), floating point, full scale 1; leading axes, such as channels, share the bit
+            depth.
+        key: PRNG key.
+        bit_depth_range: Bit depth range (min, max), integers from 1 to 16; drawn uniformly. 8 bits are the 256 values
+            of telephony. May be traced.
+
+    Returns:
+        The same shape and dtype, clipped to full scale. The gradient is that of the input (straight-through estimator)
+        within full scale and 0 beyond. Mu-law has no level at 0: silence becomes the smallest positive level, 0.0001
+        at 8 bits and 0.0038 at 5.
 
     Raises:
-        ValueError: For a scalar, an empty clip, a number of bits out of bounds or a range out of order.
-        TypeError: For integer audio, which ``to_float`` makes floats, or bits that are no integers.
+        ValueError: For a scalar, an empty clip, a bit depth outside 1 to 16 or an invalid range.
+        TypeError: For integer audio; convert it with ``to_float``. For bit depths that are not integers.
 
     Example:
         >>> quantized = mu_law_quantize(jnp.array([-1.0, 0.01, 2.0]), jax.random.key(0), (8, 8))
@@ -217,30 +281,32 @@ def mu_law_quantize(audio: ArrayLike, key: jax.Array, bit_depth_range: _IntegerR
     """
     numerics.check_key("mu_law_quantize", key)
     waveform = as_float("mu_law_quantize", audio)
-    changed: Drawn = _mu_law_quantize(
-        waveform,
-        key,
-        *check_range("bit_depth_range", bit_depth_range, integer=True, minimum=1, maximum=16, unit="bits"),
-    )
-    return changed
+    bit_depths = check_range("bit_depth_range", bit_depth_range, integer=True, minimum=1, maximum=16, unit="bits")
+    return _mu_law_quantize(waveform, key, bit_depths)
 
 
-@jax.jit
-def _mu_law_quantize(waveform: jax.Array, key: jax.Array, low: ArrayLike, high: ArrayLike) -> Drawn:
-    working = working_dtype(waveform.dtype)
-    bit_depth = _randint(key, low, high)
+@jit()
+def _mu_law_quantize(
+    waveform: jax.Array, key: jax.Array, bit_depth_range: tuple[int | jax.Array, int | jax.Array]
+) -> jax.Array:
+    drawn = draw_mu_law_quantize(key, waveform.shape, bit_depth_range=bit_depth_range)
+    return _apply_mu_law(waveform, drawn["bit_depth"])
+
+
+def _apply_mu_law(audio: jax.Array, bit_depth: jax.Array) -> jax.Array:
+    working = working_dtype(audio.dtype)
     mu = _power_of_two(bit_depth, working) - 1
     scale = jnp.log1p(mu)
-    values = jnp.clip(waveform.astype(working), -1, 1)
+    values = jnp.clip(audio.astype(working), -1, 1)
     compressed = jnp.copysign(jnp.log(1 + mu * jnp.abs(values)) / scale, values)
-    position = (2 * jnp.floor((compressed + 1) / 2 * mu + 0.5) - mu) / mu
-    expanded = jnp.copysign((jnp.exp(jnp.abs(position) * scale) - 1) / mu, position)
-    return _straight_through(expanded, values).astype(waveform.dtype), {"bit_depth": bit_depth}
+    level = (2 * jnp.floor((compressed + 1) / 2 * mu + 0.5) - mu) / mu
+    expanded = jnp.copysign((jnp.exp(jnp.abs(level) * scale) - 1) / mu, level)
+    return _straight_through(expanded, values).astype(audio.dtype)
 
 
 @jax.custom_jvp
 def _straight_through(quantized: jax.Array, values: jax.Array) -> jax.Array:
-    """Give the first array, whose gradient is the second's."""
+    """Return ``quantized``, with the gradient of ``values``."""
     return quantized
 
 
@@ -251,74 +317,91 @@ def _straight_through_jvp(
     return primals[0], tangents[1]
 
 
-def _randint(key: jax.Array, low: ArrayLike, high: ArrayLike) -> jax.Array:
-    drawn: jax.Array = numerics.randint(key, (), jnp.asarray(low, jnp.int32), jnp.asarray(high, jnp.int32) + 1, "int32")
-    return drawn
-
-
 def _power_of_two(exponent: jax.Array, dtype: np.dtype) -> jax.Array:
-    # By a shift: exp2 is off in the last digit, and the steps would not be those of a converter.
+    # exp2 is not exact in the last digit, so the steps would not be those of a converter.
     return jnp.left_shift(jnp.ones((), jnp.int32), exponent).astype(dtype)
 
 
-@annotated
+def draw_tremolo(
+    key: jax.Array,
+    shape: tuple[int, ...],
+    *,
+    rate_range: Bounds = (0.5, 8.0),
+    depth_range: Bounds = (0.1, 0.9),
+) -> dict[str, jax.Array]:
+    """Draw the parameters of ``tremolo``.
+
+    Args:
+        key: PRNG key.
+        shape: Shape of the clip.
+        rate_range: As for ``tremolo``, like the next one.
+        depth_range: Range of the depth.
+
+    Returns:
+        ``rate`` in Hz; ``depth``, a fraction; ``phase`` in cycles, from 0 to 1.
+    """
+    rate_key, depth_key, phase_key = jax.random.split(key, 3)
+    return {
+        "rate": draw_uniform(rate_key, rate_range),
+        "depth": draw_uniform(depth_key, depth_range),
+        "phase": draw_uniform(phase_key, (0, 1)),
+    }
+
+
+@augmentation(draw=draw_tremolo)
 def tremolo(
     audio: ArrayLike,
     key: jax.Array,
-    rate_range: _Range = (0.5, 8.0),
-    depth_range: _Range = (0.1, 0.9),
+    rate_range: Bounds = (0.5, 8.0),
+    depth_range: Bounds = (0.1, 0.9),
     *,
-    sample_rate: int = 16000,
-) -> Drawn:
-    """Let the level of a clip swell and sink along a sine of random rate, depth and phase.
+    sample_rate: int,
+) -> jax.Array:
+    """Modulate the amplitude of a clip by a sine of random rate, depth and phase.
 
-    The gain goes from ``1 - depth`` to 1: ``1 - depth * (1 + sin(2 * pi * (rate * t + phase))) / 2``.
+    The gain is ``1 - depth * (1 + sin(2 * pi * (rate * t + phase))) / 2``, from ``1 - depth`` to 1.
 
     Args:
-        audio: One waveform (..., time), floating point; leading axes, such as channels, swell together.
-        key: Decides rate, depth and phase.
-        rate_range: The slowest and the fastest rate, Hz of at least 0, uniform between them. May be traced.
-        depth_range: The least and the greatest depth, a share of the gain from 0 to 1, uniform between them. May
-            be traced.
-        sample_rate: Samples per second, Hz; static.
+        audio: One waveform (..., time), floating point; leading axes, such as channels, share the modulation.
+        key: PRNG key.
+        rate_range: Modulation rate range (min, max) in Hz, at least 0; drawn uniformly. May be traced.
+        depth_range: Depth range (min, max), a fraction from 0 to 1; drawn uniformly. May be traced.
+        sample_rate: Sample rate in Hz; static.
 
     Returns:
-        The same shape and dtype. Its annotations are ``rate``, ``depth`` and ``phase``, uniform in cycles.
+        The same shape and dtype. Annotations: ``rate``, ``depth`` and ``phase``, which is uniform in cycles.
 
     Raises:
-        ValueError: For a scalar, an empty clip, a rate below 0, a depth outside 0 to 1 or a range out of order.
-        TypeError: For integers, which ``to_float`` makes floats.
+        ValueError: For a scalar, an empty clip, a negative rate, a depth outside [0, 1] or an invalid range.
+        TypeError: For integer audio; convert it with ``to_float``.
 
     Example:
-        >>> swelling = tremolo(jnp.ones(16000), jax.random.key(0), (4.0, 4.0), (0.5, 0.5))
-        >>> round(float(swelling.min()), 4), round(float(swelling.max()), 4)
+        >>> modulated = tremolo(jnp.ones(16000), jax.random.key(0), (4.0, 4.0), (0.5, 0.5), sample_rate=16000)
+        >>> round(float(modulated.min()), 4), round(float(modulated.max()), 4)
         (0.5, 1.0)
 
     Reference:
-        The tremolo of SoX.
+        The tremolo effect of SoX.
     """
     numerics.check_key("tremolo", key)
     waveform = as_float("tremolo", audio)
     rates = check_range("rate_range", rate_range, minimum=0, unit="Hz")
     depths = check_range("depth_range", depth_range, minimum=0, maximum=1)
     check_integer("sample_rate", sample_rate, minimum=1, unit="Hz")
-    changed: Drawn = _tremolo(waveform, key, rates, depths, int(sample_rate))
-    return changed
+    return _tremolo(waveform, key, rates, depths, int(sample_rate))
 
 
-@partial(jax.jit, static_argnames="sample_rate")
-def _tremolo(
-    waveform: jax.Array,
-    key: jax.Array,
-    rates: tuple[ArrayLike, ArrayLike],
-    depths: tuple[ArrayLike, ArrayLike],
-    sample_rate: int,
-) -> Drawn:
-    working = working_dtype(waveform.dtype)
-    first, second, third = jax.random.split(key, 3)
-    rate, depth = draw_uniform(first, rates, dtype=working), draw_uniform(second, depths, dtype=working)
-    phase = draw_uniform(third, (0, 1), dtype=working)
-    cycles = numerics.phase_ramp(rate, n_time_steps=waveform.shape[-1], sample_rate=sample_rate, start=phase)
+@jit(static_argnames=["sample_rate"])
+def _tremolo(waveform: jax.Array, key: jax.Array, rates: Bounds, depths: Bounds, sample_rate: int) -> jax.Array:
+    drawn = draw_tremolo(key, waveform.shape, rate_range=rates, depth_range=depths)
+    return _apply_tremolo(waveform, drawn["rate"], drawn["depth"], drawn["phase"], sample_rate=sample_rate)
+
+
+def _apply_tremolo(
+    audio: jax.Array, rate: jax.Array, depth: jax.Array, phase: jax.Array, *, sample_rate: int
+) -> jax.Array:
+    working = working_dtype(audio.dtype)
+    rate, depth, phase = (parameter.astype(working) for parameter in (rate, depth, phase))
+    cycles = numerics.phase_ramp(rate, n_time_steps=audio.shape[-1], sample_rate=sample_rate, start=phase)
     gain = 1 - depth * (1 + numerics.sin2pi(cycles)) / 2
-    changed = (waveform.astype(working) * gain.astype(working)).astype(waveform.dtype)
-    return changed, {"rate": rate, "depth": depth, "phase": phase}
+    return (audio.astype(working) * jnp.broadcast_to(gain.astype(working), audio.shape)).astype(audio.dtype)

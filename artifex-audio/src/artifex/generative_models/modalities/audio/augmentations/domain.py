@@ -1,51 +1,27 @@
-"""What an augmentation works on: a waveform, unless it is marked; and what the marked ones take for a spectrogram."""
+"""The domain of an augmentation, waveform or spectrogram, and checks of spectrograms."""
 
 from __future__ import annotations
 
 import functools
 from collections.abc import Callable
-from typing import Any, TypeVar
+from typing import Any
 
 import jax
 import jax.numpy as jnp
 from jax.typing import ArrayLike
 
-from artifex.generative_models.core.checks import check_integer
+from artifex.generative_models.core.checks import check_option
 from artifex.generative_models.core.numerics import working_dtype
-
-_Augmentation = TypeVar("_Augmentation", bound=Callable[..., Any])
-
-
-def on_spectrogram(augmentation: _Augmentation) -> _Augmentation:
-    """Mark an augmentation as one of spectrograms (..., freq, time); without the mark it is one of waveforms.
-
-    Args:
-        augmentation: A function ``f(spectrogram, key, **options)``, ``annotated`` or not.
-
-    Returns:
-        The same function, its attribute ``works_on`` set.
-
-    Example:
-        >>> @on_spectrogram
-        ... def quieter(spectrogram, key):
-        ...     return 0.5 * spectrogram
-        >>> works_on(quieter)
-        'spectrogram'
-    """
-    # What with_annotations gives of it works on the same.
-    for function in (augmentation, getattr(augmentation, "annotated", augmentation)):
-        function.works_on = "spectrogram"  # type: ignore[union-attr]
-    return augmentation
 
 
 def works_on(augmentation: Callable[..., Any]) -> str:
-    """Say what an augmentation works on, its options bound or not.
+    """Return the domain of an augmentation, its options bound or not.
 
     Args:
-        augmentation: A function, or what ``create("augmentation", name, **options)`` made of it.
+        augmentation: A function, or the result of ``create("augmentation", name, **options)``.
 
     Returns:
-        ``"spectrogram"`` where it is marked so, else ``"waveform"``.
+        ``"spectrogram"`` if it was declared with ``augmentation(draw=…, domain="spectrogram")``, else ``"waveform"``.
 
     Example:
         >>> works_on(lambda audio, key: audio)
@@ -57,57 +33,56 @@ def works_on(augmentation: Callable[..., Any]) -> str:
     return domain
 
 
-def as_spectrogram(name: str, spectrogram: ArrayLike, *, instead_of_complex: str | None = None) -> jax.Array:
-    """Return a spectrogram as an array, or say why it is none: what every augmentation of spectrograms starts with.
+def as_spectrogram(name: str, spectrogram: ArrayLike, *, if_complex: str | None = None) -> jax.Array:
+    """Validate a spectrogram and return it as an array.
 
     Args:
         name: The augmentation's name, for the message.
-        spectrogram: What was given for spectrograms (..., freq, time).
-        instead_of_complex: What to do instead of giving complex numbers, where the augmentation takes none.
+        spectrogram: A spectrogram (..., freq, time).
+        if_complex: Advice for complex values, which are then rejected; None accepts them.
 
     Returns:
         The array, its dtype unchanged.
 
     Raises:
-        ValueError: For fewer than two axes or an empty axis.
-        TypeError: For integers, and for complex numbers where they are not taken.
+        ValueError: If it has fewer than two axes or an empty axis.
+        TypeError: If it is of integers, or complex and ``if_complex`` is given.
 
     Example:
         >>> as_spectrogram("time_mask", jnp.ones(5))
         Traceback (most recent call last):
-        ValueError: time_mask takes a spectrogram (..., freq, time) of at least one bin and one frame, got shape (5,)
+        ValueError: time_mask expects a spectrogram (..., freq, time) of at least one bin and one frame, got shape (5,)
     """
     values = jnp.asarray(spectrogram)
     if values.ndim < 2 or not all(values.shape[-2:]):
         raise ValueError(
-            f"{name} takes a spectrogram (..., freq, time) of at least one bin and one frame, got shape {values.shape}"
+            f"{name} expects a spectrogram (..., freq, time) of at least one bin and one frame, got shape {values.shape}"
         )
     working_dtype(values.dtype)
-    if instead_of_complex and jnp.iscomplexobj(values):
-        raise TypeError(f"{name} takes a spectrogram of real numbers, got {values.dtype}: {instead_of_complex}")
+    if if_complex and jnp.iscomplexobj(values):
+        raise TypeError(f"{name} expects a real spectrogram, got {values.dtype}: {if_complex}")
     return values
 
 
-def valid_frames(n_valid_frames: ArrayLike | None, values: jax.Array) -> ArrayLike:
-    """Return how many frames of a spectrogram hold sound, checked unless it is traced.
+def valid_frames(n_valid_frames: ArrayLike | None, n_frames: int) -> ArrayLike:
+    """Return the number of valid frames of a padded spectrogram, validated unless it is traced.
 
     Args:
-        n_valid_frames: How many, from the first; None means all.
-        values: The spectrogram (..., freq, time).
+        n_valid_frames: The number of frames, from the first, that are not padding; None means all.
+        n_frames: The number of frames of the spectrogram.
 
     Returns:
         The number.
 
     Raises:
-        TypeError: When it is no integer.
-        ValueError: When it is below 1 or there are not so many.
+        TypeError: If it is not an integer.
+        ValueError: If it is below 1 or above ``n_frames``.
 
     Example:
-        >>> valid_frames(None, jnp.ones((80, 125)))
+        >>> valid_frames(None, 125)
         125
     """
     if n_valid_frames is None:
-        return values.shape[-1]
-    if not isinstance(n_valid_frames, jax.Array):
-        check_integer("n_valid_frames", n_valid_frames, minimum=1, maximum=values.shape[-1], unit="frames")
+        return n_frames
+    check_option("n_valid_frames", n_valid_frames, integer=True, minimum=1, maximum=n_frames, unit="frames")
     return n_valid_frames

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import numbers
 from typing import Any
 
 import jax
@@ -10,9 +11,6 @@ from jax.typing import ArrayLike, DTypeLike
 
 from artifex.generative_models.core import numerics
 from artifex.generative_models.modalities.audio.preprocessing import as_waveforms
-
-# The output of an augmentation decorated with ``annotated``: the waveform, and the drawn parameters by name.
-Drawn = tuple[jax.Array, dict[str, Any]]
 
 # A range (min, max), of numbers or JAX arrays.
 Bounds = tuple[ArrayLike, ArrayLike] | jax.Array
@@ -106,3 +104,22 @@ def draw_integer(key: jax.Array, bounds: Bounds, shape: tuple[int, ...] = ()) ->
     """
     low, high = (jnp.asarray(bound, jnp.int32) for bound in bounds)
     return numerics.randint(key, shape, low, high + 1, jnp.int32)
+
+
+def is_default(bounds: Any, default: tuple[float, float]) -> bool:
+    """Return whether a range has the default bounds; a range of JAX arrays has not.
+
+    Args:
+        bounds: Range (min, max).
+        default: The default range.
+
+    Returns:
+        Whether both bounds are equal.
+
+    Example:
+        >>> is_default((150, 7500), (150.0, 7500.0)), is_default(jnp.array([150, 7500]), (150.0, 7500.0))
+        (True, False)
+    """
+    if not isinstance(bounds, tuple | list) or not all(isinstance(bound, numbers.Real) for bound in bounds):
+        return False
+    return tuple(bounds) == default

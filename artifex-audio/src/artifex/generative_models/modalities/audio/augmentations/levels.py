@@ -1,96 +1,133 @@
-"""Random changes of a waveform's level: gain, loudness, polarity."""
+"""Augmentations of a waveform's level: gain, fades, loudness, polarity."""
 
 from __future__ import annotations
 
 import math
-from functools import partial
 
 import jax
 import jax.numpy as jnp
 from jax.typing import ArrayLike
 
 from artifex.generative_models.core import numerics
-from artifex.generative_models.core.checks import check_integer, check_range
-from artifex.generative_models.core.numerics import working_dtype
-from artifex.generative_models.modalities.audio.annotations import annotated
-from artifex.generative_models.modalities.audio.augmentations.draws import Drawn, as_float, draw_uniform
+from artifex.generative_models.core.checks import check_integer, check_option, check_range
+from artifex.generative_models.core.numerics import jit, working_dtype
+from artifex.generative_models.modalities.audio.annotations import augmentation
+from artifex.generative_models.modalities.audio.augmentations.draws import Bounds, as_float, draw_uniform
 from artifex.generative_models.modalities.audio.preprocessing.levels import normalize_audio
 from artifex.generative_models.modalities.audio.preprocessing.loudness import loudness_normalize
 
-_Range = tuple[ArrayLike, ArrayLike] | jax.Array
+
+def draw_random_gain(
+    key: jax.Array, shape: tuple[int, ...], *, gain_range: Bounds = (0.7, 1.3)
+) -> dict[str, jax.Array]:
+    """Draw the parameters of ``random_gain``.
+
+    Args:
+        key: PRNG key.
+        shape: Shape of the clip.
+        gain_range: As for ``random_gain``.
+
+    Returns:
+        ``gain``, a factor.
+    """
+    return {"gain": draw_uniform(key, gain_range)}
 
 
-@annotated
-def random_gain(
-    audio: ArrayLike, key: jax.Array, gain_range: tuple[ArrayLike, ArrayLike] | jax.Array = (0.7, 1.3)
-) -> Drawn:
+@augmentation(draw=draw_random_gain)
+def random_gain(audio: ArrayLike, key: jax.Array, gain_range: Bounds = (0.7, 1.3)) -> jax.Array:
     """Multiply a clip by a random gain.
 
     Args:
         audio: One waveform (..., time), floating point; leading axes, such as channels, share the gain.
-        key: Decides the gain.
-        gain_range: The least and the greatest gain, factors of at least 0, uniform between them. May be
-            traced.
+        key: PRNG key.
+        gain_range: Gain range (min, max), factors of at least 0; drawn uniformly. May be traced.
 
     Returns:
-        The same shape and dtype, not clipped: a gain above 1 can exceed full scale.
+        The same shape and dtype. The result is not clipped: a gain above 1 can exceed full scale.
 
     Raises:
-        ValueError: For a scalar, an empty clip, a negative gain or a range out of order.
-        TypeError: For integers, which ``to_float`` makes floats.
+        ValueError: For a scalar, an empty clip, a negative gain or an invalid range.
+        TypeError: For integer audio; convert it with ``to_float``.
 
     Example:
         >>> import jax.numpy as jnp
-        >>> gained = random_gain(jnp.ones(3), jax.random.key(0), gain_range=(0.5, 0.5))
-        >>> gained.tolist()
+        >>> scaled = random_gain(jnp.ones(3), jax.random.key(0), gain_range=(0.5, 0.5))
+        >>> scaled.tolist()
         [0.5, 0.5, 0.5]
     """
     numerics.check_key("random_gain", key)
     waveform = as_float("random_gain", audio)
-    changed: Drawn = _random_gain(waveform, key, *check_range("gain_range", gain_range, minimum=0))
-    return changed
+    return _random_gain(waveform, key, check_range("gain_range", gain_range, minimum=0))
 
 
-@jax.jit
-def _random_gain(waveform: jax.Array, key: jax.Array, low: ArrayLike, high: ArrayLike) -> Drawn:
-    working = working_dtype(waveform.dtype)
-    gain = draw_uniform(key, (low, high), dtype=working)
-    return (waveform.astype(working) * gain).astype(waveform.dtype), {"gain": gain}
+@jit()
+def _random_gain(waveform: jax.Array, key: jax.Array, gain_range: Bounds) -> jax.Array:
+    return _apply_gain(waveform, draw_random_gain(key, waveform.shape, gain_range=gain_range)["gain"])
 
 
-@annotated
+def _apply_gain(audio: jax.Array, gain: jax.Array) -> jax.Array:
+    working = working_dtype(audio.dtype)
+    return (audio.astype(working) * gain.astype(working)).astype(audio.dtype)
+
+
+def draw_gain_transition(
+    key: jax.Array,
+    shape: tuple[int, ...],
+    *,
+    gain_db_range: Bounds = (-24.0, 6.0),
+    duration_range: Bounds = (0.2, 6.0),
+    sample_rate: int | jax.Array,
+) -> dict[str, jax.Array]:
+    """Draw the parameters of ``gain_transition``.
+
+    Args:
+        key: PRNG key.
+        shape: Shape of the clip (..., time).
+        gain_db_range: As for ``gain_transition``, like the next two.
+        duration_range: Range of the fade's duration.
+        sample_rate: Sample rate.
+
+    Returns:
+        ``gain_db`` (2,), before and after the fade; ``duration`` and ``start`` in seconds.
+    """
+    first_key, second_key, duration_key, start_key = jax.random.split(key, 4)
+    gain_db = jnp.stack([draw_uniform(first_key, gain_db_range), draw_uniform(second_key, gain_db_range)])
+    duration = draw_uniform(duration_key, duration_range)
+    start = draw_uniform(start_key, (-duration, shape[-1] / sample_rate))
+    return {"gain_db": gain_db, "duration": duration, "start": start}
+
+
+@augmentation(draw=draw_gain_transition)
 def gain_transition(
     audio: ArrayLike,
     key: jax.Array,
-    gain_db_range: _Range = (-24.0, 6.0),
-    duration_range: _Range = (0.2, 6.0),
+    gain_db_range: Bounds = (-24.0, 6.0),
+    duration_range: Bounds = (0.2, 6.0),
     *,
-    sample_rate: int = 16000,
-) -> Drawn:
-    """Fade a clip from one random gain to another, the gain in dB going along a straight line.
+    sample_rate: int | jax.Array,
+) -> jax.Array:
+    """Fade between two random gains, linearly in dB.
 
-    Before the fade the first gain holds, after it the second. The fade begins anywhere from its own duration
-    before the clip to the clip's end, so that a clip can begin or end in the middle of it.
+    The first gain applies before the fade, the second after it. The start of the fade is drawn uniformly, from its
+    duration before the start of the clip to the end of the clip. A clip can therefore begin or end within the fade.
 
     Args:
         audio: One waveform (..., time), floating point; leading axes, such as channels, share the fade.
-        key: Decides the two gains, the duration and the place.
-        gain_db_range: The least and the greatest gain, dB, uniform between them. May be traced.
-        duration_range: The shortest and the longest fade, seconds above 0, uniform between them. May be traced.
-        sample_rate: Samples per second, Hz; static.
+        key: PRNG key.
+        gain_db_range: Range (min, max) of both gains in dB; drawn uniformly. May be traced.
+        duration_range: Range (min, max) of the fade's duration in seconds, above 0; drawn uniformly. May be traced.
+        sample_rate: Sample rate in Hz. May be traced.
 
     Returns:
-        The same shape and dtype, not clipped. Its annotations are ``gain_db`` (2,), before and after, and
-        ``duration`` and ``start`` in seconds.
+        The same shape and dtype, not clipped. Annotations: ``gain_db`` (2,), before and after the fade; ``duration``
+        and ``start`` in seconds.
 
     Raises:
-        ValueError: For a scalar, an empty clip, a duration of 0 or less, or a range out of order.
-        TypeError: For integers, which ``to_float`` makes floats.
+        ValueError: For a scalar, an empty clip, a duration of 0 or less, or an invalid range.
+        TypeError: For integer audio; convert it with ``to_float``.
 
     Example:
-        >>> faded = gain_transition(jnp.ones(4), jax.random.key(0), (-20.0, -20.0))
-        >>> faded.round(6).tolist() == [0.1] * 4
-        False
+        >>> faded = gain_transition(jnp.ones(4), jax.random.key(0), (-20.0, -20.0), sample_rate=16000)
         >>> bool(jnp.allclose(faded, 0.1))
         True
 
@@ -101,51 +138,50 @@ def gain_transition(
     waveform = as_float("gain_transition", audio)
     gains = check_range("gain_db_range", gain_db_range, unit="dB")
     durations = check_range("duration_range", duration_range, above=0, unit="seconds")
-    check_integer("sample_rate", sample_rate, minimum=1, unit="Hz")
-    changed: Drawn = _gain_transition(waveform, key, gains, durations, int(sample_rate))
-    return changed
+    check_option("sample_rate", sample_rate, integer=True, minimum=1, unit="Hz")
+    return _gain_transition(waveform, key, gains, durations, sample_rate)
 
 
-@partial(jax.jit, static_argnames="sample_rate")
+@jit()
 def _gain_transition(
-    waveform: jax.Array,
-    key: jax.Array,
-    gains: tuple[ArrayLike, ArrayLike],
-    durations: tuple[ArrayLike, ArrayLike],
-    sample_rate: int,
-) -> Drawn:
-    working = working_dtype(waveform.dtype)
-    first, second, third, fourth = jax.random.split(key, 4)
-    gain_db = jnp.stack([draw_uniform(first, gains, dtype=working), draw_uniform(second, gains, dtype=working)])
-    duration = draw_uniform(third, durations, dtype=working)
-    length = waveform.shape[-1]
-    start = draw_uniform(fourth, (-duration, length / sample_rate), dtype=working)
-    time = jnp.arange(length, dtype=working)
-    passed = jnp.clip((time - start * sample_rate) / (duration * sample_rate), 0, 1)
-    gain = _from_db(gain_db[0] + (gain_db[1] - gain_db[0]) * passed)
-    changed = (waveform.astype(working) * gain).astype(waveform.dtype)
-    return changed, {"gain_db": gain_db, "duration": duration, "start": start}
+    waveform: jax.Array, key: jax.Array, gains: Bounds, durations: Bounds, sample_rate: int | jax.Array
+) -> jax.Array:
+    drawn = draw_gain_transition(
+        key, waveform.shape, gain_db_range=gains, duration_range=durations, sample_rate=sample_rate
+    )
+    return _apply_fade(waveform, drawn["gain_db"], drawn["duration"], drawn["start"], sample_rate=sample_rate)
 
 
-def _from_db(level: jax.Array) -> jax.Array:
-    return jnp.exp(level * (math.log(10) / 20))
+def _apply_fade(
+    audio: jax.Array, gain_db: jax.Array, duration: jax.Array, start: jax.Array, *, sample_rate: int | jax.Array
+) -> jax.Array:
+    working = working_dtype(audio.dtype)
+    before_db, after_db = gain_db.astype(working)
+    duration, start = duration.astype(working), start.astype(working)
+    rate = jnp.asarray(sample_rate, working)
+    time = jnp.arange(audio.shape[-1], dtype=working)
+    progress = jnp.clip((time - start * rate) / (duration * rate), 0, 1)
+    level_db = before_db + (after_db - before_db) * progress
+    gain = jnp.exp(level_db * (math.log(10) / 20))
+    return (audio.astype(working) * jnp.broadcast_to(gain, audio.shape)).astype(audio.dtype)
 
 
+@augmentation(draw=None)
 def invert_polarity(audio: ArrayLike, key: jax.Array) -> jax.Array:
-    """Turn a clip upside down, which is not heard but looks different to a network.
+    """Invert the polarity of a clip, which is inaudible but changes the input of a network.
 
-    Nothing is drawn: ``with_probability(0.5, "invert_polarity")`` does it at random.
+    Nothing is drawn: ``with_probability(0.5, "invert_polarity")`` applies it at random.
 
     Args:
-        audio: One waveform (..., time), floating point, full scale 1.
-        key: Not used; every augmentation takes one.
+        audio: One waveform (..., time), floating point.
+        key: PRNG key; unused.
 
     Returns:
-        The same shape and dtype, its sign changed.
+        ``-audio``, the same shape and dtype.
 
     Raises:
         ValueError: For a scalar or an empty clip.
-        TypeError: For integers, which ``to_float`` makes floats.
+        TypeError: For integer audio; convert it with ``to_float``.
 
     Example:
         >>> invert_polarity(jnp.array([0.5, -0.25]), jax.random.key(0)).tolist()
@@ -158,27 +194,24 @@ def invert_polarity(audio: ArrayLike, key: jax.Array) -> jax.Array:
     return -as_float("invert_polarity", audio)
 
 
-invert_polarity.draws = False  # type: ignore[attr-defined]
-
-
+@augmentation(draw=None)
 def normalize(audio: ArrayLike, key: jax.Array, *, threshold: ArrayLike = 0.0) -> jax.Array:
-    """Bring the peak of a clip to 1: ``normalize_audio`` as a step of a policy.
+    """Normalize the peak of a clip to 1; the augmentation form of ``normalize_audio``.
 
-    Nothing is drawn: ``with_probability(0.5, "normalize")`` does it at random.
+    Nothing is drawn: ``with_probability(0.5, "normalize")`` applies it at random.
 
     Args:
-        audio: One waveform (..., time), floating point; leading axes are channels of one clip, which keep their
-            balance: the peak is that of all of them.
-        key: Not used; every augmentation takes one.
-        threshold: The peak, full scale 1, up to which a clip counts as silence and is left as it is, at least 0.
-            May be traced.
+        audio: One waveform (..., time), floating point; leading axes, such as channels, share the gain, which is
+            that of the peak over all of them.
+        key: PRNG key; unused.
+        threshold: Peak, at least 0, up to which a clip counts as silent and is returned unchanged. May be traced.
 
     Returns:
-        The same shape and dtype; NaN throughout for a clip that holds NaN or infinity.
+        The same shape and dtype; NaN throughout for a clip that contains NaN or infinity.
 
     Raises:
-        ValueError: For a scalar, an empty clip, or a threshold below 0.
-        TypeError: For integers, which ``to_float`` makes floats.
+        ValueError: For a scalar, an empty clip, or a negative threshold.
+        TypeError: For integer audio; convert it with ``to_float``.
 
     Example:
         >>> normalize(jnp.array([[0.5, -0.25], [0.125, 0.0]]), jax.random.key(0)).tolist()
@@ -192,36 +225,49 @@ def normalize(audio: ArrayLike, key: jax.Array, *, threshold: ArrayLike = 0.0) -
     return normalize_audio(waveform.reshape(-1), threshold=threshold).reshape(waveform.shape)
 
 
-normalize.draws = False  # type: ignore[attr-defined]
+def draw_random_loudness(
+    key: jax.Array, shape: tuple[int, ...], *, lufs_range: Bounds = (-31.0, -13.0)
+) -> dict[str, jax.Array]:
+    """Draw the parameters of ``random_loudness``.
+
+    Args:
+        key: PRNG key.
+        shape: Shape of the clip.
+        lufs_range: As for ``random_loudness``.
+
+    Returns:
+        ``lufs``, the integrated loudness in LUFS.
+    """
+    return {"lufs": draw_uniform(key, lufs_range)}
 
 
-@annotated
+@augmentation(draw=draw_random_loudness)
 def random_loudness(
-    audio: ArrayLike, key: jax.Array, lufs_range: _Range = (-31.0, -13.0), *, sample_rate: int = 16000
-) -> Drawn:
-    """Bring a clip to a random integrated loudness, measured as broadcasters do.
+    audio: ArrayLike, key: jax.Array, lufs_range: Bounds = (-31.0, -13.0), *, sample_rate: int
+) -> jax.Array:
+    """Normalize a clip to a random integrated loudness (ITU-R BS.1770).
 
     Args:
         audio: One waveform (time,), or (channels, time) with at most five channels, floating point, full scale 1.
-            Channels are measured together and share the gain; further axes in front share the target alone.
-        key: Decides the loudness.
-        lufs_range: The least and the greatest loudness, LUFS from -70 to 0, uniform between them. May be traced.
-        sample_rate: Samples per second, Hz, at least 4000; static.
+            Channels are measured together and share the gain. Further leading axes are measured separately and share
+            the target.
+        key: PRNG key.
+        lufs_range: Loudness range (min, max) in LUFS, from -70 to 0; drawn uniformly. May be traced.
+        sample_rate: Sample rate in Hz, at least 4000; static.
 
     Returns:
-        The same shape and dtype, not clipped: peaks can exceed full scale. A clip no part of which is above
-        -70 LUFS comes back as it is, one that holds NaN or infinity as NaN.
+        The same shape and dtype, not clipped: peaks can exceed full scale. A clip without any block above -70 LUFS is
+        returned unchanged. A clip that contains NaN or infinity becomes NaN.
 
     Raises:
-        ValueError: For a scalar, an empty clip, more than five channels, a rate below 4000 Hz, or a range that is
-            out of order or of bounds.
-        TypeError: For integers, which ``to_float`` makes floats.
+        ValueError: For a scalar, an empty clip, more than five channels, a rate below 4000 Hz, or an invalid range.
+        TypeError: For integer audio; convert it with ``to_float``.
 
     Example:
         >>> from artifex.generative_models.modalities.audio import integrated_loudness
         >>> noise = jax.random.normal(jax.random.key(1), (8000,))
-        >>> louder = random_loudness(noise, jax.random.key(0), (-20.0, -20.0))
-        >>> round(float(integrated_loudness(louder, sample_rate=16000)), 1)
+        >>> normalized = random_loudness(noise, jax.random.key(0), (-20.0, -20.0), sample_rate=16000)
+        >>> round(float(integrated_loudness(normalized, sample_rate=16000)), 1)
         -20.0
 
     Reference:
@@ -231,12 +277,11 @@ def random_loudness(
     waveform = as_float("random_loudness", audio)
     target = check_range("lufs_range", lufs_range, minimum=-70, maximum=0, unit="LUFS")
     check_integer("sample_rate", sample_rate, minimum=4000, unit="Hz")
-    changed: Drawn = _random_loudness(waveform, key, *target, int(sample_rate))
-    return changed
+    return _random_loudness(waveform, key, target, int(sample_rate))
 
 
-@partial(jax.jit, static_argnames="sample_rate")
-def _random_loudness(waveform: jax.Array, key: jax.Array, low: ArrayLike, high: ArrayLike, sample_rate: int) -> Drawn:
-    lufs = draw_uniform(key, (low, high), dtype=working_dtype(waveform.dtype))
-    channel_axis = -2 if waveform.ndim > 1 else None
-    return loudness_normalize(waveform, lufs, sample_rate=sample_rate, channel_axis=channel_axis), {"lufs": lufs}
+@jit(static_argnames=["sample_rate"])
+def _random_loudness(waveform: jax.Array, key: jax.Array, lufs_range: Bounds, sample_rate: int) -> jax.Array:
+    drawn = draw_random_loudness(key, waveform.shape, lufs_range=lufs_range)
+    lufs = drawn["lufs"].astype(working_dtype(waveform.dtype))
+    return loudness_normalize(waveform, lufs, sample_rate=sample_rate, channel_axis=-2 if waveform.ndim > 1 else None)

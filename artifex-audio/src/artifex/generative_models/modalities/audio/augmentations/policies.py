@@ -1,4 +1,4 @@
-"""A policy for waveforms that needs no options."""
+"""A waveform policy without options: ``augment_audio`` and its specification."""
 
 from __future__ import annotations
 
@@ -9,7 +9,8 @@ from jax.typing import ArrayLike
 
 from artifex.generative_models.core import numerics
 from artifex.generative_models.core.protocols import Augmentation
-from artifex.generative_models.modalities.audio.augmentations.compose import apply_batch, compose
+from artifex.generative_models.modalities.audio.augmentations.batches import apply_batch
+from artifex.generative_models.modalities.audio.augmentations.composition import compose
 from artifex.generative_models.modalities.audio.preprocessing import as_waveforms, to_float
 
 
@@ -18,7 +19,7 @@ def default_policy() -> Augmentation:
     """Return the policy of ``augment_audio``.
 
     Returns:
-        A function ``f(x, key)``; ``policy_spec`` gives it as plain data to start from.
+        A function ``f(example, key)``; ``policy_spec`` returns it as plain data, to start from.
 
     Example:
         >>> from artifex.generative_models.modalities.audio import policy_spec
@@ -30,33 +31,32 @@ def default_policy() -> Augmentation:
         "normalize",
         ("add_gaussian_noise", {"noise_level": 0.005}),
         ("time_stretch", {"rate_range": (0.95, 1.05)}),
-        # A clip that sounds has a peak near 1 here, a silent one that of the noise, which is to stay as low.
+        # Here the peak is near 1, or for a silent clip that of the noise, which is not to be amplified.
         ("normalize", {"threshold": 0.03}),
         ("random_gain", {"gain_range": (0.8, 1.2)}),
     )
 
 
 def augment_audio(audio: ArrayLike, key: jax.Array) -> jax.Array:
-    """Shift, add noise, stretch, bring the peak to 1, and vary the level: a fair start for most training.
+    """Augment a waveform: shift in time, add noise, time-stretch, normalize the peak and apply a random gain.
 
     The steps are those of ``default_policy``: ``time_shift`` by up to 800 samples, ``normalize``,
-    ``add_gaussian_noise`` of 0.005, ``time_stretch`` at 0.95 to 1.05, ``normalize`` again, and ``random_gain`` of 0.8 to
-    1.2, which comes last since normalizing would undo it. The peak is thus the gain, and may exceed full scale by a
-    fifth. The noise lies 46 dB below the peak however loud the recording was; a silent clip stays at the level of the
-    noise.
+    ``add_gaussian_noise`` of 0.005, ``time_stretch`` by 0.95 to 1.05, ``normalize`` again, and ``random_gain`` of 0.8 to
+    1.2, last because normalization would undo it. The peak therefore equals the gain and may exceed full scale by 20
+    percent. The noise is 46 dB below the peak whatever the level of the recording; a silent clip contains only the noise.
 
     Args:
-        audio: One waveform (..., time); leading axes, such as channels, share shift, rate and gain. Integers
-            are scaled to [-1, 1] by ``to_float`` first.
-        key: Decides everything.
+        audio: One waveform (..., time); leading axes, such as channels, share shift, rate and gain. Integers are scaled
+            to [-1, 1] by ``to_float``.
+        key: PRNG key.
 
     Returns:
-        The same shape; float32 for integers, else the input's dtype.
+        The augmented waveform, same shape; float32 for integers, else the input's dtype.
 
     Raises:
-        MissingDependencyError: Without artifex-spectral, which stretches.
-        ValueError: For a scalar or an empty clip.
-        TypeError: For a dtype that is no audio.
+        MissingDependencyError: If artifex-spectral, which time-stretches, is not installed.
+        ValueError: If ``audio`` is a scalar or empty.
+        TypeError: If the dtype is not an audio dtype.
 
     Example:
         >>> import jax.numpy as jnp
@@ -69,21 +69,21 @@ def augment_audio(audio: ArrayLike, key: jax.Array) -> jax.Array:
 
 
 def augment_audio_batch(audio_batch: ArrayLike, key: jax.Array) -> jax.Array:
-    """Apply ``augment_audio`` to every clip of a batch, each with a draw of its own.
+    """Apply ``augment_audio`` to every clip of a batch, with an independent draw for each.
 
-    Row ``i`` gets key ``i`` of ``jax.random.split(key, batch)``, so it does not change when the batch grows.
+    Clip ``i`` gets key ``i`` of ``jax.random.split(key, batch_size)``, so its draw does not depend on the batch size.
 
     Args:
         audio_batch: Waveforms (batch, ..., time).
-        key: Decides everything.
+        key: PRNG key of the batch.
 
     Returns:
-        The same shape; float32 for integers, else the input's dtype.
+        The augmented batch, same shape; float32 for integers, else the input's dtype.
 
     Raises:
-        MissingDependencyError: Without artifex-spectral.
-        ValueError: For fewer than two axes, an empty batch or empty clips.
-        TypeError: For a dtype that is no audio.
+        MissingDependencyError: If artifex-spectral is not installed.
+        ValueError: If there are fewer than two axes, or the batch or the clips are empty.
+        TypeError: If the dtype is not an audio dtype.
 
     Example:
         >>> import jax.numpy as jnp
@@ -94,8 +94,8 @@ def augment_audio_batch(audio_batch: ArrayLike, key: jax.Array) -> jax.Array:
     batch = as_waveforms("augment_audio_batch", audio_batch)
     if batch.ndim < 2 or not batch.shape[0]:
         raise ValueError(
-            f"augment_audio_batch takes (batch, ..., time) with at least one clip, got shape {batch.shape}; "
-            f"augment_audio takes a single one"
+            f"augment_audio_batch expects (batch, ..., time) with at least one clip, got shape {batch.shape}; "
+            f"for a single clip call augment_audio"
         )
     augmented: jax.Array = apply_batch(default_policy(), to_float(batch), key)
     return augmented

@@ -1,10 +1,9 @@
-"""Random masks over one spectrogram: SpecAugment, its parts and its published policies."""
+"""Random masks on a spectrogram: frequency masks, time masks, and SpecAugment with its published policies."""
 
 from __future__ import annotations
 
 import math
 import numbers
-from functools import partial
 from typing import Any
 
 import jax
@@ -13,54 +12,79 @@ import numpy as np
 from jax.typing import ArrayLike
 
 from artifex.generative_models.core import numerics
-from artifex.generative_models.core.checks import check_choice, check_integer, check_number
-from artifex.generative_models.core.numerics import working_dtype
-from artifex.generative_models.modalities.audio.annotations import annotated
-from artifex.generative_models.modalities.audio.augmentations.domain import (
-    as_spectrogram,
-    on_spectrogram,
-    valid_frames,
+from artifex.generative_models.core.checks import (
+    check_choice,
+    check_integer,
+    check_number,
+    check_option,
+    is_jax_array,
 )
-from artifex.generative_models.modalities.audio.augmentations.draws import Drawn
-from artifex.generative_models.modalities.audio.augmentations.warping import warp_frames
+from artifex.generative_models.core.numerics import jit, working_dtype
+from artifex.generative_models.modalities.audio.annotations import augmentation
+from artifex.generative_models.modalities.audio.augmentations.domain import as_spectrogram, valid_frames
+from artifex.generative_models.modalities.audio.augmentations.draws import draw_integer
+from artifex.generative_models.modalities.audio.augmentations.units import SampleRate, frames_from_seconds
+from artifex.generative_models.modalities.audio.augmentations.warping import draw_time_warp, warp_frames
 
 
-@on_spectrogram
-@annotated
+def draw_frequency_mask(
+    key: jax.Array,
+    shape: tuple[int, ...],
+    *,
+    num_masks: int = 1,
+    mask_param: int | jax.Array = 10,
+    max_fraction: float | None = None,
+) -> dict[str, jax.Array]:
+    """Draw the parameters of ``frequency_mask``.
+
+    Args:
+        key: PRNG key.
+        shape: Shape of the example.
+        num_masks: As for ``frequency_mask``.
+        mask_param: As for ``frequency_mask``.
+        max_fraction: As for ``frequency_mask``.
+
+    Returns:
+        ``freq_start`` and ``freq_width`` (num_masks,) in bins; empty without masks.
+    """
+    _check_masks("", num_masks, mask_param, max_fraction)
+    return _draw_masks("freq", key, shape[-2], num_masks, mask_param, max_fraction)
+
+
+@augmentation(draw=draw_frequency_mask, domain="spectrogram")
 def frequency_mask(
     spectrogram: ArrayLike,
     key: jax.Array,
     num_masks: int = 1,
     mask_param: int | jax.Array = 10,
     *,
-    max_share: float | None = None,
+    max_fraction: float | None = None,
     fill_value: ArrayLike | str = 0.0,
     n_valid_frames: ArrayLike | None = None,
-) -> Drawn:
-    """Cover random bands of frequencies.
+) -> jax.Array:
+    """Mask random bands of frequencies.
 
-    Each mask draws its width uniformly from [0, width limit] and then its start uniformly from [0, n_freq -
-    width], the two from different keys. The width limit is ``mask_param``, or less by ``max_share``. Annotations
-    are ``freq_start`` and ``freq_width`` in bins, of each mask.
+    The width of each mask is drawn uniformly from [0, maximum width], its start from [0, n_freq - width]. The maximum
+    width is ``mask_param``, limited by ``max_fraction``.
 
     Args:
         spectrogram: One spectrogram (..., freq, time), real or complex; leading axes share the masks.
-        key: Decides the masks.
-        num_masks: How many masks, at least 0; they may overlap. Static.
-        mask_param: The greatest width in bins, at least 0. May be traced.
-        max_share: The greatest share of the axis that one mask may cover, 0 to 1. None leaves one bin at
-            least, so that no mask ever covers all.
-        fill_value: What is put there: a number (in decibels or logarithms 0 is loud), or ``"mean"`` or
-            ``"min"`` of each (freq, time) before masking.
-        n_valid_frames: How many frames hold sound where the rest is padding, which ``"mean"`` and ``"min"``
-            then leave out. None means all. May be traced.
+        key: PRNG key.
+        num_masks: Number of masks, at least 0; masks may overlap. Static.
+        mask_param: Maximum width in bins, at least 0. May be traced.
+        max_fraction: Maximum width as a fraction of the axis, 0 to 1. None leaves at least one bin unmasked by each
+            mask.
+        fill_value: Fill value: a number (0 is loud in dB and logarithms), or ``"mean"`` or ``"min"`` of each
+            (freq, time) before masking.
+        n_valid_frames: Number of frames, from the first, that are not padding; ``"mean"`` and ``"min"`` are computed
+            over them. None means all. May be traced.
 
     Returns:
-        The same shape and dtype.
+        The masked spectrogram, same shape and dtype.
 
     Raises:
-        ValueError: For fewer than two axes, an empty axis, or an option out of range.
-        TypeError: For integers, or the minimum of complex numbers.
+        ValueError: If there are fewer than two axes or an empty axis, or an option is out of range.
+        TypeError: If the spectrogram is of integers, or complex and the fill value is ``"min"``.
 
     Example:
         >>> masked = frequency_mask(jnp.ones((80, 5)), jax.random.key(0), mask_param=10)
@@ -72,47 +96,85 @@ def frequency_mask(
     """
     numerics.check_key("frequency_mask", key)
     values = as_spectrogram("frequency_mask", spectrogram)
-    _check_masks("num_masks", num_masks, "mask_param", mask_param, "max_share", max_share)
-    statistic, fill = _fill("frequency_mask", fill_value, values)
-    frames = valid_frames(n_valid_frames, values)
-    counts, shares = (num_masks, 0), (max_share, None)
-    return _mask(values, (key, key), (mask_param, 0), fill, frames, counts, shares, statistic)
+    drawn = draw_frequency_mask(
+        key, values.shape, num_masks=num_masks, mask_param=mask_param, max_fraction=max_fraction
+    )
+    return _mask("frequency_mask", values, drawn, fill_value, n_valid_frames)
 
 
-@on_spectrogram
-@annotated
+def draw_time_mask(
+    key: jax.Array,
+    shape: tuple[int, ...],
+    *,
+    num_masks: int = 1,
+    mask_param: int | jax.Array = 10,
+    max_fraction: float | None = None,
+    n_valid_frames: ArrayLike | None = None,
+    mask_param_seconds: float | jax.Array | None = None,
+    sample_rate: SampleRate = None,
+    hop_length: int | None = None,
+) -> dict[str, jax.Array]:
+    """Draw the parameters of ``time_mask``.
+
+    Args:
+        key: PRNG key.
+        shape: Shape of the example.
+        num_masks: As for ``time_mask``.
+        mask_param: As for ``time_mask``.
+        max_fraction: As for ``time_mask``.
+        n_valid_frames: As for ``time_mask``.
+        mask_param_seconds: As for ``time_mask``.
+        sample_rate: Sample rate in Hz, for options in seconds.
+        hop_length: As for ``time_mask``.
+
+    Returns:
+        ``time_start`` and ``time_width`` (num_masks,) in frames; empty without masks.
+    """
+    mask_param = frames_from_seconds("mask_param", mask_param, mask_param_seconds, sample_rate, hop_length, default=10)
+    _check_masks("", num_masks, mask_param, max_fraction)
+    n_valid = valid_frames(n_valid_frames, shape[-1])
+    return _draw_masks("time", key, n_valid, num_masks, mask_param, max_fraction)
+
+
+@augmentation(draw=draw_time_mask, domain="spectrogram")
 def time_mask(
     spectrogram: ArrayLike,
     key: jax.Array,
     num_masks: int = 1,
     mask_param: int | jax.Array = 10,
     *,
-    max_share: float | None = None,
+    max_fraction: float | None = None,
     fill_value: ArrayLike | str = 0.0,
     n_valid_frames: ArrayLike | None = None,
-) -> Drawn:
-    """Cover random spans of frames.
-
-    As ``frequency_mask``, along time. Annotations are ``time_start`` and ``time_width`` in frames, of each mask.
+    mask_param_seconds: float | jax.Array | None = None,
+    sample_rate: SampleRate = None,
+    hop_length: int | None = None,
+) -> jax.Array:
+    """Mask random spans of frames, as ``frequency_mask`` does along frequency.
 
     Args:
         spectrogram: One spectrogram (..., freq, time), real or complex; leading axes share the masks.
-        key: Decides the masks.
-        num_masks: How many masks, at least 0; they may overlap. Static.
-        mask_param: The greatest width in frames, at least 0. May be traced.
-        max_share: The greatest share of the valid frames that one mask may cover, 0 to 1 (``p`` in the
-            paper). None leaves one frame at least, so that no mask ever covers all.
-        fill_value: What is put there: a number (in decibels or logarithms 0 is loud), or ``"mean"`` or
-            ``"min"`` of each (freq, time) before masking.
-        n_valid_frames: How many frames, from the first, hold sound where the rest is padding: masks lie among
-            them and statistics are taken of them. None means all. May be traced.
+        key: PRNG key.
+        num_masks: Number of masks, at least 0; masks may overlap. Static.
+        mask_param: Maximum width in frames, at least 0. May be traced.
+        max_fraction: Maximum width as a fraction of the valid frames, 0 to 1 (``p`` in the paper). None leaves at least
+            one frame unmasked by each mask.
+        fill_value: Fill value: a number (0 is loud in dB and logarithms), or ``"mean"`` or ``"min"`` of each
+            (freq, time) before masking.
+        n_valid_frames: Number of frames, from the first, that are not padding; masks and statistics are restricted to
+            them. None means all. May be traced.
+        mask_param_seconds: Maximum width in seconds, instead of ``mask_param``; requires ``sample_rate`` and
+            ``hop_length``.
+        sample_rate: Sample rate in Hz, for ``mask_param_seconds``. May be traced.
+        hop_length: Samples from frame to frame, for ``mask_param_seconds``.
 
     Returns:
-        The same shape and dtype.
+        The masked spectrogram, same shape and dtype.
 
     Raises:
-        ValueError: For fewer than two axes, an empty axis, or an option out of range.
-        TypeError: For integers, or the minimum of complex numbers.
+        ValueError: If there are fewer than two axes or an empty axis, or an option is out of range.
+        TypeError: If the spectrogram is of integers, or complex and the fill value is ``"min"``, or ``sample_rate`` or
+            ``hop_length`` is missing.
 
     Example:
         >>> masked = time_mask(jnp.ones((5, 100)), jax.random.key(0), mask_param=10)
@@ -124,42 +186,120 @@ def time_mask(
     """
     numerics.check_key("time_mask", key)
     values = as_spectrogram("time_mask", spectrogram)
-    _check_masks("num_masks", num_masks, "mask_param", mask_param, "max_share", max_share)
-    statistic, fill = _fill("time_mask", fill_value, values)
-    frames = valid_frames(n_valid_frames, values)
-    counts, shares = (0, num_masks), (None, max_share)
-    return _mask(values, (key, key), (0, mask_param), fill, frames, counts, shares, statistic)
+    drawn = draw_time_mask(
+        key,
+        values.shape,
+        num_masks=num_masks,
+        mask_param=mask_param,
+        max_fraction=max_fraction,
+        n_valid_frames=n_valid_frames,
+        mask_param_seconds=mask_param_seconds,
+        sample_rate=sample_rate,
+        hop_length=hop_length,
+    )
+    return _mask("time_mask", values, drawn, fill_value, n_valid_frames)
 
 
 # Table 1 of Park et al.: W, F, m_F, T, p and m_T there.
 _POLICIES = {
     name: {
-        "time_warp": warp,
-        "freq_mask_param": band,
-        "freq_masks": bands,
-        "time_mask_param": span,
-        "time_max_share": share,
-        "time_masks": spans,
+        "time_warp": time_warp,
+        "freq_mask_param": freq_mask_param,
+        "freq_masks": freq_masks,
+        "time_mask_param": time_mask_param,
+        "time_max_fraction": time_max_fraction,
+        "time_masks": time_masks,
     }
-    for name, warp, band, bands, span, share, spans in (
+    for name, time_warp, freq_mask_param, freq_masks, time_mask_param, time_max_fraction, time_masks in (
         ("LB", 80, 27, 1, 100, 1.0, 1),
         ("LD", 80, 27, 2, 100, 1.0, 2),
         ("SM", 40, 15, 2, 70, 0.2, 2),
         ("SS", 40, 27, 2, 70, 0.2, 2),
     )
 }
-_WITHOUT_POLICY = {
+_DEFAULTS = {
     "freq_masks": 2,
     "time_masks": 2,
     "freq_mask_param": 15,
     "time_mask_param": 20,
-    "time_max_share": None,
+    "time_max_fraction": None,
     "time_warp": 0,
 }
 
 
-@on_spectrogram
-@annotated
+def draw_spec_augment(
+    key: jax.Array,
+    shape: tuple[int, ...],
+    *,
+    freq_masks: int = 2,
+    time_masks: int = 2,
+    freq_mask_param: int | jax.Array = 15,
+    time_mask_param: int | jax.Array = 20,
+    time_warp: int | jax.Array = 0,
+    freq_max_fraction: float | None = None,
+    time_max_fraction: float | None = None,
+    policy: str | None = None,
+    n_valid_frames: ArrayLike | None = None,
+    time_mask_param_seconds: float | jax.Array | None = None,
+    time_warp_seconds: float | jax.Array | None = None,
+    sample_rate: SampleRate = None,
+    hop_length: int | None = None,
+) -> dict[str, jax.Array]:
+    """Draw the parameters of ``spec_augment``.
+
+    The first two keys of ``jax.random.split`` draw the masks along frequency and time; if time is warped, a third draws
+    the warp.
+
+    Args:
+        key: PRNG key.
+        shape: Shape of the example.
+        freq_masks: As for ``spec_augment``.
+        time_masks: As for ``spec_augment``.
+        freq_mask_param: As for ``spec_augment``.
+        time_mask_param: As for ``spec_augment``.
+        time_warp: As for ``spec_augment``.
+        freq_max_fraction: As for ``spec_augment``.
+        time_max_fraction: As for ``spec_augment``.
+        policy: As for ``spec_augment``.
+        n_valid_frames: As for ``spec_augment``.
+        time_mask_param_seconds: As for ``spec_augment``.
+        time_warp_seconds: As for ``spec_augment``.
+        sample_rate: Sample rate in Hz, for options in seconds.
+        hop_length: As for ``spec_augment``.
+
+    Returns:
+        The parameters of ``time_warp``, ``frequency_mask`` and ``time_mask``.
+    """
+    options = _policy_options(
+        policy,
+        freq_masks=freq_masks,
+        time_masks=time_masks,
+        freq_mask_param=freq_mask_param,
+        time_mask_param=frames_from_seconds(
+            "time_mask_param", time_mask_param, time_mask_param_seconds, sample_rate, hop_length, default=20
+        ),
+        time_max_fraction=time_max_fraction,
+        time_warp=frames_from_seconds("time_warp", time_warp, time_warp_seconds, sample_rate, hop_length, default=0),
+    )
+    options["freq_max_fraction"] = freq_max_fraction
+    for axis in ("freq", "time"):
+        _check_masks(
+            f"{axis}_", options[f"{axis}_masks"], options[f"{axis}_mask_param"], options[f"{axis}_max_fraction"]
+        )
+    check_option("time_warp", options["time_warp"], integer=True, minimum=0, unit="frames")
+    has_warp = is_jax_array(options["time_warp"]) or options["time_warp"] > 0
+    n_valid = valid_frames(n_valid_frames, shape[-1])
+    freq_key, time_key, *warp_key = jax.random.split(key, 3 if has_warp else 2)
+    drawn: dict[str, jax.Array] = {}
+    if has_warp:
+        drawn = draw_time_warp(warp_key[0], shape, max_warp=options["time_warp"], n_valid_frames=n_valid_frames)
+    for axis, axis_key, size in (("freq", freq_key, shape[-2]), ("time", time_key, n_valid)):
+        number, param, fraction = (options[f"{axis}_{name}"] for name in ("masks", "mask_param", "max_fraction"))
+        drawn |= _draw_masks(axis, axis_key, size, number, param, fraction)
+    return drawn
+
+
+@augmentation(draw=draw_spec_augment, domain="spectrogram")
 def spec_augment(
     spectrogram: ArrayLike,
     key: jax.Array,
@@ -169,48 +309,55 @@ def spec_augment(
     time_mask_param: int | jax.Array = 20,
     *,
     time_warp: int | jax.Array = 0,
-    freq_max_share: float | None = None,
-    time_max_share: float | None = None,
+    freq_max_fraction: float | None = None,
+    time_max_fraction: float | None = None,
     policy: str | None = None,
     fill_value: ArrayLike | str = 0.0,
     n_valid_frames: ArrayLike | None = None,
-) -> Drawn:
-    """Warp time, then cover random bands of frequencies and random spans of frames.
-
-    The first two keys of ``jax.random.split`` draw what ``frequency_mask`` and ``time_mask`` draw; where time is
-    warped, a third draws what ``time_warp`` draws. Annotations are those of the three.
+    time_mask_param_seconds: float | jax.Array | None = None,
+    time_warp_seconds: float | jax.Array | None = None,
+    sample_rate: SampleRate = None,
+    hop_length: int | None = None,
+) -> jax.Array:
+    """Apply SpecAugment: warp the time axis, then mask random bands of frequencies and random spans of frames.
 
     Args:
-        spectrogram: One spectrogram (..., freq, time), real or, where time is not warped, complex; leading axes
-            share what is drawn.
-        key: Decides the warp and the masks.
-        freq_masks: How many bands, at least 0. Static.
-        time_masks: How many spans, at least 0. Static.
-        freq_mask_param: The greatest width of a band in bins, at least 0. May be traced.
-        time_mask_param: The greatest width of a span in frames, at least 0. May be traced.
-        time_warp: The furthest that a frame is moved, in frames, at least 0, as ``max_warp`` of ``time_warp``; 0
-            leaves time alone. May be traced.
-        freq_max_share: The greatest share of the bins that one band may cover, 0 to 1; None leaves one at
-            least.
-        time_max_share: The greatest share of the valid frames that one span may cover, 0 to 1; None leaves
-            one at least. For clips of differing length 0.05 to 0.2 is usual.
-        policy: A published policy instead of the options that it sets, each of which then keeps its default:
-            ``"LB"`` and ``"LD"`` (LibriSpeech, basic and double) warp by up to 80 frames and cover 1 or 2 bands
-            of up to 27 bins and as many spans of up to 100 frames, be it all of a short clip; ``"SM"`` and
-            ``"SS"`` (Switchboard, mild and strong) warp by up to 40 and cover 2 bands of up to 15 or 27 bins and
-            2 spans of up to 70 frames and a fifth of the clip. They are made for 80 mel bins and frames of 10 ms.
-        fill_value: What is put there: a number (in decibels or logarithms 0 is loud; the paper fills with the
-            mean), or ``"mean"`` or ``"min"`` of each (freq, time) before masking.
-        n_valid_frames: How many frames, from the first, hold sound where the rest is padding: they alone are
-            warped, spans lie among them and statistics are taken of them. None means all. May be traced.
+        spectrogram: One spectrogram (..., freq, time), real, or complex if time is not warped; leading axes share the
+            drawn parameters.
+        key: PRNG key.
+        freq_masks: Number of frequency masks, at least 0. Static.
+        time_masks: Number of time masks, at least 0. Static.
+        freq_mask_param: Maximum width of a frequency mask in bins, at least 0. May be traced.
+        time_mask_param: Maximum width of a time mask in frames, at least 0. May be traced.
+        time_warp: Maximum distance in frames of the time warp, at least 0, as ``max_warp`` of ``time_warp``; 0 disables
+            it. May be traced.
+        freq_max_fraction: Maximum width of a frequency mask as a fraction of the bins, 0 to 1; None leaves at least one
+            bin unmasked by each mask.
+        time_max_fraction: Maximum width of a time mask as a fraction of the valid frames, 0 to 1; None leaves at least
+            one frame unmasked by each mask. 0.05 to 0.2 is usual for variable-length clips.
+        policy: Name of a published policy, instead of the options that it sets. ``"LB"`` and ``"LD"`` (LibriSpeech basic
+            and double) warp by up to 80 frames, with 1 or 2 frequency masks of up to 27 bins and as many time masks of
+            up to 100 frames, which may cover all of a short clip. ``"SM"`` and ``"SS"`` (Switchboard mild and strong)
+            warp by up to 40 frames, with 2 frequency masks of up to 15 or 27 bins and 2 time masks of up to 70 frames
+            and a fifth of the clip. They were made for 80 mel bins and a hop of 10 ms.
+        fill_value: Fill value: a number (0 is loud in dB and logarithms; the paper uses the mean), or ``"mean"`` or
+            ``"min"`` of each (freq, time) before masking.
+        n_valid_frames: Number of frames, from the first, that are not padding; the warp, time masks and statistics are
+            restricted to them. None means all. May be traced.
+        time_mask_param_seconds: Maximum width of a time mask in seconds, instead of ``time_mask_param``; requires
+            ``sample_rate`` and ``hop_length``.
+        time_warp_seconds: Maximum distance of the time warp in seconds, instead of ``time_warp``; requires
+            ``sample_rate`` and ``hop_length``.
+        sample_rate: Sample rate in Hz, for options in seconds. May be traced.
+        hop_length: Samples from frame to frame, for options in seconds.
 
     Returns:
-        The same shape and dtype.
+        The augmented spectrogram, same shape and dtype.
 
     Raises:
-        ValueError: For fewer than two axes, an empty axis, an option out of range, or an option beside the policy
-            that sets it.
-        TypeError: For integers, the minimum of complex numbers, or their warping.
+        ValueError: If there are fewer than two axes or an empty axis, an option is out of range, or ``policy`` is given
+            with an option that it sets.
+        TypeError: If the spectrogram is of integers, or complex and the fill value is ``"min"`` or time is warped.
 
     Example:
         >>> keys = jax.random.split(jax.random.key(0), 4)
@@ -218,59 +365,41 @@ def spec_augment(
         (4, 80, 125)
 
     Reference:
-        Park et al., "SpecAugment", Interspeech 2019, arXiv:1904.08779, its table 1 for the policies.
+        Park et al., "SpecAugment", Interspeech 2019, arXiv:1904.08779, table 1 for the policies.
     """
     numerics.check_key("spec_augment", key)
-    options = _settle_policy(
-        policy,
-        {
-            "freq_masks": freq_masks,
-            "time_masks": time_masks,
-            "freq_mask_param": freq_mask_param,
-            "time_mask_param": time_mask_param,
-            "time_max_share": time_max_share,
-            "time_warp": time_warp,
-        },
+    values = as_spectrogram("spec_augment", spectrogram)
+    drawn = draw_spec_augment(
+        key,
+        values.shape,
+        freq_masks=freq_masks,
+        time_masks=time_masks,
+        freq_mask_param=freq_mask_param,
+        time_mask_param=time_mask_param,
+        time_warp=time_warp,
+        freq_max_fraction=freq_max_fraction,
+        time_max_fraction=time_max_fraction,
+        policy=policy,
+        n_valid_frames=n_valid_frames,
+        time_mask_param_seconds=time_mask_param_seconds,
+        time_warp_seconds=time_warp_seconds,
+        sample_rate=sample_rate,
+        hop_length=hop_length,
     )
-    options["freq_max_share"] = freq_max_share
-    for axis in ("freq", "time"):
-        names = (f"{axis}_masks", f"{axis}_mask_param", f"{axis}_max_share")
-        number, param, share = names
-        _check_masks(number, options[number], param, options[param], share, options[share])
-    furthest = options["time_warp"]
-    if not isinstance(furthest, jax.Array):
-        check_integer("time_warp", furthest, minimum=0, unit="frames")
-    warps = isinstance(furthest, jax.Array) or furthest > 0
-    values = as_spectrogram(
-        "spec_augment",
-        spectrogram,
-        instead_of_complex="take its magnitude, or leave time_warp at 0" if warps else None,
-    )
-    statistic, fill = _fill("spec_augment", fill_value, values)
-    valid = valid_frames(n_valid_frames, values)
-    freq_key, time_key, *warp_key = jax.random.split(key, 3 if warps else 2)
-    known: dict[str, Any] = {}
-    if warps:
-        values, known = warp_frames(values, warp_key[0], furthest, valid)
-    masked, masks = _mask(
-        values,
-        (freq_key, time_key),
-        (options["freq_mask_param"], options["time_mask_param"]),
-        fill,
-        valid,
-        (options["freq_masks"], options["time_masks"]),
-        (freq_max_share, options["time_max_share"]),
-        statistic,
-    )
-    return masked, known | masks
+    if "warp_center" in drawn:
+        as_spectrogram("spec_augment", values, if_complex="take the magnitude, or leave time_warp at 0")
+        n_valid = valid_frames(n_valid_frames, values.shape[-1])
+        values = warp_frames(values, drawn["warp_center"], drawn["warp_distance"], n_valid)
+    return _mask("spec_augment", values, drawn, fill_value, n_valid_frames)
 
 
-def _settle_policy(policy: str | None, options: dict[str, Any]) -> dict[str, Any]:
+def _policy_options(policy: str | None, **options: Any) -> dict[str, Any]:
+    """Return the options, or those of a published policy; raise if both are given."""
     if policy is None:
         return options
     check_choice("policy", policy, choices=_POLICIES)
     for name, value in options.items():
-        if isinstance(value, jax.Array) or value != _WITHOUT_POLICY[name]:
+        if is_jax_array(value) or value != _DEFAULTS[name]:
             raise ValueError(
                 f"policy {policy!r} sets {name} to {_POLICIES[policy][name]}, got {name}={value!r} too: give the policy "
                 "or its options, not both"
@@ -278,105 +407,98 @@ def _settle_policy(policy: str | None, options: dict[str, Any]) -> dict[str, Any
     return dict(_POLICIES[policy])
 
 
-def _check_masks(
-    number: str,
+def _check_masks(axis: str, num_masks: int, mask_param: int | jax.Array, max_fraction: float | None) -> None:
+    """Check the options of masks, whose names begin with ``axis``."""
+    check_integer(f"{axis}masks" if axis else "num_masks", num_masks, minimum=0)
+    check_option(f"{axis}mask_param", mask_param, integer=True, minimum=0)
+    if max_fraction is not None:
+        check_number(f"{axis}max_fraction", max_fraction, minimum=0, maximum=1)
+
+
+def _draw_masks(
+    axis: str,
+    key: jax.Array,
+    size: ArrayLike,
     num_masks: int,
-    width: str,
     mask_param: int | jax.Array,
-    share: str,
-    max_share: float | None,
-) -> None:
-    check_integer(number, num_masks, minimum=0)
-    if not isinstance(mask_param, jax.Array):
-        check_integer(width, mask_param, minimum=0)
-    if max_share is not None:
-        check_number(share, max_share, minimum=0, maximum=1)
+    max_fraction: float | None,
+) -> dict[str, jax.Array]:
+    """Draw ``AXIS_start`` and ``AXIS_width`` of masks along an axis with ``size`` valid positions."""
+    if not num_masks:
+        return {}
+    start, width = _draw_spans(key, size, mask_param, _max_width(size, max_fraction), num_masks)
+    return {f"{axis}_start": start, f"{axis}_width": width}
 
 
-def _fill(name: str, fill_value: ArrayLike | str, values: jax.Array) -> tuple[str | None, ArrayLike]:
-    if not isinstance(fill_value, str):
-        if isinstance(fill_value, numbers.Real):
-            check_number("fill_value", fill_value)
-        return None, fill_value
-    check_choice("fill_value", fill_value, choices=("mean", "min"))
-    if fill_value == "min" and jnp.iscomplexobj(values):
-        raise TypeError(f"{name} was given complex values, which have no minimum: choose a number or 'mean'")
-    return fill_value, 0
-
-
-def _mask(
-    values: jax.Array,
-    keys: tuple[jax.Array, jax.Array],
-    mask_params: tuple[ArrayLike, ArrayLike],
-    fill: ArrayLike,
-    valid: ArrayLike,
-    num_masks: tuple[int, int],
-    max_shares: tuple[float | None, float | None],
-    statistic: str | None,
-) -> Drawn:
-    """Cover bands and spans at once; pairs are (along freq, along time)."""
-    places = (values.shape[-2], valid)
-    bands, spans = (
-        _draw(key, n, param, _widest(n, share), number) if number else None
-        for key, n, param, share, number in zip(keys, places, mask_params, max_shares, num_masks, strict=True)
-    )
-    masked: jax.Array = _cover(values, bands, spans, fill, valid, statistic)
-    known = {}
-    for axis, drawn in (("freq", bands), ("time", spans)):
-        if drawn is not None:
-            known[f"{axis}_start"], known[f"{axis}_width"] = drawn
-    return masked, known
-
-
-# Compiled apart from what covers, so that a spectrogram of another shape compiles no draws.
-@partial(jax.jit, static_argnames="num_masks")
-def _draw(
-    key: jax.Array, n: ArrayLike, mask_param: ArrayLike, widest: ArrayLike, num_masks: int
+# Compiled apart from _fill_masks, so that a spectrogram of another shape does not compile the draws again.
+@jit(static_argnames=["num_masks"])
+def _draw_spans(
+    key: jax.Array, size: ArrayLike, mask_param: ArrayLike, max_width: ArrayLike, num_masks: int
 ) -> tuple[jax.Array, jax.Array]:
-    """Draw masks among n places: the first that each covers and how many it covers, both (num_masks,)."""
     width_key, start_key = jax.random.split(key)
-    width = numerics.randint(width_key, (num_masks,), 0, jnp.minimum(mask_param, widest) + 1)
-    start = numerics.randint(start_key, (num_masks,), 0, n - width + 1)
+    limit = jnp.minimum(jnp.asarray(mask_param, jnp.int32), jnp.asarray(max_width, jnp.int32))
+    width = draw_integer(width_key, (0, limit), (num_masks,))
+    start = draw_integer(start_key, (0, jnp.asarray(size, jnp.int32) - width), (num_masks,))
     return start, width
 
 
-@partial(jax.jit, static_argnames="statistic")
-def _cover(
+def _max_width(size: ArrayLike, max_fraction: float | None) -> ArrayLike:
+    if max_fraction is None:
+        return size - 1
+    # 0.29 of 100 means 29, which the floating-point product misses.
+    if isinstance(size, int):
+        return math.floor(max_fraction * size + 1e-9)
+    return jnp.floor(max_fraction * jnp.asarray(size, jnp.float32) + 1e-3).astype(jnp.int32)
+
+
+def _mask(
+    name: str,
     values: jax.Array,
-    bands: tuple[jax.Array, jax.Array] | None,
-    spans: tuple[jax.Array, jax.Array] | None,
-    fill: ArrayLike,
-    valid: ArrayLike,
-    statistic: str | None,
+    drawn: dict[str, jax.Array],
+    fill_value: ArrayLike | str,
+    n_valid_frames: ArrayLike | None,
+) -> jax.Array:
+    """Fill the drawn masks of a spectrogram."""
+    statistic = None
+    if isinstance(fill_value, str):
+        check_choice("fill_value", fill_value, choices=("mean", "min"))
+        if fill_value == "min" and jnp.iscomplexobj(values):
+            raise TypeError(f"{name}: complex values have no minimum, got fill_value='min': give a number or 'mean'")
+        statistic, fill_value = fill_value, 0.0
+    elif isinstance(fill_value, numbers.Real):
+        check_number("fill_value", fill_value)
+    masks = {key: value for key, value in drawn.items() if key.startswith(("freq", "time"))}
+    return _fill_masks(values, masks, fill_value, valid_frames(n_valid_frames, values.shape[-1]), statistic)
+
+
+@jit(static_argnames=["statistic"])
+def _fill_masks(
+    values: jax.Array, masks: dict[str, jax.Array], fill_value: ArrayLike, n_valid: ArrayLike, statistic: str | None
 ) -> jax.Array:
     n_freq, n_frames = values.shape[-2:]
-    # Where nothing is valid there is nothing to fill with.
-    covered = (_within(bands, n_freq)[:, None] | _within(spans, n_frames)) & (jnp.asarray(valid) > 0)
+    is_masked = _is_masked(masks, "freq", n_freq)[:, None] | _is_masked(masks, "time", n_frames)[None, :]
+    # A clip without valid frames is unchanged.
+    is_masked = jnp.broadcast_to(is_masked & (jnp.asarray(n_valid) > 0), values.shape)
+    fill = jnp.asarray(fill_value).astype(values.dtype)
     if statistic:
-        fill = _statistic(values, statistic, jnp.arange(n_frames) < valid)
-    return jnp.where(covered, jnp.asarray(fill).astype(values.dtype), values)
+        fill = _statistic(values, statistic, jnp.asarray(n_valid, jnp.int32)).astype(values.dtype)
+    return jnp.where(is_masked, jnp.broadcast_to(fill, values.shape), values)
 
 
-def _within(masks: tuple[jax.Array, jax.Array] | None, n: int) -> jax.Array:
-    if masks is None:
-        return jnp.zeros(n, bool)
-    start, width = (each[:, None] for each in masks)
-    place = jnp.arange(n)
-    return jnp.any((place >= start) & (place < start + width), axis=0)
+def _is_masked(masks: dict[str, jax.Array], axis: str, size: int) -> jax.Array:
+    if f"{axis}_start" not in masks:
+        return jnp.zeros(size, bool)
+    start, width = masks[f"{axis}_start"][:, None], masks[f"{axis}_width"][:, None]
+    position = jnp.arange(size, dtype=jnp.int32)[None, :]
+    return jnp.any((position >= start) & (position < start + width), axis=0)
 
 
-def _widest(valid: ArrayLike, max_share: float | None) -> ArrayLike:
-    if max_share is None:
-        return valid - 1
-    # A share such as 0.29 of 100 is meant as 29, which no float product reaches.
-    if isinstance(valid, int):
-        return math.floor(max_share * valid + 1e-9)
-    return jnp.floor(max_share * valid + 1e-3).astype(jnp.int32)
-
-
-def _statistic(values: jax.Array, statistic: str, valid: jax.Array) -> jax.Array:
+def _statistic(values: jax.Array, statistic: str, n_valid: jax.Array) -> jax.Array:
     working = values.astype(working_dtype(values.dtype))
+    is_valid = jnp.arange(values.shape[-1], dtype=jnp.int32) < n_valid
+    where = jnp.broadcast_to(is_valid, values.shape)
     if statistic == "min":
-        return jnp.min(working, axis=(-2, -1), keepdims=True, initial=np.inf, where=valid)
-    total = jnp.sum(working, axis=(-2, -1), keepdims=True, where=valid)
-    return total / jnp.maximum(jnp.sum(valid) * working.shape[-2], 1)
+        return jnp.min(working, axis=(-2, -1), keepdims=True, initial=np.inf, where=where)
+    total = jnp.sum(working, axis=(-2, -1), keepdims=True, where=where)
+    count = jnp.maximum(jnp.sum(is_valid, dtype=jnp.int32) * values.shape[-2], 1)
+    return total / count.astype(total.dtype)

@@ -1,9 +1,8 @@
-"""Random changes of a waveform's duration, of its pitch, and of both: time stretch, pitch shift, speed."""
+"""Random changes of the tempo of a waveform, of its pitch, and of both: time stretch, pitch shift, speed."""
 
 from __future__ import annotations
 
 import math
-from functools import partial
 from typing import Any
 
 import jax
@@ -12,20 +11,35 @@ from jax.typing import ArrayLike
 
 from artifex.generative_models.core import numerics
 from artifex.generative_models.core.checks import check_choice, check_integer, check_range
-from artifex.generative_models.core.numerics import working_dtype
-from artifex.generative_models.modalities.audio.annotations import annotated
-from artifex.generative_models.modalities.audio.augmentations.draws import Drawn, as_float, draw_uniform
+from artifex.generative_models.core.numerics import jit, working_dtype
+from artifex.generative_models.modalities.audio.annotations import augmentation
+from artifex.generative_models.modalities.audio.augmentations.draws import as_float, draw_uniform
 from artifex.generative_models.modalities.audio.preprocessing import resample_by
 from artifex.generative_models.modalities.audio.representations import spectral_extension
 
-# Two octaves, beyond which nothing is left of a voice, and the work grows with the ratio.
-_MOST_SEMITONES = 24.0
+_MAX_SEMITONES = 24.0
 
-# Zero crossings on each side of the filter that reads between samples.
+# Zero crossings of the resampling filter on each side.
 _HALF_WIDTH = 32
 
 
-@annotated
+def draw_time_stretch(
+    key: jax.Array, shape: tuple[int, ...], *, rate_range: tuple[float, float] = (0.8, 1.2)
+) -> dict[str, jax.Array]:
+    """Draw the parameters of ``time_stretch``.
+
+    Args:
+        key: PRNG key.
+        shape: Shape of the example.
+        rate_range: As for ``time_stretch``.
+
+    Returns:
+        ``rate``.
+    """
+    return {"rate": draw_uniform(key, check_range("rate_range", rate_range, above=0, static=True))}
+
+
+@augmentation(draw=draw_time_stretch)
 def time_stretch(
     audio: ArrayLike,
     key: jax.Array,
@@ -34,33 +48,33 @@ def time_stretch(
     tail: str = "wrap",
     n_fft: int | None = None,
     hop_length: int | None = None,
-) -> Drawn:
-    """Play a clip faster or slower by a random rate: the pitch stays, and so does the length of the array.
+) -> jax.Array:
+    """Time-stretch a waveform by a random rate; pitch and array length stay the same.
 
-    The work is done by the phase vocoder of the extension ``"spectral"``, found by name. As with librosa's, noisy
-    sound loses 2 to 4 dB at any rate but 1, since its phases no longer add up; normalize afterward where a model must
-    not tell a stretched clip by its level.
+    The extension ``"spectral"`` provides the phase vocoder. As with librosa's, noisy signals lose 2 to 4 dB at any rate
+    except 1, because their phases no longer add up; normalize afterward if a model must not detect stretched clips by
+    their level.
 
     Args:
         audio: One waveform (..., time), floating point; leading axes, such as channels, share the rate.
-        key: Decides the rate.
-        rate_range: The least and the greatest rate, above 0, uniform between them; above 1 is faster. Static,
-            since the greatest rate decides how much of the clip is needed again.
-        tail: What follows where a faster clip ends early. ``"wrap"`` goes on with its beginning, so that no
-            rate can be told by its silent tail: the choice for steady sounds, music, tagging. ``"zeros"``
-            pads with silence, as librosa and audiomentations users expect: the choice where the clip must be
-            heard once, as with transcripts or onsets. A slower clip loses its end either way.
-        n_fft: Samples in a frame of the vocoder. None means 1024, or in a shorter clip the largest power of
-            two that it holds, at least 16. 2048 suits music at 44 100 Hz.
-        hop_length: Samples from frame to frame, at most ``n_fft``; None means ``n_fft // 4``.
+        key: PRNG key.
+        rate_range: Rate (min, max), above 0; drawn uniformly; above 1 is faster. Static: the maximum determines how many
+            samples of the beginning are appended.
+        tail: How a faster clip is extended to the original length. ``"wrap"`` continues with its beginning, so that the
+            rate cannot be detected from a silent tail: for steady sounds, music and tagging. ``"zeros"`` pads with
+            silence as librosa and audiomentations do: for transcripts and onsets, where the clip must occur once. The
+            end of a slower clip is cut in either case.
+        n_fft: FFT size of the phase vocoder in samples. None means 1024, or for a shorter clip the largest power of two
+            that fits, at least 16. 2048 suits music at 44 100 Hz.
+        hop_length: Samples from frame to frame, at most ``n_fft``. None means ``n_fft // 4``.
 
     Returns:
-        The same shape and dtype.
+        The stretched waveform, same shape and dtype.
 
     Raises:
-        MissingDependencyError: Without artifex-spectral.
-        ValueError: For a scalar, an empty clip, a range out of order or not above 0, or an unknown tail.
-        TypeError: For integers, which ``to_float`` makes floats, or a range that is traced.
+        MissingDependencyError: If artifex-spectral is not installed.
+        ValueError: If ``audio`` is a scalar or empty, or an option is out of range.
+        TypeError: If ``audio`` is of integers (convert it with ``to_float``), or the range is traced.
 
     Example:
         >>> tone = jnp.sin(jnp.arange(4000) * 0.2)
@@ -72,17 +86,40 @@ def time_stretch(
     """
     numerics.check_key("time_stretch", key)
     waveform = as_float("time_stretch", audio)
-    low, high = map(float, check_range("rate_range", rate_range, above=0, static=True))
     check_choice("tail", tail, choices=("wrap", "zeros"))
-    length = waveform.shape[-1]
-    extension, n_fft = _vocoder("time_stretch", length, n_fft, hop_length)
-    # The last frames of the fastest version reach half a frame beyond what is kept of it.
-    ahead = max(0, math.ceil(length * high) - length) + n_fft // 2 if tail == "wrap" else 0
-    changed: Drawn = _time_stretch(waveform, key, low, high, extension, ahead)
-    return changed
+    drawn = draw_time_stretch(key, waveform.shape, rate_range=rate_range)
+    length, max_rate = waveform.shape[-1], float(rate_range[1])
+    vocoder, n_fft = _vocoder("time_stretch", length, n_fft, hop_length)
+    # The last frames at the maximum rate extend half a frame beyond the samples that are kept.
+    n_appended = max(0, math.ceil(length * max_rate) - length) + n_fft // 2 if tail == "wrap" else 0
+    return _time_stretch(waveform, drawn["rate"], vocoder, n_appended)
 
 
-@annotated
+def draw_pitch_shift(
+    key: jax.Array, shape: tuple[int, ...], *, semitones_range: tuple[float, float] = (-4.0, 4.0)
+) -> dict[str, jax.Array]:
+    """Draw the parameters of ``pitch_shift``.
+
+    Args:
+        key: PRNG key.
+        shape: Shape of the example.
+        semitones_range: As for ``pitch_shift``.
+
+    Returns:
+        ``semitones``.
+    """
+    bounds = check_range(
+        "semitones_range",
+        semitones_range,
+        minimum=-_MAX_SEMITONES,
+        maximum=_MAX_SEMITONES,
+        static=True,
+        unit="semitones",
+    )
+    return {"semitones": draw_uniform(key, bounds)}
+
+
+@augmentation(draw=draw_pitch_shift)
 def pitch_shift(
     audio: ArrayLike,
     key: jax.Array,
@@ -91,31 +128,32 @@ def pitch_shift(
     tail: str = "wrap",
     n_fft: int | None = None,
     hop_length: int | None = None,
-) -> Drawn:
-    """Make a clip higher or lower by a random interval: its duration stays.
+) -> jax.Array:
+    """Shift the pitch of a waveform by a random interval; the duration stays the same.
 
-    The phase vocoder of the extension ``"spectral"`` stretches the clip, and reading it at another speed brings the
-    duration back. Formants move with the pitch. What is said of the level of noise at ``time_stretch`` holds here too.
+    The phase vocoder of the extension ``"spectral"`` stretches the clip, and resampling restores the duration. Formants
+    move with the pitch. Noisy signals lose level as in ``time_stretch``.
 
     Args:
         audio: One waveform (..., time), floating point; leading axes, such as channels, share the interval.
-        key: Decides the interval.
-        semitones_range: The least and the greatest interval in semitones, -24 to 24, uniform between them; 12 is an
-            octave up. Static, since the greatest decides how much there is to compute.
-        tail: What the frames at the end meet beyond it. ``"wrap"`` is the clip's beginning, so that steady sound keeps
-            its level, and a clip that ends in silence may end in a trace of its beginning; ``"zeros"`` is silence, into
-            which the end fades, as librosa's and audiomentations' does: the choice for speech and padded clips.
-        n_fft: Samples in a frame of the vocoder. None means 1024, or in a shorter clip the largest power of two that it
-            holds, at least 16. 2048 suits music at 44 100 Hz.
-        hop_length: Samples from frame to frame, at most ``n_fft``; None means ``n_fft // 4``.
+        key: PRNG key.
+        semitones_range: Interval (min, max) in semitones, -24 to 24; drawn uniformly; 12 is an octave up. Static: the
+            maximum determines the length of the stretched clip.
+        tail: Signal after the end of the clip, which the last frames overlap. ``"wrap"`` is the beginning of the clip:
+            steady sounds keep their level, and a clip that ends in silence may end in a trace of its beginning.
+            ``"zeros"`` is silence, into which the end fades, as in librosa and audiomentations: for speech and padded
+            clips.
+        n_fft: FFT size of the phase vocoder in samples. None means 1024, or for a shorter clip the largest power of two
+            that fits, at least 16. 2048 suits music at 44 100 Hz.
+        hop_length: Samples from frame to frame, at most ``n_fft``. None means ``n_fft // 4``.
 
     Returns:
-        The same shape and dtype. What would lie above half the sample rate is left out.
+        The shifted waveform, same shape and dtype. Frequencies above half the sample rate are removed.
 
     Raises:
-        MissingDependencyError: Without artifex-spectral.
-        ValueError: For a scalar, an empty clip, an option out of range, or an unknown tail.
-        TypeError: For integers, which ``to_float`` makes floats, or a range that is traced.
+        MissingDependencyError: If artifex-spectral is not installed.
+        ValueError: If ``audio`` is a scalar or empty, or an option is out of range.
+        TypeError: If ``audio`` is of integers (convert it with ``to_float``), or the range is traced.
 
     Example:
         >>> tone = jnp.sin(jnp.arange(4000) * 0.2)
@@ -128,37 +166,49 @@ def pitch_shift(
     """
     numerics.check_key("pitch_shift", key)
     waveform = as_float("pitch_shift", audio)
-    low, high = map(
-        float,
-        check_range("semitones_range", semitones_range, minimum=-_MOST_SEMITONES, maximum=_MOST_SEMITONES, static=True),
-    )
     check_choice("tail", tail, choices=("wrap", "zeros"))
-    extension, n_fft = _vocoder("pitch_shift", waveform.shape[-1], n_fft, hop_length)
-    ahead = n_fft if tail == "wrap" else 0
-    changed: Drawn = _pitch_shift(waveform, key, low, high, extension, max(1.0, 2 ** (high / 12)), ahead)
-    return changed
+    drawn = draw_pitch_shift(key, waveform.shape, semitones_range=semitones_range)
+    max_ratio = max(1.0, 2 ** (float(semitones_range[1]) / 12))
+    vocoder, n_fft = _vocoder("pitch_shift", waveform.shape[-1], n_fft, hop_length)
+    return _pitch_shift(waveform, drawn["semitones"], vocoder, max_ratio, n_fft if tail == "wrap" else 0)
 
 
-@annotated
+def draw_speed(
+    key: jax.Array, shape: tuple[int, ...], *, speed_range: tuple[float, float] = (0.9, 1.1)
+) -> dict[str, jax.Array]:
+    """Draw the parameters of ``speed``.
+
+    Args:
+        key: PRNG key.
+        shape: Shape of the example.
+        speed_range: As for ``speed``.
+
+    Returns:
+        ``speed``.
+    """
+    return {"speed": draw_uniform(key, check_range("speed_range", speed_range, above=0, static=True))}
+
+
+@augmentation(draw=draw_speed)
 def speed(
     audio: ArrayLike, key: jax.Array, speed_range: tuple[float, float] = (0.9, 1.1), *, tail: str = "zeros"
-) -> Drawn:
-    """Play a clip faster and higher, or slower and lower, as a tape does, in an array of the same length.
+) -> jax.Array:
+    """Change the speed of a waveform at random by resampling: tempo and pitch change together; the length stays.
 
     Args:
         audio: One waveform (..., time), floating point; leading axes, such as channels, share the speed.
-        key: Decides the speed.
-        speed_range: The least and the greatest speed, above 0, uniform between them; above 1 is faster. Static, since
-            the greatest decides how long the filters are.
-        tail: What follows where a faster clip ends early: ``"zeros"``, or ``"wrap"`` for its beginning again. A slower
-            clip loses its end either way.
+        key: PRNG key.
+        speed_range: Speed (min, max), above 0; drawn uniformly; above 1 is faster and higher. Static: the maximum
+            determines the length of the resampling filter.
+        tail: How a faster clip is extended to the original length: ``"zeros"``, or ``"wrap"`` for its beginning. The end
+            of a slower clip is cut in either case.
 
     Returns:
-        The same shape and dtype. What would lie above half the sample rate is left out.
+        The resampled waveform, same shape and dtype. Frequencies above half the sample rate are removed.
 
     Raises:
-        ValueError: For a scalar, an empty clip, a range out of order or not above 0, or an unknown tail.
-        TypeError: For integers, which ``to_float`` makes floats, or a range that is traced.
+        ValueError: If ``audio`` is a scalar or empty, or an option is out of range.
+        TypeError: If ``audio`` is of integers (convert it with ``to_float``), or the range is traced.
 
     Example:
         >>> tone = jnp.sin(jnp.arange(4000) * 0.2)
@@ -168,60 +218,63 @@ def speed(
 
     Reference:
         Ko et al., "Audio Augmentation for Speech Recognition", Interspeech 2015; ``torchaudio.transforms.Speed``,
-        which changes the length instead.
+        which changes the length.
     """
     numerics.check_key("speed", key)
     waveform = as_float("speed", audio)
-    low, high = map(float, check_range("speed_range", speed_range, above=0, static=True))
     check_choice("tail", tail, choices=("wrap", "zeros"))
-    length, longest = waveform.shape[-1], max(1.0, high)
-    # What the filter looks ahead at belongs to the beginning, too.
-    ahead = math.ceil(length * longest) - length + math.ceil(_HALF_WIDTH * longest) if tail == "wrap" else 0
-    changed: Drawn = _speed(waveform, key, low, high, longest, ahead)
-    return changed
+    drawn = draw_speed(key, waveform.shape, speed_range=speed_range)
+    length, max_speed = waveform.shape[-1], max(1.0, float(speed_range[1]))
+    # The filter extends beyond the last sample that is read.
+    n_appended = math.ceil(length * max_speed) - length + math.ceil(_HALF_WIDTH * max_speed) if tail == "wrap" else 0
+    return _change_speed(waveform, drawn["speed"], max_speed, n_appended)
 
 
 def _vocoder(name: str, length: int, n_fft: int | None, hop_length: int | None) -> tuple[Any, int]:
-    """The extension that stretches, and the length of its frames."""
+    """Return the extension whose phase vocoder is used, and its FFT size."""
     n_fft = min(1024, max(16, 1 << (length.bit_length() - 1))) if n_fft is None else n_fft
     check_integer("n_fft", n_fft, minimum=4, unit="samples")
     hop_length = n_fft // 4 if hop_length is None else hop_length
     check_integer("hop_length", hop_length, minimum=1, maximum=n_fft, unit="samples")
-    # The vocoder uses no mel filter; one is the number that fits every n_fft.
+    # The vocoder uses no mel filters; one filter fits every n_fft.
     return spectral_extension(name, n_fft=n_fft, hop_length=hop_length, n_mels=1), n_fft
 
 
-@partial(jax.jit, static_argnames=("extension", "ahead"))
-def _time_stretch(
-    waveform: jax.Array, key: jax.Array, low: ArrayLike, high: ArrayLike, extension: Any, ahead: int
-) -> Drawn:
-    length = waveform.shape[-1]
+@jit(static_argnames=["vocoder", "n_appended"])
+def _time_stretch(waveform: jax.Array, rate: jax.Array, vocoder: Any, n_appended: int) -> jax.Array:
     values = waveform.astype(working_dtype(waveform.dtype))
-    rate = draw_uniform(key, (low, high), dtype=values.dtype)
-    continued = jnp.pad(values, [(0, 0)] * (values.ndim - 1) + [(0, ahead)], mode="wrap")
-    stretched: jax.Array = extension.time_stretch(continued, rate, length=length)
-    return stretched.astype(waveform.dtype), {"rate": rate}
+    stretched: jax.Array = vocoder.time_stretch(
+        _append_beginning(values, n_appended), rate.astype(values.dtype), length=waveform.shape[-1]
+    )
+    return stretched.astype(waveform.dtype)
 
 
-@partial(jax.jit, static_argnames=("extension", "longest", "ahead"))
+@jit(static_argnames=["vocoder", "max_ratio", "n_appended"])
 def _pitch_shift(
-    waveform: jax.Array, key: jax.Array, low: ArrayLike, high: ArrayLike, extension: Any, longest: float, ahead: int
-) -> Drawn:
+    waveform: jax.Array, semitones: jax.Array, vocoder: Any, max_ratio: float, n_appended: int
+) -> jax.Array:
     length = waveform.shape[-1]
     values = waveform.astype(working_dtype(waveform.dtype))
-    semitones = draw_uniform(key, (low, high), dtype=values.dtype)
-    ratio = jnp.clip(jnp.exp2(semitones / 12), 0, longest)
-    continued = jnp.pad(values, [(0, 0)] * (values.ndim - 1) + [(0, ahead)], mode="wrap")
-    stretched = extension.time_stretch(continued, 1 / ratio, length=math.ceil((length + ahead) * longest))
-    shifted = resample_by(stretched, ratio, length=length, max_ratio=longest, half_width=_HALF_WIDTH)
-    return shifted.astype(waveform.dtype), {"semitones": semitones}
+    ratio = jnp.clip(jnp.exp2(semitones.astype(values.dtype) / 12), 0, max_ratio)
+    stretched = vocoder.time_stretch(
+        _append_beginning(values, n_appended), 1 / ratio, length=math.ceil((length + n_appended) * max_ratio)
+    )
+    shifted = resample_by(stretched, ratio, length=length, max_ratio=max_ratio, half_width=_HALF_WIDTH)
+    return shifted.astype(waveform.dtype)
 
 
-@partial(jax.jit, static_argnames=("longest", "ahead"))
-def _speed(waveform: jax.Array, key: jax.Array, low: ArrayLike, high: ArrayLike, longest: float, ahead: int) -> Drawn:
-    length = waveform.shape[-1]
+@jit(static_argnames=["max_speed", "n_appended"])
+def _change_speed(waveform: jax.Array, speed: jax.Array, max_speed: float, n_appended: int) -> jax.Array:
     values = waveform.astype(working_dtype(waveform.dtype))
-    drawn = draw_uniform(key, (low, high), dtype=values.dtype)
-    continued = jnp.pad(values, [(0, 0)] * (values.ndim - 1) + [(0, ahead)], mode="wrap")
-    played = resample_by(continued, drawn, length=length, max_ratio=longest, half_width=_HALF_WIDTH)
-    return played.astype(waveform.dtype), {"speed": drawn}
+    resampled = resample_by(
+        _append_beginning(values, n_appended),
+        speed.astype(values.dtype),
+        length=waveform.shape[-1],
+        max_ratio=max_speed,
+        half_width=_HALF_WIDTH,
+    )
+    return resampled.astype(waveform.dtype)
+
+
+def _append_beginning(values: jax.Array, n_samples: int) -> jax.Array:
+    return jnp.pad(values, [(0, 0)] * (values.ndim - 1) + [(0, n_samples)], mode="wrap")

@@ -1,45 +1,81 @@
-"""Random changes of where things are in a waveform: shifts, spans left out or silenced, time reversed."""
+"""Random changes of the timing of a waveform: shifts, silenced or removed spans, time reversal."""
 
 from __future__ import annotations
-
-from functools import partial
-from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jax.typing import ArrayLike
+from jax.typing import ArrayLike, DTypeLike
 
 from artifex.generative_models.core import numerics
-from artifex.generative_models.core.checks import check_choice, check_integer, check_range
-from artifex.generative_models.core.numerics import working_dtype
-from artifex.generative_models.modalities.audio.annotations import annotated
-from artifex.generative_models.modalities.audio.augmentations.draws import Drawn, as_float, draw_uniform
+from artifex.generative_models.core.checks import check_choice, check_integer, check_option, check_range, is_jax_array
+from artifex.generative_models.core.numerics import jit, working_dtype
+from artifex.generative_models.modalities.audio.annotations import augmentation
+from artifex.generative_models.modalities.audio.augmentations.draws import as_float, draw_integer, draw_uniform
+from artifex.generative_models.modalities.audio.augmentations.units import SampleRate, to_samples
 from artifex.generative_models.modalities.audio.preprocessing import as_waveforms
 
 
-@annotated
-def time_shift(
-    audio: ArrayLike, key: jax.Array, max_shift: int | jax.Array = 1600, *, mode: str = "wrap", fade: int = 0
-) -> Drawn:
-    """Move a clip in time by a random number of samples.
+def draw_time_shift(
+    key: jax.Array,
+    shape: tuple[int, ...],
+    *,
+    max_shift: int | jax.Array = 1600,
+    max_shift_seconds: float | jax.Array | None = None,
+    sample_rate: SampleRate = None,
+) -> dict[str, jax.Array]:
+    """Draw the parameters of ``time_shift``.
 
     Args:
-        audio: One waveform (..., time), floating point or integers; leading axes, such as channels, move
-            together.
-        key: Decides the shift.
-        max_shift: The largest shift in samples, at least 0; every integer in [-max_shift, max_shift] is as
-            likely. May be traced.
-        mode: ``"wrap"`` brings what leaves at one end in at the other; ``"fill"`` leaves silence (the middle
-            of the range of unsigned integers). A shift of the whole length or more then leaves nothing else.
-        fade: Over how many samples the clip fades at the seam, linearly, at least 0; for floating point. Static.
+        key: PRNG key.
+        shape: Shape of the example.
+        max_shift: As for ``time_shift``.
+        max_shift_seconds: As for ``time_shift``.
+        sample_rate: Sample rate in Hz, for options in seconds.
 
     Returns:
-        The same shape and dtype. A positive shift is a delay.
+        ``shift`` in samples.
+    """
+    max_shift = to_samples("max_shift", max_shift, max_shift_seconds, sample_rate, default=1600)
+    check_option("max_shift", max_shift, integer=True, minimum=0, unit="samples")
+    limit = jnp.asarray(max_shift, jnp.int32)
+    return {"shift": draw_integer(key, (-limit, limit))}
+
+
+@augmentation(draw=draw_time_shift)
+def time_shift(
+    audio: ArrayLike,
+    key: jax.Array,
+    max_shift: int | jax.Array = 1600,
+    *,
+    mode: str = "wrap",
+    fade: int | jax.Array = 0,
+    max_shift_seconds: float | jax.Array | None = None,
+    fade_seconds: float | jax.Array | None = None,
+    sample_rate: SampleRate = None,
+) -> jax.Array:
+    """Shift a waveform in time by a random number of samples.
+
+    The shift is an integer drawn uniformly from [-max_shift, max_shift].
+
+    Args:
+        audio: One waveform (..., time), floating point or integers; leading axes, such as channels, share the shift.
+        key: PRNG key.
+        max_shift: Maximum shift in samples, at least 0. May be traced.
+        mode: ``"wrap"`` moves samples past one end to the other; ``"fill"`` fills with silence (the middle of the range
+            of unsigned integers). With ``"fill"``, a shift of the length or more gives silence.
+        fade: Length in samples of a linear fade at the seam, at least 0; requires floating-point audio. May be traced.
+        max_shift_seconds: Maximum shift in seconds, instead of ``max_shift``; requires ``sample_rate``.
+        fade_seconds: Length of the fade in seconds, instead of ``fade``; requires ``sample_rate``.
+        sample_rate: Sample rate in Hz, for options in seconds. May be traced.
+
+    Returns:
+        The shifted waveform, same shape and dtype. A positive shift is a delay.
 
     Raises:
-        ValueError: For a scalar, an empty clip, a negative ``max_shift`` or ``fade``, or an unknown mode.
-        TypeError: For a dtype that is no audio, or integers that are to fade.
+        ValueError: If ``audio`` is a scalar or empty, an option is out of range, or a length is given in samples and in
+            seconds.
+        TypeError: If the dtype is not an audio dtype, integers are to be faded, or ``sample_rate`` is missing.
 
     Example:
         >>> audio = jnp.arange(6.0)
@@ -51,30 +87,32 @@ def time_shift(
     """
     numerics.check_key("time_shift", key)
     waveform = as_waveforms("time_shift", audio)
-    if not isinstance(max_shift, jax.Array):
-        check_integer("max_shift", max_shift, minimum=0, unit="samples")
     check_choice("mode", mode, choices=("wrap", "fill"))
-    check_integer("fade", fade, minimum=0, unit="samples")
-    if fade:
+    fade = to_samples("fade", fade, fade_seconds, sample_rate, default=0)
+    check_option("fade", fade, integer=True, minimum=0, unit="samples")
+    has_fade = is_jax_array(fade) or bool(fade)
+    if has_fade:
         as_float("time_shift with a fade", waveform)
-    changed: Drawn = _time_shift(waveform, key, max_shift, mode, int(fade))
-    return changed
+    drawn = draw_time_shift(
+        key, waveform.shape, max_shift=max_shift, max_shift_seconds=max_shift_seconds, sample_rate=sample_rate
+    )
+    return _shift(waveform, drawn["shift"], fade, mode, has_fade)
 
 
-@annotated
-def reverse(audio: ArrayLike, key: jax.Array) -> Drawn:
-    """Play a clip backward.
+@augmentation(draw=None)
+def reverse(audio: ArrayLike, key: jax.Array) -> jax.Array:
+    """Reverse a waveform in time.
 
     Args:
-        audio: One waveform (..., time), of any dtype of audio.
-        key: Decides nothing; ``with_probability`` applies it at random.
+        audio: One waveform (..., time), of any audio dtype.
+        key: PRNG key; unused. Wrap the step in ``with_probability`` to apply it at random.
 
     Returns:
-        The same shape and dtype.
+        The reversed waveform, same shape and dtype.
 
     Raises:
-        ValueError: For a scalar or an empty clip.
-        TypeError: For a dtype that is no audio.
+        ValueError: If ``audio`` is a scalar or empty.
+        TypeError: If the dtype is not an audio dtype.
 
     Example:
         >>> reverse(jnp.arange(3.0), jax.random.key(0)).tolist()
@@ -84,34 +122,60 @@ def reverse(audio: ArrayLike, key: jax.Array) -> Drawn:
         ``audiomentations.Reverse``.
     """
     numerics.check_key("reverse", key)
-    return as_waveforms("reverse", audio)[..., ::-1], {}
+    return as_waveforms("reverse", audio)[..., ::-1]
 
 
-reverse.draws = False  # type: ignore[attr-defined]
+def draw_silence_span(
+    key: jax.Array, shape: tuple[int, ...], *, fraction_range: tuple[ArrayLike, ArrayLike] = (0.01, 0.2)
+) -> dict[str, jax.Array]:
+    """Draw the parameters of ``silence_span``.
+
+    Args:
+        key: PRNG key.
+        shape: Shape of the example.
+        fraction_range: As for ``silence_span``.
+
+    Returns:
+        ``fraction`` of the clip; ``start`` and ``width`` in samples.
+    """
+    bounds = check_range("fraction_range", fraction_range, minimum=0, maximum=1)
+    fraction_key, start_key = jax.random.split(key)
+    fraction = draw_uniform(fraction_key, bounds)
+    width = jnp.round(fraction * shape[-1]).astype(jnp.int32)
+    return {"fraction": fraction, "start": draw_integer(start_key, (0, shape[-1] - width)), "width": width}
 
 
-@annotated
+@augmentation(draw=draw_silence_span)
 def silence_span(
-    audio: ArrayLike, key: jax.Array, share_range: tuple[ArrayLike, ArrayLike] = (0.01, 0.2), *, fade: int = 80
-) -> Drawn:
-    """Silence a random span of a clip.
+    audio: ArrayLike,
+    key: jax.Array,
+    fraction_range: tuple[ArrayLike, ArrayLike] = (0.01, 0.2),
+    *,
+    fade: int | jax.Array = 80,
+    fade_seconds: float | jax.Array | None = None,
+    sample_rate: SampleRate = None,
+) -> jax.Array:
+    """Silence a random span of a waveform.
 
     Args:
         audio: One waveform (..., time), floating point; leading axes, such as channels, share the span.
-        key: Decides the span: its share of the clip, and then where it starts, at any sample that leaves room for it.
-        share_range: The least and the greatest share of the clip, 0 to 1, uniform between them. May be traced.
-        fade: Over how many samples the sound fades at both ends, linearly, inside the span; at least 0, and at most a
-            third of the span. Static.
+        key: PRNG key.
+        fraction_range: Width of the span as a fraction of the clip, (min, max) within [0, 1]; drawn uniformly. The start
+            is uniform among the positions where the span fits. May be traced.
+        fade: Length in samples of the linear fades at both ends, inside the span; at least 0, limited to a third of the
+            span. May be traced.
+        fade_seconds: Length of the fades in seconds, instead of ``fade``; requires ``sample_rate``.
+        sample_rate: Sample rate in Hz, for ``fade_seconds``. May be traced.
 
     Returns:
-        The same shape and dtype.
+        The waveform with the span silenced, same shape and dtype.
 
     Raises:
-        ValueError: For a scalar, an empty clip, or an option out of range.
-        TypeError: For integers, which ``to_float`` makes floats.
+        ValueError: If ``audio`` is a scalar or empty, or an option is out of range.
+        TypeError: If ``audio`` is of integers (convert it with ``to_float``), or ``sample_rate`` is missing.
 
     Example:
-        >>> masked = silence_span(jnp.ones(1000), jax.random.key(0), share_range=(0.1, 0.1), fade=0)
+        >>> masked = silence_span(jnp.ones(1000), jax.random.key(0), fraction_range=(0.1, 0.1), fade=0)
         >>> int((masked == 0).sum())
         100
 
@@ -120,34 +184,70 @@ def silence_span(
     """
     numerics.check_key("silence_span", key)
     waveform = as_float("silence_span", audio)
-    low, high = check_range("share_range", share_range, minimum=0, maximum=1)
-    check_integer("fade", fade, minimum=0, unit="samples")
-    changed: Drawn = _silence_span(waveform, key, low, high, int(fade))
-    return changed
+    fade = to_samples("fade", fade, fade_seconds, sample_rate, default=80)
+    check_option("fade", fade, integer=True, minimum=0, unit="samples")
+    drawn = draw_silence_span(key, waveform.shape, fraction_range=fraction_range)
+    return _silence_span(waveform, drawn["start"], drawn["width"], fade)
 
 
-@annotated
+def draw_drop_chunks(
+    key: jax.Array,
+    shape: tuple[int, ...],
+    *,
+    count_range: tuple[int, int] = (1, 3),
+    width_range: tuple[int | jax.Array, int | jax.Array] = (100, 1000),
+    width_range_seconds: tuple[float | jax.Array, float | jax.Array] | None = None,
+    sample_rate: SampleRate = None,
+) -> dict[str, jax.Array]:
+    """Draw the parameters of ``drop_chunks``.
+
+    Args:
+        key: PRNG key.
+        shape: Shape of the example.
+        count_range: As for ``drop_chunks``.
+        width_range: As for ``drop_chunks``.
+        width_range_seconds: As for ``drop_chunks``.
+        sample_rate: Sample rate in Hz, for options in seconds.
+
+    Returns:
+        ``count``; ``width`` and ``start`` (max count,) in samples.
+    """
+    counts = check_range("count_range", count_range, integer=True, static=True, minimum=1, unit="chunks")
+    width_range = to_samples("width_range", width_range, width_range_seconds, sample_rate, default=(100, 1000))
+    widths = check_range("width_range", width_range, integer=True, minimum=1, unit="samples")
+    count_key, width_key, start_key = jax.random.split(key, 3)
+    width = draw_integer(width_key, widths, (counts[1],))
+    start = draw_integer(start_key, (0, jnp.maximum(shape[-1] - width, 0)), (counts[1],))
+    return {"count": draw_integer(count_key, counts), "width": width, "start": start}
+
+
+@augmentation(draw=draw_drop_chunks)
 def drop_chunks(
     audio: ArrayLike,
     key: jax.Array,
     count_range: tuple[int, int] = (1, 3),
     width_range: tuple[int | jax.Array, int | jax.Array] = (100, 1000),
-) -> Drawn:
-    """Set random chunks of a clip to zero.
+    *,
+    width_range_seconds: tuple[float | jax.Array, float | jax.Array] | None = None,
+    sample_rate: SampleRate = None,
+) -> jax.Array:
+    """Set random chunks of a waveform to zero.
 
     Args:
         audio: One waveform (..., time), floating point; leading axes, such as channels, share the chunks.
-        key: Decides how many chunks there are, how wide each is, and where, at any sample that leaves room for it.
-        count_range: The least and the greatest number of chunks, every number as likely; they may overlap. Static.
-        width_range: The least and the greatest width in samples, every width as likely. May be traced. A chunk that
-            is wider than the clip covers it.
+        key: PRNG key.
+        count_range: Number of chunks (min, max), at least 1; drawn uniformly. Chunks may overlap. Static.
+        width_range: Width of a chunk in samples, (min, max), at least 1; drawn uniformly. A chunk longer than the clip
+            covers it. The start is uniform among the positions where the chunk fits. May be traced.
+        width_range_seconds: The same in seconds, instead of ``width_range``; requires ``sample_rate``.
+        sample_rate: Sample rate in Hz, for ``width_range_seconds``. May be traced.
 
     Returns:
-        The same shape and dtype.
+        The waveform with the chunks set to zero, same shape and dtype.
 
     Raises:
-        ValueError: For a scalar, an empty clip, or an option out of range.
-        TypeError: For integers, which ``to_float`` makes floats.
+        ValueError: If ``audio`` is a scalar or empty, or an option is out of range.
+        TypeError: If ``audio`` is of integers (convert it with ``to_float``), or ``sample_rate`` is missing.
 
     Example:
         >>> dropped = drop_chunks(jnp.ones(1000), jax.random.key(0), count_range=(1, 1), width_range=(50, 50))
@@ -159,29 +259,75 @@ def drop_chunks(
     """
     numerics.check_key("drop_chunks", key)
     waveform = as_float("drop_chunks", audio)
-    counts = check_range("count_range", count_range, integer=True, static=True, minimum=1, unit="chunks")
-    widths = check_range("width_range", width_range, integer=True, minimum=1, unit="samples")
-    changed: Drawn = _drop_chunks(waveform, key, counts[0], widths, counts[1])
-    return changed
+    drawn = draw_drop_chunks(
+        key,
+        waveform.shape,
+        count_range=count_range,
+        width_range=width_range,
+        width_range_seconds=width_range_seconds,
+        sample_rate=sample_rate,
+    )
+    return _zero_chunks(waveform, drawn["count"], drawn["start"], drawn["width"])
 
 
-@annotated
-def splice_out(audio: ArrayLike, key: jax.Array, n_spans: int = 8, max_width: int | jax.Array = 400) -> Drawn:
-    """Cut random spans out of a clip, join the rest, and fill the end with silence.
+def draw_splice_out(
+    key: jax.Array,
+    shape: tuple[int, ...],
+    *,
+    n_spans: int = 8,
+    max_width: int | jax.Array = 400,
+    max_width_seconds: float | jax.Array | None = None,
+    sample_rate: SampleRate = None,
+) -> dict[str, jax.Array]:
+    """Draw the parameters of ``splice_out``.
+
+    Args:
+        key: PRNG key.
+        shape: Shape of the example.
+        n_spans: As for ``splice_out``.
+        max_width: As for ``splice_out``.
+        max_width_seconds: As for ``splice_out``.
+        sample_rate: Sample rate in Hz, for options in seconds.
+
+    Returns:
+        ``start`` and ``width`` (n_spans,) in samples, in the order in which spans are removed.
+    """
+    check_integer("n_spans", n_spans, minimum=1)
+    max_width = to_samples("max_width", max_width, max_width_seconds, sample_rate, default=400)
+    check_option("max_width", max_width, integer=True, minimum=0, unit="samples")
+    start, width = _draw_spans(key, max_width, shape[-1], int(n_spans))
+    return {"start": start, "width": width}
+
+
+@augmentation(draw=draw_splice_out)
+def splice_out(
+    audio: ArrayLike,
+    key: jax.Array,
+    n_spans: int = 8,
+    max_width: int | jax.Array = 400,
+    *,
+    max_width_seconds: float | jax.Array | None = None,
+    sample_rate: SampleRate = None,
+) -> jax.Array:
+    """Remove random spans from a waveform, join the rest, and pad the end with silence.
+
+    Spans are removed one after another. Each has a width drawn uniformly from [0, max_width] and a start drawn
+    uniformly from the positions of the remaining samples where it fits. At least one sample remains.
 
     Args:
         audio: One waveform (..., time), floating point; leading axes, such as channels, share the spans.
-        key: Decides the spans. One after another has a width from 0 to ``max_width``, every width as likely, and starts
-            at any sample of what the others left that leaves room for it. One sample is always left.
-        n_spans: How many, at least 1. Static.
-        max_width: The greatest width in samples, at least 0. May be traced.
+        key: PRNG key.
+        n_spans: Number of spans, at least 1. Static.
+        max_width: Maximum width of a span in samples, at least 0. May be traced.
+        max_width_seconds: Maximum width in seconds, instead of ``max_width``; requires ``sample_rate``.
+        sample_rate: Sample rate in Hz, for ``max_width_seconds``. May be traced.
 
     Returns:
-        The same shape and dtype.
+        The spliced waveform, same shape and dtype.
 
     Raises:
-        ValueError: For a scalar, an empty clip, or an option out of range.
-        TypeError: For integers, which ``to_float`` makes floats.
+        ValueError: If ``audio`` is a scalar or empty, or an option is out of range.
+        TypeError: If ``audio`` is of integers (convert it with ``to_float``), or ``sample_rate`` is missing.
 
     Example:
         >>> spliced = splice_out(jnp.arange(1.0, 9.0), jax.random.key(1), n_spans=1, max_width=3)
@@ -194,90 +340,90 @@ def splice_out(audio: ArrayLike, key: jax.Array, n_spans: int = 8, max_width: in
     """
     numerics.check_key("splice_out", key)
     waveform = as_float("splice_out", audio)
-    check_integer("n_spans", n_spans, minimum=1)
-    if not isinstance(max_width, jax.Array):
-        check_integer("max_width", max_width, minimum=0, unit="samples")
-    changed: Drawn = _splice_out(waveform, key, max_width, int(n_spans))
-    return changed
+    drawn = draw_splice_out(
+        key,
+        waveform.shape,
+        n_spans=n_spans,
+        max_width=max_width,
+        max_width_seconds=max_width_seconds,
+        sample_rate=sample_rate,
+    )
+    return _remove_spans(waveform, drawn["start"], drawn["width"])
 
 
-@partial(jax.jit, static_argnames=("mode", "fade"))
-def _time_shift(waveform: jax.Array, key: jax.Array, max_shift: ArrayLike, mode: str, fade: int) -> Drawn:
+@jit(static_argnames=["mode", "has_fade"])
+def _shift(waveform: jax.Array, shift: jax.Array, fade: ArrayLike, mode: str, has_fade: bool) -> jax.Array:
     length = waveform.shape[-1]
-    shift = numerics.randint(key, (), -jnp.asarray(max_shift), jnp.asarray(max_shift) + 1)
     if mode == "wrap":
-        source = jnp.arange(length) - shift % length
+        source = jnp.arange(length, dtype=jnp.int32) - shift % length
         source = jnp.where(source < 0, source + length, source)
-        moved = jnp.take(waveform, source, axis=-1, mode="clip")
-        rises = falls = shift % length != 0
+        shifted = jnp.take(waveform, source, axis=-1, mode="clip")
+        fade_in = fade_out = shift % length != 0
     else:
-        source = jnp.arange(length) - jnp.clip(shift, -length, length)
-        moved = jnp.take(waveform, source, axis=-1, mode="clip")
-        moved = jnp.where((source >= 0) & (source < length), moved, _silence(waveform.dtype))
-        rises, falls = shift > 0, shift < 0
-    if fade:
-        working = working_dtype(waveform.dtype)
-        gain = jnp.where(rises, _ramp(source, fade, working), 1) * jnp.where(
-            falls, _ramp(length - 1 - source, fade, working), 1
+        source = jnp.arange(length, dtype=jnp.int32) - jnp.clip(shift, -length, length)
+        shifted = jnp.take(waveform, source, axis=-1, mode="clip")
+        is_inside = jnp.broadcast_to((source >= 0) & (source < length), waveform.shape)
+        shifted = jnp.where(is_inside, shifted, _silence(waveform.dtype))
+        fade_in, fade_out = shift > 0, shift < 0
+    if has_fade:
+        dtype = working_dtype(waveform.dtype)
+        gain = jnp.where(fade_in, _ramp(source, fade, dtype), 1) * jnp.where(
+            fade_out, _ramp(length - 1 - source, fade, dtype), 1
         )
-        moved = (moved.astype(working) * gain).astype(waveform.dtype)
-    return moved, {"shift": shift}
+        shifted = (shifted.astype(dtype) * jnp.broadcast_to(gain, waveform.shape)).astype(waveform.dtype)
+    return shifted
 
 
-def _ramp(place: jax.Array, fade: int | jax.Array, dtype: Any) -> jax.Array:
-    """A gain that rises over ``fade`` samples, from place 0 on."""
-    return jnp.clip((place + 1).astype(dtype) / (fade + 1), 0, 1)
+def _ramp(position: jax.Array, fade: ArrayLike, dtype: DTypeLike) -> jax.Array:
+    """Return a gain that rises linearly over the ``fade`` samples from position 0."""
+    return jnp.clip((position + 1).astype(dtype) / (jnp.asarray(fade) + 1).astype(dtype), 0, 1)
 
 
-@partial(jax.jit, static_argnames="fade")
-def _silence_span(waveform: jax.Array, key: jax.Array, low: ArrayLike, high: ArrayLike, fade: int) -> Drawn:
-    length = waveform.shape[-1]
-    working = working_dtype(waveform.dtype)
-    share_key, start_key = jax.random.split(key)
-    share = draw_uniform(share_key, (low, high), dtype=jnp.float32)
-    width = jnp.round(share * length).astype(jnp.int32)
-    start = numerics.randint(start_key, (), 0, length - width + 1)
-    place = jnp.arange(length) - start
-    inside = (place >= 0) & (place < width)
-    # A third of the span is silent however short it is.
-    heard = 1 - _ramp(jnp.minimum(place, width - 1 - place), jnp.minimum(fade, width // 3), working)
-    silenced = jnp.where(inside & (heard <= 0), 0, waveform.astype(working) * jnp.where(inside, heard, 1))
-    return silenced.astype(waveform.dtype), {"share": share, "start": start, "width": width}
+@jit()
+def _silence_span(waveform: jax.Array, start: jax.Array, width: jax.Array, fade: ArrayLike) -> jax.Array:
+    dtype = working_dtype(waveform.dtype)
+    position = jnp.arange(waveform.shape[-1], dtype=jnp.int32) - start
+    is_inside = (position >= 0) & (position < width)
+    # The middle third of the span is silent even if the span is shorter than two fades.
+    fade = jnp.minimum(jnp.asarray(fade, jnp.int32), width // 3)
+    gain = 1 - _ramp(jnp.minimum(position, width - 1 - position), fade, dtype)
+    is_silent = jnp.broadcast_to(is_inside & (gain <= 0), waveform.shape)
+    gain = jnp.broadcast_to(jnp.where(is_inside, gain, 1), waveform.shape)
+    return jnp.where(is_silent, 0, waveform.astype(dtype) * gain).astype(waveform.dtype)
 
 
-@partial(jax.jit, static_argnames="most")
-def _drop_chunks(waveform: jax.Array, key: jax.Array, least: ArrayLike, widths: Any, most: int) -> Drawn:
-    length = waveform.shape[-1]
-    count_key, width_key, start_key = jax.random.split(key, 3)
-    count = numerics.randint(count_key, (), least, most + 1)
-    width = numerics.randint(width_key, (most,), widths[0], jnp.asarray(widths[1]) + 1)
-    start = numerics.randint(start_key, (most,), 0, jnp.maximum(length - width, 0) + 1)
-    place = jnp.arange(length)[:, None]
-    covered = (place >= start) & (place < start + width) & (jnp.arange(most) < count)
-    dropped = jnp.where(covered.any(axis=-1), jnp.zeros((), waveform.dtype), waveform)
-    return dropped, {"count": count, "width": width, "start": start}
+@jit()
+def _zero_chunks(waveform: jax.Array, count: jax.Array, start: jax.Array, width: jax.Array) -> jax.Array:
+    position = jnp.arange(waveform.shape[-1], dtype=jnp.int32)[:, None]
+    is_inside = (position >= start[None, :]) & (position < (start + width)[None, :])
+    is_counted = (jnp.arange(len(start), dtype=jnp.int32) < count)[None, :]
+    is_dropped = jnp.broadcast_to((is_inside & is_counted).any(axis=-1), waveform.shape)
+    return jnp.where(is_dropped, jnp.zeros((), waveform.dtype), waveform)
 
 
-@partial(jax.jit, static_argnames="n_spans")
-def _splice_out(waveform: jax.Array, key: jax.Array, max_width: ArrayLike, n_spans: int) -> Drawn:
-    length = waveform.shape[-1]
+@jit(static_argnames=["length", "n_spans"])
+def _draw_spans(key: jax.Array, max_width: ArrayLike, length: int, n_spans: int) -> tuple[jax.Array, jax.Array]:
     width_key, start_key = jax.random.split(key)
-    drawn = numerics.randint(width_key, (n_spans,), 0, jnp.asarray(max_width) + 1)
-    left = jnp.asarray(length)
+    widths = draw_integer(width_key, (0, max_width), (n_spans,))
+    remaining = jnp.asarray(length, jnp.int32)
     spans = []
-    for span, own_key in enumerate(jax.random.split(start_key, n_spans)):
-        width = jnp.minimum(drawn[span], left - 1)
-        start = numerics.randint(own_key, (), 0, left - width + 1)
-        spans.append((start, width))
-        left -= width
-    source = jnp.arange(length)
-    for start, width in reversed(spans):
-        source += jnp.where(source >= start, width, 0)
-    spliced = jnp.where(jnp.arange(length) < left, jnp.take(waveform, source, axis=-1, mode="clip"), 0)
+    for span, span_key in enumerate(jax.random.split(start_key, n_spans)):
+        width = jnp.minimum(widths[span], remaining - 1)
+        spans.append((draw_integer(span_key, (0, remaining - width)), width))
+        remaining -= width
     starts, widths = (jnp.stack(each) for each in zip(*spans, strict=True))
-    return spliced.astype(waveform.dtype), {"start": starts, "width": widths}
+    return starts, widths
 
 
-def _silence(dtype: Any) -> jax.Array:
-    unsigned = jnp.issubdtype(dtype, jnp.unsignedinteger)
-    return jnp.asarray(2 ** (np.iinfo(dtype).bits - 1) if unsigned else 0, dtype)
+@jit()
+def _remove_spans(waveform: jax.Array, starts: jax.Array, widths: jax.Array) -> jax.Array:
+    position = source = jnp.arange(waveform.shape[-1], dtype=jnp.int32)
+    for span in reversed(range(len(starts))):
+        source += jnp.where(source >= starts[span], widths[span], 0)
+    is_kept = jnp.broadcast_to(position < waveform.shape[-1] - jnp.sum(widths, dtype=jnp.int32), waveform.shape)
+    return jnp.where(is_kept, jnp.take(waveform, source, axis=-1, mode="clip"), 0).astype(waveform.dtype)
+
+
+def _silence(dtype: np.dtype) -> jax.Array:
+    is_unsigned = jnp.issubdtype(dtype, jnp.unsignedinteger)
+    return jnp.asarray(2 ** (np.iinfo(dtype).bits - 1) if is_unsigned else 0, dtype)

@@ -1,4 +1,4 @@
-"""Random warps of one spectrogram's axes: of time, as SpecAugment does, and of frequency, as another voice would."""
+"""Random warps of the time or frequency axis of a spectrogram."""
 
 from __future__ import annotations
 
@@ -7,49 +7,81 @@ import jax.numpy as jnp
 from jax.typing import ArrayLike
 
 from artifex.generative_models.core import numerics
-from artifex.generative_models.core.checks import check_integer, check_number, check_range
-from artifex.generative_models.core.numerics import working_dtype
-from artifex.generative_models.modalities.audio.annotations import annotated
-from artifex.generative_models.modalities.audio.augmentations.domain import (
-    as_spectrogram,
-    on_spectrogram,
-    valid_frames,
-)
-from artifex.generative_models.modalities.audio.augmentations.draws import Drawn, draw_uniform
+from artifex.generative_models.core.checks import check_option, check_range, is_jax_array
+from artifex.generative_models.core.numerics import jit, working_dtype
+from artifex.generative_models.modalities.audio.annotations import augmentation
+from artifex.generative_models.modalities.audio.augmentations.domain import as_spectrogram, valid_frames
+from artifex.generative_models.modalities.audio.augmentations.draws import Bounds, draw_integer, draw_uniform
+from artifex.generative_models.modalities.audio.augmentations.units import SampleRate, frames_from_seconds
 
-_MAGNITUDE = "take its magnitude, as neighboring bins and frames of differing phase cancel when they are interpolated"
+_IF_COMPLEX = "take the magnitude, since interpolation cancels bins and frames of different phase"
 
 
-@on_spectrogram
-@annotated
+def draw_time_warp(
+    key: jax.Array,
+    shape: tuple[int, ...],
+    *,
+    max_warp: int | jax.Array = 80,
+    n_valid_frames: ArrayLike | None = None,
+    max_warp_seconds: float | jax.Array | None = None,
+    sample_rate: SampleRate = None,
+    hop_length: int | None = None,
+) -> dict[str, jax.Array]:
+    """Draw the parameters of ``time_warp``.
+
+    Args:
+        key: PRNG key.
+        shape: Shape of the example.
+        max_warp: As for ``time_warp``.
+        n_valid_frames: As for ``time_warp``.
+        max_warp_seconds: As for ``time_warp``.
+        sample_rate: Sample rate in Hz, for options in seconds.
+        hop_length: As for ``time_warp``.
+
+    Returns:
+        ``warp_center`` and ``warp_distance`` in frames.
+    """
+    max_warp = frames_from_seconds("max_warp", max_warp, max_warp_seconds, sample_rate, hop_length, default=80)
+    check_option("max_warp", max_warp, integer=True, minimum=0, unit="frames")
+    center, distance = _draw_warp(key, max_warp, valid_frames(n_valid_frames, shape[-1]))
+    return {"warp_center": center, "warp_distance": distance}
+
+
+@augmentation(draw=draw_time_warp, domain="spectrogram")
 def time_warp(
     spectrogram: ArrayLike,
     key: jax.Array,
     max_warp: int | jax.Array = 80,
     *,
     n_valid_frames: ArrayLike | None = None,
-) -> Drawn:
-    """Move a random frame, so that what is before it is stretched and what is after it is squeezed, or the reverse.
+    max_warp_seconds: float | jax.Array | None = None,
+    sample_rate: SampleRate = None,
+    hop_length: int | None = None,
+) -> jax.Array:
+    """Warp the time axis of a spectrogram: move a random frame by a random distance.
 
-    A frame ``warp_center`` is drawn uniformly from those that lie more than the limit from either end, and a whole
-    number of frames ``warp_distance`` uniformly from [-limit, limit]; these are the annotations. What was at
-    ``warp_center`` is afterward at ``warp_center + warp_distance``, the first and the last frame stay, and time runs
-    evenly between the three, interpolated linearly. The limit is ``max_warp``, or less where the clip is too short for
-    a frame to move so far: at most (n - 3) // 2 of n frames, so four frames or fewer are left as they are.
+    A frame ``warp_center`` is drawn uniformly from those at least ``limit`` + 1 frames from either end, and an integer
+    ``warp_distance`` uniformly from [-limit, limit]. The content of ``warp_center`` moves to ``warp_center +
+    warp_distance``; the first and the last frame stay; time between the three is interpolated linearly. The limit is
+    ``max_warp``, reduced for short clips to (n - 3) // 2 of n frames, so four frames or fewer are unchanged.
 
     Args:
-        spectrogram: One spectrogram (..., freq, time) of real numbers; leading axes share the warp.
-        key: Decides the warp.
-        max_warp: The furthest that a frame is moved, in frames, at least 0. May be traced.
-        n_valid_frames: How many frames, from the first, hold sound where the rest is padding: they alone are
-            warped. None means all. May be traced.
+        spectrogram: One real spectrogram (..., freq, time); leading axes share the warp.
+        key: PRNG key.
+        max_warp: Maximum distance in frames, at least 0. May be traced.
+        n_valid_frames: Number of frames, from the first, that are not padding; only they are warped. None means all.
+            May be traced.
+        max_warp_seconds: Maximum distance in seconds, instead of ``max_warp``; requires ``sample_rate`` and
+            ``hop_length``.
+        sample_rate: Sample rate in Hz, for ``max_warp_seconds``. May be traced.
+        hop_length: Samples from frame to frame, for ``max_warp_seconds``.
 
     Returns:
-        The same shape and dtype.
+        The warped spectrogram, same shape and dtype.
 
     Raises:
-        ValueError: For fewer than two axes, an empty axis, or an option out of range.
-        TypeError: For integers and complex numbers.
+        ValueError: If there are fewer than two axes or an empty axis, or an option is out of range.
+        TypeError: If the spectrogram is complex or of integers, or ``sample_rate`` or ``hop_length`` is missing.
 
     Example:
         >>> warped = time_warp(jnp.arange(100.0)[None], jax.random.key(0), max_warp=10)
@@ -57,88 +89,104 @@ def time_warp(
         (0.0, 99.0, True)
 
     Reference:
-        Park et al., "SpecAugment", Interspeech 2019, arXiv:1904.08779. As in ESPnet, lhotse and SpeechBrain time is
-        piecewise linear, where the paper's sparse_image_warp bends a spline; they interpolate with a cubic, and
-        between the pieces they leave a seam that this does not have.
+        Park et al., "SpecAugment", Interspeech 2019, arXiv:1904.08779. As in ESPnet, lhotse and SpeechBrain the warp is
+        piecewise linear instead of the paper's spline (sparse_image_warp); those interpolate with a cubic and are
+        discontinuous between the pieces.
     """
     numerics.check_key("time_warp", key)
-    values = as_spectrogram("time_warp", spectrogram, instead_of_complex=_MAGNITUDE)
-    if not isinstance(max_warp, jax.Array):
-        check_integer("max_warp", max_warp, minimum=0, unit="frames")
-    return warp_frames(values, key, max_warp, valid_frames(n_valid_frames, values))
+    values = as_spectrogram("time_warp", spectrogram, if_complex=_IF_COMPLEX)
+    drawn = draw_time_warp(
+        key,
+        values.shape,
+        max_warp=max_warp,
+        n_valid_frames=n_valid_frames,
+        max_warp_seconds=max_warp_seconds,
+        sample_rate=sample_rate,
+        hop_length=hop_length,
+    )
+    n_valid = valid_frames(n_valid_frames, values.shape[-1])
+    return warp_frames(values, drawn["warp_center"], drawn["warp_distance"], n_valid)
 
 
-def warp_frames(values: jax.Array, key: jax.Array, max_warp: ArrayLike, valid: ArrayLike) -> Drawn:
-    """Do what ``time_warp`` does, its arguments checked.
+# Compiled apart from warp_frames, so that a spectrogram of another shape does not compile the draws again.
+@jit()
+def _draw_warp(key: jax.Array, max_warp: ArrayLike, n_valid: ArrayLike) -> tuple[jax.Array, jax.Array]:
+    last = jnp.asarray(n_valid, jnp.int32) - 1
+    limit = jnp.maximum(jnp.minimum(jnp.asarray(max_warp, jnp.int32), (last - 2) // 2), 0)
+    center_key, distance_key = jax.random.split(key)
+    center = draw_integer(center_key, (limit + 1, last - limit - 1))
+    return center, draw_integer(distance_key, (-limit, limit))
+
+
+@jit()
+def warp_frames(values: jax.Array, center: jax.Array, distance: jax.Array, n_valid: ArrayLike) -> jax.Array:
+    """Move frame ``center`` of a spectrogram by ``distance`` frames, as ``time_warp`` does.
 
     Args:
-        values: One spectrogram (..., freq, time).
-        key: Decides the warp.
-        max_warp: The furthest that a frame is moved, in frames.
-        valid: How many frames hold sound.
+        values: Spectrogram (..., freq, time).
+        center: The frame to move.
+        distance: The distance in frames.
+        n_valid: Number of frames that are not padding.
 
     Returns:
-        The warped spectrogram, and ``warp_center`` and ``warp_distance`` in frames.
+        The warped spectrogram, same shape and dtype.
 
     Example:
-        >>> warp_frames(jnp.ones((1, 5)), jax.random.key(0), 0, 5)[0].tolist()
-        [[1.0, 1.0, 1.0, 1.0, 1.0]]
+        >>> [f"{value:.2f}" for value in warp_frames(jnp.arange(5.0)[None], jnp.array(2), jnp.array(1), 5)[0]]
+        ['0.00', '0.67', '1.33', '2.00', '4.00']
     """
-    center, distance = _draw_warp(key, max_warp, valid)
-    warped: jax.Array = _move(values, center, distance, valid)
-    return warped, {"warp_center": center, "warp_distance": distance}
+    dtype = working_dtype(values.dtype)
+    last, target = jnp.asarray(n_valid, jnp.int32) - 1, center + distance
+    position = jnp.arange(values.shape[-1], dtype=jnp.int32)
+    before = position.astype(dtype) / target.astype(dtype)
+    after = jnp.maximum(last - position, 0).astype(dtype) / jnp.maximum(last - target, 1).astype(dtype)
+    return _interpolate(values, -distance.astype(dtype) * jnp.where(position <= target, before, after), -1)
 
 
-# Compiled apart from what moves, so that a spectrogram of another shape compiles no draws.
-@jax.jit
-def _draw_warp(key: jax.Array, max_warp: ArrayLike, valid: ArrayLike) -> tuple[jax.Array, jax.Array]:
-    last = jnp.asarray(valid) - 1
-    limit = jnp.clip(jnp.minimum(max_warp, (last - 2) // 2), 0)
-    center_key, distance_key = jax.random.split(key)
-    center = numerics.randint(center_key, (), limit + 1, last - limit)
-    return center, numerics.randint(distance_key, (), -limit, limit + 1)
+def draw_frequency_warp(
+    key: jax.Array, shape: tuple[int, ...], *, alpha_range: Bounds = (0.9, 1.1)
+) -> dict[str, jax.Array]:
+    """Draw the parameters of ``frequency_warp``.
+
+    Args:
+        key: PRNG key.
+        shape: Shape of the example.
+        alpha_range: As for ``frequency_warp``.
+
+    Returns:
+        ``alpha``.
+    """
+    return {"alpha": draw_uniform(key, check_range("alpha_range", alpha_range, above=0))}
 
 
-@jax.jit
-def _move(values: jax.Array, center: jax.Array, distance: jax.Array, valid: ArrayLike) -> jax.Array:
-    working = working_dtype(values.dtype)
-    last, moved = jnp.asarray(valid) - 1, center + distance
-    place = jnp.arange(values.shape[-1])
-    before = place.astype(working) / moved
-    after = jnp.maximum(last - place, 0).astype(working) / jnp.maximum(last - moved, 1)
-    return _read(values, -distance.astype(working) * jnp.where(place <= moved, before, after), -1)
-
-
-@on_spectrogram
-@annotated
+@augmentation(draw=draw_frequency_warp, domain="spectrogram")
 def frequency_warp(
     spectrogram: ArrayLike,
     key: jax.Array,
-    alpha_range: tuple[ArrayLike, ArrayLike] | jax.Array = (0.9, 1.1),
+    alpha_range: Bounds = (0.9, 1.1),
     *,
-    f_hi_share: float | jax.Array = 0.6,
-) -> Drawn:
-    """Scale frequency by a random factor, as a shorter or longer vocal tract does (VTLP).
+    f_hi_fraction: float | jax.Array = 0.6,
+) -> jax.Array:
+    """Scale the frequency axis by a random factor (vocal tract length perturbation, VTLP).
 
-    What was at frequency f comes to lie at alpha f, up to where one of the two reaches the boundary; above it frequency
-    runs evenly on to the last bin, which stays, as does the first. Bins are interpolated linearly. ``alpha`` is the
-    annotation.
+    Frequency f moves to alpha f, up to the point where one of the two reaches the boundary; above it the map is linear
+    to the last bin, which stays, as does the first. Bins are interpolated linearly.
 
     Args:
-        spectrogram: One spectrogram (..., freq, time) of real numbers, its bins evenly spaced in Hz from 0 to half the
-            sample rate; leading axes share the factor. Along mel bins the warp is one of mel, not of Hz.
-        key: Decides the factor.
-        alpha_range: The least and the greatest factor, above 0, uniform between them; above 1 formants rise, as of a
-            shorter vocal tract. May be traced.
-        f_hi_share: The boundary, which the significant formants lie below, as a share of the axis above 0 and below 1;
-            0.6 is 4800 Hz at 16 kHz. May be traced.
+        spectrogram: One real spectrogram (..., freq, time), its bins evenly spaced in Hz from 0 to half the sample rate;
+            leading axes share the factor. On mel bins the warp is one of the mel scale.
+        key: PRNG key.
+        alpha_range: Factor (min, max), above 0; drawn uniformly; above 1 formants rise, as with a shorter vocal tract.
+            May be traced.
+        f_hi_fraction: Boundary above the significant formants, as a fraction of the axis above 0 and below 1; 0.6 is
+            4800 Hz at 16 kHz. May be traced.
 
     Returns:
-        The same shape and dtype.
+        The warped spectrogram, same shape and dtype.
 
     Raises:
-        ValueError: For fewer than two axes, an empty axis, or an option out of range.
-        TypeError: For integers and complex numbers.
+        ValueError: If there are fewer than two axes or an empty axis, or an option is out of range.
+        TypeError: If the spectrogram is complex or of integers.
 
     Example:
         >>> peak = jnp.zeros((101, 1)).at[40].set(1.0)
@@ -146,45 +194,41 @@ def frequency_warp(
         44
 
     Reference:
-        Jaitly and Hinton, "Vocal Tract Length Perturbation (VTLP) improves speech recognition", ICML workshop 2013,
-        its piecewise linear formula. There the mel filters are moved by it; moving the spectrum, as here and in
-        nlpaug, does by a factor alpha what moving the filters does by one of about 1 / alpha.
+        Jaitly and Hinton, "Vocal Tract Length Perturbation (VTLP) improves speech recognition", ICML workshop 2013, its
+        piecewise linear formula. The paper moves the mel filters; moving the spectrum by alpha, as here and in nlpaug,
+        corresponds to moving the filters by about 1 / alpha.
     """
     numerics.check_key("frequency_warp", key)
-    values = as_spectrogram("frequency_warp", spectrogram, instead_of_complex=_MAGNITUDE)
-    low, high = check_range("alpha_range", alpha_range, above=0)
-    if not isinstance(f_hi_share, jax.Array):
-        check_number("f_hi_share", f_hi_share, above=0)
-        if f_hi_share >= 1:
-            raise ValueError(f"f_hi_share must be a share of the axis above 0 and below 1, got {f_hi_share}")
-    scaled: Drawn = _scale(values, key, low, high, f_hi_share)
-    return scaled
+    values = as_spectrogram("frequency_warp", spectrogram, if_complex=_IF_COMPLEX)
+    check_option("f_hi_fraction", f_hi_fraction, above=0)
+    if not is_jax_array(f_hi_fraction) and f_hi_fraction >= 1:
+        raise ValueError(f"f_hi_fraction must be above 0 and below 1, got {f_hi_fraction}")
+    drawn = draw_frequency_warp(key, values.shape, alpha_range=alpha_range)
+    return _scale_frequency(values, drawn["alpha"], f_hi_fraction)
 
 
-@jax.jit
-def _scale(values: jax.Array, key: jax.Array, low: ArrayLike, high: ArrayLike, f_hi_share: ArrayLike) -> Drawn:
-    working = working_dtype(values.dtype)
-    alpha = draw_uniform(key, (low, high), dtype=working)
+@jit()
+def _scale_frequency(values: jax.Array, alpha: jax.Array, f_hi_fraction: ArrayLike) -> jax.Array:
+    dtype = working_dtype(values.dtype)
+    alpha = alpha.astype(dtype)
     last = values.shape[-2] - 1
-    place = jnp.arange(last + 1, dtype=working)
-    # Shares of the axis on either side of the knee, after the warp.
-    knee = f_hi_share * jnp.minimum(alpha, 1)
-    below = place * (1 / alpha - 1)
-    above = (last - place) * (1 - (1 - knee / alpha) / (1 - knee))
-    return _read(values, jnp.where(place <= knee * last, below, above), -2), {"alpha": alpha}
+    position = jnp.arange(last + 1, dtype=dtype)
+    # The boundary between the two linear pieces after the warp, as a fraction of the axis.
+    knee = jnp.asarray(f_hi_fraction).astype(dtype) * jnp.minimum(alpha, 1)
+    below = position * (1 / alpha - 1)
+    above = (last - position) * (1 - (1 - knee / alpha) / (1 - knee))
+    return _interpolate(values, jnp.where(position <= knee * last, below, above), -2)
 
 
-def _read(values: jax.Array, offset: jax.Array, axis: int) -> jax.Array:
-    """Read each place of an axis at an offset from itself (in places), interpolated linearly.
+def _interpolate(values: jax.Array, offset: jax.Array, axis: int) -> jax.Array:
+    """Read each position of an axis at an offset from it, interpolated linearly.
 
-    Offsets rather than positions, as they are small: their rounding error does not grow along the axis.
+    Offsets are small where positions are not, so that rounding errors do not grow along the axis.
     """
     whole = jnp.floor(offset)
-    first = jnp.arange(values.shape[axis]) + whole.astype(jnp.int32)
-    share = offset - whole
-    if axis == -2:
-        share = share[:, None]
+    first = jnp.arange(values.shape[axis], dtype=jnp.int32) + whole.astype(jnp.int32)
     working = values.astype(working_dtype(values.dtype))
-    before, after = (jnp.take(working, place, axis=axis, mode="clip") for place in (first, first + 1))
-    # Where nothing lies between, what is not finite next to it does not count.
-    return jnp.where(share == 0, before, before * (1 - share) + after * share).astype(values.dtype)
+    fraction = jnp.expand_dims(offset - whole, [i for i in range(values.ndim) if i != values.ndim + axis])
+    before, after = (jnp.take(working, index, axis=axis, mode="clip") for index in (first, first + 1))
+    # Without interpolation, a neighbor that is not finite is ignored.
+    return jnp.where(fraction == 0, before, before * (1 - fraction) + after * fraction).astype(values.dtype)

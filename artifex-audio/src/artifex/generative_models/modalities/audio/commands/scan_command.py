@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 if TYPE_CHECKING:
-    from artifex.generative_models.modalities.audio.datasets.scan import ScanResult
+    from artifex.generative_models.modalities.audio.datasets.scanning import ScanResult
 
 
 def scan(
@@ -38,8 +38,8 @@ def scan(
 
     from artifex.generative_models.core.cli.terminal import say
     from artifex.generative_models.modalities.audio.commands.printing import printable, progress_bar
-    from artifex.generative_models.modalities.audio.datasets.manifest import check_manifest_path, write_manifest
-    from artifex.generative_models.modalities.audio.datasets.scan import scan as scan_recordings
+    from artifex.generative_models.modalities.audio.datasets.manifests import check_manifest_path, write_manifest
+    from artifex.generative_models.modalities.audio.datasets.scanning import scan as scan_recordings
 
     if out is None:
         out = (Path(audio[0]) if len(audio) == 1 and Path(audio[0]).is_dir() else Path()) / "manifest.jsonl"
@@ -51,7 +51,7 @@ def scan(
         result = scan_recordings(audio, progress=lambda done, total: bar.update(task, completed=done, total=total))
     _print_result(result)
     if result.recordings:
-        write_manifest(out, result.rows())
+        write_manifest(out, result.manifest())
         say(f"manifest: {printable(out)}")
     else:
         say("no recording can be read; no manifest was written")
@@ -67,8 +67,8 @@ def _print_result(result: ScanResult) -> None:
     if result.recordings:
         durations, peaks = summary["duration"], summary["peak"]
         rows = [
-            ("recordings", f"{summary['count']}, {_format_duration(durations['total'])} in total"),
-            ("duration", _format_range({key: _format_duration(value) for key, value in durations.items()})),
+            ("recordings", f"{summary['count']}, {_format_duration(durations['total'] or 0.0)} in total"),
+            ("duration", _format_range({key: _format_duration(value or 0.0) for key, value in durations.items()})),
             ("sample rate", _format_counts({f"{rate} Hz": n for rate, n in summary["sample_rates"].items()})),
             ("channels", _format_counts(summary["n_channels"])),
             ("format", _format_counts(summary["formats"])),
@@ -77,7 +77,7 @@ def _print_result(result: ScanResult) -> None:
         for name, meaning, recordings in (
             ("clipped", "3 consecutive samples at full scale", [each for each in result.recordings if each.clipped]),
             ("silent", "peak below -80 dBFS", [each for each in result.recordings if each.silent]),
-            ("DC offset", "mean beyond 0.01 of full scale", [each for each in result.recordings if each.offset]),
+            ("DC offset", "mean beyond 0.01 of full scale", [each for each in result.recordings if each.has_dc]),
         ):
             if recordings:
                 paths = ", ".join(printable(each.path) for each in recordings[:3]) + ", …" * (len(recordings) > 3)
@@ -91,7 +91,7 @@ def _print_result(result: ScanResult) -> None:
         say("", skip=not result.recordings)
         say(f"{count(len(result.problems), 'file')} cannot be read:", "bold red")
         for problem in result.problems:
-            say(f"{printable(problem.path)}: {problem.reason}", indent=2)
+            say(f"{printable(problem.source)}: {problem.message}", indent=2)
     say("")
 
 

@@ -1,4 +1,4 @@
-"""Datasets by name."""
+"""Creation of datasets by their registered names."""
 
 from __future__ import annotations
 
@@ -12,19 +12,19 @@ from artifex.generative_models.modalities.base import BaseDataset
 def create_audio_dataset(
     dataset_type: str = "synthetic", config: AudioModalityConfig | None = None, **options: Any
 ) -> BaseDataset:
-    """Make a dataset by its registered name.
+    """Create a dataset by its registered name.
 
     Args:
-        dataset_type: ``"synthetic"``, ``"files"``, or what a plugin registers.
-        config: What the audio is like; None means the defaults.
-        **options: What that dataset takes, such as ``n_samples`` or ``paths``.
+        dataset_type: ``"synthetic"``, ``"files"``, ``"table"``, ``"features"``, or a name that a plugin registers.
+        config: Configuration of the examples; None means the defaults.
+        **options: Options of the dataset, such as ``n_samples`` or ``paths``.
 
     Returns:
         The dataset.
 
     Raises:
-        UnknownComponentError: For an unknown type; the message names those that are installed.
-        TypeError: For an option that the dataset does not take; the message names those it takes.
+        UnknownComponentError: For an unknown name; the message lists the known names.
+        TypeError: For an unknown option; the message lists the valid options.
 
     Example:
         >>> len(create_audio_dataset("synthetic", n_samples=5, audio_types=["chirp"]))

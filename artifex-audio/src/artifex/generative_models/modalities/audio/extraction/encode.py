@@ -11,7 +11,7 @@ import attrs
 import numpy as np
 
 from artifex.generative_models.modalities.audio.base import AudioModality, AudioModalityConfig
-from artifex.generative_models.modalities.audio.datasets.files import encoder
+from artifex.generative_models.modalities.audio.datasets.recordings import encoder
 from artifex.generative_models.modalities.audio.extraction.plan import Plan
 from artifex.generative_models.modalities.audio.extraction.recordings import (
     THREADS,

@@ -13,7 +13,7 @@ from artifex.generative_models.core import registry
 from artifex.generative_models.core.components.metadata import installed_version
 from artifex.generative_models.core.files import format_table
 from artifex.generative_models.modalities.audio.base import AudioModalityConfig
-from artifex.generative_models.modalities.audio.datasets.manifest import label_names
+from artifex.generative_models.modalities.audio.datasets.manifests import label_names
 from artifex.generative_models.modalities.audio.extraction import padding
 from artifex.generative_models.modalities.audio.extraction.recordings import (
     PlannedRecording,

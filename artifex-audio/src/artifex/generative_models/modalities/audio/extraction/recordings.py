@@ -14,7 +14,7 @@ from typing import NotRequired, TypedDict
 import numpy as np
 
 from artifex.generative_models.modalities.audio.base import AudioModalityConfig, AudioRepresentation
-from artifex.generative_models.modalities.audio.datasets.manifest import folder_label
+from artifex.generative_models.modalities.audio.datasets.manifests import folder_label
 from artifex.generative_models.modalities.audio.io import AudioInfo, AudioReadError, decode, find_audio_in, probe
 
 THREADS = 2
@@ -202,8 +202,8 @@ def _decode(
     recordings: list[PlannedRecording], base: Path, sample_rate: int, max_samples: int | None, index: int
 ) -> Waveform:
     def span(info: AudioInfo) -> tuple[int, int]:
-        wanted = info.n_frames if max_samples is None else -(-max_samples * info.sample_rate // sample_rate)
-        return 0, min(info.n_frames, wanted)
+        wanted = info.n_samples if max_samples is None else -(-max_samples * info.sample_rate // sample_rate)
+        return 0, min(info.n_samples, wanted)
 
     file = base / recordings[index]["source"]
     try:
@@ -250,7 +250,7 @@ def _with_header(
 ) -> PlannedRecording:
     if isinstance(header, AudioReadError):
         return {**recording, "error": header.reason}
-    n_samples = -(-header.n_frames * config.sample_rate // header.sample_rate)
+    n_samples = -(-header.n_samples * config.sample_rate // header.sample_rate)
     return {**recording, "n_samples": n_samples if variable_length else min(config.n_time_steps, n_samples)}
 
 

@@ -1,1 +1,1 @@
-"""The audio types, by family: each a pure function of a key."""
+"""Audio types, by family; each is a pure function of a random key."""

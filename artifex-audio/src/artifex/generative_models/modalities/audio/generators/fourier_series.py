@@ -77,7 +77,7 @@ def square_series(phase: jax.Array, n_harmonics: jax.Array) -> jax.Array:
 
     Example:
         >>> round(square_series(jnp.full(1, 0.25), jnp.float32(101.0)).item(), 2)
-        0.99
+        1.01
     """
     n_terms = jnp.floor((n_harmonics + 1) / 2)
     first = numerics.sin2pi(phase)

@@ -342,7 +342,8 @@ def _noise_with_spectrum(key: jax.Array, n_time_steps: int, weights: jax.Array, 
     real, imaginary = numerics.normal(key, (2, len(weights)))
     # The bins at 0 Hz and at half the sample rate are real, so the real part has all their power.
     is_real = jnp.zeros(len(weights)).at[jnp.array([0, -1])].set(1)
-    spectrum = weights * jax.lax.complex(real * (1 + is_real * np.float32(math.sqrt(2) - 1)), imaginary * (1 - is_real))
+    gaussian = jax.lax.complex(real * (1 + is_real * np.float32(math.sqrt(2) - 1)), imaginary * (1 - is_real))
+    spectrum = weights.astype(gaussian.dtype) * gaussian
     audio = jnp.fft.irfft(spectrum, n=2 * (len(weights) - 1))[:n_time_steps]
     peak = jnp.max(jnp.abs(audio))
     scaled = audio / jnp.where(peak > 0, peak, 1)

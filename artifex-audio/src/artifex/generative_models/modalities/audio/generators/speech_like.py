@@ -93,7 +93,8 @@ def _annotated_vowel(
     spectrum = _glottal_pulse_spectrum(open_quotient * order) * _formant_response(
         frequency * order, formants, bandwidths
     )
-    spectrum = spectrum * (numerics.cos2pi(order * phase) + 1j * numerics.sin2pi(order * phase))
+    cosine, sine = (wave(order * phase).astype(np.complex64) for wave in (numerics.cos2pi, numerics.sin2pi))
+    spectrum = spectrum * (cosine + 1j * sine)
     audible = below_nyquist(frequency, n_harmonics, sample_rate)
     real, imag = (jnp.where(audible, part, 0) for part in (spectrum.real, spectrum.imag))
     power = jnp.sum(real * real + imag * imag) / 2
@@ -189,8 +190,8 @@ def vowel(
 
 def _glottal_pulse_spectrum(cycles: jax.Array) -> jax.Array:
     """Fourier transform of the derivative of the pulse x**2 - x**3 on [0, 1], integrated by parts."""
-    inverse = -1j / (np.float32(2 * np.pi) * cycles)
-    end = numerics.cos2pi(cycles) - 1j * numerics.sin2pi(cycles)
+    inverse = -1j / (np.float32(2 * np.pi) * cycles).astype(np.complex64)
+    end = numerics.cos2pi(cycles).astype(np.complex64) - 1j * numerics.sin2pi(cycles).astype(np.complex64)
     return inverse * (end + inverse * (2 + 4 * end + inverse * (6 * end - 6)))
 
 
@@ -199,5 +200,6 @@ def _formant_response(frequencies: jax.Array, formants: jax.Array, bandwidths: n
     frequencies = frequencies[:, None]
     formants, bandwidths = formants[None, :], bandwidths[None, :]
     pole_power = formants * formants + np.square(bandwidths) / 4
-    resonances = pole_power / (pole_power - jnp.square(frequencies) + 1j * frequencies * bandwidths)
-    return jnp.prod(resonances, axis=-1)
+    real = (pole_power - jnp.square(frequencies)).astype(np.complex64)
+    denominator = real + 1j * frequencies.astype(np.complex64) * bandwidths.astype(np.complex64)
+    return jnp.prod(pole_power.astype(np.complex64) / denominator, axis=-1)

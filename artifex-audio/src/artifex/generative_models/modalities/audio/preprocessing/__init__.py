@@ -1,4 +1,4 @@
-"""What is done to waveforms before they become training data. Each name is imported when it is first used."""
+"""Preprocessing of waveforms. Each name is imported on first use."""
 
 import lazy_loader
 

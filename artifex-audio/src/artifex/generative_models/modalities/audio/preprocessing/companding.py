@@ -153,7 +153,7 @@ def _a_law_encode(audio: jax.Array) -> jax.Array:
     values = audio.astype(working_dtype(audio.dtype))
     linear = jnp.floor(jnp.clip(jnp.where(jnp.isnan(values), 0, values) * 4096, -4096, 4095)).astype(jnp.int32)
     magnitude = jnp.where(linear < 0, -1 - linear, linear)
-    segment = jnp.sum(magnitude[..., None] >= 2 ** np.arange(5, 12), axis=-1, dtype=jnp.int32)
+    segment = jnp.sum(jnp.stack([magnitude >= 2**power for power in range(5, 12)]), axis=0, dtype=jnp.int32)
     step = (magnitude >> jnp.maximum(segment, 1)) & 0xF
     sign = jnp.where(linear < 0, 0, 0x80)
     return (sign | (segment << 4) | step) ^ _A_LAW_TOGGLE

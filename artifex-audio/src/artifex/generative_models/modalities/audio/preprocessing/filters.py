@@ -26,7 +26,7 @@ def biquad(
     kind: str,
     frequency: ArrayLike,
     *,
-    sample_rate: int,
+    sample_rate: int | jax.Array,
     q: ArrayLike = 0.7071067811865476,
     gain_db: ArrayLike = 0.0,
 ) -> jax.Array:
@@ -79,7 +79,7 @@ def biquad(
     return _biquad(jnp.asarray(frequency), jnp.asarray(q), jnp.asarray(gain_db), jnp.asarray(sample_rate), kind)
 
 
-def butterworth(kind: str, order: int, frequency: ArrayLike, *, sample_rate: int) -> jax.Array:
+def butterworth(kind: str, order: int, frequency: ArrayLike, *, sample_rate: int | jax.Array) -> jax.Array:
     """Design a Butterworth low-pass or high-pass filter of even order as second-order sections.
 
     Args:
@@ -112,7 +112,7 @@ def butterworth(kind: str, order: int, frequency: ArrayLike, *, sample_rate: int
 
 
 def butterworth_band_filter(
-    audio: jax.Array, kind: str, order: int, low: jax.Array, high: jax.Array, *, sample_rate: int
+    audio: jax.Array, kind: str, order: int, low: jax.Array, high: jax.Array, *, sample_rate: int | jax.Array
 ) -> jax.Array:
     """Apply a Butterworth band-pass or band-stop filter with traced band edges.
 

@@ -57,7 +57,7 @@ def from_coefficients(sos: jax.Array | np.ndarray, dtype: np.dtype) -> Sections:
     return Sections(*(jnp.asarray(each, dtype) for each in _convert(sos, np)))
 
 
-def butterworth_band(kind: str, order: int, low: jax.Array, high: jax.Array, sample_rate: int) -> Sections:
+def butterworth_band(kind: str, order: int, low: jax.Array, high: jax.Array, sample_rate: int | jax.Array) -> Sections:
     """Design a Butterworth band-pass or band-stop filter.
 
     Args:
@@ -84,10 +84,10 @@ def butterworth_band(kind: str, order: int, low: jax.Array, high: jax.Array, sam
     angles = np.pi / (2 * order) * (np.arange(1, order, 2) if order % 2 == 0 else np.arange(2, order, 2))
     real, imaginary = (part.astype(low.dtype) for part in (-np.cos(angles), np.sin(angles)))
     prototype = lax.complex(width * real, width * (imaginary if kind == "bandpass" else -imaginary))
-    root = jnp.sqrt(prototype * prototype - 4 * square)
+    root = jnp.sqrt(prototype * prototype - (4 * square).astype(prototype.dtype))
     # The larger root of the quadratic first; computing the smaller one by subtraction would lose precision.
     larger = (prototype + jnp.where(jnp.real(jnp.conj(prototype) * root) < 0, -root, root)) / 2
-    analog = jnp.concatenate([larger, square / larger])
+    analog = jnp.concatenate([larger, square.astype(larger.dtype) / larger])
     # For the poles z of the digital filter: |1 - z|**2, |1 + z|**2 and 1 - |z|**2.
     distance = jnp.square(1 - jnp.real(analog)) + jnp.square(jnp.imag(analog))
     near = 4 * (jnp.square(jnp.real(analog)) + jnp.square(jnp.imag(analog))) / distance

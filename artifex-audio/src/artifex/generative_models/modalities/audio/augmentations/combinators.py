@@ -1,0 +1,449 @@
+"""The functions behind the policies: how ``compose``, ``one_of`` and the others apply and draw their steps."""
+
+from __future__ import annotations
+
+import functools
+import inspect
+from collections.abc import Callable, Iterable
+from typing import Any, TypeVar
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax.typing import ArrayLike
+
+from artifex.generative_models.core import numerics
+from artifex.generative_models.core.components.factory import Bound
+from artifex.generative_models.core.protocols import Augmentation
+from artifex.generative_models.modalities.audio.annotations import augmentation, drawn_parameters
+
+T = TypeVar("T")
+
+Steps = tuple[Augmentation, ...]
+
+
+def draw_in_order(key: jax.Array, shape: tuple[int, ...], *, steps: Steps) -> dict[str, Any]:
+    """Draw the parameters of ``compose``.
+
+    Args:
+        key: PRNG key.
+        shape: Shape of the example.
+        steps: The steps, as functions.
+
+    Returns:
+        ``steps``: the drawn parameters of every step.
+    """
+    return {"steps": _draw_steps("compose", steps, _split(key, steps), shape)}
+
+
+@augmentation(draw=draw_in_order)
+def apply_in_order(example: ArrayLike, key: jax.Array, *, steps: Steps) -> jax.Array:
+    """Apply all steps in order; step ``i`` gets key ``i`` of ``jax.random.split(key, n)``.
+
+    Args:
+        example: The example.
+        key: PRNG key.
+        steps: The steps, as functions.
+
+    Returns:
+        The augmented example, same shape and dtype.
+    """
+    numerics.check_key("compose", key)
+    return call_compiled(_apply_in_order, example, key, steps=steps)
+
+
+def _apply_in_order(example: jax.Array, key: jax.Array, *, steps: Steps) -> jax.Array:
+    for apply, step_key in zip(_appliers("compose", steps), _split(key, steps), strict=True):
+        example = apply(example, step_key)
+    return example
+
+
+def _split(key: jax.Array, steps: Steps) -> list[jax.Array]:
+    return list(jax.random.split(key, len(steps))) if steps else []
+
+
+def draw_one(
+    key: jax.Array, shape: tuple[int, ...], *, steps: Steps, weights: tuple[float, ...] | None = None
+) -> dict[str, Any]:
+    """Draw the parameters of ``one_of``.
+
+    Args:
+        key: PRNG key.
+        shape: Shape of the example.
+        steps: The steps, as functions.
+        weights: As for ``one_of``.
+
+    Returns:
+        ``choice``, the index of the step; ``steps``.
+    """
+    choice_key, step_key = jax.random.split(key)
+    choice = _draw_choice(choice_key, len(steps), weights)
+    return {"choice": choice, "steps": _draw_steps("one_of", steps, _fold_in_positions(step_key, steps), shape)}
+
+
+@augmentation(draw=draw_one)
+def apply_one(
+    example: ArrayLike, key: jax.Array, *, steps: Steps, weights: tuple[float, ...] | None = None
+) -> jax.Array:
+    """Apply one step, drawn with the given weights.
+
+    Args:
+        example: The example.
+        key: PRNG key.
+        steps: The steps, as functions.
+        weights: As for ``one_of``.
+
+    Returns:
+        The augmented example, same shape and dtype.
+    """
+    numerics.check_key("one_of", key)
+    return call_compiled(_apply_one, example, key, steps=steps, weights=weights)
+
+
+def _apply_one(
+    example: jax.Array, key: jax.Array, *, steps: Steps, weights: tuple[float, ...] | None = None
+) -> jax.Array:
+    choice_key, step_key = jax.random.split(key)
+    choice = _draw_choice(choice_key, len(steps), weights)
+    changed: jax.Array = jax.lax.switch(
+        choice, _appliers("one_of", steps), example, jax.random.fold_in(step_key, choice)
+    )
+    return changed
+
+
+def _draw_choice(key: jax.Array, n_steps: int, weights: tuple[float, ...] | None) -> jax.Array:
+    relative = np.ones(n_steps) if weights is None else np.asarray(weights)
+    thresholds = np.cumsum(relative)[:-1] / relative.sum()
+    drawn = numerics.uniform(key)
+    return jnp.sum(drawn >= jnp.asarray(thresholds, jnp.float32).astype(drawn.dtype), dtype=jnp.int32)
+
+
+def draw_some(key: jax.Array, shape: tuple[int, ...], *, steps: Steps, n: tuple[int, int]) -> dict[str, Any]:
+    """Draw the parameters of ``some_of``.
+
+    Args:
+        key: PRNG key.
+        shape: Shape of the example.
+        steps: The steps, as functions.
+        n: As for ``some_of``.
+
+    Returns:
+        ``chosen`` (n_steps,), whether each step is applied; ``steps``.
+    """
+    chosen, step_keys = _draw_subset(key, len(steps), n)
+    return {"chosen": chosen, "steps": _draw_steps("some_of", steps, step_keys, shape)}
+
+
+@augmentation(draw=draw_some)
+def apply_some(example: ArrayLike, key: jax.Array, *, steps: Steps, n: tuple[int, int]) -> jax.Array:
+    """Apply a drawn subset of n[0] to n[1] steps, in order.
+
+    Args:
+        example: The example.
+        key: PRNG key.
+        steps: The steps, as functions.
+        n: As for ``some_of``.
+
+    Returns:
+        The augmented example, same shape and dtype.
+    """
+    numerics.check_key("some_of", key)
+    return call_compiled(_apply_some, example, key, steps=steps, n=n)
+
+
+def _apply_some(example: jax.Array, key: jax.Array, *, steps: Steps, n: tuple[int, int]) -> jax.Array:
+    chosen, step_keys = _draw_subset(key, len(steps), n)
+    for position, apply in enumerate(_appliers("some_of", steps)):
+        example = _apply_if(chosen[position], apply, example, step_keys[position])
+    return example
+
+
+def _draw_subset(key: jax.Array, n_steps: int, n: tuple[int, int]) -> tuple[jax.Array, list[jax.Array]]:
+    """Draw a mask (n_steps,) of the steps to apply; return it with the key of each step."""
+    count_key, order_key, *step_keys = jax.random.split(key, n_steps + 2)
+    count = numerics.randint(count_key, (), n[0], n[1] + 1)
+    # The steps with the ``count`` smallest of n_steps random numbers; of two equal numbers the first ranks lower.
+    ranks = jnp.argsort(jnp.argsort(numerics.uniform(order_key, (n_steps,))))
+    return ranks < count, step_keys
+
+
+def draw_random_order(key: jax.Array, shape: tuple[int, ...], *, steps: Steps) -> dict[str, Any]:
+    """Draw the parameters of ``random_order``.
+
+    Args:
+        key: PRNG key.
+        shape: Shape of the example.
+        steps: The steps, as functions.
+
+    Returns:
+        ``order`` (n_steps,), the indices of the steps in order of application; ``steps``.
+    """
+    order_key, step_key = jax.random.split(key)
+    step_keys = _fold_in_positions(step_key, steps)
+    return {
+        "order": _draw_permutation(order_key, len(steps)),
+        "steps": _draw_steps("random_order", steps, step_keys, shape),
+    }
+
+
+@augmentation(draw=draw_random_order)
+def apply_in_random_order(example: ArrayLike, key: jax.Array, *, steps: Steps) -> jax.Array:
+    """Apply all steps in a drawn order.
+
+    Args:
+        example: The example.
+        key: PRNG key.
+        steps: The steps, as functions.
+
+    Returns:
+        The augmented example, same shape and dtype.
+    """
+    numerics.check_key("random_order", key)
+    return call_compiled(_apply_in_random_order, example, key, steps=steps)
+
+
+def _apply_in_random_order(example: jax.Array, key: jax.Array, *, steps: Steps) -> jax.Array:
+    order_key, step_key = jax.random.split(key)
+    order = _draw_permutation(order_key, len(steps))
+    step_keys = jax.vmap(jax.random.fold_in, (None, 0))(step_key, order)
+    branches = _appliers("random_order", steps)
+
+    def apply_next(example: jax.Array, position_and_key: tuple[jax.Array, jax.Array]) -> tuple[jax.Array, None]:
+        position, own_key = position_and_key
+        return jax.lax.switch(position, branches, example, own_key), None
+
+    return jax.lax.scan(apply_next, example, (order, step_keys))[0]
+
+
+def _draw_permutation(key: jax.Array, n_steps: int) -> jax.Array:
+    return jnp.argsort(numerics.uniform(key, (n_steps,)))
+
+
+def draw_with_probability(
+    key: jax.Array, shape: tuple[int, ...], *, steps: Steps, probability: float | jax.Array
+) -> dict[str, Any]:
+    """Draw the parameters of ``with_probability``.
+
+    Args:
+        key: PRNG key.
+        shape: Shape of the example.
+        steps: The steps, as functions.
+        probability: As for ``with_probability``.
+
+    Returns:
+        ``applied``; ``steps``.
+    """
+    applied_key, step_key = jax.random.split(key)
+    applied = _draw_applied(applied_key, probability)
+    return {"applied": applied, "steps": _draw_steps("with_probability", steps, [step_key], shape)}
+
+
+@augmentation(draw=draw_with_probability)
+def apply_with_probability(
+    example: ArrayLike, key: jax.Array, *, steps: Steps, probability: float | jax.Array
+) -> jax.Array:
+    """Apply the only step with the given probability.
+
+    Args:
+        example: The example.
+        key: PRNG key.
+        steps: The steps, as functions.
+        probability: As for ``with_probability``.
+
+    Returns:
+        The augmented example, same shape and dtype.
+    """
+    numerics.check_key("with_probability", key)
+    return call_compiled(_apply_with_probability, example, key, steps=steps, probability=probability)
+
+
+def _apply_with_probability(
+    example: jax.Array, key: jax.Array, *, steps: Steps, probability: float | jax.Array
+) -> jax.Array:
+    applied_key, step_key = jax.random.split(key)
+    applied = _draw_applied(applied_key, probability)
+    return _apply_if(applied, _appliers("with_probability", steps)[0], example, step_key)
+
+
+def _draw_applied(key: jax.Array, probability: float | jax.Array) -> jax.Array:
+    drawn = numerics.uniform(key)
+    return drawn < jnp.asarray(probability, drawn.dtype)
+
+
+# The function of each combinator and the name under which a policy's specification refers to it.
+COMBINATORS: dict[Callable[..., Any], str] = {
+    apply_in_order: "compose",
+    apply_one: "one_of",
+    apply_some: "some_of",
+    apply_in_random_order: "random_order",
+    apply_with_probability: "with_probability",
+}
+
+
+def function_and_options(step: Any) -> tuple[Any, dict[str, Any]]:
+    """Return the function of a step and the options bound to it.
+
+    Args:
+        step: A function or a partial application of one.
+
+    Returns:
+        The function and a dict of its options.
+
+    Example:
+        >>> function_and_options(Bound(jnp.clip, max=1.0))[1]
+        {'max': 1.0}
+    """
+    options: dict[str, Any] = {}
+    while isinstance(step, functools.partial):
+        options = {**step.keywords, **options}
+        step = step.func
+    return step, options
+
+
+def step_name(step: Any) -> str:
+    """Return the name of a step's function, such as ``"low_pass"`` or ``"one_of"``.
+
+    Args:
+        step: A function or a partial application of one.
+
+    Returns:
+        The name.
+
+    Example:
+        >>> step_name(Bound(apply_one, steps=()))
+        'one_of'
+    """
+    function = function_and_options(step)[0]
+    return COMBINATORS.get(function) or str(getattr(function, "__name__", type(function).__name__))
+
+
+def option_defaults(function: Callable[..., Any]) -> dict[str, Any]:
+    """Return the parameters of a function with their defaults, ``inspect.Parameter.empty`` where there is none.
+
+    Args:
+        function: A function.
+
+    Returns:
+        The defaults by name; empty for a function whose signature cannot be read.
+    """
+    try:
+        parameters = inspect.signature(function).parameters
+    except (TypeError, ValueError):
+        return {}
+    return {name: parameter.default for name, parameter in parameters.items()}
+
+
+def check_sample_rate_bound(step: Augmentation, label: str) -> None:
+    """Raise if a step requires a sample rate and none is bound.
+
+    Args:
+        step: A function, its options bound or not.
+        label: The step's position and name for the message.
+
+    Raises:
+        TypeError: If the function's parameter ``sample_rate`` has no default and is not bound.
+
+    Example:
+        >>> def low_pass(audio, key, *, sample_rate): return audio
+        >>> check_sample_rate_bound(low_pass, "step 1, low_pass,")
+        Traceback (most recent call last):
+        TypeError: step 1, low_pass, requires sample_rate: give it to the policy, as in compose(..., sample_rate=16000), or to apply_batch
+    """
+    function, options = function_and_options(step)
+    # The functions of combinators have no such parameter.
+    if "sample_rate" not in options and option_defaults(function).get("sample_rate") is inspect.Parameter.empty:
+        raise TypeError(
+            f"{label} requires sample_rate: give it to the policy, as in compose(..., sample_rate=16000), or to apply_batch"
+        )
+
+
+def _labels(combinator: str, steps: Steps) -> Iterable[tuple[str, Augmentation]]:
+    for position, step in enumerate(steps, 1):
+        label = f"step {position}, {step_name(step)},"
+        check_sample_rate_bound(step, label)
+        yield f"{label} of {combinator}", step
+
+
+def _draw_steps(combinator: str, steps: Steps, keys: list[jax.Array], shape: tuple[int, ...]) -> list[dict[str, Any]]:
+    return [drawn_parameters(step, key, shape) for (_, step), key in zip(_labels(combinator, steps), keys, strict=True)]
+
+
+def _fold_in_positions(key: jax.Array, steps: Steps) -> list[jax.Array]:
+    return [jax.random.fold_in(key, position) for position in range(len(steps))]
+
+
+def _appliers(combinator: str, steps: Steps) -> list[Callable[[jax.Array, jax.Array], jax.Array]]:
+    """Return a function of example and key for every step, whose errors name the step."""
+    return [functools.partial(_apply_step, label, step) for label, step in _labels(combinator, steps)]
+
+
+def _apply_step(label: str, step: Augmentation, example: jax.Array, key: jax.Array) -> jax.Array:
+    try:
+        changed = jnp.asarray(step(example, key))
+    except (TypeError, ValueError) as error:
+        error.add_note(f"in {label}")
+        raise
+    if (changed.shape, changed.dtype) != (example.shape, example.dtype):
+        raise ValueError(
+            f"{label} must keep shape and dtype, got {changed.shape} {changed.dtype} from {example.shape} {example.dtype}"
+        )
+    return changed
+
+
+def _apply_if(
+    applied: jax.Array, apply: Callable[[jax.Array, jax.Array], jax.Array], example: jax.Array, key: jax.Array
+) -> jax.Array:
+    changed: jax.Array = jax.lax.cond(applied, apply, lambda example, key: example, example, key)
+    return changed
+
+
+def call_compiled(function: Callable[..., T], example: Any, key: jax.Array, **options: Any) -> T:
+    """Call a function of an example and a key, compiled once for all values of the arrays among its options.
+
+    Args:
+        function: The function.
+        example: An array or a tree of arrays.
+        key: A PRNG key.
+        **options: Options of the function; ``Bound`` functions, lists and tuples among them may contain arrays.
+
+    Returns:
+        The result of the function.
+
+    Example:
+        >>> def scale(x, key, gain): return x * gain
+        >>> float(call_compiled(scale, jnp.float32(3), jax.random.key(0), gain=jnp.float32(2)))
+        6.0
+    """
+    arrays: list[Any] = []
+
+    def extract(option: Any) -> Any:
+        if isinstance(option, jax.Array | np.ndarray):
+            arrays.append(option)
+            return _ArrayIndex(len(arrays) - 1)
+        return _map_options(extract, option)
+
+    hashable = extract(Bound(function, **options))
+    result: T = _call(hashable, arrays, jax.tree.map(jnp.asarray, example), key)
+    return result
+
+
+@numerics.jit(static_argnames=["function"])
+def _call(function: Any, arrays: list[jax.Array], example: Any, key: jax.Array) -> Any:
+    def insert(option: Any) -> Any:
+        return arrays[option] if isinstance(option, _ArrayIndex) else _map_options(insert, option)
+
+    return insert(function)(example, key)
+
+
+class _ArrayIndex(int):
+    """Stands for an array among the options of a policy, so that the policy is hashable without it."""
+
+
+def _map_options(change: Callable[[Any], Any], option: Any) -> Any:
+    """Apply ``change`` to the elements of a partial function, list or tuple; return anything else unchanged."""
+    if isinstance(option, Bound):
+        options = {name: change(value) for name, value in option.keywords.items()}
+        return Bound(change(option.func), *map(change, option.args), **options)
+    if type(option) in (list, tuple):
+        return type(option)(map(change, option))
+    return option

@@ -1,0 +1,231 @@
+"""Batches of a loader on devices: one device, a mesh, or a mesh over several hosts."""
+
+from __future__ import annotations
+
+import math
+from collections import deque
+from collections.abc import Mapping, Sequence
+from itertools import pairwise
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from artifex.generative_models.core.checks import check_integer
+from artifex.generative_models.modalities.audio.datasets.loader.loader import Loader, LoaderState, Progress
+
+if TYPE_CHECKING:
+    import jax
+
+
+def device_batches(
+    loader: Loader,
+    sharding: jax.sharding.Sharding | jax.sharding.Mesh | None = None,
+    *,
+    prefetch: int = 2,
+) -> DeviceBatches:
+    """Return an iterator over a loader's batches as ``jax.Array``s, transferred to the devices ahead of use.
+
+    Args:
+        loader: A loader. Prefetched batches are taken from it, so that the state to save is the result's.
+        sharding: Sharding whose first axis is the batch, such as ``NamedSharding(mesh, P("data"))``. It is applied to the
+            batch axis of every array, and to further axes as far as an array has them. A mesh with one axis shards the
+            batch over it. None uses the default device, with the examples of this process only.
+        prefetch: Number of batches transferred ahead, at least 0.
+
+    Returns:
+        An iterator over dicts of ``jax.Array``s, with ``batch_size`` examples each on a mesh, over all hosts. Strings are
+        omitted. 64-bit types become 32-bit unless ``jax_enable_x64`` is set; for a dataset of more than 2**31 examples,
+        ``index`` is then a NumPy array, int64, of this process's examples. After ``loader.rewind()`` or
+        ``loader.restore(…)``, the iterator continues from there.
+
+    Raises:
+        TypeError: When the loader or the sharding has the wrong type.
+        ValueError: When the batch cannot be divided over the devices, or the devices of this process hold other examples
+            than the loader makes; the message contains the ``shard`` that fits.
+
+    Example:
+        >>> from artifex.generative_models.modalities.audio import make_loader
+        >>> loader = make_loader([{"x": float(i), "name": "a"} for i in range(8)], 4)
+        >>> for batch in device_batches(loader):
+        ...     print(sorted(batch), batch["x"])
+        ['epoch', 'index', 'valid', 'x'] [0. 1. 2. 3.]
+        ['epoch', 'index', 'valid', 'x'] [4. 5. 6. 7.]
+    """
+    if not isinstance(loader, Loader):
+        raise TypeError(f"loader must be a Loader, from make_loader, got {type(loader).__name__}")
+    check_integer("prefetch", prefetch, minimum=0)
+    return DeviceBatches(iter(loader), _check_sharding(loader, sharding), int(prefetch))
+
+
+class DeviceBatches:
+    """An iterator over a loader's batches on devices; created by ``device_batches``.
+
+    Args:
+        loader: The loader.
+        sharding: Sharding of the batches; None for the default device.
+        prefetch: Number of batches transferred ahead.
+    """
+
+    def __init__(self, loader: Loader, sharding: jax.sharding.Sharding | None, prefetch: int) -> None:
+        self._loader = loader
+        self._sharding = sharding
+        self._max_ahead = prefetch
+        self._n_ahead = 0
+        self._reset()
+
+    def __iter__(self) -> DeviceBatches:
+        self._reset_after_restart()
+        if isinstance(self._end, StopIteration) and not self._ahead:
+            iter(self._loader)  # raises the loader's error for an exhausted loader
+        return self
+
+    def __next__(self) -> dict[str, Any]:
+        self._reset_after_restart()
+        # The number of batches ahead grows by one per batch, so that the first one is returned as soon as it is read.
+        while len(self._ahead) <= self._n_ahead and self._end is None:
+            self._transfer_next()
+        self._n_ahead = min(self._n_ahead + 1, self._max_ahead)
+        if not self._ahead:
+            assert self._end is not None
+            raise self._end
+        batch, self._progress = self._ahead.popleft()
+        return batch
+
+    def state(self) -> LoaderState:
+        """Return the loader's state after the latest batch that this iterator returned."""
+        self._reset_after_restart()
+        return {**self._loader.state(), "step": self._progress.step}
+
+    @property
+    def progress(self) -> Progress:
+        """Progress up to the latest batch that this iterator returned."""
+        self._reset_after_restart()
+        return self._progress
+
+    def _reset(self) -> None:
+        self._n_restarts = self._loader.n_restarts
+        self._progress = self._loader.progress
+        self._ahead: deque[tuple[dict[str, Any], Progress]] = deque()
+        self._end: BaseException | None = None
+        self._n_ahead = 0
+
+    def _reset_after_restart(self) -> None:
+        """Drop the batches ahead if the loader was rewound or restored since."""
+        if self._n_restarts != self._loader.n_restarts:
+            self._reset()
+
+    def _transfer_next(self) -> None:
+        try:
+            batch = next(self._loader)
+            # Depends on the dataset only, so that the type of index is the same in all batches and on all hosts.
+            on_host = ("index",) if self._loader.n_examples > 2**31 and not _has_64_bits() else ()
+            transferred = _transfer(batch, self._sharding, self._loader.batch_size, on_host)
+        except Exception as end:  # noqa: BLE001  raised in place of its batch
+            self._end = end
+        else:
+            self._ahead.append((transferred, self._loader.progress))
+
+
+def _transfer(
+    batch: Mapping[str, Any],
+    sharding: jax.sharding.Sharding | None,
+    batch_size: int,
+    on_host: Sequence[str] = (),
+    parent: str = "",
+) -> dict[str, Any]:
+    import jax
+
+    transferred: dict[str, Any] = {}
+    for key, value in batch.items():
+        if key in on_host:
+            transferred[key] = value
+        elif isinstance(value, dict):
+            transferred[key] = _transfer(value, sharding, batch_size, parent=f"{parent}{key}.")
+        elif value.dtype.kind not in "US":
+            array = _as_jax_dtype(parent + key, value)
+            array_sharding = _for_rank(sharding, array.ndim)
+            if array_sharding is None or array_sharding.is_fully_addressable:
+                transferred[key] = jax.device_put(array, array_sharding)
+            else:
+                # The global shape is required: without it, hosts with different numbers of examples would not raise.
+                shape = (batch_size, *array.shape[1:])
+                transferred[key] = jax.make_array_from_process_local_data(array_sharding, array, global_shape=shape)
+    return transferred
+
+
+def _has_64_bits() -> bool:
+    import jax
+
+    return bool(jax.dtypes.canonicalize_dtype(np.int64) == np.int64)
+
+
+def _as_jax_dtype(name: str, array: np.ndarray) -> np.ndarray:
+    import jax
+
+    dtype = jax.dtypes.canonicalize_dtype(array.dtype)
+    if array.dtype.kind in "iu" and dtype != array.dtype and array.size:
+        bounds = np.iinfo(dtype)
+        if array.min() < bounds.min or array.max() > bounds.max:
+            raise OverflowError(
+                f"{name!r} must fit into {dtype}, got {array.max()}; set jax_enable_x64, or drop it in a transform"
+            )
+    return array.astype(dtype, copy=False)
+
+
+def _check_sharding(
+    loader: Loader, sharding: jax.sharding.Sharding | jax.sharding.Mesh | None
+) -> jax.sharding.Sharding | None:
+    from jax.sharding import Mesh, NamedSharding, PartitionSpec, Sharding
+
+    if sharding is None:
+        return None
+    if isinstance(sharding, Mesh):
+        if len(sharding.axis_names) != 1:
+            raise ValueError(
+                f"a mesh must have one axis to shard the batch over, got {sharding.axis_names}; pass "
+                f"NamedSharding(mesh, PartitionSpec({sharding.axis_names[0]!r}))"
+            )
+        sharding = NamedSharding(sharding, PartitionSpec(sharding.axis_names[0]))
+    if not isinstance(sharding, Sharding):
+        raise TypeError(f"sharding must be a jax.sharding.Sharding, a Mesh or None, got {sharding!r}")
+    batch_size = loader.batch_size
+    if isinstance(sharding, NamedSharding):
+        spec = sharding.spec[0] if len(sharding.spec) else None
+        axes = () if spec is None else spec if isinstance(spec, tuple) else (spec,)
+        n_shards = math.prod(sharding.mesh.shape[axis] for axis in axes)
+        if batch_size % n_shards:
+            raise ValueError(
+                f"batch_size must be a multiple of the {n_shards} shards of {sharding.spec}, got {batch_size}; use "
+                f"{batch_size // n_shards * n_shards or n_shards} or {(batch_size // n_shards + 1) * n_shards}"
+            )
+    _check_positions(loader, sharding)
+    return sharding
+
+
+def _check_positions(loader: Loader, sharding: jax.sharding.Sharding) -> None:
+    """Raise unless the devices of this process hold the positions of the batch that the loader makes."""
+    batch_size = loader.batch_size
+    by_device = _for_rank(sharding, 1).addressable_devices_indices_map((batch_size,))
+    ranges = sorted({indices[0].indices(batch_size)[:2] for indices in by_device.values() if indices is not None})
+    if any(before[1] != after[0] for before, after in pairwise(ranges)):
+        raise ValueError(
+            f"the devices of this process must hold one range of the batch, got the ranges {ranges}; reorder the mesh"
+        )
+    start, stop = ranges[0][0], ranges[-1][1]
+    index, count = loader.shard
+    n_rows = batch_size // count
+    if (start, stop) != (index * n_rows, (index + 1) * n_rows):
+        fitting = f"({start // (stop - start)}, {batch_size // (stop - start)})"
+        raise ValueError(
+            f"the devices of this process hold examples {start} to {stop} of a batch, but the loader with shard=({index}, "
+            f"{count}) makes examples {index * n_rows} to {(index + 1) * n_rows}; use make_loader(shard={fitting})"
+        )
+
+
+def _for_rank(sharding: Any, rank: int) -> Any:
+    """Return the sharding of an array with fewer axes than the sharding has."""
+    from jax.sharding import NamedSharding, PartitionSpec
+
+    if not isinstance(sharding, NamedSharding) or len(sharding.spec) <= rank:
+        return sharding
+    return NamedSharding(sharding.mesh, PartitionSpec(*sharding.spec[:rank]), memory_kind=sharding.memory_kind)

@@ -1,0 +1,265 @@
+"""Making one batch: reading its examples, applying transforms, padding and stacking."""
+
+from __future__ import annotations
+
+import inspect
+import multiprocessing
+import pickle
+import traceback
+from collections.abc import Callable, Mapping, Sequence
+from functools import reduce
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from artifex.generative_models.modalities.audio.datasets.loader.compatibility import interpreter_is_exiting
+from artifex.generative_models.modalities.audio.datasets.loader.errors import LoaderError
+from artifex.generative_models.modalities.audio.datasets.loader.plan import BatchPlan, IndexedDataset, dataset_name
+from artifex.generative_models.modalities.audio.datasets.random_draws import transform_rng
+from artifex.generative_models.modalities.base import BaseDataset
+
+SHAPE_ADVICE = "Pass bucket_lengths=… to make_loader, or a transform that trims or pads examples to one shape"
+
+
+class BatchResult(NamedTuple):
+    """A batch, or the error that was raised instead. Grain sends the arrays in a tuple through shared memory.
+
+    Attributes:
+        step: The batch's step.
+        batch: Arrays by key; empty with an error.
+        error: The error, or None.
+    """
+
+    step: int
+    batch: dict[str, Any]
+    error: BaseException | None = None
+
+
+class BatchMaker:
+    """The function from a step to its batch. It is sent to worker processes.
+
+    Args:
+        plan: The examples of every batch.
+        dataset: The dataset.
+        transforms: Functions ``f(example)`` or ``f(example, rng)``.
+        start: First position of the batch to make, for this shard.
+        stop: Position after the last one.
+    """
+
+    def __init__(
+        self,
+        plan: BatchPlan,
+        dataset: IndexedDataset,
+        transforms: Sequence[Callable[..., Mapping[str, object]]],
+        start: int,
+        stop: int,
+    ) -> None:
+        self.plan = plan
+        self._dataset = dataset
+        self._name = dataset_name(dataset)
+        self._transforms = [(transform, takes_rng(transform)) for transform in transforms]
+        self._start = start
+        self._stop = stop
+
+    def __call__(self, step: int) -> BatchResult:
+        """Make a batch; errors are returned, since Grain would skip the batches after an error."""
+        step = int(step)
+        if interpreter_is_exiting():
+            return BatchResult(step, {}, LoaderError(f"the interpreter is exiting: batch {step} is not read"))
+        try:
+            return BatchResult(step, self._make(step))
+        except Exception as error:  # noqa: BLE001  raised by the loader
+            return BatchResult(step, {}, picklable_error(error) if multiprocessing.parent_process() else error)
+        except SystemExit as error:
+            # In a thread it would be ignored, and a worker would end as if it were complete.
+            reason = f"{self._name} or a transform called sys.exit ({error}) in batch {step}"
+            return BatchResult(step, {}, LoaderError(reason))
+
+    def _make(self, step: int) -> dict[str, Any]:
+        epoch, indices, bucket = self.plan.examples_of(step, self._start, self._stop)
+        is_example = np.array(indices) >= 0
+        # A shard that is padding only reads the first example of the batch for the shapes of its zeros.
+        read = [index for index in indices if index >= 0] or self.plan.examples_of(step, 0, 1)[1]
+        examples = self._read(step, read, epoch)
+        keys = getattr(self._dataset, "time_axis_keys", ("audio",))
+        if bucket is not None:
+            examples = [_pad(example, keys, bucket, index) for example, index in zip(examples, read, strict=True)]
+        elif any(key in examples[0] for key in keys):
+            examples = [{"length": _length_of(example, keys), **example} for example in examples]
+        batch = _stack(examples, read, len(indices))
+        if not is_example.any():
+            batch = _zeros_like(batch)
+        batch = {
+            **batch,
+            "valid": is_example & batch.get("valid", True),
+            "index": np.array(indices, np.int64),
+            "epoch": np.full(len(indices), epoch, np.int64),
+        }
+        return dict(sorted(batch.items()))
+
+    def _read(self, step: int, indices: list[int], epoch: int) -> list[Mapping[str, Any]]:
+        """Read examples: together where the dataset overrides ``examples``, else one by one."""
+        if getattr(type(self._dataset), "examples", BaseDataset.examples) is BaseDataset.examples:
+            return [self._transform(self._read_one(index, epoch), index, epoch) for index in indices]
+        dataset: Any = self._dataset
+        try:
+            examples = dataset.examples(indices, epoch=epoch)
+        except Exception as error:
+            error.add_note(f"in batch {step}, epoch {epoch}, examples {indices} of {self._name}")
+            raise
+        return [self._transform(example, index, epoch) for example, index in zip(examples, indices, strict=True)]
+
+    def _read_one(self, index: int, epoch: int) -> Any:
+        dataset: Any = self._dataset
+        try:
+            return dataset.example(index, epoch=epoch) if hasattr(dataset, "example") else dataset[index]
+        except Exception as error:
+            error.add_note(f"in example {index} of {self._name}, epoch {epoch}")
+            raise
+
+    def _transform(self, example: Any, index: int, epoch: int) -> Mapping[str, Any]:
+        _check_example(example, f"example {index} of {self._name}")
+        for number, (transform, with_rng) in enumerate(self._transforms):
+            try:
+                if with_rng:
+                    example = transform(example, transform_rng(self.plan.seed, epoch, index, number))
+                else:
+                    example = transform(example)
+            except Exception as error:
+                error.add_note(f"in transform {number} of example {index} of {self._name}, epoch {epoch}")
+                raise
+            _check_example(example, f"transform {number}")
+        checked: Mapping[str, Any] = example
+        return checked
+
+
+def picklable_error(error: BaseException) -> BaseException:
+    """Return an error in a form that can be sent to another process, with its traceback as a note.
+
+    Args:
+        error: The error.
+
+    Returns:
+        A copy of it, or a ``LoaderError`` with its text and notes if it cannot be pickled.
+    """
+    error.add_note("".join(["in a worker process:\n", *traceback.format_tb(error.__traceback__)]).rstrip())
+    try:
+        copied: BaseException = pickle.loads(pickle.dumps(error))
+    except Exception:  # noqa: BLE001  an exception may define any __reduce__
+        replacement = LoaderError(f"{type(error).__name__}: {error}")
+        for note in getattr(error, "__notes__", ()):
+            replacement.add_note(note)
+        return replacement
+    return copied
+
+
+def takes_rng(transform: Callable[..., Mapping[str, object]]) -> bool:
+    """Return whether a transform takes a generator as its second argument.
+
+    Args:
+        transform: The transform.
+
+    Returns:
+        Whether it has a second positional parameter that is required or named ``rng``.
+
+    Example:
+        >>> takes_rng(lambda example, rng: example), takes_rng(lambda example, gain=0.5: example)
+        (True, False)
+    """
+    try:
+        parameters = list(inspect.signature(transform).parameters.values())
+    except (TypeError, ValueError):  # some functions implemented in C have no signature
+        return False
+    positional = [each for each in parameters if each.kind in (each.POSITIONAL_ONLY, each.POSITIONAL_OR_KEYWORD)]
+    return len(positional) > 1 and (positional[1].default is inspect.Parameter.empty or positional[1].name == "rng")
+
+
+def _check_example(example: Any, origin: str) -> None:
+    if not isinstance(example, Mapping) or not example:
+        raise TypeError(f"{origin} must be a dict with at least one entry, got {type(example).__name__}")
+
+
+def _length_of(example: Mapping[str, Any], keys: Sequence[str]) -> int:
+    size = int(next(np.shape(example[key])[-1] for key in keys if key in example))
+    length = int(example.get("length", size))
+    if length > size:
+        raise ValueError(
+            f"'length' must be at most the {size} samples{_path_of(example)}, got {length}; a transform that changes the "
+            f"length must set 'length'"
+        )
+    return length
+
+
+def _pad(example: Mapping[str, Any], keys: Sequence[str], bucket: int, index: int) -> dict[str, Any]:
+    """Return an example whose time axes are padded, or whose padding is cut, to the bucket's length."""
+    if not any(key in example for key in keys):
+        raise ValueError(
+            f"bucket_lengths requires {' or '.join(map(repr, keys))} in every example, got example {index} with "
+            f"{list(example)}"
+        )
+    length = _length_of(example, keys)
+    if length > bucket:
+        raise ValueError(
+            f"example {index}{_path_of(example)} must have at most the {bucket} samples of its bucket, got {length}; "
+            f"lengths() must include the effect of transforms, and files must not change"
+        )
+    padded = {**example, "length": length}
+    for key in keys:
+        if key in example:
+            value = np.asarray(example[key])
+            if value[..., bucket:].any():
+                raise ValueError(
+                    f"example {index}{_path_of(example)} has nonzero samples after the {bucket} samples of its bucket; a "
+                    f"transform that changes the length must set 'length', and lengths() must include its effect"
+                )
+            value = value[..., :bucket]
+            padded[key] = np.pad(value, [(0, 0)] * (value.ndim - 1) + [(0, bucket - value.shape[-1])])
+    return padded
+
+
+def _stack(
+    examples: Sequence[Mapping[str, Any]], indices: Sequence[int], n_rows: int, parent: str = ""
+) -> dict[str, Any]:
+    """Return a dict of stacked arrays of ``n_rows`` examples; those after the given ones are zeros."""
+    keys = set(examples[0])
+    for example, index in zip(examples, indices, strict=False):
+        if set(example) != keys:
+            raise ValueError(
+                f"the examples of a batch must have the same keys{parent}, got {sorted(keys)} in example "
+                f"{indices[0]}{_path_of(examples[0])} and {sorted(example)} in example {index}{_path_of(example)}; a "
+                f"transform can add or drop keys"
+            )
+    stacked: dict[str, Any] = {}
+    for key in sorted(keys):
+        if isinstance(examples[0][key], Mapping):
+            stacked[key] = _stack([example[key] for example in examples], indices, n_rows, f" in {key!r}")
+            continue
+        values = [np.asarray(example[key]) for example in examples]
+        dtypes = {value.dtype for value in values}
+        if any(dtype.hasobject for dtype in dtypes) or len({dtype.kind in "US" for dtype in dtypes}) > 1:
+            types = sorted({type(example[key]).__name__ for example in examples})
+            raise TypeError(
+                f"{key!r} must be numbers, arrays or strings, got {', '.join(types)}; a transform can drop it"
+            )
+        for value, index, example in zip(values, indices, examples, strict=False):
+            if value.shape != values[0].shape:
+                raise ValueError(
+                    f"{key!r} must have the same shape in all examples of a batch, got {values[0].shape} in example "
+                    f"{indices[0]}{_path_of(examples[0])} and {value.shape} in example {index}{_path_of(example)}. "
+                    f"{SHAPE_ADVICE}"
+                )
+        array = np.zeros((n_rows, *values[0].shape), reduce(np.promote_types, dtypes))
+        for row, value in enumerate(values[:n_rows]):
+            array[row] = value
+        stacked[key] = array
+    return stacked
+
+
+def _zeros_like(batch: Mapping[str, Any]) -> dict[str, Any]:
+    return {
+        key: _zeros_like(value) if isinstance(value, dict) else np.zeros_like(value) for key, value in batch.items()
+    }
+
+
+def _path_of(example: Mapping[str, Any]) -> str:
+    return f" ({example['path']})" if "path" in example else ""

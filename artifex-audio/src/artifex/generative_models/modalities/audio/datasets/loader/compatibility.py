@@ -1,0 +1,114 @@
+"""Private attributes of Grain, concurrent.futures and multiprocessing, each with the reason why it is needed.
+
+No other module of the package uses private attributes of other packages. A test requires that all of them exist, so that
+a new version without one fails with its name.
+"""
+
+from __future__ import annotations
+
+import concurrent.futures.thread
+import inspect
+import multiprocessing
+import multiprocessing.spawn
+from types import ModuleType
+from typing import Any
+
+import numpy as np
+
+from artifex.generative_models.core.extras import require
+
+
+def import_grain() -> ModuleType:
+    """Import Grain.
+
+    Returns:
+        The module.
+
+    Raises:
+        MissingDependencyError: When it is not installed.
+    """
+    return require("grain", install="artifex-audio[loader]", purpose="make_loader")
+
+
+def interpreter_is_exiting() -> bool:
+    """Return whether the interpreter is exiting.
+
+    ``concurrent.futures.thread._shutdown``: at exit, Python waits until Grain's threads have read everything that is
+    queued. The loader stops reading when the flag is set; there is no public one.
+    """
+    return bool(getattr(concurrent.futures.thread, "_shutdown", False))
+
+
+def is_importing_main() -> bool:
+    """Return whether this process is a worker that is importing the main module.
+
+    ``multiprocessing.process.BaseProcess._inheriting``: set while a spawned process imports the main module. A loader
+    with workers that is created then would start workers recursively. multiprocessing checks the same attribute, but
+    only after the first batch is requested, and its error does not name the loader.
+    """
+    return bool(getattr(multiprocessing.current_process(), "_inheriting", False))
+
+
+def copy_shared_memory(array: np.ndarray) -> np.ndarray:
+    """Copy an array that a Grain worker sent, and free the shared memory that it is in.
+
+    ``grain.multiprocessing.SharedMemoryArray._unlink_on_del``: Grain frees the memory when the array is deleted, which
+    references in its own threads may delay until after the interpreter has stopped, so that the memory leaks. The copy
+    makes the array unnecessary; the memory is freed here instead and the flag cleared.
+
+    Args:
+        array: An array, in shared memory or not.
+
+    Returns:
+        A NumPy array of this process.
+    """
+    copied = np.array(array)
+    if getattr(array, "shm", None) is not None:
+        shared: Any = array
+        shared._unlink_on_del = False
+        shared.shm.unlink()
+    return copied
+
+
+def wait_until_shared_memory_is_free() -> None:
+    """Wait until Grain has freed the shared memory of deleted arrays.
+
+    ``grain.multiprocessing.SharedMemoryArray._del_thread_pool``: Grain frees shared memory in a thread pool of its own.
+    At exit the pool is stopped before it has finished, so that the memory leaks. A task that ends marks that those before
+    it have ended.
+    """
+    pool = getattr(import_grain().multiprocessing.SharedMemoryArray, "_del_thread_pool", None)
+    if pool is not None:
+        pool.apply(bool)
+
+
+def parse_absl_flags() -> None:
+    """Mark absl's flags as parsed.
+
+    Grain workers read Grain's absl flags, which raises in programs that are not absl apps (grain#1355). ``absl.flags`` is
+    public; this belongs here because the dependency of Grain on it is not.
+    """
+    from absl import flags
+
+    if not flags.FLAGS.is_parsed():
+        flags.FLAGS.mark_as_parsed()
+
+
+def missing_private_attributes() -> list[str]:
+    """Return the private attributes used here that the installed versions do not have; a test requires that none is.
+
+    Returns:
+        Full names.
+    """
+    shared_memory_array = import_grain().multiprocessing.SharedMemoryArray
+    array = shared_memory_array((1,), np.float32)
+    array.unlink_on_del()
+    exists = {
+        "concurrent.futures.thread._shutdown": hasattr(concurrent.futures.thread, "_shutdown"),
+        # It is set in a process that is being spawned only.
+        "multiprocessing.process.BaseProcess._inheriting": "_inheriting" in inspect.getsource(multiprocessing.spawn),
+        "grain.multiprocessing.SharedMemoryArray.shm": hasattr(array, "shm"),
+        "grain.multiprocessing.SharedMemoryArray._unlink_on_del": hasattr(array, "_unlink_on_del"),
+        "grain.multiprocessing.SharedMemoryArray._del_thread_pool": hasattr(shared_memory_array, "_del_thread_pool"),
+    }
+    return [name for name, there in exists.items() if not there]

@@ -1,0 +1,170 @@
+"""Reading batches ahead, in threads of this process or in worker processes."""
+
+from __future__ import annotations
+
+import os
+import sys
+import weakref
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from artifex.generative_models.modalities.audio.datasets.loader.batches import BatchMaker, BatchResult
+from artifex.generative_models.modalities.audio.datasets.loader.compatibility import (
+    copy_shared_memory,
+    import_grain,
+    is_importing_main,
+    parse_absl_flags,
+    wait_until_shared_memory_is_free,
+)
+from artifex.generative_models.modalities.audio.datasets.loader.errors import LoaderError
+
+READ_THREADS = 2
+PREFETCH_BYTES = 128 * 2**20
+PREFETCH_BATCHES = 16  # more only uses memory: 16 hide the variation of a disk's latency
+
+# Smaller arrays are sent through a pipe: writes of up to 4 KiB to a pipe are atomic, even if the worker is killed.
+_MIN_SHARED_BYTES = 512
+
+
+class Prefetcher:
+    """Batches that are read ahead. Nothing is read before ``start``.
+
+    Args:
+        make_batch: The function from a step to its batch.
+        workers: Number of worker processes; 0 reads in threads of this process.
+    """
+
+    def __init__(self, make_batch: BatchMaker, workers: int) -> None:
+        self._make_batch = make_batch
+        self._workers = workers
+        self._results: list[Any] = []  # Grain's iterator, while reading
+        weakref.finalize(self, _stop, self._results)
+
+    @property
+    def is_started(self) -> bool:
+        """Whether batches are read ahead."""
+        return bool(self._results)
+
+    def start(self, step: int, max_bytes: float) -> None:
+        """Start reading.
+
+        Args:
+            step: The first step.
+            max_bytes: Size of the largest batch.
+        """
+        n_steps = self._make_batch.plan.n_steps
+        n_ahead = int(max(1, min(PREFETCH_BATCHES, PREFETCH_BYTES // max(1.0, max_bytes))))
+        grain = import_grain()
+        batches = grain.MapDataset.range(step, n_steps).map(self._make_batch)
+        if not self._workers:
+            threads = min(READ_THREADS, n_ahead)
+            results = iter(
+                batches.to_iter_dataset(grain.ReadOptions(num_threads=threads, prefetch_buffer_size=n_ahead))
+            )
+            results.start_prefetch()
+        else:
+            results = self._start_workers(batches, n_ahead)
+        self._results.append(results)
+
+    def next(self, step: int) -> BatchResult:
+        """Return the next batch.
+
+        Args:
+            step: Its step, for error messages.
+
+        Returns:
+            The batch, in memory of this process.
+
+        Raises:
+            LoaderError: When there is none, because reading has stopped or a worker has died.
+        """
+        try:
+            result: BatchResult = next(self._results[0])
+        except StopIteration:
+            n_steps = self._make_batch.plan.n_steps
+            raise LoaderError(f"reading stopped at batch {step} of {n_steps}, before the last batch") from None
+        except Exception as error:
+            if not self._workers:
+                raise
+            raise LoaderError(_explain_worker_error(error, step)) from error
+        if not self._workers:
+            return result
+        # Workers send arrays in shared memory, which is limited: it is freed at once.
+        return BatchResult(result.step, _copy_shared_memory(result.batch), result.error)
+
+    def stop(self) -> None:
+        """Stop reading, and the workers."""
+        _stop(self._results)
+
+    def _start_workers(self, batches: Any, n_ahead: int) -> Iterator[BatchResult]:
+        grain = import_grain()
+        parse_absl_flags()
+        # A batch is queued once by its worker and once in this process.
+        per_worker = max(1, n_ahead // (2 * self._workers))
+        options = grain.multiprocessing.MultiprocessingOptions(
+            num_workers=self._workers, per_worker_buffer_size=per_worker
+        )
+        dataset = batches.to_iter_dataset(grain.ReadOptions(num_threads=0, prefetch_buffer_size=0))
+        shared = grain.experimental.DatasetOptions(min_shm_size=_MIN_SHARED_BYTES)
+        dataset = grain.experimental.WithOptionsIterDataset(dataset, shared)
+        results: Iterator[BatchResult] = iter(dataset.mp_prefetch(options, worker_init_fn=_initialize_worker))
+        return results
+
+
+def check_main_module() -> None:
+    """Raise if a worker process could not import the main module, or would run all of it again.
+
+    Raises:
+        LoaderError: When the main module is not an importable file, or is not protected by
+            ``if __name__ == "__main__":``.
+    """
+    reason = "workers are new processes, which import the main module"
+    if is_importing_main():
+        raise LoaderError(f'{reason}: move its statements below `if __name__ == "__main__":`')
+    file = getattr(sys.modules["__main__"], "__file__", None)
+    if file is None:  # a notebook or the prompt, whose functions are pickled by value
+        return
+    if not Path(file).exists():
+        raise LoaderError(f"{reason}: it must be a file, got {file}; save it as a file or use workers=0")
+    if Path(file).suffix == ".py" and "__name__" not in Path(file).read_text(encoding="utf-8", errors="replace"):
+        raise LoaderError(
+            f'{reason}: move the statements of {file} below `if __name__ == "__main__":`, or use workers=0'
+        )
+
+
+def _initialize_worker(index: int, count: int) -> None:
+    """Restrict a worker to the CPU: the accelerator belongs to the training process."""
+    os.environ["JAX_PLATFORMS"] = "cpu"
+    if "jax" in sys.modules:  # Grain imports it, without initializing a backend
+        sys.modules["jax"].config.update("jax_platforms", "cpu")
+
+
+def _explain_worker_error(error: Exception, step: int) -> str:
+    if "exit code" not in str(error):
+        return (
+            f"the workers cannot be started ({type(error).__name__}: {error}): the dataset and the transforms are sent to "
+            f"new processes and must be picklable and importable; workers=0 requires neither"
+        )
+    return (
+        f"a worker process died before batch {step} ({error}). No batch was lost: the state is that of the last one "
+        f"returned. Exit code -9 usually means that the system is out of memory, -7 that /dev/shm is full: use fewer workers "
+        f'or smaller batches. Exit code 1 usually means that the main module lacks `if __name__ == "__main__":`'
+    )
+
+
+def _copy_shared_memory(batch: dict[str, Any]) -> dict[str, Any]:
+    return {
+        key: _copy_shared_memory(value) if isinstance(value, dict) else copy_shared_memory(np.asanyarray(value))
+        for key, value in batch.items()
+    }
+
+
+def _stop(results: list[Any]) -> None:
+    if not results:
+        return
+    while results:
+        results.pop().close()
+    wait_until_shared_memory_is_free()

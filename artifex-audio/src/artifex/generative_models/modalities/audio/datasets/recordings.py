@@ -1,0 +1,466 @@
+"""Base class of datasets of recordings: reading, cropping, padding, errors. Imports no jax at module level."""
+
+from __future__ import annotations
+
+import os
+import warnings
+from abc import abstractmethod
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from functools import lru_cache
+from typing import TYPE_CHECKING, Any, Literal
+
+import attrs
+import numpy as np
+
+from artifex.generative_models.core.checks import check_choice, check_flag, check_integer, check_number
+from artifex.generative_models.modalities.audio.base import AudioModalityConfig, AudioRepresentation
+from artifex.generative_models.modalities.audio.datasets.random_draws import crop_rng
+from artifex.generative_models.modalities.audio.io import (
+    AudioInfo,
+    AudioReadError,
+    AudioSource,
+    decode,
+    probe,
+    read_blocks,
+)
+from artifex.generative_models.modalities.base import BaseDataset, checksum, position
+
+if TYPE_CHECKING:
+    import jax
+    from flax import nnx
+    from jax.typing import ArrayLike
+
+Crop = Literal["center", "start", "random", "sliding", "loudest", "whole"]
+OnError = Literal["raise", "skip", "warn"]
+_CROPS = ("center", "start", "random", "sliding", "loudest", "whole")
+_ON_ERROR = ("raise", "skip", "warn")
+_HEADER_THREADS = 2
+_STEPS_PER_WINDOW = 16
+_SECONDS_TOLERANCE = 1e-3
+
+
+@attrs.frozen(eq=False)
+class Source:
+    """Source of one recording of a dataset.
+
+    Args:
+        audio: The path of a file, the bytes of a file, or samples; or the error that explains why there is none.
+        name: Name in examples and error messages: the path of a file.
+        label: Class index, or None.
+        start: Start of the segment in seconds.
+        end: End of the segment in seconds; None means the end of the recording.
+        sample_rate: Sample rate in Hz, if known without reading the header.
+        n_channels: Number of channels, if known.
+        n_samples: Samples per channel of the whole recording, if known.
+    """
+
+    audio: AudioSource | AudioReadError
+    name: str
+    label: int | None = None
+    start: float = 0.0
+    end: float | None = None
+    sample_rate: int | None = None
+    n_channels: int | None = None
+    n_samples: int | None = None
+
+
+@attrs.frozen(eq=False)
+class _Headers:
+    """Headers of all recordings, one array entry per recording; 0 for recordings that cannot be read."""
+
+    sample_rate: np.ndarray
+    n_samples: np.ndarray
+    n_resampled: np.ndarray  # samples of the segment at the configuration's rate
+
+
+@attrs.frozen
+class _Segment:
+    """Header of a recording and the length of its segment."""
+
+    n_channels: int
+    sample_rate: int
+    n_samples: int
+    segment_length: int
+
+
+class RecordingDataset(BaseDataset):
+    """Base class of datasets of recordings, which reads, crops and pads them and handles errors.
+
+    Subclasses implement ``n_recordings`` and ``source``. For the options see ``AudioFileDataset``.
+
+    Attributes:
+        labels: Class names, in order of their indices.
+        problems: The reason for each recording that could not be read, by name, in this process.
+    """
+
+    config: AudioModalityConfig
+    labels: tuple[str, ...] = ()
+
+    def __init__(
+        self,
+        config: AudioModalityConfig | None,
+        *,
+        mono: bool,
+        crop: Crop,
+        hop: float | None,
+        on_error: OnError,
+        split: str,
+        seed: int,
+        rngs: nnx.Rngs | None,
+        name: str,
+    ) -> None:
+        if config is not None and not isinstance(config, AudioModalityConfig):
+            raise TypeError(f"config must be an AudioModalityConfig or None, got {config!r} ({type(config).__name__})")
+        super().__init__(config if config is not None else AudioModalityConfig(), split, rngs=rngs)
+        check_flag("mono", mono)
+        check_choice("crop", crop, choices=_CROPS)
+        check_choice("on_error", on_error, choices=_ON_ERROR)
+        check_integer("seed", seed, minimum=0)
+        if hop is not None:
+            if crop != "sliding":
+                raise ValueError(f'hop requires crop="sliding", got crop={crop!r}; omit hop')
+            check_number("hop", hop, minimum=1 / self.config.sample_rate, unit="seconds")
+        if crop == "whole" and self.config.representation is not AudioRepresentation.RAW_WAVEFORM:
+            raise ValueError(
+                f'crop="whole" gives variable-length examples, but {self.config.representation_name} has a fixed length; '
+                f'use representation="raw_waveform" and encode the padded batches'
+            )
+        self.mono = mono
+        self.crop = crop
+        self.on_error = on_error
+        self.seed = int(seed)
+        self.name = name
+        self.problems: dict[str, str] = {}
+        self._hop = self.config.n_time_steps if hop is None else max(1, round(hop * self.config.sample_rate))
+        self._headers: _Headers | None = None
+        self._window_ends: np.ndarray | None = None
+        self._n_channels: int | None = None
+        self._loudest_starts: dict[int, int] = {}
+
+    @abstractmethod
+    def n_recordings(self) -> int:
+        """Return the number of recordings. It is the number of examples, except with ``crop="sliding"``."""
+
+    @abstractmethod
+    def source(self, recording: int) -> Source:
+        """Return the source of a recording.
+
+        Args:
+            recording: Index of the recording, from 0.
+        """
+
+    def __len__(self) -> int:
+        return int(self._count_windows()[-1]) if self.crop == "sliding" else self.n_recordings()
+
+    def __getitem__(self, index: int) -> dict[str, Any]:
+        """Return an example of epoch 0.
+
+        Args:
+            index: Index of the example; negative indices count from the end.
+
+        Returns:
+            The example, as ``example`` returns it.
+
+        Raises:
+            IndexError: When the index is out of range.
+            AudioReadError: With ``on_error="raise"``, when the recording cannot be read.
+        """
+        return self.example(index)
+
+    def __iter__(self) -> Iterator[dict[str, Any]]:
+        """Yield every example once, in order; examples that cannot be read raise or are skipped."""
+        for index in range(len(self)):
+            example = self[index]
+            if example["valid"]:
+                yield example
+
+    def example(self, index: int, *, epoch: int = 0) -> dict[str, Any]:
+        """Return an example as it is in an epoch of training.
+
+        Args:
+            index: Index of the example; negative indices count from the end.
+            epoch: Epoch, from 0.
+
+        Returns:
+            ``audio``, float32 (n_time_steps,), or (channels, n_time_steps) with ``mono=False``; ``length``, the number
+            of samples before padding; ``valid``, False for silence in place of a recording that cannot be read;
+            ``path``; ``start`` of the crop in seconds; ``sample_rate`` and ``duration`` of the example; ``label`` where
+            the dataset has labels; and the features under the representation's name where it is not the waveform.
+
+        Raises:
+            IndexError: When the index is out of range.
+            AudioReadError: With ``on_error="raise"``, when the recording cannot be read.
+        """
+        example = self._read_example(position(index, len(self), self.name), epoch)
+        return {**example, **self._features(example["audio"])}
+
+    def fingerprint(self) -> str:
+        """Return a checksum of the options and recordings; see ``BaseDataset.fingerprint``.
+
+        It includes the labels, segments and paths of the recordings, relative to their common folder: moving that folder
+        does not change it.
+        """
+        sources = [self.source(recording) for recording in range(self.n_recordings())]
+        names = [each.name for each in sources]
+        folders = {os.path.dirname(name) for name in names}
+        # commonpath does not accept absolute and relative paths together.
+        root = os.path.commonpath(folders) if len({os.path.isabs(folder) for folder in folders}) == 1 else ""
+        recordings = [
+            (name[len(root) :], each.label, each.start, each.end) for name, each in zip(names, sources, strict=True)
+        ]
+        options = self.split, self.seed, self.config, self.mono, self.crop, self._hop, self.labels
+        return checksum(*options, recordings)
+
+    def info(self, recording: int) -> AudioInfo:
+        """Read the header of a recording.
+
+        Args:
+            recording: Index of the recording, from 0.
+
+        Returns:
+            Its own sample rate, number of channels and length, whatever the configuration.
+
+        Raises:
+            AudioReadError: If it cannot be read.
+        """
+        source = self.source(recording)
+        if isinstance(source.audio, AudioReadError):
+            raise source.audio
+        return probe(source.audio, name=source.name)
+
+    def lengths(self) -> np.ndarray:
+        """Return the length of every example.
+
+        Returns:
+            Samples at the configuration's rate, shape (n_examples,), int64: ``n_time_steps``; or with ``crop="whole"``
+            each recording's own length, from the manifest or the headers, which are read once (1 for recordings that
+            cannot be read).
+
+        Raises:
+            AudioReadError: With ``crop="whole"`` and ``on_error="raise"``, when a header cannot be read.
+        """
+        if self.crop == "whole":
+            return np.asarray(np.maximum(1, self._read_headers().n_resampled))
+        return np.full(len(self), self.config.n_time_steps, np.int64)
+
+    def get_batch(self, batch_size: int) -> dict[str, Any]:
+        """Return a batch of examples drawn with replacement, whose features are computed together.
+
+        Args:
+            batch_size: Number of examples, at least 1.
+
+        Returns:
+            ``audio`` (batch_size, …), lists of the other entries, and ``index`` (batch_size,), the drawn indices.
+        """
+        indices = self.draw_indices(batch_size)
+        batch = self.collate_fn([self._read_example(int(i), 0) for i in indices])
+        return {**batch, **self._features(batch["audio"]), "index": indices}
+
+    def _read_example(self, index: int, epoch: int) -> dict[str, Any]:
+        config = self.config
+        recording, window = self._locate(index)
+        source = self.source(recording)
+        valid = True
+        try:
+            audio, start = self._read_crop(source, recording, window, epoch, index)
+            length = audio.shape[-1]
+        except AudioReadError as error:
+            self._handle_error(source.name, error)
+            n_samples = 1 if self.crop == "whole" else config.n_time_steps
+            shape = (n_samples,) if self.mono else (self._expected_channels() or 1, n_samples)
+            audio, start, length, valid = np.zeros(shape, np.float32), 0.0, 0, False
+        if config.normalize:
+            peak = np.abs(audio).max(initial=0.0)
+            audio = audio / peak if peak > 0 else audio
+        if self.crop != "whole" and audio.shape[-1] < config.n_time_steps:
+            padding = config.n_time_steps - audio.shape[-1]
+            audio = np.pad(audio, [(0, 0)] * (audio.ndim - 1) + [(0, padding)])
+        example = {
+            "audio": audio,
+            "length": length,
+            "valid": valid,
+            "path": source.name,
+            "start": start,
+            "sample_rate": config.sample_rate,
+            "duration": length / config.sample_rate if self.crop == "whole" else config.duration,
+        }
+        if source.label is not None:
+            example["label"] = source.label
+        return example
+
+    def _read_crop(
+        self, source: Source, recording: int, window: int, epoch: int, index: int
+    ) -> tuple[np.ndarray, float]:
+        """Return the cropped samples of a recording and the start of the crop in seconds."""
+        if isinstance(source.audio, AudioReadError):
+            raise source.audio
+        config = self.config
+        audio = source.audio
+        n_time_steps = config.n_time_steps
+        start_seconds = 0.0
+
+        def span(info: AudioInfo) -> tuple[int, int]:
+            nonlocal start_seconds
+            self._check_header(source, recording, info)
+            first, count = _segment_of(source, info.sample_rate, info.n_samples)
+            n_crop = -(-n_time_steps * info.sample_rate // config.sample_rate)
+            n_excess = max(0, count - n_crop)
+            if self.crop == "whole":
+                n_crop = count
+            elif self.crop == "center":
+                first += n_excess // 2
+            elif self.crop == "random":
+                first += int(crop_rng(self.seed, epoch, index).integers(0, n_excess, endpoint=True))
+            elif self.crop == "sliding":
+                offset = window * self._hop * info.sample_rate // config.sample_rate
+                first, count = first + offset, count - offset
+            elif self.crop == "loudest" and n_excess:
+                if recording not in self._loudest_starts:
+                    self._loudest_starts[recording] = _find_loudest(
+                        audio, source.name, first, count, n_crop, mono=self.mono
+                    )
+                first += self._loudest_starts[recording]
+            start_seconds = first / info.sample_rate
+            return first, min(n_crop, count)
+
+        samples, _ = decode(audio, span, sample_rate=config.sample_rate, mono=self.mono, name=source.name)
+        return (samples if self.crop == "whole" else samples[..., :n_time_steps]), start_seconds
+
+    def _check_header(self, source: Source, recording: int, info: AudioInfo) -> None:
+        rate, n_samples = source.sample_rate, source.n_samples
+        if self._headers is not None:
+            rate, n_samples = int(self._headers.sample_rate[recording]), int(self._headers.n_samples[recording])
+        if rate and n_samples and (rate, n_samples) != (info.sample_rate, info.n_samples):
+            raise AudioReadError(
+                source.name,
+                f"has changed: expected {n_samples} samples at {rate} Hz, the header declares {info.n_samples} at "
+                f"{info.sample_rate} Hz; create the manifest or the dataset again",
+            )
+        if not self.mono and info.n_channels != (expected := self._expected_channels()):
+            raise AudioReadError(
+                source.name,
+                f"has {info.n_channels} channel{'s' * (info.n_channels != 1)}, but the first recording has {expected}; "
+                f"use mono=True, or one dataset per number of channels",
+            )
+
+    def _handle_error(self, name: str, error: AudioReadError) -> None:
+        if self.on_error == "raise" or error.transient:
+            raise error
+        if name in self.problems:
+            return
+        self.problems[name] = error.reason
+        if self.on_error == "warn":
+            warnings.warn(f"{error}; it is replaced by silence with valid=False", UserWarning, stacklevel=5)
+
+    def _expected_channels(self) -> int:
+        """Return the number of channels of the first valid recording, which all must have; 0 if none is valid."""
+        if self._n_channels is None:
+            segments = (self._read_header(recording) for recording in range(self.n_recordings()))
+            self._n_channels = next((each.n_channels for each in segments if isinstance(each, _Segment)), 0)
+        return self._n_channels
+
+    def _read_header(self, recording: int) -> _Segment | AudioReadError:
+        source = self.source(recording)
+        if isinstance(source.audio, AudioReadError):
+            return source.audio
+        n_channels, rate, n_samples = source.n_channels, source.sample_rate, source.n_samples
+        try:
+            if not (n_channels and rate and n_samples):
+                info = probe(source.audio, name=source.name)
+                n_channels, rate, n_samples = info.n_channels, info.sample_rate, info.n_samples
+            return _Segment(n_channels, rate, n_samples, _segment_of(source, rate, n_samples)[1])
+        except AudioReadError as error:
+            if error.transient:
+                raise
+            return error
+
+    def _read_headers(self) -> _Headers:
+        """Return the headers of all recordings, read once, where the manifest does not contain them."""
+        if self._headers is None:
+            n_recordings = self.n_recordings()
+            rates, n_samples, n_resampled = (np.zeros(n_recordings, np.int64) for _ in range(3))
+            with ThreadPoolExecutor(_HEADER_THREADS) as pool:
+                for recording, segment in enumerate(pool.map(self._read_header, range(n_recordings))):
+                    if isinstance(segment, AudioReadError):
+                        self._handle_error(segment.path, segment)
+                        continue
+                    rates[recording], n_samples[recording] = segment.sample_rate, segment.n_samples
+                    n_resampled[recording] = -(-segment.segment_length * self.config.sample_rate // segment.sample_rate)
+            self._headers = _Headers(rates, n_samples, n_resampled)
+        return self._headers
+
+    def _count_windows(self) -> np.ndarray:
+        """Return the cumulative number of windows per recording: steps of ``hop`` until the recording is covered."""
+        if self._window_ends is None:
+            n_samples = self._read_headers().n_resampled
+            n_excess = np.maximum(0, n_samples - self.config.n_time_steps)
+            counts = np.minimum(-(-n_samples // self._hop), 1 + -(-n_excess // self._hop))
+            self._window_ends = np.cumsum(counts)
+        return self._window_ends
+
+    def _locate(self, index: int) -> tuple[int, int]:
+        """Return the recording of an example, and which of its windows the example is."""
+        if self.crop != "sliding":
+            return index, 0
+        ends = self._count_windows()
+        recording = int(np.searchsorted(ends, index, side="right"))
+        return recording, index - (int(ends[recording - 1]) if recording else 0)
+
+    def _features(self, audio: np.ndarray) -> dict[str, np.ndarray]:
+        if self.config.representation is AudioRepresentation.RAW_WAVEFORM:
+            return {}
+        return {self.config.representation_name: np.asarray(encoder(self.config)(audio))}
+
+
+@lru_cache(maxsize=64)
+def encoder(config: AudioModalityConfig) -> Callable[[ArrayLike], jax.Array]:
+    """Return the compiled ``AudioModality.encode`` of a configuration, cached per configuration.
+
+    Args:
+        config: The configuration.
+
+    Returns:
+        A function from waveforms (..., n_time_steps) to features.
+
+    Example:
+        >>> encoder(AudioModalityConfig()) is encoder(AudioModalityConfig())
+        True
+    """
+    import jax
+
+    from artifex.generative_models.modalities.audio.base import AudioModality
+
+    return jax.jit(AudioModality(config).encode)
+
+
+def _segment_of(source: Source, sample_rate: int, n_samples: int) -> tuple[int, int]:
+    """Return the first sample and the number of samples of a recording's segment, at the file's rate."""
+    if not source.start and source.end is None:
+        return 0, n_samples
+    first = round(source.start * sample_rate)
+    last = n_samples if source.end is None else round(source.end * sample_rate)
+    # Manifests contain rounded seconds, so that an end may exceed the recording by up to a millisecond.
+    if last > n_samples + _SECONDS_TOLERANCE * sample_rate or first >= min(last, n_samples):
+        end = "its end" if source.end is None else f"{source.end:g} s"
+        raise AudioReadError(
+            source.name,
+            f"the segment from {source.start:g} s to {end} is outside the recording, which is "
+            f"{n_samples / sample_rate:g} s long; correct the manifest",
+        )
+    return first, min(last, n_samples) - first
+
+
+def _find_loudest(audio: AudioSource, name: str, first: int, count: int, n_crop: int, *, mono: bool) -> int:
+    """Return the start, relative to ``first``, of the window with the highest energy, in steps of 1/16 window."""
+    step = max(1, n_crop // _STEPS_PER_WINDOW)
+    energies = []
+    block_size = step * max(1, (1 << 16) // step)
+    for _, block in read_blocks(audio, lambda info: (first, count), size=block_size, name=name):
+        samples = block @ np.ones((block.shape[1], 1), np.float32) if mono else block
+        power = np.einsum("tc,tc->t", samples, samples, dtype=np.float64)
+        energies.append(np.add.reduceat(power, np.arange(0, len(power), step)))
+    cumulative = np.concatenate([[0.0], np.cumsum(np.concatenate(energies))])
+    width = n_crop // step
+    windows = cumulative[width:] - cumulative[:-width]
+    return min(int(np.argmax(windows)) * step, count - n_crop)

@@ -1,0 +1,12 @@
+from .find import SUFFIXES as SUFFIXES
+from .find import find_audio as find_audio
+from .find import find_audio_in as find_audio_in
+from .read import decode as decode
+from .read import probe as probe
+from .read import read_audio as read_audio
+from .read import read_blocks as read_blocks
+from .sources import AudioInfo as AudioInfo
+from .sources import AudioReadError as AudioReadError
+from .sources import AudioSource as AudioSource
+from .sources import Samples as Samples
+from .write import write_audio as write_audio
