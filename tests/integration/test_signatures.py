@@ -109,7 +109,9 @@ def documented_parameters(docstring: str) -> list[str]:
 
 def parameters(found: Any) -> list[str]:
     """Return the names of the parameters that a caller gives."""
-    signature = inspect.signature(found.__init__ if attrs.has(found) else found)
+    # The metaclass of nnx modules has the signature (*args, **kwargs).
+    by_init = inspect.isclass(found) and (attrs.has(found) or type(found) is not type)
+    signature = inspect.signature(found.__init__ if by_init else found)
     return [name for name in signature.parameters if name not in ("self", "cls")]
 
 

@@ -176,9 +176,9 @@ def cut(content: bytes) -> bytes:
     ("spoil", "message"),
     [
         (lambda content: b"", "the file is empty (0 bytes)"),
-        (lambda content: b"no audio at all " * 100, "is no audio that can be decoded"),
-        (lambda content: content[:20], "is no audio that can be decoded"),
-        (cut, "is cut off: its header says 8000 bytes of audio"),
+        (lambda content: b"no audio at all " * 100, "is not audio that can be decoded"),
+        (lambda content: content[:20], "is not audio that can be decoded"),
+        (cut, "is truncated: the header declares 8000 bytes of audio"),
         (None, "no such file"),
     ],
 )
@@ -198,7 +198,7 @@ def test_samples_that_are_no_numbers_and_folders_are_refused(artifex, tmp_path):
     soundfile.write(tmp_path / "nan.wav", np.array([0.0, np.nan, np.inf]), 8000, subtype="FLOAT")
     code, _, err = artifex("features", tmp_path / "nan.wav")
     assert (code, err.count("\n")) == (1, 1)
-    assert "holds 2 samples that are NaN or infinite" in err
+    assert "contains 2 samples that are NaN or infinite" in err
     code, _, err = artifex("features", tmp_path)
     assert (code, err) == (1, f"artifex: {tmp_path}: is a folder; pass a file in it\n")
 

@@ -86,10 +86,10 @@ def features(
         print(f"artifex: {error}", file=sys.stderr)
         raise typer.Exit(1) from error
     if chosen is not None and chosen.sample_rate != rate:
-        wanted = chosen.sample_rate
+        required = chosen.sample_rate
         raise ValueError(
-            f"{preset or config} requires {wanted} Hz, {file} has {rate} Hz; resample it first, for example with "
-            f"`ffmpeg -i {shlex.quote(str(file))} -ar {wanted} {shlex.quote(f'{file.stem}-{wanted}.wav')}`"
+            f"{preset or config} requires {required} Hz, {file} has {rate} Hz; resample it first, for example with "
+            f"`ffmpeg -i {shlex.quote(str(file))} -ar {required} {shlex.quote(f'{file.stem}-{required}.wav')}`"
         )
     settings = _default_config(rate) if chosen is None else chosen
 

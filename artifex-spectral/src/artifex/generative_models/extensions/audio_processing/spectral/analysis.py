@@ -93,7 +93,7 @@ class SpectralAnalysis(ModelExtension):
         self.config = SpectralConfig.from_extension(config)
 
     @classmethod
-    def from_preset(cls, name: str, /, **overrides: Any) -> SpectralAnalysis:
+    def from_preset(cls, name: str, /, **overrides: object) -> SpectralAnalysis:
         """Create an analysis that reproduces another tool.
 
         Args:
@@ -129,7 +129,9 @@ class SpectralAnalysis(ModelExtension):
         """
         return self.extract_spectral_features(_get_audio(inputs, "inputs"))
 
-    def loss_fn(self, batch: Any, model_outputs: Any) -> jax.Array:
+    def loss_fn(
+        self, batch: ArrayLike | Mapping[str, ArrayLike], model_outputs: ArrayLike | Mapping[str, ArrayLike]
+    ) -> jax.Array:
         """Compute the weighted mean absolute difference of log-mel spectrograms.
 
         Args:
@@ -353,7 +355,7 @@ class SpectralAnalysis(ModelExtension):
 
         Args:
             audio: Waveforms, (..., time), floating point, full scale 1.
-            n_bands: Number of octave bands above ``f_min``; one more band lies below it.
+            n_bands: Number of octave bands above ``f_min``; one more band is below it.
             f_min: Upper edge of the lowest band in Hz.
             quantile: Fraction of the bins of a band whose mean is the peak and the valley, above 0 and at most 0.5.
             lengths: Number of valid samples of each example; None for all.
@@ -544,7 +546,7 @@ class SpectralAnalysis(ModelExtension):
         return time_stretch(audio, rate, self.config, length=length)
 
 
-def _get_audio(data: Any, name: str) -> jax.Array:
+def _get_audio(data: ArrayLike | Mapping[str, ArrayLike], name: str) -> jax.Array:
     if isinstance(data, Mapping):
         if "audio" not in data:
             keys = ", ".join(map(str, data)) or "no keys"

@@ -108,7 +108,7 @@ def finish_mfcc(
     *,
     n_coefficients: int | None = None,
 ) -> jax.Array:
-    """Compute cepstral coefficients (..., n_coefficients, n_frames) from what ``measure_mfcc`` returns."""
+    """Compute cepstral coefficients (..., n_coefficients, n_frames) from the results of ``measure_mfcc``."""
     levels, energy = measured
     table = dct_table(n_coefficients or config.n_cepstra, config.n_mels, config.dct_norm, config.lifter)
     levels = clip_and_scale_levels(levels, config)

@@ -244,9 +244,9 @@ class SpectralConfig(Configuration):
     def n_frames(self, length: jax.Array) -> jax.Array: ...
 
     @overload
-    def n_frames(self, length: NDArray[Any] | Sequence[int]) -> NDArray[np.int64]: ...
+    def n_frames(self, length: np.ndarray | Sequence[int]) -> NDArray[np.int64]: ...
 
-    def n_frames(self, length: Any) -> Any:
+    def n_frames(self, length: int | jax.Array | np.ndarray | Sequence[int]) -> int | jax.Array | NDArray[np.int64]:
         """Return the number of frames of signals, such as the number of valid frames of padded examples.
 
         Args:
@@ -261,15 +261,22 @@ class SpectralConfig(Configuration):
             >>> SpectralConfig().n_frames([22050, 11025]).tolist()
             [44, 22]
         """
-        if isinstance(length, jax.Array):
-            length = length.astype(np.int32)
-        elif not isinstance(length, int):
-            length = np.asarray(length).astype(np.int64)
+        if isinstance(length, int):
+            samples: Any = length
+        elif isinstance(length, jax.Array):
+            samples = length.astype(np.int32)
+        else:
+            samples = np.asarray(length).astype(np.int64)
+        counts: int | jax.Array | NDArray[np.int64] = self._count_frames(samples)
+        return counts
+
+    def _count_frames(self, length: Any) -> Any:
         if self.frame_count == "round":
             return (length + self.hop // 2) // self.hop
-        count = 1 + (length + 2 * self.padding - self.frame_length) // self.hop - int(self.frame_count == "drop_last")
-        present = (count > 0) & (length > 0)
-        return count * (int(present) if isinstance(present, bool) else present.astype(count.dtype))
+        n_dropped = int(self.frame_count == "drop_last")
+        count: Any = 1 + (length + 2 * self.padding - self.frame_length) // self.hop - n_dropped
+        present: Any = (count > 0) & (length > 0)
+        return count * (int(present) if isinstance(count, int) else present.astype(count.dtype))
 
     def without_frame_processing(self) -> Self:
         """Return the configuration without input scaling, DC removal and pre-emphasis."""

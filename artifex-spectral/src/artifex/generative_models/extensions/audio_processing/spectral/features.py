@@ -84,7 +84,7 @@ def spectral_bandwidth(audio: ArrayLike, config: SpectralConfig, *, lengths: Arr
 
 
 def spectral_rolloff(audio: ArrayLike, config: SpectralConfig, *, lengths: ArrayLike | None = None) -> jax.Array:
-    """Compute the spectral rolloff: the frequency below which ``config.rolloff_fraction`` of the magnitude lies.
+    """Compute the spectral rolloff: the frequency with ``config.rolloff_fraction`` of the magnitude below it.
 
     Args:
         audio: Waveforms, (..., time), floating point, full scale 1.
@@ -246,7 +246,7 @@ def spectral_contrast(
     Args:
         audio: Waveforms, (..., time), floating point, full scale 1.
         config: Analysis configuration.
-        n_bands: Number of octave bands above ``f_min``; one more band lies below it.
+        n_bands: Number of octave bands above ``f_min``; one more band is below it.
         f_min: Upper edge of the lowest band in Hz.
         quantile: Fraction of the bins of a band, at least one bin, whose mean is the peak and the valley, above 0 and at
             most 0.5.

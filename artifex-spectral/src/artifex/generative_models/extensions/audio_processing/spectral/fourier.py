@@ -213,7 +213,7 @@ def istft(spectrum: ArrayLike, config: SpectralConfig, *, length: int, min_cover
 def frame_response(config: SpectralConfig) -> NDArray[np.complex128]:
     """Compute the frequency response of input scaling and pre-emphasis, (n_freq,) complex128."""
     delay = np.exp(-2j * np.pi * np.arange(config.n_freq) / config.n_fft)
-    return np.asarray(config.input_scale * (1 - config.preemphasis * delay))
+    return np.asarray(config.input_scale * (1 - config.preemphasis * delay), np.complex128)
 
 
 @numerics.jit(static_argnames=["config", "length", "min_coverage"])

@@ -196,15 +196,9 @@ def check_invertible(config: SpectralConfig) -> None:
 
 def frame_window(config: SpectralConfig) -> NDArray[np.float64]:
     """Return the window of a configuration, zero-padded to (frame_length,) float64."""
-    return _placed_window(config.window_type, config.window_periodic, config.win, config.frame_length)
-
-
-@lru_cache(maxsize=128)
-def _placed_window(window: Any, periodic: bool, win_length: int, frame_length: int) -> NDArray[np.float64]:
-    before = (frame_length - win_length) // 2
-    table = np.pad(window_table(window, win_length, periodic), (before, frame_length - win_length - before))
-    table.flags.writeable = False
-    return table
+    table = window_table(config.window_type, config.win, config.window_periodic)
+    before = (config.frame_length - config.win) // 2
+    return np.pad(table, (before, config.frame_length - config.win - before))
 
 
 def _pad_or_trim(audio: jax.Array, before: int, total: int) -> jax.Array:

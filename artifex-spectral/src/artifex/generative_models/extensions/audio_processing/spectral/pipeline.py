@@ -49,7 +49,7 @@ def analyze(
     config: SpectralConfig,
     lengths: ArrayLike | None = None,
     *,
-    measure: Callable[..., Any],
+    measure: Callable[..., object],
     finish: Callable[..., _Result],
     options: Mapping[str, Hashable] = ...,
     returns_spectra: bool = False,
@@ -61,11 +61,11 @@ def analyze(
     config: SpectralConfig,
     lengths: ArrayLike | None = None,
     *,
-    measure: Callable[..., Any],
-    finish: Callable[..., Any] | None = None,
+    measure: Callable[..., _Measured],
+    finish: Callable[..., _Result] | None = None,
     options: Mapping[str, Hashable] = _NO_OPTIONS,
     returns_spectra: bool = False,
-) -> Any:
+) -> _Measured | _Result:
     """Compute a feature of audio from a function of its frames.
 
     Every feature of this package calls this function, and so can features of your own. It validates the audio, pads
@@ -83,9 +83,9 @@ def analyze(
             attributes of ``Frames``: ``samples`` (..., n_frames, frame_length), and ``spectra``, ``power`` and
             ``magnitude`` (..., n_frames, n_freq). It returns an array whose last axis is the frames, or a pytree of
             such arrays.
-        finish: ``finish(measured, config, n_valid, **options)`` computes what depends on several frames, such as a
-            maximum over time. ``n_valid`` is the number of valid frames, (...,) int32, or None for all. None returns
-            what ``measure`` returns.
+        finish: ``finish(measured, config, n_valid, **options)`` applies operations on several frames, such as a maximum
+            over time. ``n_valid`` is the number of valid frames, (...,) int32, or None for all. None returns
+            the result of ``measure``.
         options: Keyword arguments of both functions. They are static and must be hashable.
         returns_spectra: Whether the result is as large as the spectra, which makes chunks less useful.
 
@@ -108,7 +108,7 @@ def analyze(
     """
     audio = check_audio(audio, config)
     valid = None if lengths is None else check_lengths(lengths, audio.shape[:-1], audio.shape[-1])
-    return _analyze(
+    result: _Measured | _Result = _analyze(
         audio,
         valid,
         config=config,
@@ -118,6 +118,7 @@ def analyze(
         max_frames=_CHUNK_FRAMES_OF_SPECTRA if returns_spectra else _CHUNK_FRAMES,
         single_device=on_one_device(audio),
     )
+    return result
 
 
 def check_audio(audio: ArrayLike, config: SpectralConfig) -> jax.Array:

@@ -71,8 +71,8 @@ def clip_features(audio: Any, config: SpectralConfig) -> dict[str, NDArray[Any]]
 
 def _pool_size(n_freq: int, n_frames: int) -> int:
     """Return the number of bins to pool: odd, so that pools have a central bin."""
-    wanted = min(-(-n_freq * n_frames // _MAX_VALUES), n_freq // _MIN_ROWS)
-    return max(1, wanted // 2 * 2 + 1) if wanted > 1 else 1
+    size = min(-(-n_freq * n_frames // _MAX_VALUES), n_freq // _MIN_ROWS)
+    return max(1, size // 2 * 2 + 1) if size > 1 else 1
 
 
 def _measure_summary(frames: Frames, config: SpectralConfig, *, pool_size: int) -> dict[str, Any]:
