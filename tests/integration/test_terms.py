@@ -48,7 +48,7 @@ REPLACEMENTS = {
     r"\bforget\(": "clear",
     r"\b(the|a) ways? back\b": "inverse, reconstruction",
     r"\b(lie|lies|lying) alone\b": "is on one device",
-    r"\bin (parts|stretches)\b(?!(:|\]|\)|\}| if\b))": "in chunks",
+    r"\bin (parts|stretches)\b(?!(:|\[|\]|\)|\}| if\b))": "in chunks",
     r"\bby rows\b": "per chunk",
     r"\bbound to (?!be|an? )": "options bound, partial",
     r"\b(has|have) come to (its|their) end\b|\bcomes? to (its|their|an) end\b": "is exhausted",
