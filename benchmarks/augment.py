@@ -1,13 +1,12 @@
 """Time augmentation and resampling against audiomentations, torch-audiomentations and torchaudio, those installed.
 
-Run it as ``python benchmarks/augment.py``. Each row is one interleaved run: every round calls each tool twice with new draws, one
-tool after the other, and times the second call, as in a loop of training, since the first finds its threads asleep; a ratio is
-taken within a round; the table gives the median with the lowest and the highest. The
-batch is (256, 16 000) float32, noise in which a few tones stand. Ours is ``apply_batch``; audiomentations is called for
-one clip after the other and torch-audiomentations with the batch, as their users call them, everything always applied.
-All work on the same two processors; ``--devices 2`` makes two devices of them and lays half of our batch on each, so that
-loops and FFTs, which XLA:CPU runs on one thread, run on both. That results have the same level is checked first; that they are equal where nothing
-is drawn is what ``tests/audio/test_migration.py`` shows. Beside a row stands what copying its bytes costs.
+Run ``python benchmarks/augment.py``. Every round calls each tool twice with new draws, one tool after another, and times the second
+call, as in a training loop; ratios are computed within a round, and the table gives the median with the minimum and the maximum. The
+batch is (256, 16 000) float32, tones in noise. artifex is called through ``apply_batch``, audiomentations clip by clip and
+torch-audiomentations with the batch, as their users call them, with every transform always applied. All run on the same two
+processors; ``--devices 2`` makes two devices of them with half of the batch on each, so that loops and FFTs, which XLA:CPU runs on one
+thread, run on both. Equal output levels are checked first; ``tests/audio/test_migration.py`` checks that results are equal for equal
+parameters. The cost of copying the same bytes is shown beside each row.
 """
 
 import argparse

@@ -44,7 +44,7 @@ def namespace_faults() -> list[str]:
     file hides the modules of all other distributions.
 
     Returns:
-        One sentence for each file, with the remedy; empty if there is none.
+        One sentence for each file, with the remedy; empty without such files.
     """
     return [_describe(level, file) for level in LEVELS for file in _ordinary_files(level)]
 

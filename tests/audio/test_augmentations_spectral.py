@@ -158,7 +158,7 @@ def test_additive_noise_does_not_depend_on_the_offset_and_multiplicative_noise_l
 
 
 @pytest.mark.parametrize("function", BOTH)
-def test_an_input_and_its_target_are_changed_alike(function):
+def test_the_draw_does_not_depend_on_the_values(function):
     spectrograms = np.random.default_rng(0).normal(size=(2, 40, 50)).astype(np.float32)
     key = jax.random.key(5)
     (_, first), (_, second) = (with_annotations(function)(each, key) for each in spectrograms)
@@ -181,12 +181,12 @@ def test_an_input_and_its_target_are_changed_alike(function):
         (filter_augment, {"scale": "mel"}, ValueError, "scale must be one of 'power', 'magnitude', 'dB'"),
     ],
 )
-def test_options_out_of_range_are_refused(function, options, error, match):
+def test_options_out_of_range_raise(function, options, error, match):
     with pytest.raises(error, match=match):
         function(jnp.ones((5, 5)), jax.random.key(0), **options)
 
 
 @pytest.mark.parametrize("function", BOTH)
-def test_they_are_found_by_name_and_marked(function):
+def test_they_are_registered_for_spectrograms(function):
     assert registry("augmentation")[function.__name__] is function
     assert works_on(function) == "spectrogram"

@@ -243,7 +243,7 @@ def test_the_gradient_passes_what_is_not_masked(function):
 
 @pytest.mark.parametrize("function", ALL)
 @pytest.mark.parametrize("shape", [(), (5,), (0, 5), (5, 0)])
-def test_what_has_no_bins_and_frames_is_refused(function, shape):
+def test_spectrograms_without_bins_or_frames_raise(function, shape):
     with pytest.raises(ValueError, match=rf"{function.__name__} expects a spectrogram \(\.\.\., freq, time\)"):
         function(jnp.ones(shape), jax.random.key(0))
 
@@ -261,7 +261,7 @@ def test_what_has_no_bins_and_frames_is_refused(function, shape):
     ],
 )
 @pytest.mark.parametrize("function", MASKS)
-def test_options_out_of_range_are_refused(function, options, error, match):
+def test_options_out_of_range_raise(function, options, error, match):
     with pytest.raises(error, match=match):
         function(jnp.ones((5, 5)), jax.random.key(0), **options)
 
@@ -271,7 +271,7 @@ def test_spec_augment_names_the_option_that_is_out_of_range():
         spec_augment(jnp.ones((5, 5)), jax.random.key(0), time_mask_param=-1)
 
 
-def test_integers_and_the_minimum_of_complex_numbers_are_refused():
+def test_integers_and_the_minimum_of_complex_numbers_raise():
     with pytest.raises(TypeError, match="int32"):
         time_mask(jnp.ones((5, 5), jnp.int32), jax.random.key(0))
     with pytest.raises(TypeError, match="no minimum"):
@@ -279,7 +279,7 @@ def test_integers_and_the_minimum_of_complex_numbers_are_refused():
 
 
 @pytest.mark.parametrize("function", ALL)
-def test_they_are_found_by_name_and_marked(function):
+def test_they_are_registered_for_spectrograms(function):
     assert registry("augmentation")[function.__name__] is function
     assert works_on(function) == "spectrogram"
     assert works_on(create("augmentation", function.__name__, fill_value="mean")) == "spectrogram"
@@ -328,7 +328,7 @@ def test_the_annotations_say_which_places_are_masked():
 
 
 @pytest.mark.parametrize(("function", "axis"), [(frequency_mask, "freq"), (time_mask, "time")])
-def test_one_kind_of_mask_is_annotated_alone(function, axis):
+def test_each_mask_returns_only_its_own_parameters(function, axis):
     drawn = with_annotations(function)(jnp.ones((40, 50)), jax.random.key(0), num_masks=2)[1]
     assert {name: value.shape for name, value in drawn.items()} == {f"{axis}_start": (2,), f"{axis}_width": (2,)}
     assert with_annotations(function)(jnp.ones((40, 50)), jax.random.key(0), num_masks=0)[1] == {}

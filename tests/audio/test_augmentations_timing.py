@@ -23,14 +23,14 @@ CLIP = 1 + np.random.default_rng(0).random(400).astype(np.float32)
 
 
 def many(augmentation, **options):
-    """Outputs for N keys, and what was drawn."""
+    """Return outputs and drawn parameters for N keys."""
     told = jax.jit(jax.vmap(lambda key: with_annotations(augmentation)(jnp.asarray(CLIP), key, **options)))
     changed, drawn = told(KEYS)
     return np.asarray(changed), {name: np.asarray(value) for name, value in drawn.items()}
 
 
-def share_of_room(start, room):
-    """Where a start lies among the places that there are, spread within the place, so that it is uniform on [0, 1)."""
+def relative_position(start, room):
+    """Return starts relative to their range, with random fractions, so that uniform starts are uniform on [0, 1)."""
     return (start + np.random.default_rng(1).random(start.shape)) / (room + 1)
 
 
@@ -47,7 +47,7 @@ def test_a_shift_fades_at_its_seam_and_nowhere_else(mode):
         np.testing.assert_allclose(row, expected, rtol=1e-6)
 
 
-def test_reverse_is_played_backward():
+def test_reverse_reverses_time():
     np.testing.assert_array_equal(reverse(CLIP, KEYS[0]), CLIP[::-1])
 
 
@@ -56,7 +56,7 @@ def test_a_silenced_span_lies_anywhere_and_fades_inside(fade):
     changed, drawn = many(silence_span, fraction_range=(0.1, 0.5), fade=fade)
     start, width = drawn["start"], drawn["width"]
     np.testing.assert_array_equal(width, np.round(drawn["fraction"] * 400))
-    assert stats.kstest(share_of_room(start, 400 - width), "uniform").pvalue > 1e-3
+    assert stats.kstest(relative_position(start, 400 - width), "uniform").pvalue > 1e-3
     assert start.min() == 0
     assert (start + width).max() == 400
     for row, first, count in zip(changed[:50], start, width, strict=False):
@@ -67,7 +67,7 @@ def test_a_silenced_span_lies_anywhere_and_fades_inside(fade):
         np.testing.assert_allclose(row, CLIP * gain, atol=1e-6)
 
 
-def test_dropped_chunks_are_as_many_as_wide_and_where_they_are_said_to_be():
+def test_dropped_chunks_have_the_drawn_count_width_and_start():
     changed, drawn = many(drop_chunks, count_range=(0 + 1, 4), width_range=(5, 50))
     for row, count, width, start in zip(changed[:50], drawn["count"], drawn["width"], drawn["start"], strict=False):
         expected = CLIP.copy()
@@ -77,13 +77,13 @@ def test_dropped_chunks_are_as_many_as_wide_and_where_they_are_said_to_be():
     assert stats.chisquare(np.bincount(drawn["count"], minlength=5)[1:]).pvalue > 1e-3
     for column in range(4):
         assert stats.chisquare(np.bincount(drawn["width"][:, column] - 5, minlength=46)).pvalue > 1e-4
-        where = share_of_room(drawn["start"][:, column], 400 - drawn["width"][:, column])
+        where = relative_position(drawn["start"][:, column], 400 - drawn["width"][:, column])
         assert stats.kstest(where, "uniform").pvalue > 1e-3
     pairs = np.corrcoef(np.concatenate([drawn["width"].T, drawn["count"][None]]))
     assert np.abs(pairs - np.eye(5)).max() < 4.5 / math.sqrt(N)
 
 
-def test_spans_are_cut_out_one_after_another():
+def test_spans_are_removed_in_order():
     changed, drawn = many(splice_out, n_spans=4, max_width=60)
     for row, start, width in zip(changed[:50], drawn["start"], drawn["width"], strict=False):
         rest = CLIP
@@ -94,11 +94,11 @@ def test_spans_are_cut_out_one_after_another():
     left = 400 - np.cumsum(drawn["width"], axis=1) + drawn["width"]
     for span in range(4):
         assert stats.chisquare(np.bincount(drawn["width"][:, span], minlength=61)).pvalue > 1e-4
-        where = share_of_room(drawn["start"][:, span], left[:, span] - drawn["width"][:, span])
+        where = relative_position(drawn["start"][:, span], left[:, span] - drawn["width"][:, span])
         assert stats.kstest(where, "uniform").pvalue > 1e-3
 
 
-def test_a_clip_shorter_than_what_is_cut_keeps_a_sample():
+def test_a_clip_shorter_than_the_spans_keeps_a_sample():
     for seed in range(5):
         assert splice_out(jnp.ones(3), jax.random.key(seed), max_width=400)[0] == 1
         assert drop_chunks(jnp.ones(3), jax.random.key(seed)).tolist() == [0, 0, 0]
@@ -117,7 +117,7 @@ def test_a_clip_shorter_than_what_is_cut_keeps_a_sample():
         (lambda: splice_out(CLIP, KEYS[0], max_width=-1), ValueError, "max_width"),
     ],
 )
-def test_what_is_wrong_is_said(call, error, said):
+def test_invalid_arguments_raise(call, error, said):
     with pytest.raises(error, match=said):
         call()
 

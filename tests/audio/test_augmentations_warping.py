@@ -163,13 +163,13 @@ def test_an_input_and_its_target_are_warped_alike(function):
         (frequency_warp, {"f_hi_fraction": 0.0}, ValueError, "f_hi_fraction must be a finite number above 0"),
     ],
 )
-def test_options_out_of_range_are_refused(function, options, error, match):
+def test_options_out_of_range_raise(function, options, error, match):
     with pytest.raises(error, match=match):
         function(jnp.ones((5, 5)), jax.random.key(0), **options)
 
 
 @pytest.mark.parametrize("function", BOTH)
-def test_what_is_no_real_spectrogram_is_refused(function):
+def test_invalid_spectrograms_raise(function):
     key = jax.random.key(0)
     with pytest.raises(TypeError, match="complex64: take the magnitude"):
         function(jnp.ones((5, 5), jnp.complex64), key)
@@ -178,6 +178,6 @@ def test_what_is_no_real_spectrogram_is_refused(function):
 
 
 @pytest.mark.parametrize("function", BOTH)
-def test_they_are_found_by_name_and_marked(function):
+def test_they_are_registered_for_spectrograms(function):
     assert registry("augmentation")[function.__name__] is function
     assert works_on(function) == "spectrogram"

@@ -181,6 +181,16 @@ def test_the_sample_rate_reaches_nested_steps_that_have_none():
     assert apply_batch(compose(rate_plus), jnp.zeros(2), jax.random.key(0), sample_rate=100).tolist() == [100, 100]
 
 
+def test_the_sample_rate_of_a_policy_reaches_options_in_seconds():
+    x, key = jnp.asarray(signals(400)["noise"]), jax.random.key(0)
+    seconds = compose(("time_shift", {"max_shift_seconds": 0.01}), sample_rate=8000)
+    np.testing.assert_array_equal(seconds(x, key), compose(("time_shift", {"max_shift": 80}))(x, key))
+    assert describe(seconds, key, x.shape) == describe(compose(("time_shift", {"max_shift": 80})), key, x.shape)
+    with pytest.raises(TypeError, match="max_shift_seconds requires sample_rate") as caught:
+        compose(("time_shift", {"max_shift_seconds": 0.01}))(x, key)
+    assert "in step 1, time_shift, of compose" in caught.value.__notes__
+
+
 def test_the_sample_rate_of_a_file_is_kept_in_plain_data():
     text = "sample_rate = 8000\nsteps = [{name = 'one_of', steps = [{name = 'low_pass'}, {name = 'reverse'}]}]"
     policy = create_policy(tomllib.loads(text))

@@ -24,7 +24,7 @@ PLAIN = AudioModalityConfig(sample_rate=RATE, duration=0.5, normalize=False)
 
 
 def ramp(n_samples: int) -> np.ndarray:
-    """Sample i is i / 2**15, which 16 bits hold exactly: a value tells where it was."""
+    """Return a ramp: sample i is i / 2**15, exact in 16 bits, so that a value gives its position."""
     return np.arange(n_samples) / 32768
 
 
@@ -40,7 +40,7 @@ def folder(tmp_path):
     return tmp_path
 
 
-def test_a_sample_has_the_waveform_and_what_describes_it(folder):
+def test_an_example_has_the_waveform_and_its_metadata(folder):
     data = AudioFileDataset(PLAIN, folder)
     sample = data[0]
     assert len(data) == 3
@@ -54,7 +54,7 @@ def test_a_sample_has_the_waveform_and_what_describes_it(folder):
 
 
 @pytest.mark.parametrize(("crop", "start"), [("center", 4000), ("start", 0)])
-def test_a_longer_recording_is_cropped_where_it_was_asked(folder, crop, start):
+def test_a_longer_recording_is_cropped(folder, crop, start):
     sample = AudioFileDataset(PLAIN, folder, crop=crop)[1]
     assert sample["length"] == 4000
     np.testing.assert_array_equal(places(sample["audio"]), np.arange(start, start + 4000))
@@ -75,7 +75,7 @@ def test_a_random_crop_depends_on_seed_and_index_alone(folder):
     assert start(3, 0, [long]) != start(3, 2, [*others, long])
 
 
-def test_a_random_crop_changes_with_the_epoch_and_nothing_else(folder):
+def test_a_random_crop_depends_on_the_epoch_only(folder):
     data = AudioFileDataset(PLAIN, folder, crop="random", seed=3)
     starts = [places(data.example(1, epoch=epoch)["audio"])[0] for epoch in range(6)]
     draws = [np.random.default_rng(np.random.SeedSequence(3, spawn_key=(1, epoch, 1))) for epoch in range(6)]
@@ -251,7 +251,7 @@ def test_channels_that_cancel_in_the_mix_are_not_loud(tmp_path):
     assert AudioFileDataset(PLAIN, tmp_path, crop="loudest", mono=False)[0]["start"] == 0.0
 
 
-def test_whole_recordings_keep_their_lengths_which_are_known_before_they_are_read(folder):
+def test_variable_length_examples_have_the_lengths_of_the_headers(folder):
     write_audio(folder / "d_other.wav", np.zeros(22051), 44100)
     data = AudioFileDataset(PLAIN, folder, crop="whole")
     lengths = data.lengths()
@@ -384,7 +384,7 @@ def loud_mp3(path):
     tone = np.sin(np.arange(16000) / 3)
     soundfile.write(path, tone, RATE, format="MP3")
     content = bytearray(path.read_bytes())
-    # Bits that scale a granule: somewhere among them the peak goes far beyond full scale.
+    # Some bits scale a granule: flipping one of them raises the peak far beyond full scale.
     for position in range(400, len(content)):
         for bit in range(8):
             content[position] ^= 1 << bit
@@ -420,7 +420,7 @@ FAULTS = {
 
 @pytest.fixture(scope="module")
 def faulty(tmp_path_factory):
-    """A folder of every fault, and one recording that has none."""
+    """Return a folder with one file per fault and one valid file."""
     folder = tmp_path_factory.mktemp("faulty")
     for name, (make, _) in FAULTS.items():
         make(folder / name)
@@ -442,7 +442,7 @@ def test_each_fault_is_named_with_the_file(faulty, name):
     assert str(raised.value).startswith(f"{folder / name}: ")
 
 
-def test_what_cannot_be_read_is_left_out_or_silent_and_the_reasons_are_kept(faulty):
+def test_invalid_files_are_skipped_or_silent_and_listed_in_problems(faulty):
     _, data = faulty
     assert [sample["path"].rpartition("/")[2] for sample in data] == ["whole.wav"]
     assert {name.rpartition("/")[2] for name in data.problems} == set(FAULTS)
@@ -455,7 +455,7 @@ def test_what_cannot_be_read_is_left_out_or_silent_and_the_reasons_are_kept(faul
 
 
 @pytest.mark.parametrize("crop", ["sliding", "whole"])
-def test_what_has_no_header_has_no_windows_and_a_length_of_one(faulty, crop):
+def test_a_file_without_a_header_has_no_windows_and_length_one(faulty, crop):
     folder, _ = faulty
     headless = [name for name in FAULTS if name not in ("cut.flac", "loud.mp3")]
     data = AudioFileDataset(PLAIN, folder, crop=crop, on_error="skip")
@@ -533,7 +533,7 @@ def test_transient_errors_are_always_raised(folder, monkeypatch, on_error):
     assert not data.problems
 
 
-def test_a_fingerprint_tells_what_decides_the_examples_and_nothing_else(tmp_path):
+def test_the_fingerprint_depends_on_the_examples_only(tmp_path):
     for place in ("here", "there"):
         for name in ("cat/a.wav", "dog/a.wav"):
             (tmp_path / place / name).parent.mkdir(parents=True)

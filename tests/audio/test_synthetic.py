@@ -306,7 +306,7 @@ def test_the_last_of_four_billion_examples_can_be_accessed():
 
 
 @pytest.mark.parametrize("change", [{"split": "validation"}, {"seed": 1}, {"seed": 2**32}])
-def test_another_split_or_seed_shares_no_sample(change):
+def test_splits_and_seeds_have_no_common_example(change):
     ours = np.stack([sample["audio"] for sample in dataset(n_samples=30)])
     theirs = np.stack([sample["audio"] for sample in dataset(n_samples=30, **change)])
     assert len(np.unique(np.concatenate([ours, theirs]), axis=0)) == 60

@@ -55,7 +55,7 @@ FORMS = (
 
 
 @pytest.mark.parametrize("form", FORMS)
-def test_every_form_of_audio_gives_what_the_file_gives(sounds, tmp_path, form):
+def test_every_form_of_audio_gives_the_samples_of_the_file(sounds, tmp_path, form):
     values = as_rows(sounds, form, tmp_path)
     rows = [{"audio": value, "label": label} for value, label in zip(values, ("b", "a", "b"), strict=True)]
     for crop in ("random", "sliding", "loudest", "whole"):

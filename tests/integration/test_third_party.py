@@ -204,10 +204,10 @@ def test_a_plugin_that_leaves_and_one_that_claims_sine_bite_only_who_asks(enviro
         environment.run("-c", BITES)
         listed = environment.artifex("list", "audio_type")
         assert listed.returncode == 0
-        assert "clash: write sine@sine-plugin" in listed.stdout
+        assert "conflict: write sine@sine-plugin" in listed.stdout
         assert listed.stderr.count("\n") == 1
         assert listed.stderr.startswith(
-            "artifex: warning: commands of raising-plugin:hooks left out: OSError: no terminal"
+            "artifex: warning: commands of raising-plugin:hooks skipped: OSError: no terminal"
         )
         doctor = environment.artifex("doctor")
         assert doctor.returncode == 1

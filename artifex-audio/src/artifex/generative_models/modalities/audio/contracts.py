@@ -49,7 +49,8 @@ def augmentation(component: Callable[..., Any]) -> list[Subject | Rule]:
         One subject.
     """
     function = component
-    if "sample_rate" in inspect.signature(component).parameters:
+    sample_rate = inspect.signature(component).parameters.get("sample_rate")
+    if sample_rate is not None and sample_rate.default in (inspect.Parameter.empty, None):
         function = partial(component, sample_rate=_SAMPLE_RATE)
     return [
         Subject(

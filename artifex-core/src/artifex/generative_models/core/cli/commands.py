@@ -142,12 +142,12 @@ def _rows_of(found: Registry[Any]) -> list[tuple[str, str, str, str]]:
 def _note(claim: Claim, claims: tuple[Claim, ...], pins: Pins) -> str:
     """Return a note on the conflict or pin of a claim, or an empty string."""
     in_process = claim.distribution == IN_PROCESS
-    wanted = None if in_process else pins.distributions.get((claim.kind, claim.name))
-    if wanted == claim.distribution:
+    pinned = None if in_process else pins.distributions.get((claim.kind, claim.name))
+    if pinned == claim.distribution:
         return f"pinned by {pins.path}"
-    if wanted is not None and all(wanted != each.distribution for each in claims):
-        return f"pinned to {wanted}, which does not provide it: see {pins.path}"
-    state = "conflict" if wanted is None else "not selected"
+    if pinned is not None and all(pinned != each.distribution for each in claims):
+        return f"pinned to {pinned}, which does not provide it: see {pins.path}"
+    state = "conflict" if pinned is None else "not selected"
     return f"{state}: write {claim.qualified_name}" if len(claims) > 1 else ""
 
 

@@ -125,10 +125,10 @@ def _unmet_bounds(requirement: Requirement) -> Iterator[Finding]:
     version = installed_version(requirement.name)
     for relation, bound in requirement.bounds if version is not None else ():
         if not _satisfies(version or "", relation, bound):
-            owner, wanted = requirement.required_by, f"{requirement.name}{relation}{bound}"
+            owner, bound_requirement = requirement.required_by, f"{requirement.name}{relation}{bound}"
             yield Finding(
-                f"{owner} {installed_version(owner)} requires {wanted}, but {version} is installed",
-                f"pip install --upgrade {owner} '{wanted}'",
+                f"{owner} {installed_version(owner)} requires {bound_requirement}, but {version} is installed",
+                f"pip install --upgrade {owner} '{bound_requirement}'",
             )
 
 

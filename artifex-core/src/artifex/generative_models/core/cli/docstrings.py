@@ -32,9 +32,9 @@ def sections_of(component: Any) -> dict[str, str]:
         one line, except in Args and Example.
     """
     text = inspect.getdoc(component) or ""
-    parts = re.split(rf"^({'|'.join(_TITLES)}):[ ]*$", text, flags=re.MULTILINE)
-    titles = ["", *parts[1::2]]
-    bodies = [inspect.cleandoc("\n" + body).strip() for body in parts[::2]]
+    pieces = re.split(rf"^({'|'.join(_TITLES)}):[ ]*$", text, flags=re.MULTILINE)
+    titles = ["", *pieces[1::2]]
+    bodies = [inspect.cleandoc("\n" + body).strip() for body in pieces[::2]]
     return {
         title: body if title in _VERBATIM else _join_paragraphs(body)
         for title, body in zip(titles, bodies, strict=True)

@@ -109,7 +109,7 @@ def create(kind: str, name: str, /, **options: Any) -> Any:
     return attrs.evolve(component, **options) if form.form == "value" else Bound(component, **options)
 
 
-def resolve(kind: str, spec: Any) -> Any:
+def resolve(kind: str, spec: object) -> Any:
     """Create a component from any of the forms in which users may specify it.
 
     Args:

@@ -34,7 +34,7 @@ class Distribution(NamedTuple):
     Args:
         name: Its normalized name, or the path of its metadata if that has no name.
         version: Its version.
-        entry_points: The entry points that were asked for.
+        entry_points: The requested entry points.
         error: The exception raised while its metadata was read, or None.
     """
 

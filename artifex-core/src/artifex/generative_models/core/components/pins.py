@@ -25,7 +25,7 @@ class Pins:
     """The pins of a project.
 
     Args:
-        path: The file, or None if there is none.
+        path: The file, or None without a file.
         distributions: The pinned distribution's normalized name, by kind and name.
         text: The content of the file.
         error: The exception raised while the file was read or parsed, or None.

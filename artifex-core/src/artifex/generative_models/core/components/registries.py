@@ -6,7 +6,7 @@ import contextlib
 import re
 import threading
 from collections.abc import Iterator, Mapping
-from typing import TYPE_CHECKING, Any, Generic, Literal, TypeVar, overload
+from typing import TYPE_CHECKING, Any, Generic, Literal, TypeVar, cast, overload
 
 import attrs
 
@@ -37,6 +37,7 @@ if TYPE_CHECKING:
 
 
 C = TypeVar("C")
+T = TypeVar("T")
 
 
 @attrs.frozen(kw_only=True)
@@ -104,8 +105,8 @@ class Registry(Mapping[str, C], Generic[C]):
         bare_name, at, distribution = name.partition("@")
         if not at:
             return self._in_process(bare_name) or self._installed(bare_name)
-        wanted = normalize_name(distribution)
-        return tuple(claim for claim in self._installed(bare_name) if claim.distribution == wanted)
+        requested = normalize_name(distribution)
+        return tuple(claim for claim in self._installed(bare_name) if claim.distribution == requested)
 
     def choice(self, name: str) -> Choice:
         """Return the claim that a name selects, and why, without importing anything.
@@ -146,7 +147,7 @@ class Registry(Mapping[str, C], Generic[C]):
         others = tuple(c for c in self._in_process(bare_name) + self._installed(bare_name) if c != claim)
         return Choice(claim=claim, reason=reason, others=others)
 
-    def register(self, name: str, component: Any, *, replace: bool = False) -> None:
+    def register(self, name: str, component: object, *, replace: bool = False) -> None:
         """Add a component in this process.
 
         Args:
@@ -179,7 +180,7 @@ class Registry(Mapping[str, C], Generic[C]):
                     f"{self._name} {name!r} is already provided by {_providers(existing)}; pass replace=True to "
                     f"replace it"
                 )
-            self._registered[name] = component
+            self._registered[name] = cast("C", component)  # component_error checked it
 
     def unregister(self, name: str) -> None:
         """Remove a component that ``register`` added.
@@ -214,7 +215,7 @@ class Registry(Mapping[str, C], Generic[C]):
     def __contains__(self, name: object) -> bool:
         return isinstance(name, str) and bool(self.claims(name))
 
-    def get(self, name: str, default: Any = None) -> Any:
+    def get(self, name: str, default: T | None = None) -> C | T | None:  # type: ignore[override]  # keyword
         """Return a component, or a default if no distribution provides it.
 
         Args:
@@ -254,15 +255,15 @@ class Registry(Mapping[str, C], Generic[C]):
 
     def _pinned(self, claims: tuple[Claim, ...]) -> tuple[Claim, str] | None:
         pins, name = active_pins(), claims[0].name
-        wanted = pins.distributions.get((self._name, name))
-        if wanted is None:
+        pinned = pins.distributions.get((self._name, name))
+        if pinned is None:
             return None
         for claim in claims:
-            if claim.distribution == wanted:
+            if claim.distribution == pinned:
                 return claim, f"pinned by {pins.path}"
         raise UnknownComponentError(
-            f"{pins.location(self._name, name)}: {self._name} {name!r} is pinned to {wanted}, which does not "
-            f"provide it.{suggest(wanted, [claim.distribution for claim in claims])} It is provided by "
+            f"{pins.location(self._name, name)}: {self._name} {name!r} is pinned to {pinned}, which does not "
+            f"provide it.{suggest(pinned, [claim.distribution for claim in claims])} It is provided by "
             f"{_providers(claims)}{_skipped_note()}"
         )
 

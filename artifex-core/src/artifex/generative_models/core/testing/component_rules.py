@@ -41,8 +41,8 @@ def check_documentation(kind: Kind, component: Any) -> None:
 def check_options(kind: Kind, component: Any, contract: Callable[[Any], list[Subject | Rule]]) -> None:
     """Check that a function raises an error for an invalid value of each option."""
     for option in options_of(kind, component) or {}:
-        parts = contract(Bound(component, **{option: _INVALID_VALUE}))
-        trial = Trial(next(part for part in parts if isinstance(part, Subject)))
+        subjects_and_rules = contract(Bound(component, **{option: _INVALID_VALUE}))
+        trial = Trial(next(part for part in subjects_and_rules if isinstance(part, Subject)))
         try:
             trial.function(*trial.arguments(trial.first_example[1]))
         except Exception:  # noqa: BLE001  any error will do

@@ -21,7 +21,7 @@ from artifex.generative_models.core.testing.subject import Rule, Skipped, Subjec
 from artifex.generative_models.core.testing.subject_rules import subject_rules
 
 
-def check(kind: str, component: Any) -> Report:
+def check(kind: str, component: object) -> Report:
     """Check a component against every rule of its kind.
 
     Args:
@@ -79,7 +79,7 @@ def components(kind: str | None = None, distribution: str | None = None) -> list
         >>> components(distribution="no-such-distribution")
         []
     """
-    wanted = None if distribution is None else normalize_name(distribution)
+    requested = None if distribution is None else normalize_name(distribution)
     pairs = []
     for each in (kind,) if kind is not None else sorted(contract_locations()):
         for name in registry(each):
@@ -87,7 +87,7 @@ def components(kind: str | None = None, distribution: str | None = None) -> list
             pairs += [
                 (each, name if len(claims) == 1 else claim.qualified_name)
                 for claim in claims
-                if wanted in (None, claim.distribution)
+                if requested in (None, claim.distribution)
             ]
     return pairs
 
@@ -124,15 +124,15 @@ def _rules(kind_name: str, component: Any) -> Iterator[tuple[str, Callable[[], N
     if kind.form == "function":
         yield "options are checked", functools.partial(check_options, kind, component, contract)
     try:
-        parts = contract(component)
+        subjects_and_rules = contract(component)
     except Exception as error:  # noqa: BLE001  an exception raised by the component is a failure to report
         yield "can be created", functools.partial(_raise, error)
         return
-    for part in parts:
-        if isinstance(part, Rule):
-            yield part.name, part.verify
+    for each in subjects_and_rules:
+        if isinstance(each, Rule):
+            yield each.name, each.verify
         else:
-            yield from subject_rules(part)
+            yield from subject_rules(each)
 
 
 def _as_dict(artifex_contracts: Callable[[], dict[str, str]]) -> dict[str, str]:

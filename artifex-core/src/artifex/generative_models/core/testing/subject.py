@@ -41,14 +41,28 @@ class Subject:
     label: str = ""
 
     def function_for(self, length: int) -> Callable[..., Any]:
-        """Return the function for a length in samples."""
+        """Return the function for a length.
+
+        Args:
+            length: Length in samples.
+
+        Returns:
+            ``at(length)`` if ``at`` is given, else ``function``.
+        """
         if self.at is not None:
             return self.at(length)
         assert self.function is not None
         return self.function
 
     def examples(self, length: int) -> Mapping[str, np.ndarray | None]:
-        """Return the examples of a length, by name; ``{"": None}`` if the function takes none."""
+        """Return the examples of a length.
+
+        Args:
+            length: Length in samples.
+
+        Returns:
+            The examples by name; ``{"": None}`` if the function takes none.
+        """
         return self.example(length) if self.example is not None else {"": None}
 
 

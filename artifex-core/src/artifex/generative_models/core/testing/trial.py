@@ -57,7 +57,7 @@ class Trial:
         return outputs
 
     def eager_row(self, batch: tuple[Any, ...], row: int) -> Any:
-        """Return the eager output for one row of a batch."""
+        """Return the eager output for one example of the batch."""
         return to_numpy(self.function(*(argument[row] for argument in batch)))
 
     @functools.cached_property

@@ -371,8 +371,13 @@ def draw_phase_corruption(
     Returns:
         ``strength``, from 0 to 1.
     """
-    strength_key, _ = jax.random.split(key)
-    return {"strength": draw_uniform(strength_key, strength_range)}
+    return _draw_strength(key, strength_range)[0]
+
+
+def _draw_strength(key: jax.Array, strength_range: Bounds) -> tuple[dict[str, jax.Array], jax.Array]:
+    """Return the parameters of ``phase_corruption`` and the key of the phase offsets."""
+    strength_key, offset_key = jax.random.split(key)
+    return {"strength": draw_uniform(strength_key, strength_range)}, offset_key
 
 
 @augmentation(draw=draw_phase_corruption)
@@ -418,8 +423,7 @@ def phase_corruption(
 
 @jit(static_argnames=["n_fft"])
 def _phase_corruption(waveform: jax.Array, key: jax.Array, strengths: Bounds, n_fft: int) -> jax.Array:
-    drawn = draw_phase_corruption(key, waveform.shape, strength_range=strengths)
-    _, offset_key = jax.random.split(key)
+    drawn, offset_key = _draw_strength(key, strengths)
     offsets = drawn["strength"] * draw_uniform(offset_key, (-0.5, 0.5), (n_fft // 2 + 2,))
     return _apply_phase(waveform, offsets, n_fft=n_fft)
 

@@ -35,8 +35,8 @@ _HIGH_SHELF = (300.0, 7500.0)
 _PEAKING = (50.0, 7500.0)
 _EQ = (42.0, 7500.0)
 
-# Maximum frequencies as a fraction of half the sample rate: of any filter, which must be stable in float32; of a default
-# range; of the edge of a band.
+# Maximum frequencies as a fraction of half the sample rate: of any filter, which must be stable in float32; of a
+# default range; of the edge of a band.
 _MAX_FRACTION = 0.999
 _MAX_DEFAULT_FRACTION = 0.99
 _MAX_EDGE_FRACTION = 0.99
@@ -73,8 +73,8 @@ def low_pass(
     Args:
         audio: One waveform (..., time), floating point; leading axes, such as channels, share the filter.
         key: PRNG key.
-        frequency_range: Cutoff (-3 dB) range (min, max) in Hz, below half the sample rate; drawn log-uniformly. The default
-            range is limited to 0.99 times half the sample rate. May be traced.
+        frequency_range: Cutoff (-3 dB) range (min, max) in Hz, below half the sample rate; drawn log-uniformly.
+            The default range is limited to 0.99 times half the sample rate. May be traced.
         order: Filter order, an even number from 2 to 8; the slope is 6 dB per octave times the order. Static.
         sample_rate: Sample rate in Hz. May be traced.
 
@@ -90,7 +90,6 @@ def low_pass(
         >>> hiss = jnp.array([1.0, -1.0] * 16)
         >>> bool(jnp.abs(low_pass(hiss, jax.random.key(0), (100.0, 200.0), sample_rate=16000)).max() < 0.1)
         True
-
 
     Reference:
         ``audiomentations.LowPassFilter``, which draws cutoffs on the mel scale, and the order too;
@@ -140,8 +139,8 @@ def high_pass(
     Args:
         audio: One waveform (..., time), floating point; leading axes, such as channels, share the filter.
         key: PRNG key.
-        frequency_range: Cutoff (-3 dB) range (min, max) in Hz, below half the sample rate; drawn log-uniformly. The default
-            range is limited to 0.99 times half the sample rate. May be traced.
+        frequency_range: Cutoff (-3 dB) range (min, max) in Hz, below half the sample rate; drawn log-uniformly.
+            The default range is limited to 0.99 times half the sample rate. May be traced.
         order: Filter order, an even number from 2 to 8; the slope is 6 dB per octave times the order. Static.
         sample_rate: Sample rate in Hz. May be traced.
 
@@ -158,7 +157,6 @@ def high_pass(
         >>> filtered = high_pass(constant, jax.random.key(0), (500.0, 1000.0), sample_rate=16000)
         >>> bool(jnp.abs(filtered[500:]).max() < 1e-3)
         True
-
 
     Reference:
         ``audiomentations.HighPassFilter``, which draws cutoffs on the mel scale, and the order too;
@@ -219,15 +217,16 @@ def band_pass(
     Args:
         audio: One waveform (..., time), floating point; leading axes, such as channels, share the filter.
         key: PRNG key.
-        frequency_range: Center range (min, max) in Hz, below half the sample rate; drawn log-uniformly. The default
-            range is limited to 0.99 times half the sample rate. May be traced.
+        frequency_range: Center range (min, max) in Hz, below half the sample rate; drawn log-uniformly. The
+            default range is limited to 0.99 times half the sample rate. May be traced.
         bandwidth_fraction_range: Range (min, max) of the bandwidth between the edges (-3 dB), divided by the center,
             above 0 and below 2; drawn uniformly. Edges are limited to 0.99 times half the sample rate. May be traced.
         order: Filter order at each edge, an integer from 1 to 8; the slope is 6 dB per octave times the order. Static.
         sample_rate: Sample rate in Hz. May be traced.
 
     Returns:
-        The same shape and dtype. The initial filter state is zero. Annotations: ``frequency`` and ``bandwidth_fraction``.
+        The same shape and dtype. The initial filter state is zero. Annotations: ``frequency`` and
+        ``bandwidth_fraction``.
 
     Raises:
         ValueError: For a scalar, an empty clip, an invalid order, or an invalid range.
@@ -238,7 +237,6 @@ def band_pass(
         >>> filtered = band_pass(hiss, jax.random.key(0), (500.0, 900.0), sample_rate=16000)
         >>> bool(jnp.abs(filtered[50:]).max() < 0.02)
         True
-
 
     Reference:
         ``audiomentations.BandPassFilter``; ``scipy.signal.butter``.
@@ -309,15 +307,16 @@ def band_stop(
     Args:
         audio: One waveform (..., time), floating point; leading axes, such as channels, share the filter.
         key: PRNG key.
-        frequency_range: Center range (min, max) in Hz, below half the sample rate; drawn log-uniformly. The default
-            range is limited to 0.99 times half the sample rate. May be traced.
+        frequency_range: Center range (min, max) in Hz, below half the sample rate; drawn log-uniformly. The
+            default range is limited to 0.99 times half the sample rate. May be traced.
         bandwidth_fraction_range: Range (min, max) of the bandwidth between the edges (-3 dB), divided by the center,
             above 0 and below 2; drawn uniformly. Edges are limited to 0.99 times half the sample rate. May be traced.
         order: Filter order at each edge, an integer from 1 to 8; the slope is 6 dB per octave times the order. Static.
         sample_rate: Sample rate in Hz. May be traced.
 
     Returns:
-        The same shape and dtype. The initial filter state is zero. Annotations: ``frequency`` and ``bandwidth_fraction``.
+        The same shape and dtype. The initial filter state is zero. Annotations: ``frequency`` and
+        ``bandwidth_fraction``.
 
     Raises:
         ValueError: For a scalar, an empty clip, an invalid order, or an invalid range.
@@ -328,7 +327,6 @@ def band_stop(
         >>> filtered = band_stop(constant, jax.random.key(0), (500.0, 900.0), (0.5, 1.0), sample_rate=16000)
         >>> bool(jnp.isclose(filtered[-1], 1, atol=1e-3))
         True
-
 
     Reference:
         ``audiomentations.BandPassFilter``; ``scipy.signal.butter``.
@@ -402,8 +400,8 @@ def low_shelf(
     Args:
         audio: One waveform (..., time), floating point; leading axes, such as channels, share the filter.
         key: PRNG key.
-        frequency_range: Midpoint frequency (half the gain in dB) range (min, max) in Hz, below half the sample rate; drawn log-uniformly. The default
-            range is limited to 0.99 times half the sample rate. May be traced.
+        frequency_range: Range (min, max) of the midpoint, where the gain in dB is halved, in Hz, below half the sample
+            rate; drawn log-uniformly. The default range is limited to 0.99 times half the sample rate. May be traced.
         gain_db_range: Range (min, max) of the gain at 0 Hz in dB; drawn uniformly. May be traced.
         q_range: Range (min, max) of the quality factor, above 0; drawn uniformly. A
             higher value is steeper; above 0.7071 the response overshoots. May be
@@ -422,7 +420,6 @@ def low_shelf(
         >>> boosted = low_shelf(constant, jax.random.key(0), (500.0, 900.0), (6.0, 6.0), (0.7, 0.7), sample_rate=16000)
         >>> round(float(boosted[-1]), 3)
         1.995
-
 
     Reference:
         ``audiomentations.LowShelfFilter``; R. Bristow-Johnson, "Audio EQ Cookbook" (W3C, 2021).
@@ -488,8 +485,8 @@ def high_shelf(
     Args:
         audio: One waveform (..., time), floating point; leading axes, such as channels, share the filter.
         key: PRNG key.
-        frequency_range: Midpoint frequency (half the gain in dB) range (min, max) in Hz, below half the sample rate; drawn log-uniformly. The default
-            range is limited to 0.99 times half the sample rate. May be traced.
+        frequency_range: Range (min, max) of the midpoint, where the gain in dB is halved, in Hz, below half the sample
+            rate; drawn log-uniformly. The default range is limited to 0.99 times half the sample rate. May be traced.
         gain_db_range: Range (min, max) of the gain at half the sample rate in dB; drawn uniformly. May be traced.
         q_range: Range (min, max) of the quality factor, above 0; drawn uniformly. A
             higher value is steeper; above 0.7071 the response overshoots. May be
@@ -510,7 +507,6 @@ def high_shelf(
         ... )
         >>> round(float(boosted[-1]), 3)
         1.0
-
 
     Reference:
         ``audiomentations.HighShelfFilter``; R. Bristow-Johnson, "Audio EQ Cookbook" (W3C, 2021).
@@ -576,8 +572,8 @@ def peaking(
     Args:
         audio: One waveform (..., time), floating point; leading axes, such as channels, share the filter.
         key: PRNG key.
-        frequency_range: Center range (min, max) in Hz, below half the sample rate; drawn log-uniformly. The default
-            range is limited to 0.99 times half the sample rate. May be traced.
+        frequency_range: Center range (min, max) in Hz, below half the sample rate; drawn log-uniformly. The
+            default range is limited to 0.99 times half the sample rate. May be traced.
         gain_db_range: Range (min, max) of the gain at the center in dB; drawn uniformly. May be traced.
         q_range: Range (min, max) of the quality factor, above 0; drawn uniformly. It is
             the center divided by the bandwidth. May be
@@ -596,7 +592,6 @@ def peaking(
         >>> boosted = peaking(constant, jax.random.key(0), (2000.0, 4000.0), (6.0, 6.0), sample_rate=16000)
         >>> round(float(boosted[-1]), 3)
         1.0
-
 
     Reference:
         ``audiomentations.PeakingFilter``; R. Bristow-Johnson, "Audio EQ Cookbook" (W3C, 2021).
@@ -714,8 +709,8 @@ def parametric_eq(
     low, high = _limit_default((f_min, f_max), _EQ, sample_rate)
     if not isinstance(sample_rate, jax.Array) and not low <= high < sample_rate / 2:
         raise ValueError(
-            f"f_min and f_max must be in order and below {sample_rate / 2} Hz, half the sample rate of {sample_rate} Hz, "
-            f"got f_min={f_min}, f_max={f_max}"
+            f"f_min and f_max must be in order and below {sample_rate / 2} Hz, half the sample rate of "
+            f"{sample_rate} Hz, got f_min={f_min}, f_max={f_max}"
         )
     ranges = {
         "gain_db_range": check_range("gain_db_range", gain_db_range, unit="dB"),

@@ -84,8 +84,13 @@ def draw_add_gaussian_snr(
     Returns:
         ``snr_db``, the signal-to-noise ratio in dB.
     """
-    snr_key, _ = jax.random.split(key)
-    return {"snr_db": draw_uniform(snr_key, snr_db_range)}
+    return _draw_gaussian_snr(key, snr_db_range)[0]
+
+
+def _draw_gaussian_snr(key: jax.Array, snr_db_range: Bounds) -> tuple[dict[str, jax.Array], jax.Array]:
+    """Return the parameters of ``add_gaussian_snr`` and the key of the noise."""
+    snr_key, noise_key = jax.random.split(key)
+    return {"snr_db": draw_uniform(snr_key, snr_db_range)}, noise_key
 
 
 @augmentation(draw=draw_add_gaussian_snr)
@@ -124,8 +129,7 @@ def add_gaussian_snr(audio: ArrayLike, key: jax.Array, snr_db_range: Bounds = (5
 
 @jit()
 def _add_gaussian_snr(waveform: jax.Array, key: jax.Array, snr_db_range: Bounds) -> jax.Array:
-    drawn = draw_add_gaussian_snr(key, waveform.shape, snr_db_range=snr_db_range)
-    _, noise_key = jax.random.split(key)
+    drawn, noise_key = _draw_gaussian_snr(key, snr_db_range)
     noise = numerics.normal(noise_key, waveform.shape, working_dtype(waveform.dtype))
     return _apply_noise(waveform, noise, drawn["snr_db"])
 
@@ -148,8 +152,13 @@ def draw_add_colored_noise(
     Returns:
         ``snr_db`` in dB and ``slope_db`` in dB per octave.
     """
-    snr_key, slope_key, _ = jax.random.split(key, 3)
-    return {"snr_db": draw_uniform(snr_key, snr_db_range), "slope_db": draw_uniform(slope_key, slope_db_range)}
+    return _draw_colored_noise(key, snr_db_range, slope_db_range)[0]
+
+
+def _draw_colored_noise(key: jax.Array, snrs: Bounds, slopes: Bounds) -> tuple[dict[str, jax.Array], jax.Array]:
+    """Return the parameters of ``add_colored_noise`` and the key of the noise."""
+    snr_key, slope_key, noise_key = jax.random.split(key, 3)
+    return {"snr_db": draw_uniform(snr_key, snrs), "slope_db": draw_uniform(slope_key, slopes)}, noise_key
 
 
 @augmentation(draw=draw_add_colored_noise)
@@ -195,9 +204,8 @@ def add_colored_noise(
 
 @jit()
 def _add_colored_noise(waveform: jax.Array, key: jax.Array, snrs: Bounds, slopes: Bounds) -> jax.Array:
-    drawn = draw_add_colored_noise(key, waveform.shape, snr_db_range=snrs, slope_db_range=slopes)
+    drawn, noise_key = _draw_colored_noise(key, snrs, slopes)
     slope_db = drawn["slope_db"].astype(working_dtype(waveform.dtype))
-    *_, noise_key = jax.random.split(key, 3)
     # The slope does not depend on the sample rate.
     options: dict[str, Any] = {"n_time_steps": waveform.shape[-1], "sample_rate": 1, "slope_db": slope_db}
 

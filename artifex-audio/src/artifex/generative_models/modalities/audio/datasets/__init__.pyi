@@ -5,7 +5,6 @@ from .features import FeatureDataset as FeatureDataset
 from .files import AudioFileDataset as AudioFileDataset
 from .loader import Loader as Loader
 from .loader import LoaderError as LoaderError
-from .loader import LoaderState as LoaderState
 from .loader import Progress as Progress
 from .loader import make_loader as make_loader
 from .manifests import Recording as Recording

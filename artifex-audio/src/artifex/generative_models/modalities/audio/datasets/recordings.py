@@ -45,7 +45,7 @@ class Source:
     """Source of one recording of a dataset.
 
     Args:
-        audio: The path of a file, the bytes of a file, or samples; or the error that explains why there is none.
+        audio: The path of a file, the bytes of a file, or samples; or the error to raise instead.
         name: Name in examples and error messages: the path of a file.
         label: Class index, or None.
         start: Start of the segment in seconds.
@@ -87,7 +87,18 @@ class _Segment:
 class RecordingDataset(BaseDataset):
     """Base class of datasets of recordings, which reads, crops and pads them and handles errors.
 
-    Subclasses implement ``n_recordings`` and ``source``. For the options see ``AudioFileDataset``.
+    Subclasses implement ``n_recordings`` and ``source``.
+
+    Args:
+        config: Configuration of the examples; None means ``AudioModalityConfig()``.
+        mono: Whether to average the channels; for this and the other options see ``AudioFileDataset``.
+        crop: The part of a longer recording.
+        hop: Hop between sliding windows in seconds.
+        on_error: Whether a recording that cannot be read raises, is skipped, or warns.
+        split: Name of the split.
+        seed: Seed of random crops, at least 0.
+        rngs: Random number generators that ``get_batch`` draws indices from.
+        name: Name of the dataset in error messages.
 
     Attributes:
         labels: Class names, in order of their indices.

@@ -143,7 +143,7 @@ class SyntheticAudioDataset(BaseDataset):
             under the representation's name where it is not the waveform; with ``annotations=True`` also
             ``annotations``, a dict of NumPy arrays and scalars: the annotations of the audio type, with ``stems`` scaled
             like the audio, and ``gain``, the factor of the peak normalization, if the configuration normalizes. For
-            several indices a batch, as ``collate_fn`` makes it of examples.
+            several indices, a batch of these examples, as ``collate_fn`` returns it.
 
         Raises:
             IndexError: When an index is out of range.
@@ -230,7 +230,7 @@ class SyntheticAudioDataset(BaseDataset):
         return example
 
     def _examples(self, indices: np.ndarray, split: Callable[[jax.Array], Any]) -> list[dict[str, Any]]:
-        """Render examples; ``split`` converts an array to its rows."""
+        """Render examples; ``split`` splits an array into one item per example."""
         examples: list[dict[str, Any]] = [{}] * len(indices)
         for label, positions, audio, type_annotations in self._render_types(indices):
             clips = split(audio)
@@ -444,7 +444,7 @@ def _normalization_gain(audio: jax.Array) -> jax.Array:
 
 @jit()
 def _reorder(blocks: list[jax.Array], order: npt.ArrayLike) -> jax.Array:
-    """Take rows from concatenated blocks; in one program this is one pass over the data."""
+    """Take examples from concatenated blocks; compiled, this is one pass over the data."""
     return jnp.concatenate(blocks).at[jnp.asarray(order)].get(mode="promise_in_bounds")
 
 

@@ -192,7 +192,7 @@ def _is_audio(item: Mapping[str, Any]) -> bool:
 
 
 def _audio_of(value: Any, name: str, column: str) -> tuple[AudioSource | AudioReadError, str]:
-    """Return the audio of a recording, or the error that explains why there is none, and the recording's name."""
+    """Return the audio of a recording, or the error to raise instead, and the recording's name."""
     if isinstance(value, Mapping):
         path, content = value.get("path"), value.get("bytes")
         known_as = os.fspath(path) if path else name

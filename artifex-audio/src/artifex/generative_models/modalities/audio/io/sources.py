@@ -19,11 +19,11 @@ _NAME = "recording in memory"
 
 
 class AudioReadError(OSError):
-    """An audio file cannot be read. The message contains the file, the reason and what to do.
+    """An audio file cannot be read. The message contains the file, the reason and a remedy.
 
     Args:
         path: The file.
-        reason: The reason, and what to do.
+        reason: The reason, and a remedy.
         transient: Whether the cause is the system and may be temporary, such as too many open files or an unavailable
             network drive.
 

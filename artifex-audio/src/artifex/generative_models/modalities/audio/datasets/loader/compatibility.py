@@ -73,9 +73,9 @@ def copy_shared_memory(array: np.ndarray) -> np.ndarray:
 def wait_until_shared_memory_is_free() -> None:
     """Wait until Grain has freed the shared memory of deleted arrays.
 
-    ``grain.multiprocessing.SharedMemoryArray._del_thread_pool``: Grain frees shared memory in a thread pool of its own.
-    At exit the pool is stopped before it has finished, so that the memory leaks. A task that ends marks that those before
-    it have ended.
+    ``grain.multiprocessing.SharedMemoryArray._del_thread_pool``: Grain frees shared memory in a thread pool, which is
+    stopped at exit before it has finished, so that the memory leaks. When a task added here has ended, those before it
+    have ended, too.
     """
     pool = getattr(import_grain().multiprocessing.SharedMemoryArray, "_del_thread_pool", None)
     if pool is not None:
@@ -95,7 +95,7 @@ def parse_absl_flags() -> None:
 
 
 def missing_private_attributes() -> list[str]:
-    """Return the private attributes used here that the installed versions do not have; a test requires that none is.
+    """Return the private attributes used here that the installed versions lack; a test requires an empty list.
 
     Returns:
         Full names.

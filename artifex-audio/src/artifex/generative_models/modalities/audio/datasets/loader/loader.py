@@ -23,7 +23,7 @@ _RATE_WINDOW = 32
 class Progress:
     """Progress of a loader, over all hosts.
 
-    Attributes:
+    Args:
         epoch: Epoch of the latest batch, from 0.
         step: Number of batches returned.
         examples: Number of examples in them, without padding.

@@ -1,4 +1,4 @@
-"""The plan of a loader: which examples form which batch, and what each is padded to."""
+"""The plan of a loader: the examples of every batch, and the length that they are padded to."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def dataset_name(dataset: IndexedDataset) -> str:
 class BatchPlan:
     """The examples of every batch, as a function of the seed and the step.
 
-    Attributes:
+    Args:
         dataset: Name of the dataset's class.
         data: Fingerprint of the dataset; empty for a dataset without one.
         n_examples: Number of examples.
@@ -65,7 +65,7 @@ class BatchPlan:
     drop_remainder: bool
     bucket_lengths: tuple[int, ...] = ()
     lengths: np.ndarray | None = None
-    _bucketed_epochs: dict[int, tuple[np.ndarray, np.ndarray]] = field(default_factory=dict, repr=False)
+    _bucketed_epochs: dict[int, tuple[np.ndarray, np.ndarray]] = field(init=False, default_factory=dict, repr=False)
 
     @property
     def steps_per_epoch(self) -> int:

@@ -79,7 +79,7 @@ class Prefetcher:
             The batch, in memory of this process.
 
         Raises:
-            LoaderError: When there is none, because reading has stopped or a worker has died.
+            LoaderError: When reading has stopped or a worker has died.
         """
         try:
             result: BatchResult = next(self._results[0])
