@@ -96,7 +96,7 @@ def test_filters_in_pieces_and_whole_give_the_same(shape):
     expected = spectral.filter_bank(
         sample_rate=8000, n_fft=512, n_mels=40, filter_shape=shape, mel_scale="htk"
     ) @ power.astype(np.float64).swapaxes(-1, -2)
-    for multiply in (mel._apply_filter_blocks, mel._apply_filter_bank):
+    for multiply in (mel.apply_filter_blocks, mel.apply_filter_bank):
         np.testing.assert_allclose(multiply(config, power), expected, rtol=0, atol=1e-6 * expected.max())
 
 

@@ -111,9 +111,9 @@ def test_silence_and_a_single_sample_are_drawn(artifex, tmp_path, samples):
     ("rate", "n_fft"), [(8000, 512), (11025, 1024), (16000, 1024), (22050, 2048), (44100, 2048), (48000, 2048)]
 )
 def test_frames_fit_the_sample_rate(rate, n_fft):
-    from artifex.plugins.spectral_commands import _default_config
+    from artifex.plugins.spectral_commands import default_config
 
-    assert (_default_config(rate).sample_rate, _default_config(rate).n_fft, _default_config(rate).hop) == (
+    assert (default_config(rate).sample_rate, default_config(rate).n_fft, default_config(rate).hop) == (
         rate,
         n_fft,
         n_fft // 4,

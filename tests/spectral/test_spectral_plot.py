@@ -191,8 +191,8 @@ def test_of_long_clips_neighboring_bins_are_one(monkeypatch, signals, config):
     from artifex.generative_models.extensions.audio_processing.spectral import summary
 
     whole = clip_features(signals["noise"], config)
-    monkeypatch.setattr(summary, "_MAX_VALUES", 257 * 32 // 3 + 1)
-    monkeypatch.setattr(summary, "_MIN_ROWS", 64)
+    monkeypatch.setattr(summary, "MAX_VALUES", 257 * 32 // 3 + 1)
+    monkeypatch.setattr(summary, "MIN_ROWS", 64)
     pooled = clip_features(signals["noise"], config)
     assert len(pooled["power"]) == 86
     np.testing.assert_allclose(pooled["power_frequencies"], np.arange(86) * 3 * 8000 / 512)

@@ -91,7 +91,7 @@ def features(
             f"{preset or config} requires {required} Hz, {file} has {rate} Hz; resample it first, for example with "
             f"`ffmpeg -i {shlex.quote(str(file))} -ar {required} {shlex.quote(f'{file.stem}-{required}.wav')}`"
         )
-    settings = _default_config(rate) if chosen is None else chosen
+    settings = default_config(rate) if chosen is None else chosen
 
     from artifex.generative_models.extensions.audio_processing.spectral import plot, summary
 
@@ -191,7 +191,7 @@ def _load_config(given: str) -> SpectralConfig:
         raise ValueError(str(error) if str(error).startswith(str(path)) else f"{path}: {error}") from error
 
 
-def _default_config(rate: int) -> SpectralConfig:
+def default_config(rate: int) -> SpectralConfig:
     """Return librosa's settings with frames of 2048 samples for 16 to 48 kHz, and of a similar duration otherwise."""
     from artifex.generative_models.extensions.audio_processing.spectral.config import SpectralConfig
 

@@ -281,7 +281,7 @@ COMBINATORS: dict[Callable[..., Any], str] = {
 
 
 def function_and_options(step: Any) -> tuple[Any, dict[str, Any]]:
-    """Return the function of a step and the options bound to it.
+    """Return the function of a step and its bound options.
 
     Args:
         step: A function or a partial application of one.

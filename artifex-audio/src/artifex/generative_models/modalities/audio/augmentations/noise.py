@@ -262,7 +262,7 @@ def add_background_noise(
 ) -> jax.Array:
     """Add a random excerpt of a random recording at a random signal-to-noise ratio.
 
-    The recording is drawn uniformly from the bank. The excerpt of a recording that is at least as long as the clip lies
+    The recording is drawn uniformly from the bank. The excerpt of a recording that is at least as long as the clip is
     within it, and its offset is drawn uniformly. A shorter recording starts at a random sample and repeats.
 
     Args:

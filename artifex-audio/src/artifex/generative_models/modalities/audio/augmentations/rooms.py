@@ -343,9 +343,9 @@ def room_impulse_response(
         absorption: Fraction of the energy that a wall absorbs at each reflection, 0 to 1: one number, or (6,) for the
             walls at width 0 and at full width, at depth 0 and at full depth, the floor and the ceiling.
         sample_rate: Sample rate in Hz; static.
+        order: Maximum number of reflections on a path, at least 0; static.
         n_taps: Length of the response in samples; later reflections are ignored. Static. Pass this or ``duration``.
         duration: The length in seconds.
-        order: Maximum number of reflections on a path, at least 0; static.
         speed_of_sound: Speed of sound in meters per second; static.
 
     Returns:
@@ -414,7 +414,7 @@ def _check_geometry(arrays: dict[str, np.ndarray]) -> None:
     for name in ("source", "microphone"):
         if name in arrays and (arrays[name] > arrays["size"]).any():
             raise ValueError(
-                f"{name} must lie within the room of {arrays['size'].tolist()} meters, got {arrays[name].tolist()}"
+                f"{name} must be inside the room of {arrays['size'].tolist()} meters, got {arrays[name].tolist()}"
             )
 
 

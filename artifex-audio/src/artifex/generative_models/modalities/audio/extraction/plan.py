@@ -35,7 +35,7 @@ _MIN_SHARD_SIZE, _MAX_SHARD_SIZE = 32, 1024
 
 @attrs.frozen(kw_only=True, slots=False)
 class Plan:
-    """What is extracted, how, and in which shards.
+    """Plan of an extraction: inputs, analysis and shards.
 
     Args:
         audio: The configuration as plain values; without ``duration`` for variable-length features.

@@ -202,8 +202,8 @@ def _decode(
     recordings: list[PlannedRecording], base: Path, sample_rate: int, max_samples: int | None, index: int
 ) -> Waveform:
     def span(info: AudioInfo) -> tuple[int, int]:
-        wanted = info.n_samples if max_samples is None else -(-max_samples * info.sample_rate // sample_rate)
-        return 0, min(info.n_samples, wanted)
+        required = info.n_samples if max_samples is None else -(-max_samples * info.sample_rate // sample_rate)
+        return 0, min(info.n_samples, required)
 
     file = base / recordings[index]["source"]
     try:

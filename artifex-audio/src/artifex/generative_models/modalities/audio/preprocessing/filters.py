@@ -311,7 +311,7 @@ def _convolve(audio: jax.Array, kernel: jax.Array, first: int, count: int, singl
 
 
 def _fft_size(n_taps: int, count: int) -> int:
-    """Return the FFT size with the least work: a power of two, or a size that computes everything at once."""
+    """Return the FFT size with the lowest cost: a power of two, or a size that computes everything at once."""
     single = _fast_fft_size(count + n_taps - 1)
     sizes = [size for k in range(10, single.bit_length()) if 2 * n_taps <= (size := 1 << k) < single]
 

@@ -84,7 +84,7 @@ def measure_mel(frames: Frames, config: SpectralConfig) -> jax.Array:
     if config.power == 1:
         values = numerics.safe_sqrt(values) if config.power_offset else frames.magnitude
     mel: jax.Array = lax.platform_dependent(
-        values, cpu=partial(_apply_filter_blocks, config), default=partial(_apply_filter_bank, config)
+        values, cpu=partial(apply_filter_blocks, config), default=partial(apply_filter_bank, config)
     )
     return mel
 
@@ -99,12 +99,12 @@ def finish_log_mel(levels: jax.Array, config: SpectralConfig, n_valid: jax.Array
     return clip_and_scale_levels(levels, config)
 
 
-def _apply_filter_bank(config: SpectralConfig, values: jax.Array) -> jax.Array:
+def apply_filter_bank(config: SpectralConfig, values: jax.Array) -> jax.Array:
     filters = config_filter_bank(config).astype(values.dtype)
     # By default accelerators multiply matrices in reduced precision.
     return jnp.einsum("mf,...tf->...mt", filters, values, precision=lax.Precision.HIGHEST)
 
 
-def _apply_filter_blocks(config: SpectralConfig, values: jax.Array) -> jax.Array:
+def apply_filter_blocks(config: SpectralConfig, values: jax.Array) -> jax.Array:
     mel = [values[..., bins] @ weights.astype(values.dtype) for bins, weights in filter_blocks(config)]
     return jnp.concatenate(mel, axis=-1).swapaxes(-1, -2)

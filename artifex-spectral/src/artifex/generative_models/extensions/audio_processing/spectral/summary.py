@@ -31,7 +31,7 @@ from artifex.generative_models.extensions.audio_processing.spectral.pipeline imp
 
 # The power spectrogram of an hour with 1025 bins would need a gigabyte. Above this number of values bins are pooled, down
 # to this number of rows.
-_MAX_VALUES, _MIN_ROWS = 1 << 24, 128
+MAX_VALUES, MIN_ROWS = 1 << 24, 128
 
 
 def clip_features(audio: Any, config: SpectralConfig) -> dict[str, NDArray[Any]]:
@@ -71,7 +71,7 @@ def clip_features(audio: Any, config: SpectralConfig) -> dict[str, NDArray[Any]]
 
 def _pool_size(n_freq: int, n_frames: int) -> int:
     """Return the number of bins to pool: odd, so that pools have a central bin."""
-    size = min(-(-n_freq * n_frames // _MAX_VALUES), n_freq // _MIN_ROWS)
+    size = min(-(-n_freq * n_frames // MAX_VALUES), n_freq // MIN_ROWS)
     return max(1, size // 2 * 2 + 1) if size > 1 else 1
 
 
