@@ -212,7 +212,7 @@ def test_an_invalid_option_raises(call, told):
     ("place", "error", "told"),
     [
         ((SIZE[:2], SOURCE, MICROPHONE, 0.3), ValueError, "size must be three numbers"),
-        ((SIZE, SIZE + 1, MICROPHONE, 0.3), ValueError, "source must lie within the room"),
+        ((SIZE, SIZE + 1, MICROPHONE, 0.3), ValueError, "source must be inside the room"),
         ((SIZE, SOURCE, -MICROPHONE, 0.3), ValueError, "microphone must be finite numbers from 0"),
         ((0 * SIZE, SOURCE, MICROPHONE, 0.3), ValueError, "size must be above 0 meters"),
         ((SIZE, SOURCE, MICROPHONE, WALLS[:4]), ValueError, "one for each of 6 walls"),

@@ -23,7 +23,7 @@ _DIRECT_DB = np.linspace(10.0, 0.0, N_DEFAULT_RESPONSES)  # level of the direct 
 
 
 def sound_bank(
-    sounds: str | os.PathLike[str] | Iterable[Any],
+    sounds: str | os.PathLike[str] | Iterable[str | os.PathLike[str] | ArrayLike],
     *,
     length: int | None = None,
     length_seconds: float | None = None,
