@@ -100,11 +100,13 @@ def finish_log_mel(levels: jax.Array, config: SpectralConfig, n_valid: jax.Array
 
 
 def apply_filter_bank(config: SpectralConfig, values: jax.Array) -> jax.Array:
+    """Multiply spectra (..., n_frames, n_freq) by the whole filter bank; returns (..., n_mels, n_frames)."""
     filters = config_filter_bank(config).astype(values.dtype)
     # By default accelerators multiply matrices in reduced precision.
     return jnp.einsum("mf,...tf->...mt", filters, values, precision=lax.Precision.HIGHEST)
 
 
 def apply_filter_blocks(config: SpectralConfig, values: jax.Array) -> jax.Array:
+    """Multiply spectra as ``apply_filter_bank`` does, in blocks of filters without their zeros: faster on a CPU."""
     mel = [values[..., bins] @ weights.astype(values.dtype) for bins, weights in filter_blocks(config)]
     return jnp.concatenate(mel, axis=-1).swapaxes(-1, -2)
