@@ -13,14 +13,14 @@ SCRIPT = Path(__file__).with_name("multihost_training.py")
 
 
 @pytest.fixture(scope="module")
-def results() -> list[dict[str, object]]:
+def results(quick_children: dict[str, str]) -> list[dict[str, object]]:
     """Run one host and a pair of hosts in parallel, and return the output of each."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = str(probe.getsockname()[1])
     # Each run sets its number of devices; proxies would intercept gloo's loopback connections.
     unset = {"XLA_FLAGS", "JAX_NUM_CPU_DEVICES", "http_proxy", "https_proxy", "HTTP_PROXY", "HTTPS_PROXY"}
-    env = {key: value for key, value in os.environ.items() if key not in unset}
+    env = {key: value for key, value in os.environ.items() if key not in unset} | quick_children
     runs = [
         subprocess.Popen(
             [sys.executable, SCRIPT, *host], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=env
