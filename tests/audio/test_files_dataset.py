@@ -366,7 +366,7 @@ def cut_off(path):
     path.write_bytes(path.read_bytes()[: path.stat().st_size * 2 // 3])
 
 
-def says(value, position, layout="<I"):
+def header_value(value, position, layout="<I"):
     def make(path):
         write_audio(path, np.random.default_rng(0).uniform(-0.5, 0.5, 8000), RATE)
         content = bytearray(path.read_bytes())
@@ -403,14 +403,20 @@ FAULTS = {
     "cut.flac": (cut_off, "is damaged or truncated after"),
     "cut.mp3": (cut_off, "is truncated: the header declares"),
     "cut.ogg": (cut_off, "is truncated: the "),
-    "more.wav": (says(64000, 40), "is truncated: the header declares 64000 bytes of audio, the file contains 16000"),
-    "less.wav": (says(1000, 40), "the header declares 500 samples, but 15000 more bytes follow"),
-    "none.wav": (says(0, 40), "the header declares 0 samples, but 16000 more bytes follow"),
+    "more.wav": (
+        header_value(64000, 40),
+        "is truncated: the header declares 64000 bytes of audio, the file contains 16000",
+    ),
+    "less.wav": (header_value(1000, 40), "the header declares 500 samples, but 15000 more bytes follow"),
+    "none.wav": (header_value(0, 40), "the header declares 0 samples, but 16000 more bytes follow"),
     "more.flac": (
-        says(1 << 20, 22, ">I"),
+        header_value(1 << 20, 22, ">I"),
         "the header declares 1048576 samples, but the last frame starts at sample 4096",
     ),
-    "less.flac": (says(4000, 22, ">I"), "the header declares 4000 samples, but the last frame starts at sample 4096"),
+    "less.flac": (
+        header_value(4000, 22, ">I"),
+        "the header declares 4000 samples, but the last frame starts at sample 4096",
+    ),
     "empty.ogg": (lambda path: path.touch(), "the file is empty (0 bytes)"),
     "text.wav": (lambda path: path.write_text("no audio at all\n"), "is not audio that can be decoded"),
     "gone.wav": (vanished, "no such file"),
@@ -475,12 +481,15 @@ def test_a_file_without_a_header_has_no_windows_and_length_one(faulty, crop):
 def test_a_warning_names_each_file_once(faulty):
     folder, _ = faulty
     data = AudioFileDataset(PLAIN, [folder / "text.wav", folder / "empty.ogg"], on_error="warn")
-    with warnings.catch_warnings(record=True) as said:
+    with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
         for index in (0, 0, 1, 0):
             data[index]
-    assert [str(each.message).split(": ")[0] for each in said] == [str(folder / "text.wav"), str(folder / "empty.ogg")]
-    assert "it is replaced by silence with valid=False" in str(said[0].message)
+    assert [str(each.message).split(": ")[0] for each in caught] == [
+        str(folder / "text.wav"),
+        str(folder / "empty.ogg"),
+    ]
+    assert "it is replaced by silence with valid=False" in str(caught[0].message)
 
 
 READ_IN_A_WORKER = """

@@ -561,14 +561,14 @@ def test_patterns_that_find_no_audio_are_errors(tmp_path, pattern, what):
 
 
 @pytest.mark.parametrize(
-    ("samples", "says"),
+    ("samples", "message"),
     [
         (np.zeros((4000, 2), np.float32), "transpose"),
         (np.zeros(40, np.int64), "full scale is ambiguous"),
     ],
 )
-def test_ambiguous_arrays_raise(samples, says):
-    with pytest.raises(AudioReadError, match=says):
+def test_ambiguous_arrays_raise(samples, message):
+    with pytest.raises(AudioReadError, match=message):
         decode(Samples(samples, 8000), lambda info: (0, info.n_samples))
 
 
