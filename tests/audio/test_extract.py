@@ -318,7 +318,7 @@ def test_the_command_line_takes_precedence_over_the_file(artifex, tmp_path, name
     ],
     ids=lambda value: " ".join(value) if isinstance(value, tuple) else "",
 )
-def test_bad_usage_is_one_message_and_exit_code_2_and_writes_nothing(artifex, tmp_path, words, message):
+def test_invalid_arguments_give_a_message_and_exit_code_2_and_write_nothing(artifex, tmp_path, words, message):
     write_audio(tmp_path / "a.wav", noise(1000), RATE)
     (tmp_path / "nothing").mkdir()
     (tmp_path / "file.txt").touch()

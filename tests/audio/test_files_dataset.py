@@ -60,7 +60,7 @@ def test_a_longer_recording_is_cropped(folder, crop, start):
     np.testing.assert_array_equal(places(sample["audio"]), np.arange(start, start + 4000))
 
 
-def test_a_random_crop_depends_on_seed_and_index_alone(folder):
+def test_a_random_crop_depends_on_seed_and_index_only(folder):
     def start(seed, index, paths):
         audio = AudioFileDataset(PLAIN, paths, crop="random", seed=seed)[index]["audio"]
         found = places(audio)
@@ -75,7 +75,7 @@ def test_a_random_crop_depends_on_seed_and_index_alone(folder):
     assert start(3, 0, [long]) != start(3, 2, [*others, long])
 
 
-def test_a_random_crop_depends_on_the_epoch_only(folder):
+def test_a_random_crop_is_drawn_from_seed_epoch_and_index(folder):
     data = AudioFileDataset(PLAIN, folder, crop="random", seed=3)
     starts = [places(data.example(1, epoch=epoch)["audio"])[0] for epoch in range(6)]
     draws = [np.random.default_rng(np.random.SeedSequence(3, spawn_key=(1, epoch, 1))) for epoch in range(6)]
@@ -99,7 +99,7 @@ def test_channels_are_averaged_or_kept(folder):
     np.testing.assert_allclose(kept, np.repeat([[0.5], [-0.25]], 4000, axis=1), atol=1e-4)
 
 
-def test_normalizing_brings_each_peak_to_one_and_leaves_silence_alone(tmp_path):
+def test_normalizing_scales_each_peak_to_one_and_keeps_silence(tmp_path):
     write_audio(tmp_path / "loud.wav", 0.25 * np.sin(np.arange(6000)), RATE)
     write_audio(tmp_path / "silent.wav", np.zeros(6000), RATE)
     data = AudioFileDataset(PLAIN.evolve(normalize=True), tmp_path)
@@ -117,7 +117,7 @@ def test_recordings_of_other_rates_are_resampled_to_the_exact_length(tmp_path):
         np.testing.assert_allclose(sample["audio"][300:3700], expected[300:3700], atol=1e-3)
 
 
-def test_a_mel_configuration_adds_the_features_alone_and_in_batches(tmp_path):
+def test_a_mel_configuration_adds_the_features_to_examples_and_batches(tmp_path):
     sound = np.random.default_rng(0).uniform(-1, 1, 4000)
     write_audio(tmp_path / "noise.wav", sound, RATE, subtype="FLOAT")
     config = PLAIN.evolve(representation="mel_spectrogram", n_fft=512, hop_length=128, n_mel_channels=40)
@@ -133,7 +133,7 @@ def test_a_mel_configuration_adds_the_features_alone_and_in_batches(tmp_path):
     assert set(batch) == {*single, "index"}
 
 
-def test_batches_stack_the_waveforms_and_list_the_rest(folder):
+def test_batches_stack_the_waveforms_and_list_other_entries(folder):
     data = AudioFileDataset(PLAIN, folder)
     batch = data.collate_fn([data[0], data[1]])
     assert batch["audio"].shape == (2, 4000)
@@ -144,7 +144,7 @@ def test_batches_stack_the_waveforms_and_list_the_rest(folder):
     np.testing.assert_array_equal(drawn["audio"][4], data[int(drawn["index"][4])]["audio"])
 
 
-def test_it_is_a_sequence_that_survives_the_way_to_a_worker(folder):
+def test_it_is_a_sequence_and_can_be_pickled(folder):
     data = pickle.loads(pickle.dumps(AudioFileDataset(PLAIN, folder, crop="random", seed=5)))
     original = AudioFileDataset(PLAIN, folder, crop="random", seed=5)
     for index in range(len(original)):
@@ -161,7 +161,7 @@ def test_it_is_found_by_name(folder):
     assert len(data) == 1
 
 
-def test_a_file_that_vanished_or_broke_is_named_when_it_is_read(folder):
+def test_a_removed_or_emptied_file_raises_when_it_is_read(folder):
     data = AudioFileDataset(PLAIN, folder)
     (folder / "a_short.wav").unlink()
     (folder / "b_long.flac").write_bytes(b"")
@@ -266,7 +266,7 @@ def test_crops_have_the_length_that_they_are_padded_to(folder):
     np.testing.assert_array_equal(AudioFileDataset(PLAIN, folder).lengths(), [4000, 4000, 4000])
 
 
-def test_labels_are_the_folders_beneath_the_one_that_was_given(tmp_path, monkeypatch):
+def test_labels_are_the_folders_directly_below_the_given_one(tmp_path, monkeypatch):
     for name in ("10/monday/a", "9/b", "dog/c", "d"):
         (tmp_path / "pets" / name).parent.mkdir(parents=True, exist_ok=True)
         write_audio(tmp_path / "pets" / f"{name}.wav", np.zeros(8), RATE)
@@ -280,7 +280,7 @@ def test_labels_are_the_folders_beneath_the_one_that_was_given(tmp_path, monkeyp
     assert AudioFileDataset(PLAIN, "../*.wav").labels == ("pets",)
 
 
-def test_labels_come_from_a_function_or_are_left_out(folder):
+def test_labels_are_returned_by_a_function_or_omitted(folder):
     data = AudioFileDataset(PLAIN, folder, labels=lambda path: path.stem.split("_")[1])
     assert data.labels == ("long", "short", "stereo")
     assert [sample["label"] for sample in pickle.loads(pickle.dumps(data))] == [1, 0, 2]
@@ -509,7 +509,7 @@ def test_reading_waveforms_imports_no_jax(folder, representation, loaded):
     assert done.stdout.strip() == f"(8000,) {loaded}", done.stderr
 
 
-def test_random_crops_have_draws_of_their_own(folder):
+def test_random_crops_are_drawn_independently(folder):
     data = AudioFileDataset(PLAIN, folder / "b_long.flac", crop="random", seed=5)
     for epoch in (0, 3):
         draws = np.random.default_rng(np.random.SeedSequence(5, spawn_key=(1, epoch, 0)))

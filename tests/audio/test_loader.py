@@ -127,7 +127,7 @@ def no_worker_is_left() -> Iterator[None]:
 
 @pytest.mark.parametrize("n", [12, 13, 19, 40])
 @pytest.mark.parametrize("drop_remainder", [True, False])
-def test_every_example_comes_once_per_epoch(n: int, drop_remainder: bool) -> None:
+def test_every_example_is_returned_once_per_epoch(n: int, drop_remainder: bool) -> None:
     loader = make_loader(Numbers(n), 4, shuffle=True, epochs=3, drop_remainder=drop_remainder)
     batches = list(loader)
     assert len(batches) == len(loader) == 3 * loader.steps_per_epoch
@@ -172,7 +172,7 @@ def test_shards_and_restarts_do_not_change_the_batches(case: int) -> None:
     assert all(next(shard, None) is None for shard in shards)
 
 
-def test_a_seed_is_not_another_seed_one_epoch_later() -> None:
+def test_orders_of_different_seeds_differ_in_all_epochs() -> None:
     def epochs(seed: int) -> list[list[int]]:
         batches = list(make_loader(Numbers(20), 20, shuffle=True, seed=seed, epochs=2))
         return [indices([batch]) for batch in batches]
@@ -216,7 +216,7 @@ def test_batches_are_arrays_with_length_valid_index_and_epoch() -> None:
     assert last["index"].dtype == last["epoch"].dtype == np.int64
 
 
-def test_a_shard_of_padding_alone_has_the_shapes_of_the_others() -> None:
+def test_a_shard_of_padding_only_has_the_shapes_of_the_others() -> None:
     samples = [{"audio": np.ones(6, np.float32), "truth": {"f0": np.ones(2)}} for _ in range(5)]
     full, last = list(make_loader(samples, 4, shard=(1, 2), drop_remainder=False))
     assert full["audio"].shape == last["audio"].shape == (2, 6)
@@ -798,7 +798,7 @@ def test_a_state_is_accepted_by_an_equal_dataset() -> None:
     assert make_loader(Foreign(4), 2).state()["data"] == ""
 
 
-def test_an_index_above_32_bits_stays_on_the_host() -> None:
+def test_an_index_above_32_bits_is_kept_on_the_host() -> None:
     config = AudioModalityConfig(duration=0.01)
     loader = make_loader(SyntheticAudioDataset(config, n_samples=2**32), 2)
     batches = device_batches(loader)
