@@ -77,7 +77,7 @@ def time_stretch(
         TypeError: If ``audio`` is of integers (convert it with ``to_float``), or the range is traced.
 
     Example:
-        >>> tone = jnp.sin(jnp.arange(4000) * 0.2)
+        >>> tone = jnp.sin(jnp.arange(4000.0) * 0.2)
         >>> time_stretch(tone, jax.random.key(0), rate_range=(0.9, 1.1)).shape
         (4000,)
 
@@ -156,7 +156,7 @@ def pitch_shift(
         TypeError: If ``audio`` is of integers (convert it with ``to_float``), or the range is traced.
 
     Example:
-        >>> tone = jnp.sin(jnp.arange(4000) * 0.2)
+        >>> tone = jnp.sin(jnp.arange(4000.0) * 0.2)
         >>> octave_up = pitch_shift(tone, jax.random.key(0), semitones_range=(12, 12))
         >>> octave_up.shape, int(jnp.abs(jnp.fft.rfft(octave_up)).argmax())
         ((4000,), 255)
@@ -211,9 +211,9 @@ def speed(
         TypeError: If ``audio`` is of integers (convert it with ``to_float``), or the range is traced.
 
     Example:
-        >>> tone = jnp.sin(jnp.arange(4000) * 0.2)
+        >>> tone = jnp.sin(jnp.arange(4000.0) * 0.2)
         >>> faster = speed(tone, jax.random.key(0), speed_range=(1.25, 1.25))
-        >>> bool(jnp.abs(faster[100:3000] - jnp.sin(jnp.arange(100, 3000) * 0.25)).max() < 1e-3)
+        >>> bool(jnp.abs(faster[100:3000] - jnp.sin(jnp.arange(100.0, 3000.0) * 0.25)).max() < 1e-3)
         True
 
     Reference:
