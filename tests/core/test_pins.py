@@ -91,7 +91,7 @@ def test_a_distribution_is_pinned_in_any_of_its_spellings(clash, project, spelli
 def test_a_name_with_its_distribution_wins_over_the_pin(clash, project):
     project(SECOND)
     assert registry("gadget")["double@first-dist"](0)[0] == "first-dist"
-    assert registry("gadget").choice("double@first-dist").reason == "named"
+    assert registry("gadget").choice("double@first-dist").reason == "requested by name@distribution"
 
 
 def test_what_this_process_registered_comes_before_the_pin(clash, project):
@@ -113,7 +113,11 @@ def test_a_choice_says_why_and_what_was_passed_over(clash, project, install):
     assert [claim.distribution for claim in choice.others] == ["first-dist"]
     install("third-dist", {"artifex.gadgets": {"treble": "no_such_module_anywhere:treble"}})
     alone = registry("gadget").choice("treble")
-    assert (alone.claim.distribution, alone.reason, alone.others) == ("third-dist", "the only claim", ())
+    assert (alone.claim.distribution, alone.reason, alone.others) == (
+        "third-dist",
+        "the only distribution that provides it",
+        (),
+    )
 
 
 def test_a_pin_to_a_distribution_that_does_not_provide_the_name_says_who_does(clash, project):
@@ -307,7 +311,9 @@ def test_show_says_which_claim_won_and_why(clash, project, artifex):
     assert out.startswith("double  gadget, second-dist 1.0\n")
     assert out.endswith(f"\nProvided by\n  second-dist 1.0  pinned by {path}\n  first-dist 1.0   not selected\n")
     _, out, _ = artifex("show", "gadget", "double@first-dist")
-    assert out.endswith("\nProvided by\n  first-dist 1.0   named\n  second-dist 1.0  not selected\n")
+    assert out.endswith(
+        "\nProvided by\n  first-dist 1.0   requested by name@distribution\n  second-dist 1.0  not selected\n"
+    )
     registry("gadget").register("double", abs, replace=True)
     _, out, _ = artifex("show", "gadget", "double")
     assert "\nProvided by\n  (this process)   registered in this process\n  first-dist 1.0   not selected\n" in out

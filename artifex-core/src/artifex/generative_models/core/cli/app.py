@@ -69,7 +69,9 @@ def main() -> None:
             error.show()
         else:
             command = error.ctx.command_path if error.ctx is not None else "artifex"
-            print(f"artifex: {error.format_message().rstrip('.')}; see {command} --help", file=sys.stderr)
+            message = error.format_message()
+            end = "" if message.endswith((".", "?")) else "."
+            print(f"artifex: {message}{end} See {command} --help", file=sys.stderr)
         sys.exit(2)
     except typer.Abort:
         sys.exit("artifex: interrupted")

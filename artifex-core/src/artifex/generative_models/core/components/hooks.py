@@ -70,7 +70,7 @@ def register_module(manager: pluggy.PluginManager, module: Any, name: str) -> li
 
     Raises:
         ValueError: If the module is registered already.
-        TypeError: If a hook is not marked with ``@hookimpl`` or returns something else than specified.
+        TypeError: If a hook is not marked with ``@hookimpl``, or ``artifex_kinds`` returns anything but kinds.
     """
     registered = manager.get_name(module)
     if registered is not None:

@@ -178,9 +178,11 @@ def check_key(function: str, key: ArrayLike) -> None:
     """
     if isinstance(key, Array | np.ndarray):
         typed = jnp.issubdtype(key.dtype, jax.dtypes.prng_key)
-        if (typed and not key.ndim) or (not typed and key.dtype == np.uint32 and key.ndim == 1):
+        are_keys = typed or key.dtype == np.uint32
+        if are_keys and key.ndim == (0 if typed else 1):
             return
-        given = f"{'keys' if typed else key.dtype} of shape {key.shape}; batch it over keys with jax.vmap"
+        remedy = "; batch it over keys with jax.vmap" if are_keys else ""
+        given = f"{'keys' if typed else key.dtype} of shape {key.shape}{remedy}"
     else:
         given = f"{key!r} ({type(key).__name__})"
     raise TypeError(f"{function} takes one random key, such as jax.random.key(0), got {given}")
