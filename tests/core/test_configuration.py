@@ -114,7 +114,7 @@ def test_none_is_restored_from_a_file_or_raises(tmp_path):
     assert not (tmp_path / "config.toml").exists()
 
 
-def test_nan_is_no_loss(tmp_path):
+def test_nan_is_restored_from_a_file(tmp_path):
     Experiment(name="x", anything=float("nan")).to_file(tmp_path / "config.toml")
     assert np.isnan(Experiment.from_file(tmp_path / "config.toml").anything)
 

@@ -205,7 +205,7 @@ def _module_with_an_array():
 
 @pytest.mark.thorough
 @pytest.mark.parametrize("rule", PLANTED)
-def test_each_rule_catches_the_component_that_breaks_it_and_nothing_else(rule):
+def test_each_defect_breaks_exactly_its_rule(rule):
     kind, component, says = PLANTED[rule]
     report = check(kind, component)
     assert [failure.rule for failure in report.failures] == [rule], str(report)
@@ -225,13 +225,13 @@ def test_every_rule_has_a_planted_defect():
 @pytest.mark.parametrize(
     ("kind", "component"), [("augmentation", noisy), ("audio_type", tone), ("representation", Halved)]
 )
-def test_what_is_right_is_not_blamed(kind, component):
+def test_correct_components_pass(kind, component):
     report = check(kind, component)
     assert report.passed, str(report)
     assert not report.skipped
 
 
-def test_a_python_if_on_a_traced_value_is_named_with_its_line():
+def test_the_report_locates_a_python_if_on_a_traced_value():
     def clipped(audio, key):
         """Add noise, full scale, and clip what is loud."""
         made = noisy(audio, key)
@@ -248,7 +248,7 @@ def test_a_python_if_on_a_traced_value_is_named_with_its_line():
     )
 
 
-def test_int_of_a_traced_value_is_named_with_its_line():
+def test_the_report_locates_an_int_of_a_traced_value():
     def rolled(audio, key):
         """Shift by a number of samples."""
         return jnp.roll(jnp.asarray(audio), int(numerics.randint(key, (), 0, 9)))
@@ -258,7 +258,7 @@ def test_int_of_a_traced_value_is_named_with_its_line():
     assert failed["jit equals eager"].cause == f"int(), float() or a shape from a traced value, test_kit.py:{line}"
 
 
-def test_a_component_that_cannot_be_made_is_a_finding_not_a_crash():
+def test_a_component_that_cannot_be_created_is_a_failure():
     class Refusing(Halved):
         """Refuse every duration in seconds that config has."""
 
@@ -270,13 +270,13 @@ def test_a_component_that_cannot_be_made_is_a_finding_not_a_crash():
     assert "RuntimeError: never" in str(report)
 
 
-def test_a_report_reads_as_text():
+def test_str_of_a_report_contains_failures_and_passes():
     report = check("augmentation", heedless_of_its_key)
     assert isinstance(report, Report)
     assert str(report).startswith("augmentation 'heedless_of_its_key' breaks 1 of 17 rules\n  ✗ depends on its key: ")
 
 
-def test_every_kind_that_artifex_declares_has_a_contract():
+def test_every_first_party_kind_has_a_contract():
     assert {
         "audio_type",
         "augmentation",
@@ -290,7 +290,7 @@ def test_every_kind_that_artifex_declares_has_a_contract():
     } <= set(contract_locations())
 
 
-def test_the_owner_of_a_kind_says_how_its_components_are_run(install):
+def test_the_hook_artifex_contracts_declares_contracts(install):
     install(
         "gadgets",
         {"artifex": {"gadgets": "gadget_hooks"}, "artifex.gadgets": {"doubler": "gadget_hooks:doubler"}},
@@ -320,7 +320,7 @@ def test_the_owner_of_a_kind_says_how_its_components_are_run(install):
     assert components("gadget") == [("gadget", "doubler")]
 
 
-def test_the_smallest_input_that_shows_a_failure_is_named():
+def test_the_report_contains_the_smallest_failing_input():
     def forgetful_of_the_fifth(audio, key):
         """Add noise, full scale, and leave the fifth sample in place in half precision."""
         made = noisy(audio, key)
@@ -330,7 +330,7 @@ def test_the_smallest_input_that_shows_a_failure_is_named():
     assert failure.example == "noise (8,) float32"
 
 
-def test_a_contract_that_fails_harms_no_other(install):
+def test_failing_contracts_are_skipped_with_a_warning(install):
     install(
         "broken-contracts",
         {"artifex": {"broken": "broken_contracts"}},
@@ -348,7 +348,7 @@ def test_a_contract_that_fails_harms_no_other(install):
         assert "window" in contract_locations()
 
 
-def test_an_unknown_kind_or_component_is_an_error():
+def test_an_unknown_kind_or_component_raises():
     with pytest.raises(UnknownComponentError, match="augmentation"):
         check("augmentaton", noisy)
     with pytest.raises(UnknownComponentError, match="no augmentation 'nosy'"):

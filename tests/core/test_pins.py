@@ -70,7 +70,7 @@ def artifex(capsys, monkeypatch):
 SECOND = '[components.gadget]\ndouble = "second-dist"\n'
 
 
-def test_a_pin_chooses_between_claims_everywhere_a_name_is_taken(clash, project):
+def test_a_pin_selects_a_claim_wherever_a_name_is_accepted(clash, project):
     with pytest.raises(ConflictingComponentError, match=r"or pin one in artifex\.toml"):
         registry("gadget")["double"]
     project(SECOND)
@@ -83,18 +83,18 @@ def test_a_pin_chooses_between_claims_everywhere_a_name_is_taken(clash, project)
 
 
 @pytest.mark.parametrize("spelling", ["Second_Dist", "second.dist", " second-dist "])
-def test_a_distribution_is_pinned_in_any_of_its_spellings(clash, project, spelling):
+def test_names_of_pinned_distributions_are_normalized(clash, project, spelling):
     project(f'components.gadget.double = "{spelling}"\n')
     assert registry("gadget")["double"](0)[0] == "second-dist"
 
 
-def test_a_name_with_its_distribution_wins_over_the_pin(clash, project):
+def test_name_at_distribution_overrides_the_pin(clash, project):
     project(SECOND)
     assert registry("gadget")["double@first-dist"](0)[0] == "first-dist"
     assert registry("gadget").choice("double@first-dist").reason == "requested by name@distribution"
 
 
-def test_what_this_process_registered_comes_before_the_pin(clash, project):
+def test_a_component_registered_in_this_process_overrides_the_pin(clash, project):
     project(SECOND)
     registry("gadget").register("double", abs, replace=True)
     assert registry("gadget")["double"] is abs
@@ -105,7 +105,7 @@ def test_what_this_process_registered_comes_before_the_pin(clash, project):
     assert registry("gadget")["double"](0)[0] == "second-dist"
 
 
-def test_a_choice_says_why_and_what_was_passed_over(clash, project, install):
+def test_a_choice_contains_its_reason_and_the_other_claims(clash, project, install):
     path = project(SECOND)
     choice = registry("gadget").choice("double")
     assert choice.claim.distribution == "second-dist"
@@ -120,7 +120,7 @@ def test_a_choice_says_why_and_what_was_passed_over(clash, project, install):
     )
 
 
-def test_a_pin_to_a_distribution_that_does_not_provide_the_name_says_who_does(clash, project):
+def test_a_pin_to_a_distribution_that_does_not_provide_the_name_raises(clash, project):
     path = project('# ours\n[components.gadget]\ndouble = "secnod-dist"\n')
     wanted = (
         f"{path}, line 3: gadget 'double' is pinned to secnod-dist, which does not provide it. "
@@ -133,14 +133,14 @@ def test_a_pin_to_a_distribution_that_does_not_provide_the_name_says_who_does(cl
     assert registry("gadget")["double@first-dist"](0)[0] == "first-dist"
 
 
-def test_a_pin_is_held_to_even_when_only_another_distribution_provides_the_name(project, install, gadgets):
+def test_a_pin_raises_if_only_another_distribution_provides_the_name(project, install, gadgets):
     install("first-dist", {"artifex.gadgets": {"double": "builtins:abs"}})
     project(SECOND)
     with pytest.raises(UnknownComponentError, match=r"pinned to second-dist.*provided by first-dist 1\.0"):
         registry("gadget")["double"]
 
 
-def test_a_pin_to_a_distribution_that_is_switched_off_says_so(clash, project, monkeypatch):
+def test_a_pin_to_a_disabled_distribution_raises(clash, project, monkeypatch):
     project(SECOND)
     monkeypatch.setenv("ARTIFEX_DISABLE_PLUGINS", "second-dist")
     refresh()
@@ -148,7 +148,7 @@ def test_a_pin_to_a_distribution_that_is_switched_off_says_so(clash, project, mo
         registry("gadget")["double"]
 
 
-def test_the_nearest_file_upward_is_in_effect(clash, project, monkeypatch):
+def test_the_nearest_file_in_the_parent_folders_is_used(clash, project, monkeypatch):
     project(SECOND)
     inner = project(SECOND.replace("second", "first"), "inner/artifex.toml")
     below = inner.parent / "deep" / "down"
@@ -162,7 +162,7 @@ def test_the_nearest_file_upward_is_in_effect(clash, project, monkeypatch):
     assert registry("gadget")["double"](0)[0] == "second-dist"
 
 
-def test_the_environment_names_the_file(clash, project, monkeypatch):
+def test_the_environment_variable_selects_the_file(clash, project, monkeypatch):
     project(SECOND)
     other = project(SECOND.replace("second", "first"), "elsewhere/choice.toml")
     monkeypatch.setenv("ARTIFEX_CONFIG", str(other))
@@ -186,7 +186,7 @@ def test_the_file_is_read_once_until_refresh(clash, project):
         registry("gadget")["double"]
 
 
-def test_a_working_directory_that_is_gone_has_no_file(clash, project, monkeypatch, tmp_path):
+def test_a_deleted_working_directory_has_no_file(clash, project, monkeypatch, tmp_path):
     gone = tmp_path / "gone"
     gone.mkdir()
     monkeypatch.chdir(gone)
@@ -197,7 +197,7 @@ def test_a_working_directory_that_is_gone_has_no_file(clash, project, monkeypatc
 
 
 @pytest.mark.parametrize("missing", ["nowhere.toml", "."])
-def test_a_file_that_the_environment_names_and_that_cannot_be_read_is_an_error(clash, project, monkeypatch, missing):
+def test_an_unreadable_file_of_the_environment_variable_raises(clash, project, monkeypatch, missing):
     monkeypatch.setenv("ARTIFEX_CONFIG", missing)
     refresh()
     with pytest.raises(OSError, match=rf"^{re.escape(missing)}, which ARTIFEX_CONFIG names, cannot be read: "):
@@ -220,7 +220,7 @@ def test_a_file_that_the_environment_names_and_that_cannot_be_read_is_an_error(c
         ('[components.gadget]\n"x y" = "a"\n"d e" = ["b"]\n', 3, "d e must be the name of a distribution"),
     ],
 )
-def test_a_malformed_file_is_an_error_with_its_name_and_line(clash, project, text, line, told):
+def test_a_malformed_file_raises_with_its_name_and_line(clash, project, text, line, told):
     path = project(text)
     for _ in range(2):
         with pytest.raises(ValueError, match=re.escape(told)) as caught:
@@ -244,7 +244,7 @@ def test_a_malformed_file_is_an_error_with_its_name_and_line(clash, project, tex
         ),
     ],
 )
-def test_a_pin_of_what_nobody_provides_is_one_warning_that_names_the_nearest(clash, project, text, told):
+def test_an_unused_pin_is_one_warning_with_close_matches(clash, project, text, told):
     path = project(f"{text}[components.modality]\n")
     with pytest.warns(PluginWarning) as caught:
         choices = [active_pins().distributions for _ in range(2)]
@@ -261,7 +261,7 @@ def test_a_file_without_pins_changes_nothing(clash, project, text):
         registry("gadget")["double"]
 
 
-def test_where_there_is_no_file_nothing_is_opened_and_each_parent_is_asked_once(project, monkeypatch):
+def test_without_a_file_each_parent_is_checked_once_and_nothing_is_opened(project, monkeypatch):
     asked = []
     monkeypatch.setattr(os.path, "isfile", lambda path: asked.append(str(path)))
     monkeypatch.setattr(Path, "read_bytes", lambda path: pytest.fail(f"{path} is read"))
@@ -285,7 +285,7 @@ def test_pins_are_read_without_jax(tmp_path):
     assert ran.stdout == f"pinned by {tmp_path / 'artifex.toml'}\n"
 
 
-def test_a_synthetic_dataset_renders_the_audio_type_that_is_pinned(project, install):
+def test_a_synthetic_dataset_renders_the_pinned_audio_type(project, install):
     import jax.numpy as jnp
 
     from artifex.generative_models.modalities.audio.base import AudioModalityConfig
@@ -304,7 +304,7 @@ def test_a_synthetic_dataset_renders_the_audio_type_that_is_pinned(project, inst
     assert jnp.array_equal(jnp.asarray(dataset[0]["audio"]), jnp.full(80, 0.25))
 
 
-def test_show_says_which_claim_won_and_why(clash, project, artifex):
+def test_show_prints_the_selected_claim_and_the_reason(clash, project, artifex):
     path = project(SECOND)
     code, out, _ = artifex("show", "gadget", "double")
     assert code == 0
@@ -319,7 +319,7 @@ def test_show_says_which_claim_won_and_why(clash, project, artifex):
     assert "\nProvided by\n  (this process)   registered in this process\n  first-dist 1.0   not selected\n" in out
 
 
-def test_list_marks_what_is_pinned(clash, project, artifex):
+def test_list_marks_pinned_components(clash, project, artifex):
     path = project(SECOND)
     _, out, _ = artifex("list", "gadget")
     assert "  double  first-dist   1.0  not selected: write double@first-dist\n" in out
@@ -333,14 +333,14 @@ def test_list_marks_what_is_pinned(clash, project, artifex):
     assert artifex("list", "gadget")[1].count("  pinned to third-dist, which does not provide it: see") == 2
 
 
-def test_list_ends_with_the_error_of_a_malformed_file(clash, project, artifex):
+def test_list_fails_with_the_error_of_a_malformed_file(clash, project, artifex):
     path = project("[components\n")
     code, out, err = artifex("list", "gadget")
     assert (code, out) == (2, "")
     assert err.startswith(f"artifex: {path}: ")
 
 
-def test_doctor_names_the_file_and_counts_a_pinned_clash_as_settled(clash, project, artifex):
+def test_doctor_prints_the_file_and_accepts_pinned_conflicts(clash, project, artifex):
     path = project(SECOND)
     code, out, _ = artifex("doctor")
     assert code == 0, out
@@ -355,7 +355,7 @@ def test_doctor_names_the_file_and_counts_a_pinned_clash_as_settled(clash, proje
         (SECOND + '[components.widget]\na = "b"\n', "line 3: no kind of component 'widget' is installed."),
     ],
 )
-def test_doctor_names_what_is_wrong_with_a_pin(clash, project, artifex, text, told):
+def test_doctor_prints_the_problems_of_pins(clash, project, artifex, text, told):
     path = project(text)
     code, out, _ = artifex("doctor")
     assert code == 1
@@ -364,7 +364,7 @@ def test_doctor_names_what_is_wrong_with_a_pin(clash, project, artifex, text, to
     assert "     -> correct " in out
 
 
-def test_doctor_goes_on_when_the_file_is_malformed(clash, project, artifex):
+def test_doctor_reports_a_malformed_file(clash, project, artifex):
     path = project("[components\n")
     code, out, _ = artifex("doctor")
     assert code == 1

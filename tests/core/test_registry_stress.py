@@ -57,20 +57,20 @@ def loaded() -> set[str]:
     return {name for name in sys.modules if name.startswith("stress_plugin_")}
 
 
-def test_all_of_five_thousand_components_are_listed_and_none_is_imported(crowd):
+def test_five_thousand_components_are_listed_without_imports(crowd):
     assert len(crowd) == N_DISTRIBUTIONS * N_COMPONENTS
     for kind in {kind for kind, _, _ in crowd}:
         assert {name for each, name, _ in crowd if each == kind} <= set(registry(kind))
     assert not loaded()
 
 
-def test_the_component_that_is_asked_for_is_the_only_one_that_is_loaded(crowd):
+def test_only_the_requested_component_is_loaded(crowd):
     kind, name, module = crowd[len(crowd) // 2]
     assert registry(kind)[name].__name__ == name
     assert loaded() == {module}
 
 
-def test_what_is_read_is_what_the_standard_library_reads(crowd):
+def test_claims_equal_the_entry_points_of_the_standard_library(crowd):
     for group, names in scan().groups.items():
         theirs = {(e.name, e.value, e.dist.version) for e in importlib.metadata.entry_points(group=group)}
         assert {(c.name, c.value, c.version) for claims in names.values() for c in claims} == theirs
@@ -84,7 +84,7 @@ def test_one_broken_distribution_among_many_is_one_warning(crowd, install):
     assert {name for kind, name, _ in crowd if kind == "audio_type"} <= names
 
 
-def test_one_distribution_is_switched_off_among_many(crowd, monkeypatch):
+def test_one_of_many_distributions_can_be_disabled(crowd, monkeypatch):
     off = crowd[0][2]
     monkeypatch.setenv("ARTIFEX_DISABLE_PLUGINS", off)
     refresh()
@@ -92,7 +92,7 @@ def test_one_distribution_is_switched_off_among_many(crowd, monkeypatch):
         assert (name in registry(kind)) == (module != off)
 
 
-def test_threads_that_ask_for_different_components_all_get_theirs(crowd):
+def test_concurrent_threads_load_different_components(crowd):
     asked = crowd[:: len(crowd) // 40]
     refresh()
     with ThreadPoolExecutor(8) as pool:
@@ -120,7 +120,7 @@ def gate(monkeypatch):
 WAIT = "import stress_gate\nstress_gate.entered.set()\nassert stress_gate.opened.wait(60)\n"
 
 
-def test_while_one_plugin_is_being_imported_others_are_found(install, gadgets, gate):
+def test_other_plugins_can_be_loaded_while_one_is_imported(install, gadgets, gate):
     parts(install, "slow-dist", WAIT + PLAIN, name="slow")
     parts(install, "quick-dist", PLAIN, name="quick")
     names = registry(gadgets)
@@ -141,7 +141,7 @@ def test_while_one_plugin_is_being_imported_others_are_found(install, gadgets, g
     assert first(1) == 2
 
 
-def test_a_plugin_that_is_uninstalled_while_it_is_being_imported_is_gone_afterward(install, gadgets, gate):
+def test_a_plugin_uninstalled_during_its_import_is_unknown_afterward(install, gadgets, gate):
     installed = parts(install, "slow-dist", WAIT + PLAIN, name="slow")
     names = registry(gadgets)
     with ThreadPoolExecutor(1) as pool:
@@ -167,7 +167,7 @@ def test_a_plugin_that_is_uninstalled_while_it_is_being_imported_is_gone_afterwa
         ("raise SystemExit", "SystemExit: "),
     ],
 )
-def test_an_exit_out_of_a_plugin_is_named_and_ends_nothing(install, gadgets, source, original):
+def test_system_exit_in_a_plugin_is_reported(install, gadgets, source, original):
     parts(install, "leaving-dist", source, name="leaving")
     parts(install, "sound-dist", PLAIN)
     with pytest.raises(BrokenComponentError, match=f"leaving-dist 1.0 .*cannot be loaded: {original}"):
@@ -175,7 +175,7 @@ def test_an_exit_out_of_a_plugin_is_named_and_ends_nothing(install, gadgets, sou
     assert registry(gadgets)["double"](1) == 2
 
 
-def test_plugins_that_import_each_other_in_a_circle_are_named(install, gadgets):
+def test_circular_imports_of_plugins_are_reported(install, gadgets):
     parts(install, "first-dist", f"from second_dist_parts import double as other\n{PLAIN}", name="first")
     parts(install, "second-dist", f"from first_dist_parts import double as other\n{PLAIN}", name="second")
     parts(install, "sound-dist", PLAIN)
@@ -185,7 +185,7 @@ def test_plugins_that_import_each_other_in_a_circle_are_named(install, gadgets):
     assert registry(gadgets)["double"](1) == 2
 
 
-def test_an_upgrade_in_a_running_process_shows_after_refresh(install, gadgets):
+def test_refresh_finds_an_upgrade(install, gadgets):
     old = parts(install, "first-dist", "def double(x): return 'old'\n", module="old_parts")
     assert registry(gadgets)["double"](1) == "old"
     old.uninstall()
@@ -194,7 +194,7 @@ def test_an_upgrade_in_a_running_process_shows_after_refresh(install, gadgets):
     assert registry(gadgets)["double"](1) == "new"
 
 
-def test_an_upgrade_of_a_plugin_that_was_never_used_brings_its_new_code(install, gadgets):
+def test_refresh_loads_the_new_code_of_an_unused_plugin(install, gadgets):
     installed = parts(install, "first-dist", PLAIN)
     assert registry(gadgets).claims("double")[0].version == "1.0"
     (installed.folder / "first_dist_parts.py").write_text("def double(x): return 'new'\n")
@@ -225,7 +225,7 @@ def run_with(folder: Path, *arguments: str) -> subprocess.CompletedProcess:
     return subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
 
 
-def test_what_plugins_print_when_they_are_imported_is_not_in_the_output_of_a_command(install):
+def test_output_of_plugins_at_import_is_not_in_the_output_of_commands(install):
     entries = {"artifex": {"hooks": "noisy_hooks"}, "artifex.windows": {"noisy": "noisy_parts:double"}}
     parts_ = f"print('loaded')\n{PLAIN.replace('*, by', '*, periodic=True, by')}"
     folder = install("noisy-dist", entries, modules={"noisy_hooks": NOISY, "noisy_parts": parts_}).folder
@@ -240,7 +240,7 @@ def test_what_plugins_print_when_they_are_imported_is_not_in_the_output_of_a_com
     assert "loaded" in ran.stderr
 
 
-def test_a_module_of_hooks_that_exits_or_never_imports_ends_no_command(install):
+def test_commands_work_with_a_module_of_hooks_that_exits_or_cannot_be_imported(install):
     entries = {"artifex": {"hooks": "leaving_hooks", "missing": "no_such_module_anywhere"}}
     folder = install("leaving-dist", entries, modules={"leaving_hooks": "raise SystemExit(7)"}).folder
     ran = run_with(folder, "list", "modality")
