@@ -1,4 +1,4 @@
-"""What every dataset, modality and extension has."""
+"""The base classes of datasets, modalities and extensions."""
 
 from collections.abc import Iterator
 
@@ -17,7 +17,7 @@ from artifex.generative_models.modalities.registry import get_modality, list_mod
 
 
 class Counting(BaseDataset):
-    """By index: the rest follows."""
+    """A dataset that defines ``__getitem__``."""
 
     def __init__(self, size=10, *, rngs=None, **given):
         super().__init__({"size": size}, rngs=rngs, **given)
@@ -26,12 +26,12 @@ class Counting(BaseDataset):
         return self.config["size"]
 
     def __getitem__(self, index):
-        place = position(index, len(self), "Counting")
-        return {"audio": np.full(4, place, np.float32), "path": f"{place}.wav", "rate": 16000}
+        number = position(index, len(self), "Counting")
+        return {"audio": np.full(4, number, np.float32), "path": f"{number}.wav", "rate": 16000}
 
 
 class Streaming(BaseDataset):
-    """By iteration, with batches of its own."""
+    """A dataset that overrides ``__iter__`` and ``get_batch``."""
 
     def __init__(self, config, paths, split="train", *, rngs):
         super().__init__(config, split, rngs=rngs)
@@ -178,9 +178,9 @@ def test_a_batch_of_an_empty_dataset_raises():
     assert list(Counting(0)) == []
 
 
-@pytest.mark.parametrize(("index", "place"), [(0, 0), (9, 9), (-1, 9), (-10, 0), (np.int64(3), 3)])
-def test_position_equals_list_indexing(index, place):
-    assert position(index, 10, "data") == list(range(10))[index] == place
+@pytest.mark.parametrize(("index", "expected"), [(0, 0), (9, 9), (-1, 9), (-10, 0), (np.int64(3), 3)])
+def test_position_equals_list_indexing(index, expected):
+    assert position(index, 10, "data") == list(range(10))[index] == expected
 
 
 @pytest.mark.parametrize("index", [10, -11, 10**30])

@@ -1,4 +1,4 @@
-"""Batches on the devices where they lie, and rows one after another: the same results and derivatives, whichever way."""
+"""Batches on several devices and in chunks have the results and derivatives of ``jax.vmap``."""
 
 import jax
 import jax.numpy as jnp
@@ -17,12 +17,12 @@ ROWS = jnp.asarray(np.random.default_rng(0).standard_normal((7, 5)), jnp.float32
 GAINS = jnp.arange(7.0)
 
 
-@pytest.fixture(params=["in turn", "vmap"])
-def way(request, monkeypatch):
+@pytest.fixture(params=["loop", "vmap"])
+def loop_or_vmap(request, monkeypatch):
     monkeypatch.setattr(batching, "on_one_device", lambda array: request.param != "vmap")
 
 
-def test_chunks_equal_vmap(way):
+def test_chunks_equal_vmap(loop_or_vmap):
     ours = jax.jit(jax.vmap(vmap_in_chunks(wave)))(ROWS, GAINS)
     for one, other in zip(ours, jax.vmap(wave)(ROWS, GAINS), strict=True):
         np.testing.assert_allclose(one, other, rtol=1e-6)
@@ -36,7 +36,7 @@ def test_chunks_equal_vmap(way):
 
 
 @pytest.mark.parametrize("transform", [jax.grad, jax.jacfwd, jax.hessian])
-def test_derivatives_are_those_of_the_function(way, transform):
+def test_derivatives_are_those_of_the_function(loop_or_vmap, transform):
     def total(function):
         return jax.jit(transform(lambda rows: sum(jnp.sum(part**2) for part in jax.vmap(function)(rows, GAINS))))
 

@@ -1,4 +1,4 @@
-"""Checks of plain values: what passes, and what the others are told."""
+"""Checks of plain values: accepted values, and errors for all others."""
 
 import math
 from fractions import Fraction

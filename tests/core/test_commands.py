@@ -1,4 +1,4 @@
-"""The commands about the registry: what they print, and with which code they end."""
+"""The commands of artifex-core: their output and exit codes."""
 
 import importlib.metadata
 import json
@@ -11,7 +11,7 @@ import warnings
 
 import pytest
 
-from artifex.generative_models.core import cli, registry
+from artifex.generative_models.core import registry
 from artifex.generative_models.core.components.discovery import clear_scan
 
 PARTS = {
@@ -47,21 +47,6 @@ def anything(x, **options):
     return x
 '''
 }
-
-
-@pytest.fixture
-def artifex(capsys, monkeypatch):
-    """Return a function that runs the command line here and gives its exit code and output."""
-    monkeypatch.setattr(warnings, "showwarning", warnings.showwarning)
-
-    def run(*arguments: str) -> tuple[int, str, str]:
-        monkeypatch.setattr(sys, "argv", ["artifex", *arguments])
-        with pytest.raises(SystemExit) as ended:
-            cli.main()
-        captured = capsys.readouterr()
-        return ended.value.code, captured.out, captured.err
-
-    return run
 
 
 @pytest.fixture
@@ -241,7 +226,7 @@ def test_no_command_lists_the_commands(artifex):
 
 
 def problems_of(out: str) -> dict[str, str]:
-    """Return what the doctor found, and what it says to do."""
+    """Return the remedy of each problem that ``doctor`` prints."""
     return dict(re.findall(r"^  \d+\. (.*)\n(?:     -> (.*)\n)?", out, re.MULTILINE))
 
 
@@ -284,7 +269,7 @@ SETUPS = {
         r"commands of broken-dist skipped: ZeroDivisionError: division by zero",
         r".*ARTIFEX_DISABLE_PLUGINS=broken-dist",
     ),
-    "clash": (
+    "conflict": (
         lambda install: install("second-dist", {"artifex.gadgets": {"double": "gadget_parts:double"}}),
         r"gadget 'double' is provided by first-dist 1\.5 and second-dist 1\.0",
         r"write double@first-dist or double@second-dist",
@@ -293,7 +278,7 @@ SETUPS = {
         lambda install: install("lost-dist", {"artifex.gadget": {"part": "gadget_parts:double"}}),
         r"part of lost-dist cannot be used: no installed distribution declares a kind with the "
         r"entry-point group 'artifex\.gadget'\. Did you mean 'artifex\.gadgets'.*",
-        r"install the distribution that owns artifex\.gadget, or disable it with .*=lost-dist",
+        r"install the distribution that declares it, or disable it with .*=lost-dist",
     ),
     "missing requirement": (
         lambda install: install(
@@ -337,7 +322,7 @@ def test_doctor_prints_each_problem_with_its_remedy(artifex, doubles, install, s
 
 
 def test_doctor_prints_all_problems(artifex, doubles, install):
-    for setup in ("clash", "group of no kind", "missing requirement"):
+    for setup in ("conflict", "group of no kind", "missing requirement"):
         SETUPS[setup][0](install)
     code, out, _ = artifex("doctor")
     assert code == 1
@@ -387,7 +372,7 @@ def test_a_missing_optional_package_is_not_a_problem(artifex, doubles, install):
 
 
 def on_a_terminal(*arguments: str, columns: int) -> str:
-    """Run the command line on a terminal of that width and return what it shows, without its styles."""
+    """Run the command line on a terminal of a given width and return its output without styles."""
     leader, follower = pty.openpty()
     environment = {**os.environ, "COLUMNS": str(columns), "TERM": "xterm"}
     command = [sys.executable, "-m", "artifex_cli", *arguments]
@@ -397,7 +382,7 @@ def on_a_terminal(*arguments: str, columns: int) -> str:
         while True:
             try:
                 part = os.read(leader, 65536)
-            except OSError:  # Linux's way to say that the other side is closed
+            except OSError:  # on Linux, the other side is closed
                 break
             if not part:
                 break

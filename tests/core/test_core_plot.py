@@ -8,12 +8,12 @@ import pytest
 from artifex.generative_models.core import MissingDependencyError, plot
 
 
-def drawn(ax) -> np.ndarray:
+def image_of(ax) -> np.ndarray:
     return np.asarray(ax.images[0].get_array())
 
 
 def ticks(ax) -> dict[int, float]:
-    return {int(text.get_text()): place for text, place in zip(ax.get_yticklabels(), ax.get_yticks(), strict=True)}
+    return {int(text.get_text()): height for text, height in zip(ax.get_yticklabels(), ax.get_yticks(), strict=True)}
 
 
 def color_bar_label(ax) -> str:
@@ -50,7 +50,7 @@ def test_bins_are_at_their_frequencies_on_every_scale(scale):
     assert np.asarray(mesh.get_array()).reshape(129, 6)[32, 0] == 32
     assert ax.get_ylim()[1] == 4000
     assert {1000, 2000, 4000} <= set(ticks(ax))
-    assert all(hz == place for hz, place in ticks(ax).items())
+    assert all(hz == height for hz, height in ticks(ax).items())
 
 
 def test_bands_are_labeled_at_round_frequencies():
@@ -58,9 +58,9 @@ def test_bands_are_labeled_at_round_frequencies():
     ax = plot.bands(np.zeros((64, 4)), centers, step=0.1)
     shown = ticks(ax)
     assert {250, 1000, 4000} <= set(shown)
-    for hz, place in shown.items():
+    for hz, height in shown.items():
         nearest = int(np.argmin(np.abs(np.log(centers / hz))))
-        assert abs(place - (nearest + 0.5)) <= 0.5
+        assert abs(height - (nearest + 0.5)) <= 0.5
     assert ax.get_ylim() == (0, 64)
 
 
@@ -135,7 +135,7 @@ def test_a_long_spectrogram_is_reduced_without_losing_peaks_or_times():
     values[:, 70_000] = 1.0
     ax = plot.spectrogram(values, 4000.0, step=0.01)
     left, right, *_ = ax.images[0].get_extent()
-    columns = drawn(ax)[0]
+    columns = image_of(ax)[0]
     assert len(columns) <= 4096
     width = (right - left) / len(columns)
     assert left + (columns.argmax() + 0.5) * width == pytest.approx(700.0, abs=width)
@@ -145,7 +145,7 @@ def test_a_long_spectrogram_is_reduced_without_losing_peaks_or_times():
 
 def test_long_rows_are_reduced_to_means():
     values = np.tile([[0.0, 2.0]], (1, 50_000))
-    assert set(np.unique(drawn(plot.rows(values, step=0.01)))) <= {0.96, 1.0, 1.04}
+    assert set(np.unique(image_of(plot.rows(values, step=0.01)))) <= {0.96, 1.0, 1.04}
 
 
 @pytest.mark.parametrize("count", [1, 2])

@@ -1,4 +1,4 @@
-"""What installed distributions offer: read from metadata, hooks called each in its own try."""
+"""Discovery of components and hooks from the metadata of installed distributions."""
 
 import importlib.metadata
 import inspect

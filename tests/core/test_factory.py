@@ -1,4 +1,4 @@
-"""The factory: options bound, checked by name, and equal when they are the same."""
+"""The factory binds options, checks their names, and returns equal components for equal options."""
 
 import functools
 import pickle

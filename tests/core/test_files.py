@@ -1,4 +1,4 @@
-"""Atomic writes: the old file or the new one, nothing between, and nothing left behind."""
+"""Atomic writes leave the old file or the new one, and no temporary files."""
 
 import os
 from concurrent.futures import ThreadPoolExecutor
@@ -56,7 +56,7 @@ def test_a_table_is_read_back_as_written(tmp_path, suffix):
 
 
 @pytest.mark.parametrize(
-    ("name", "content", "says"),
+    ("name", "content", "message"),
     [
         ("a.json", b"{}", "must end in .toml, .yaml or .yml"),
         ("a.toml", b"x = ", "cannot be parsed"),
@@ -65,9 +65,9 @@ def test_a_table_is_read_back_as_written(tmp_path, suffix):
         ("a.toml", b"\xff", "is not UTF-8 text"),
     ],
 )
-def test_a_file_that_is_not_a_table_raises(tmp_path, name, content, says):
+def test_a_file_that_is_not_a_table_raises(tmp_path, name, content, message):
     (tmp_path / name).write_bytes(content)
-    with pytest.raises(ValueError, match=says):
+    with pytest.raises(ValueError, match=message):
         files.read_table(tmp_path / name)
 
 

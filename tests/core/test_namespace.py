@@ -1,4 +1,4 @@
-"""Three distributions share one namespace: nothing in any of them may close it."""
+"""Three distributions share one namespace, of which no level is an ordinary package."""
 
 import os
 import subprocess
@@ -37,11 +37,11 @@ def test_every_folder_is_a_namespace_level_or_an_ordinary_package():
 
 def test_every_installed_folder_has_py_typed():
     marked = [*OWN, "modalities", "extensions"]
-    for place in marked:
+    for folder in marked:
         found = [
-            source for source in SOURCES if (source / "artifex" / "generative_models" / place / "py.typed").is_file()
+            source for source in SOURCES if (source / "artifex" / "generative_models" / folder / "py.typed").is_file()
         ]
-        assert len(found) == 1, place
+        assert len(found) == 1, folder
 
 
 def run(*arguments: str, path: Path) -> subprocess.CompletedProcess:

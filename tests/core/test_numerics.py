@@ -1,4 +1,4 @@
-"""Draws against jax.random, sines and phases against exact arithmetic, roots against closed forms."""
+"""Draws equal jax.random, sines and phases equal exact arithmetic, roots equal closed forms."""
 
 import warnings
 from fractions import Fraction
@@ -40,12 +40,12 @@ DRAWS = {
     "bernoulli": lambda m, key, shape: m.bernoulli(key, shape=shape),
     "bernoulli, p": lambda m, key, shape: m.bernoulli(key, 0.03, shape),
 }
-WHOLE = ("bits", "randint")
+INTEGERS = ("bits", "randint")
 PLAIN = pytest.mark.parametrize("name", ["bits", "uniform", "normal", "randint", "bernoulli"])
-# Rows of other lengths than multiples of 64 are padded.
+# One-dimensional draws are padded to a multiple of 64.
 SHAPES = [(), (1,), (63,), (64,), (3, 5, 7), (0,), (4, 0)]
 
-# What the rounds of this module do not give: each has to arrive at jax.random.
+# Draws that call jax.random.
 FALLBACKS = {
     "uniform, float16": lambda m, key: m.uniform(key, (9,), jnp.float16),
     "uniform, bfloat16": lambda m, key: m.uniform(key, (9,), jnp.bfloat16, -1, 1),
@@ -69,7 +69,7 @@ def primitives(function, *arguments):
 
 @pytest.mark.parametrize("name", DRAWS)
 def test_draw_equals_jax_random_bit_for_bit(name, request):
-    if name.startswith(WHOLE):  # what has no fraction is the same however it is compiled
+    if name.startswith(INTEGERS):  # integers do not depend on optimizations
         request.getfixturevalue("quickly")
     draw = DRAWS[name]
     for key in KEYS.values():
@@ -309,7 +309,7 @@ def test_angles_that_are_not_real_raise(turn, reference, derivative, cycles):
 
 
 def exact_phase(n, f_start, f_end, n_time_steps, sample_rate, start=0.0):
-    """The wrapped phase of the samples ``n`` in rational arithmetic."""
+    """Compute the wrapped phase of samples ``n`` in rational arithmetic."""
     first, last, start = (Fraction(float(value)) for value in (f_start, f_end, start))
     phases = [
         start + first * k / sample_rate + (last - first) * k * k / (2 * n_time_steps * sample_rate) for k in map(int, n)
@@ -322,7 +322,7 @@ def cyclic_distance(a, b):
     return np.abs(difference - np.round(difference)).max()
 
 
-# Float32 steps by 2**-25 just below one half: nothing can be closer than 2**-26 there.
+# The spacing of float32 just below 0.5 is 2**-25, so that the rounding error is up to 2**-26.
 CLOSEST = 2.0**-25.9
 
 RAMPS = {
@@ -361,7 +361,7 @@ def test_phase_is_exact_after_ten_minutes(f_end):
     f_end = np.float32(f_end)
     index = np.r_[n // 2 : n // 2 + 64, n - 64 : n]
 
-    # XLA computes the samples that are looked at, and not the 28.8 million before them.
+    # XLA computes only the requested samples of the 28.8 million.
     @jax.jit
     def samples(f_start, f_end):
         constant = numerics.phase_ramp(f_start, n_time_steps=n, sample_rate=sample_rate)

@@ -1,11 +1,10 @@
-"""Pins: the project's artifex.toml says which distribution provides a name, and what is wrong there is told."""
+"""Pins: the project's artifex.toml selects the distribution that provides a name, and errors in it are reported."""
 
 import json
 import os
 import re
 import subprocess
 import sys
-import warnings
 from pathlib import Path
 
 import pytest
@@ -14,7 +13,6 @@ from artifex.generative_models.core import (
     ConflictingComponentError,
     PluginWarning,
     UnknownComponentError,
-    cli,
     create,
     refresh,
     registry,
@@ -25,14 +23,14 @@ from artifex.generative_models.core.components.pins import active_pins
 
 @pytest.fixture
 def project(fresh_registry, monkeypatch, tmp_path):
-    """Work in an empty folder; return a function that writes the file of pins there, or at another place."""
+    """Change to an empty folder; return a function that writes a file there, by default the file of pins."""
     monkeypatch.delenv("ARTIFEX_CONFIG", raising=False)
     folder = tmp_path / "project"
     folder.mkdir()
     monkeypatch.chdir(folder)
 
-    def write(text: str | bytes, place: str = "artifex.toml") -> Path:
-        path = folder / place
+    def write(text: str | bytes, name: str = "artifex.toml") -> Path:
+        path = folder / name
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(text if isinstance(text, bytes) else text.encode())
         refresh()
@@ -42,35 +40,18 @@ def project(fresh_registry, monkeypatch, tmp_path):
 
 
 @pytest.fixture
-def clash(project, install, gadgets):
-    """Install two distributions that both provide the gadget ``double``, each telling its name."""
+def conflict(project, install, gadgets):
+    """Install two distributions that both provide the gadget ``double``; each returns its own name."""
     for name in ("first-dist", "second-dist"):
         module = f"{name.replace('-', '_')}_parts"
         source = f"def double(x, *, by=2):\n    return {name!r}, by\n"
         install(name, {"artifex.gadgets": {"double": f"{module}:double"}}, modules={module: source})
 
 
-@pytest.fixture
-def artifex(capsys, monkeypatch):
-    """Return a function that runs the command line here and gives its exit code and output."""
-    monkeypatch.setattr(warnings, "showwarning", warnings.showwarning)
-
-    def run(*arguments: str) -> tuple[int, str, str]:
-        monkeypatch.setattr(sys, "argv", ["artifex", *arguments])
-        with warnings.catch_warnings():
-            warnings.simplefilter("always")
-            with pytest.raises(SystemExit) as ended:
-                cli.main()
-        captured = capsys.readouterr()
-        return ended.value.code, captured.out, captured.err
-
-    return run
-
-
 SECOND = '[components.gadget]\ndouble = "second-dist"\n'
 
 
-def test_a_pin_selects_a_claim_wherever_a_name_is_accepted(clash, project):
+def test_a_pin_selects_a_claim_wherever_a_name_is_accepted(conflict, project):
     with pytest.raises(ConflictingComponentError, match=r"or pin one in artifex\.toml"):
         registry("gadget")["double"]
     project(SECOND)
@@ -83,18 +64,18 @@ def test_a_pin_selects_a_claim_wherever_a_name_is_accepted(clash, project):
 
 
 @pytest.mark.parametrize("spelling", ["Second_Dist", "second.dist", " second-dist "])
-def test_names_of_pinned_distributions_are_normalized(clash, project, spelling):
+def test_names_of_pinned_distributions_are_normalized(conflict, project, spelling):
     project(f'components.gadget.double = "{spelling}"\n')
     assert registry("gadget")["double"](0)[0] == "second-dist"
 
 
-def test_name_at_distribution_overrides_the_pin(clash, project):
+def test_name_at_distribution_overrides_the_pin(conflict, project):
     project(SECOND)
     assert registry("gadget")["double@first-dist"](0)[0] == "first-dist"
     assert registry("gadget").choice("double@first-dist").reason == "requested by name@distribution"
 
 
-def test_a_component_registered_in_this_process_overrides_the_pin(clash, project):
+def test_a_component_registered_in_this_process_overrides_the_pin(conflict, project):
     project(SECOND)
     registry("gadget").register("double", abs, replace=True)
     assert registry("gadget")["double"] is abs
@@ -105,7 +86,7 @@ def test_a_component_registered_in_this_process_overrides_the_pin(clash, project
     assert registry("gadget")["double"](0)[0] == "second-dist"
 
 
-def test_a_choice_contains_its_reason_and_the_other_claims(clash, project, install):
+def test_a_choice_contains_its_reason_and_the_other_claims(conflict, project, install):
     path = project(SECOND)
     choice = registry("gadget").choice("double")
     assert choice.claim.distribution == "second-dist"
@@ -120,7 +101,7 @@ def test_a_choice_contains_its_reason_and_the_other_claims(clash, project, insta
     )
 
 
-def test_a_pin_to_a_distribution_that_does_not_provide_the_name_raises(clash, project):
+def test_a_pin_to_a_distribution_that_does_not_provide_the_name_raises(conflict, project):
     path = project('# ours\n[components.gadget]\ndouble = "secnod-dist"\n')
     wanted = (
         f"{path}, line 3: gadget 'double' is pinned to secnod-dist, which does not provide it. "
@@ -140,7 +121,7 @@ def test_a_pin_raises_if_only_another_distribution_provides_the_name(project, in
         registry("gadget")["double"]
 
 
-def test_a_pin_to_a_disabled_distribution_raises(clash, project, monkeypatch):
+def test_a_pin_to_a_disabled_distribution_raises(conflict, project, monkeypatch):
     project(SECOND)
     monkeypatch.setenv("ARTIFEX_DISABLE_PLUGINS", "second-dist")
     refresh()
@@ -148,7 +129,7 @@ def test_a_pin_to_a_disabled_distribution_raises(clash, project, monkeypatch):
         registry("gadget")["double"]
 
 
-def test_the_nearest_file_in_the_parent_folders_is_used(clash, project, monkeypatch):
+def test_the_nearest_file_in_the_parent_folders_is_used(conflict, project, monkeypatch):
     project(SECOND)
     inner = project(SECOND.replace("second", "first"), "inner/artifex.toml")
     below = inner.parent / "deep" / "down"
@@ -162,7 +143,7 @@ def test_the_nearest_file_in_the_parent_folders_is_used(clash, project, monkeypa
     assert registry("gadget")["double"](0)[0] == "second-dist"
 
 
-def test_the_environment_variable_selects_the_file(clash, project, monkeypatch):
+def test_the_environment_variable_selects_the_file(conflict, project, monkeypatch):
     project(SECOND)
     other = project(SECOND.replace("second", "first"), "elsewhere/choice.toml")
     monkeypatch.setenv("ARTIFEX_CONFIG", str(other))
@@ -173,7 +154,7 @@ def test_the_environment_variable_selects_the_file(clash, project, monkeypatch):
     assert registry("gadget")["double"](0)[0] == "second-dist"
 
 
-def test_the_file_is_read_once_until_refresh(clash, project):
+def test_the_file_is_read_once_until_refresh(conflict, project):
     path = project(SECOND)
     assert registry("gadget")["double"](0)[0] == "second-dist"
     path.write_text(SECOND.replace("second", "first"))
@@ -186,7 +167,7 @@ def test_the_file_is_read_once_until_refresh(clash, project):
         registry("gadget")["double"]
 
 
-def test_a_deleted_working_directory_has_no_file(clash, project, monkeypatch, tmp_path):
+def test_a_deleted_working_directory_has_no_file(conflict, project, monkeypatch, tmp_path):
     gone = tmp_path / "gone"
     gone.mkdir()
     monkeypatch.chdir(gone)
@@ -197,7 +178,7 @@ def test_a_deleted_working_directory_has_no_file(clash, project, monkeypatch, tm
 
 
 @pytest.mark.parametrize("missing", ["nowhere.toml", "."])
-def test_an_unreadable_file_of_the_environment_variable_raises(clash, project, monkeypatch, missing):
+def test_an_unreadable_file_of_the_environment_variable_raises(conflict, project, monkeypatch, missing):
     monkeypatch.setenv("ARTIFEX_CONFIG", missing)
     refresh()
     with pytest.raises(OSError, match=rf"^{re.escape(missing)}, which ARTIFEX_CONFIG names, cannot be read: "):
@@ -205,7 +186,7 @@ def test_an_unreadable_file_of_the_environment_variable_raises(clash, project, m
 
 
 @pytest.mark.parametrize(
-    ("text", "line", "told"),
+    ("text", "line", "message"),
     [
         ("[components.gadget]\ndouble = first-dist\n", 2, "Invalid value"),
         ("[components.gadget\n", 1, "Expected ']'"),
@@ -220,10 +201,10 @@ def test_an_unreadable_file_of_the_environment_variable_raises(clash, project, m
         ('[components.gadget]\n"x y" = "a"\n"d e" = ["b"]\n', 3, "d e must be the name of a distribution"),
     ],
 )
-def test_a_malformed_file_raises_with_its_name_and_line(clash, project, text, line, told):
+def test_a_malformed_file_raises_with_its_name_and_line(conflict, project, text, line, message):
     path = project(text)
     for _ in range(2):
-        with pytest.raises(ValueError, match=re.escape(told)) as caught:
+        with pytest.raises(ValueError, match=re.escape(message)) as caught:
             registry("gadget")["double"]
         assert str(caught.value).startswith(str(path))
         assert re.search(rf"\bline {line}\b", str(caught.value))
@@ -232,7 +213,7 @@ def test_a_malformed_file_raises_with_its_name_and_line(clash, project, text, li
 
 
 @pytest.mark.parametrize(
-    ("text", "told"),
+    ("text", "message"),
     [
         (
             '[components.gadgte]\ndouble = "first-dist"\n',
@@ -244,18 +225,18 @@ def test_a_malformed_file_raises_with_its_name_and_line(clash, project, text, li
         ),
     ],
 )
-def test_an_unused_pin_is_one_warning_with_close_matches(clash, project, text, told):
+def test_an_unused_pin_is_one_warning_with_close_matches(conflict, project, text, message):
     path = project(f"{text}[components.modality]\n")
     with pytest.warns(PluginWarning) as caught:
         choices = [active_pins().distributions for _ in range(2)]
     assert len(choices[0]) == 1
     with pytest.raises(ConflictingComponentError):
         registry("gadget")["double"]
-    assert [str(each.message) for each in caught] == [f"{path}, {told}"]
+    assert [str(each.message) for each in caught] == [f"{path}, {message}"]
 
 
 @pytest.mark.parametrize("text", ["", "# nothing\n", "[components]\n", "[components.gadget]\n"])
-def test_a_file_without_pins_changes_nothing(clash, project, text):
+def test_a_file_without_pins_changes_nothing(conflict, project, text):
     project(text)
     with pytest.raises(ConflictingComponentError):
         registry("gadget")["double"]
@@ -304,7 +285,7 @@ def test_a_synthetic_dataset_renders_the_pinned_audio_type(project, install):
     assert jnp.array_equal(jnp.asarray(dataset[0]["audio"]), jnp.full(80, 0.25))
 
 
-def test_show_prints_the_selected_claim_and_the_reason(clash, project, artifex):
+def test_show_prints_the_selected_claim_and_the_reason(conflict, project, artifex):
     path = project(SECOND)
     code, out, _ = artifex("show", "gadget", "double")
     assert code == 0
@@ -319,7 +300,7 @@ def test_show_prints_the_selected_claim_and_the_reason(clash, project, artifex):
     assert "\nProvided by\n  (this process)   registered in this process\n  first-dist 1.0   not selected\n" in out
 
 
-def test_list_marks_pinned_components(clash, project, artifex):
+def test_list_marks_pinned_components(conflict, project, artifex):
     path = project(SECOND)
     _, out, _ = artifex("list", "gadget")
     assert "  double  first-dist   1.0  not selected: write double@first-dist\n" in out
@@ -333,14 +314,14 @@ def test_list_marks_pinned_components(clash, project, artifex):
     assert artifex("list", "gadget")[1].count("  pinned to third-dist, which does not provide it: see") == 2
 
 
-def test_list_fails_with_the_error_of_a_malformed_file(clash, project, artifex):
+def test_list_fails_with_the_error_of_a_malformed_file(conflict, project, artifex):
     path = project("[components\n")
     code, out, err = artifex("list", "gadget")
     assert (code, out) == (2, "")
     assert err.startswith(f"artifex: {path}: ")
 
 
-def test_doctor_prints_the_file_and_accepts_pinned_conflicts(clash, project, artifex):
+def test_doctor_prints_the_file_and_accepts_pinned_conflicts(conflict, project, artifex):
     path = project(SECOND)
     code, out, _ = artifex("doctor")
     assert code == 0, out
@@ -348,23 +329,23 @@ def test_doctor_prints_the_file_and_accepts_pinned_conflicts(clash, project, art
 
 
 @pytest.mark.parametrize(
-    ("text", "told"),
+    ("text", "message"),
     [
         (SECOND.replace("second", "third"), "line 2: gadget 'double' is pinned to third-dist, which does not"),
         (SECOND + 'treble = "first-dist"\n', "line 3: no gadget 'treble' is installed."),
         (SECOND + '[components.widget]\na = "b"\n', "line 3: no kind of component 'widget' is installed."),
     ],
 )
-def test_doctor_prints_the_problems_of_pins(clash, project, artifex, text, told):
+def test_doctor_prints_the_problems_of_pins(conflict, project, artifex, text, message):
     path = project(text)
     code, out, _ = artifex("doctor")
     assert code == 1
     assert "1 problem:" in out
-    assert f"  1. {path}, {told}" in out
+    assert f"  1. {path}, {message}" in out
     assert "     -> correct " in out
 
 
-def test_doctor_reports_a_malformed_file(clash, project, artifex):
+def test_doctor_reports_a_malformed_file(conflict, project, artifex):
     path = project("[components\n")
     code, out, _ = artifex("doctor")
     assert code == 1

@@ -1,4 +1,4 @@
-"""Components by name: found in metadata, loaded when asked for, never chosen silently."""
+"""Registries find components in metadata, load them on access, and raise for conflicts."""
 
 import threading
 
@@ -22,9 +22,9 @@ pytestmark = pytest.mark.usefixtures("fresh_registry")
 PLAIN = "def double(x, *, by=2):\n    return by * x\n"
 
 
-def gadget_of(install, distribution, name="double", *, module=None, source=PLAIN, version="1.0", place=None):
+def gadget_of(install, distribution, name="double", *, module=None, source=PLAIN, version="1.0", value=None):
     module = module or f"{distribution.replace('-', '_')}_parts"
-    value = place or f"{module}:double"
+    value = value or f"{module}:double"
     return install(distribution, {"artifex.gadgets": {name: value}}, modules={module: source}, version=version)
 
 
@@ -98,7 +98,7 @@ def test_equal_claims_are_one_claim(install, gadgets):
 
 
 def test_the_first_on_the_path_hides_another_version_of_the_same_distribution(install, gadgets):
-    gadget_of(install, "first-dist", place="old_place:double")
+    gadget_of(install, "first-dist", value="old_place:double")
     gadget_of(install, "first-dist", version="2.0")
     assert [claim.version for claim in registry(gadgets).claims("double")] == ["2.0"]
 
@@ -137,7 +137,7 @@ def test_a_name_that_is_not_a_string_raises(gadgets, name):
 
 
 @pytest.mark.parametrize(
-    ("source", "place", "original"),
+    ("source", "value", "original"),
     [
         ("raise OSError('no such codec')", None, OSError),
         ("import sys\nsys.exit(3)", None, SystemExit),
@@ -151,8 +151,8 @@ def test_a_name_that_is_not_a_string_raises(gadgets, name):
         ("import broken_dist_parts\ndouble = broken_dist_parts.missing", None, AttributeError),
     ],
 )
-def test_a_broken_component_raises_only_when_it_is_accessed(install, gadgets, source, place, original):
-    gadget_of(install, "broken-dist", "bad", source=source, place=place)
+def test_a_broken_component_raises_only_when_it_is_accessed(install, gadgets, source, value, original):
+    gadget_of(install, "broken-dist", "bad", source=source, value=value)
     gadget_of(install, "sound-dist")
     names = registry(gadgets)
     assert list(names) == ["bad", "double"]
@@ -337,20 +337,20 @@ CLASS = Kind(
 )
 
 
-class Whole:
+class WithCall:
     shape: tuple[int, ...]
 
     def __call__(self): ...
 
 
-class Heir(Whole): ...
+class Subclass(WithCall): ...
 
 
 class NotCallable:
     shape = ()
 
 
-@pytest.mark.parametrize("component", [Whole, Heir])
+@pytest.mark.parametrize("component", [WithCall, Subclass])
 def test_a_class_may_define_inherit_or_annotate_the_attributes_of_its_kind(component):
     assert component_error(CLASS, component) == ""
 

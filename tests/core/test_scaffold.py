@@ -1,4 +1,4 @@
-"""The template of a plugin: what is written, under which names, and what is refused."""
+"""``artifex new plugin``: the written files and their names, and invalid arguments."""
 
 import ast
 import subprocess
@@ -141,7 +141,7 @@ def test_names_of_plugins_are_normalized(tmp_path, name):
     "name", ["", "8bit", "a/b", "../a", "a b", "-a", "a-", "ä", "artifex-plugin-", "a" * (MAX_NAME_LENGTH + 1)]
 )
 def test_an_invalid_name_raises(tmp_path, name):
-    with pytest.raises(ValueError, match="a plugin's name must be a letter"):
+    with pytest.raises(ValueError, match="a plugin's name must start with a letter"):
         write_plugin(name, out=tmp_path)
     assert not list(tmp_path.iterdir())
 
@@ -237,10 +237,10 @@ def test_the_folder_has_default_permissions_and_its_parents_are_created(tmp_path
 
 
 def test_the_command_accepts_kinds_separated_by_commas_and_prints_the_next_steps(tmp_path):
-    made = run("tide", "--kind", "window, preset,window", "--out", tmp_path, "--license", "MIT")
+    result = run("tide", "--kind", "window, preset,window", "--out", tmp_path, "--license", "MIT")
     target = tmp_path / "artifex-plugin-tide"
-    assert made.exit_code == 0, made.output
-    assert made.output.splitlines() == [
+    assert result.exit_code == 0, result.output
+    assert result.output.splitlines() == [
         f"Wrote {target}. Next:",
         f"  cd {target}",
         '  pip install -e ".[test]"',
@@ -251,8 +251,8 @@ def test_the_command_accepts_kinds_separated_by_commas_and_prints_the_next_steps
 
 def test_by_default_the_command_writes_an_audio_type_to_the_current_folder(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    made = run("tide")
-    assert "  cd artifex-plugin-tide\n" in made.output
+    result = run("tide")
+    assert "  cd artifex-plugin-tide\n" in result.output
     assert set(entry_points(tmp_path / "artifex-plugin-tide")) == {"artifex.audio_types"}
 
 

@@ -54,7 +54,7 @@ class Representation(Protocol):
 
 
 class Modality(Protocol):
-    """A kind of data with its configuration; see ``modalities.base.Modality``."""
+    """An encoder and decoder of one kind of data; see ``modalities.base.Modality``."""
 
     config: Any
 
@@ -73,7 +73,7 @@ class Modality(Protocol):
 
 
 class Dataset(Protocol):
-    """Examples by index, and batches of them; see ``modalities.base.BaseDataset``."""
+    """A dataset that returns examples by index, and batches; see ``modalities.base.BaseDataset``."""
 
     config: Any
     split: str
@@ -98,7 +98,7 @@ class Dataset(Protocol):
 
 
 class Extension(Protocol):
-    """Features and a weighted loss beside a model; see ``extensions.base.ModelExtension``."""
+    """A module that computes features and a weighted loss; see ``extensions.base.ModelExtension``."""
 
     weight: float
     enabled: bool

@@ -76,7 +76,7 @@ def main() -> None:
     except typer.Abort:
         sys.exit("artifex: interrupted")
     except EXPECTED_ERRORS as error:
-        # Notes that start with "in " name the place in a configuration; JAX adds others, about its traceback.
+        # Notes that start with "in " locate the error in a configuration; JAX adds others, about its traceback.
         places = [note for note in getattr(error, "__notes__", []) if note.startswith("in ")]
         print("; ".join([f"artifex: {error}", *places]), file=sys.stderr)
         sys.exit(2)

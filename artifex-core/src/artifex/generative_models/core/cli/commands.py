@@ -103,8 +103,11 @@ def check(
     from artifex.generative_models.core import testing
 
     selected = [(kind, name)] if kind is not None and name is not None else testing.components(kind, dist)
+    if not selected:
+        say("No installed component matches.")
+        return
     reports = []
-    width = max((len(f"{of_kind} {component}") for of_kind, component in selected), default=0)
+    width = max(len(f"{of_kind} {component}") for of_kind, component in selected)
     for of_kind, component in selected:
         start = time.perf_counter()
         with contextlib.redirect_stdout(sys.stderr):

@@ -241,7 +241,7 @@ def _unknown_groups() -> Iterator[Finding]:
         yield Finding(
             f"{names} of {distributions} cannot be used: no installed distribution declares a kind with the entry-point "
             f"group {group!r}.{suggest(group, declared)}",
-            f"install the distribution that owns {group}, or {_disable(distributions)}",
+            f"install the distribution that declares it, or {_disable(distributions)}",
         )
 
 

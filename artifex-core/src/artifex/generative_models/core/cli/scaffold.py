@@ -32,7 +32,7 @@ class Template:
         name: The kind.
         module: The module to write it to.
         object_name: Which of ``_names_of(plugin)`` the object has: ``component``, ``classname`` or ``constant``.
-        requires: The distribution that owns the kind.
+        requires: The distribution that declares the kind.
         summary: The component that the template contains, in a few words.
     """
 
@@ -111,8 +111,8 @@ def write_plugin(
 
     Args:
         name: ``ambulance`` or ``artifex-plugin-ambulance``: the distribution is artifex-plugin-ambulance, each component
-            is named ``ambulance``. A letter first, then letters and digits, parts joined by ``-``, ``_`` or ``.``;
-            at most 40 characters.
+            is named ``ambulance``. It starts with a letter and consists of letters and digits, with ``-``, ``_`` or
+            ``.`` between parts; at most 40 characters.
         kinds: Kinds of component, out of ``TEMPLATES``; one component of each is written.
         out: The folder in which the package's folder is created; created if it does not exist.
         license: The package's license, an SPDX expression.
@@ -157,7 +157,7 @@ def _names_of(plugin: str) -> dict[str, str]:
     bare_name = normalize_name(plugin).removeprefix(PREFIX)
     if not re.fullmatch(r"[a-z][a-z0-9]*(-[a-z0-9]+)*", bare_name) or len(bare_name) > MAX_NAME_LENGTH:
         raise ValueError(
-            f"a plugin's name must be a letter, then letters and digits, parts joined by '-', at most "
+            f"a plugin's name must start with a letter and consist of letters, digits and single '-', at most "
             f"{MAX_NAME_LENGTH} characters, such as ambulance or my-ambulance, got {plugin!r}"
         )
     component = bare_name.replace("-", "_")
@@ -188,7 +188,7 @@ def _check_not_taken(names: Mapping[str, str], templates: Sequence[Template]) ->
 
 def _render(names: Mapping[str, str], templates: Sequence[Template], license: str) -> dict[str, str]:  # noqa: A002
     """Render the files of the package, by path."""
-    owners = ["artifex-core", *sorted({template.requires for template in templates} - {"artifex-core"})]
+    required = ["artifex-core", *sorted({template.requires for template in templates} - {"artifex-core"})]
     version = installed_version("artifex-core")
     values: dict[str, Any] = {
         **names,
@@ -197,7 +197,7 @@ def _render(names: Mapping[str, str], templates: Sequence[Template], license: st
             for template in templates
         ],
         "provides": _enumerate_kinds([template.name for template in templates]),
-        "requirements": [f"{owner}>={version}" for owner in owners],
+        "requirements": [f"{distribution}>={version}" for distribution in required],
         "license": license,
     }
     render = _renderer(values)
@@ -244,7 +244,7 @@ def _renderer(values: Mapping[str, Any]) -> Callable[[str], str]:
 def _write_package(target: Path, files: Mapping[str, str]) -> None:
     """Write files to a temporary folder and rename it to the target, so that the target is never incomplete."""
     target.parent.mkdir(parents=True, exist_ok=True)
-    # tempfile.mkdtemp would create a folder that only its owner may read.
+    # tempfile.mkdtemp would create a folder that other users cannot read.
     temporary = target.parent / f".{target.name}.{uuid.uuid4().hex}"
     try:
         for path, text in files.items():
