@@ -85,7 +85,8 @@ def _print_result(result: ScanResult) -> None:
         rows.append(("labels", _format_counts(labels)))
         table(rows)
     if result.problems:
-        say("", skip=not result.recordings)
+        if result.recordings:
+            say()
         say(f"{count(len(result.problems), 'file')} cannot be read:", "bold red")
         for problem in result.problems:
             say(f"{printable(problem.source)}: {problem.message}", indent=2)
