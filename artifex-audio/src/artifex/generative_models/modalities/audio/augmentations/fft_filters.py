@@ -37,24 +37,13 @@ _BAND_LIMIT_TRANSITION = 140.0  # Hz
 _AIR_TAPS = 255
 
 
-def draw_band_limit(
+def _draw_band_limit(
     key: jax.Array, shape: tuple[int, ...], *, rate_range: Bounds = _RATES, sample_rate: int
 ) -> dict[str, jax.Array]:
-    """Draw the parameters of ``band_limit``.
-
-    Args:
-        key: PRNG key.
-        shape: Shape of the clip.
-        rate_range: As for ``band_limit``.
-        sample_rate: Sample rate of the clip in Hz.
-
-    Returns:
-        ``rate``, the lower sample rate in Hz.
-    """
     return {"rate": draw_log_uniform(key, _limit_rates(rate_range, sample_rate))}
 
 
-@augmentation(draw=draw_band_limit)
+@augmentation(draw=_draw_band_limit)
 def band_limit(audio: ArrayLike, key: jax.Array, rate_range: Bounds = _RATES, *, sample_rate: int) -> jax.Array:
     """Remove the frequencies that a recording at a random lower sample rate would not contain.
 
@@ -100,7 +89,7 @@ def _limit_rates(rate_range: Bounds, sample_rate: int) -> Bounds:
 
 @jit(static_argnames=["sample_rate"])
 def _band_limit(waveform: jax.Array, key: jax.Array, rates: Bounds, sample_rate: int) -> jax.Array:
-    drawn = draw_band_limit(key, waveform.shape, rate_range=rates, sample_rate=sample_rate)
+    drawn = _draw_band_limit(key, waveform.shape, rate_range=rates, sample_rate=sample_rate)
     return _apply_band_limit(waveform, drawn["rate"], sample_rate=sample_rate)
 
 
@@ -113,7 +102,7 @@ def _apply_band_limit(audio: jax.Array, rate: jax.Array, *, sample_rate: int) ->
     return _convolve(audio, kernel / jnp.sum(kernel))
 
 
-def draw_drop_frequencies(
+def _draw_drop_frequencies(
     key: jax.Array,
     shape: tuple[int, ...],
     *,
@@ -121,18 +110,6 @@ def draw_drop_frequencies(
     n_notches_range: tuple[int, int] = (1, 3),
     sample_rate: int,
 ) -> dict[str, jax.Array]:
-    """Draw the parameters of ``drop_frequencies``.
-
-    Args:
-        key: PRNG key.
-        shape: Shape of the clip.
-        frequency_range: As for ``drop_frequencies``, like the next one.
-        n_notches_range: Range of the number of bands.
-        sample_rate: Sample rate in Hz.
-
-    Returns:
-        ``n_notches``, an integer; ``frequency`` (max number,) in Hz, of which the first ``n_notches`` are used.
-    """
     number_key, frequency_key = jax.random.split(key)
     return {
         "n_notches": draw_integer(number_key, n_notches_range),
@@ -140,7 +117,7 @@ def draw_drop_frequencies(
     }
 
 
-@augmentation(draw=draw_drop_frequencies)
+@augmentation(draw=_draw_drop_frequencies)
 def drop_frequencies(
     audio: ArrayLike,
     key: jax.Array,
@@ -207,7 +184,7 @@ def _drop_frequencies(
     width: float,
     sample_rate: int,
 ) -> jax.Array:
-    drawn = draw_drop_frequencies(
+    drawn = _draw_drop_frequencies(
         key,
         waveform.shape,
         frequency_range=frequencies,
@@ -234,7 +211,7 @@ def _apply_notches(
     return _convolve(audio, _zero_phase_kernel(response, window))
 
 
-def draw_air_absorption(
+def _draw_air_absorption(
     key: jax.Array,
     shape: tuple[int, ...],
     *,
@@ -242,18 +219,6 @@ def draw_air_absorption(
     humidity_range: Bounds = (30.0, 90.0),
     distance_range: Bounds = (10.0, 100.0),
 ) -> dict[str, jax.Array]:
-    """Draw the parameters of ``air_absorption``.
-
-    Args:
-        key: PRNG key.
-        shape: Shape of the clip.
-        temperature_range: As for ``air_absorption``, like the next two.
-        humidity_range: Range of the relative humidity.
-        distance_range: Range of the distance.
-
-    Returns:
-        ``temperature`` in degrees Celsius, ``humidity`` in percent, ``distance`` in meters.
-    """
     temperature_key, humidity_key, distance_key = jax.random.split(key, 3)
     return {
         "temperature": draw_uniform(temperature_key, temperature_range),
@@ -262,7 +227,7 @@ def draw_air_absorption(
     }
 
 
-@augmentation(draw=draw_air_absorption)
+@augmentation(draw=_draw_air_absorption)
 def air_absorption(
     audio: ArrayLike,
     key: jax.Array,
@@ -322,7 +287,7 @@ def _air_absorption(
     waveform: jax.Array, key: jax.Array, ranges: Mapping[str, Bounds], sample_rate: int | jax.Array
 ) -> jax.Array:
     return _apply_air_absorption(
-        waveform, **draw_air_absorption(key, waveform.shape, **ranges), sample_rate=sample_rate
+        waveform, **_draw_air_absorption(key, waveform.shape, **ranges), sample_rate=sample_rate
     )
 
 
@@ -358,19 +323,9 @@ def _air_attenuation(frequency: jax.Array, temperature: jax.Array, humidity: jax
     return 8.686 * square * (1.84e-11 * root + (by_oxygen + by_nitrogen) / (relative**2 * root))
 
 
-def draw_phase_corruption(
+def _draw_phase_corruption(
     key: jax.Array, shape: tuple[int, ...], *, strength_range: Bounds = (0.0, 1.0)
 ) -> dict[str, jax.Array]:
-    """Draw the parameters of ``phase_corruption``; the phases themselves are not among them.
-
-    Args:
-        key: PRNG key.
-        shape: Shape of the clip.
-        strength_range: As for ``phase_corruption``.
-
-    Returns:
-        ``strength``, from 0 to 1.
-    """
     return _draw_strength(key, strength_range)[0]
 
 
@@ -380,7 +335,7 @@ def _draw_strength(key: jax.Array, strength_range: Bounds) -> tuple[dict[str, ja
     return {"strength": draw_uniform(strength_key, strength_range)}, offset_key
 
 
-@augmentation(draw=draw_phase_corruption)
+@augmentation(draw=_draw_phase_corruption)
 def phase_corruption(
     audio: ArrayLike, key: jax.Array, strength_range: Bounds = (0.0, 1.0), *, n_fft: int = 1024
 ) -> jax.Array:

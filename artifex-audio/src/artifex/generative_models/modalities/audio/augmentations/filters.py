@@ -42,24 +42,13 @@ _MAX_DEFAULT_FRACTION = 0.99
 _MAX_EDGE_FRACTION = 0.99
 
 
-def draw_low_pass(
+def _draw_low_pass(
     key: jax.Array, shape: tuple[int, ...], *, frequency_range: Bounds = _LOW_PASS, sample_rate: int | jax.Array
 ) -> dict[str, jax.Array]:
-    """Draw the parameters of ``low_pass``.
-
-    Args:
-        key: PRNG key.
-        shape: Shape of the clip.
-        frequency_range: As for ``low_pass``.
-        sample_rate: Sample rate in Hz.
-
-    Returns:
-        ``frequency``, the cutoff in Hz.
-    """
     return {"frequency": _draw_frequency(key, frequency_range, _LOW_PASS, sample_rate)}
 
 
-@augmentation(draw=draw_low_pass)
+@augmentation(draw=_draw_low_pass)
 def low_pass(
     audio: ArrayLike,
     key: jax.Array,
@@ -100,7 +89,7 @@ def low_pass(
     _check_order(order, even=True)
     cutoffs = _check_frequencies(frequency_range, _LOW_PASS, sample_rate)
     ranges = {"frequency_range": cutoffs}
-    return _draw_and_filter(waveform, key, ranges, sample_rate, draw_low_pass, _apply_low_pass, order=int(order))
+    return _draw_and_filter(waveform, key, ranges, sample_rate, _draw_low_pass, _apply_low_pass, order=int(order))
 
 
 def _apply_low_pass(audio: jax.Array, frequency: jax.Array, *, sample_rate: int | jax.Array, order: int) -> jax.Array:
@@ -108,24 +97,13 @@ def _apply_low_pass(audio: jax.Array, frequency: jax.Array, *, sample_rate: int 
     return _filter(audio, butterworth("lowpass", order, cutoff, sample_rate=sample_rate))
 
 
-def draw_high_pass(
+def _draw_high_pass(
     key: jax.Array, shape: tuple[int, ...], *, frequency_range: Bounds = _HIGH_PASS, sample_rate: int | jax.Array
 ) -> dict[str, jax.Array]:
-    """Draw the parameters of ``high_pass``.
-
-    Args:
-        key: PRNG key.
-        shape: Shape of the clip.
-        frequency_range: As for ``high_pass``.
-        sample_rate: Sample rate in Hz.
-
-    Returns:
-        ``frequency``, the cutoff in Hz.
-    """
     return {"frequency": _draw_frequency(key, frequency_range, _HIGH_PASS, sample_rate)}
 
 
-@augmentation(draw=draw_high_pass)
+@augmentation(draw=_draw_high_pass)
 def high_pass(
     audio: ArrayLike,
     key: jax.Array,
@@ -167,7 +145,7 @@ def high_pass(
     _check_order(order, even=True)
     cutoffs = _check_frequencies(frequency_range, _HIGH_PASS, sample_rate)
     ranges = {"frequency_range": cutoffs}
-    return _draw_and_filter(waveform, key, ranges, sample_rate, draw_high_pass, _apply_high_pass, order=int(order))
+    return _draw_and_filter(waveform, key, ranges, sample_rate, _draw_high_pass, _apply_high_pass, order=int(order))
 
 
 def _apply_high_pass(audio: jax.Array, frequency: jax.Array, *, sample_rate: int | jax.Array, order: int) -> jax.Array:
@@ -175,7 +153,7 @@ def _apply_high_pass(audio: jax.Array, frequency: jax.Array, *, sample_rate: int
     return _filter(audio, butterworth("highpass", order, cutoff, sample_rate=sample_rate))
 
 
-def draw_band_pass(
+def _draw_band_pass(
     key: jax.Array,
     shape: tuple[int, ...],
     *,
@@ -183,18 +161,6 @@ def draw_band_pass(
     bandwidth_fraction_range: Bounds = (0.5, 1.99),
     sample_rate: int | jax.Array,
 ) -> dict[str, jax.Array]:
-    """Draw the parameters of ``band_pass``.
-
-    Args:
-        key: PRNG key.
-        shape: Shape of the clip.
-        frequency_range: As for ``band_pass``, like the next one.
-        bandwidth_fraction_range: Range of the relative bandwidth.
-        sample_rate: Sample rate in Hz.
-
-    Returns:
-        ``frequency``, the center in Hz; ``bandwidth_fraction``, the bandwidth divided by the center.
-    """
     frequency_key, bandwidth_key = jax.random.split(key)
     return {
         "frequency": _draw_frequency(frequency_key, frequency_range, _BAND, sample_rate),
@@ -202,7 +168,7 @@ def draw_band_pass(
     }
 
 
-@augmentation(draw=draw_band_pass)
+@augmentation(draw=_draw_band_pass)
 def band_pass(
     audio: ArrayLike,
     key: jax.Array,
@@ -248,7 +214,7 @@ def band_pass(
         "frequency_range": _check_frequencies(frequency_range, _BAND, sample_rate),
         "bandwidth_fraction_range": _check_bandwidths(bandwidth_fraction_range),
     }
-    return _draw_and_filter(waveform, key, ranges, sample_rate, draw_band_pass, _apply_band_pass, order=int(order))
+    return _draw_and_filter(waveform, key, ranges, sample_rate, _draw_band_pass, _apply_band_pass, order=int(order))
 
 
 def _apply_band_pass(
@@ -265,7 +231,7 @@ def _apply_band_pass(
     return butterworth_band_filter(values, "bandpass", order, low, high, sample_rate=rate).astype(audio.dtype)
 
 
-def draw_band_stop(
+def _draw_band_stop(
     key: jax.Array,
     shape: tuple[int, ...],
     *,
@@ -273,18 +239,6 @@ def draw_band_stop(
     bandwidth_fraction_range: Bounds = (0.5, 1.99),
     sample_rate: int | jax.Array,
 ) -> dict[str, jax.Array]:
-    """Draw the parameters of ``band_stop``.
-
-    Args:
-        key: PRNG key.
-        shape: Shape of the clip.
-        frequency_range: As for ``band_stop``, like the next one.
-        bandwidth_fraction_range: Range of the relative bandwidth.
-        sample_rate: Sample rate in Hz.
-
-    Returns:
-        ``frequency``, the center in Hz; ``bandwidth_fraction``, the bandwidth divided by the center.
-    """
     frequency_key, bandwidth_key = jax.random.split(key)
     return {
         "frequency": _draw_frequency(frequency_key, frequency_range, _BAND, sample_rate),
@@ -292,7 +246,7 @@ def draw_band_stop(
     }
 
 
-@augmentation(draw=draw_band_stop)
+@augmentation(draw=_draw_band_stop)
 def band_stop(
     audio: ArrayLike,
     key: jax.Array,
@@ -338,7 +292,7 @@ def band_stop(
         "frequency_range": _check_frequencies(frequency_range, _BAND, sample_rate),
         "bandwidth_fraction_range": _check_bandwidths(bandwidth_fraction_range),
     }
-    return _draw_and_filter(waveform, key, ranges, sample_rate, draw_band_stop, _apply_band_stop, order=int(order))
+    return _draw_and_filter(waveform, key, ranges, sample_rate, _draw_band_stop, _apply_band_stop, order=int(order))
 
 
 def _apply_band_stop(
@@ -355,7 +309,7 @@ def _apply_band_stop(
     return butterworth_band_filter(values, "bandstop", order, low, high, sample_rate=rate).astype(audio.dtype)
 
 
-def draw_low_shelf(
+def _draw_low_shelf(
     key: jax.Array,
     shape: tuple[int, ...],
     *,
@@ -364,19 +318,6 @@ def draw_low_shelf(
     q_range: Bounds = (0.1, 0.999),
     sample_rate: int | jax.Array,
 ) -> dict[str, jax.Array]:
-    """Draw the parameters of ``low_shelf``.
-
-    Args:
-        key: PRNG key.
-        shape: Shape of the clip.
-        frequency_range: As for ``low_shelf``, like the next two.
-        gain_db_range: Range of the gain.
-        q_range: Range of the quality factor.
-        sample_rate: Sample rate in Hz.
-
-    Returns:
-        ``frequency`` in Hz, ``gain_db`` in dB and the quality factor ``q``.
-    """
     frequency_key, gain_key, q_key = jax.random.split(key, 3)
     return {
         "frequency": _draw_frequency(frequency_key, frequency_range, _LOW_SHELF, sample_rate),
@@ -385,7 +326,7 @@ def draw_low_shelf(
     }
 
 
-@augmentation(draw=draw_low_shelf)
+@augmentation(draw=_draw_low_shelf)
 def low_shelf(
     audio: ArrayLike,
     key: jax.Array,
@@ -431,7 +372,7 @@ def low_shelf(
         "gain_db_range": check_range("gain_db_range", gain_db_range, unit="dB"),
         "q_range": check_range("q_range", q_range, above=0),
     }
-    return _draw_and_filter(waveform, key, ranges, sample_rate, draw_low_shelf, _apply_low_shelf)
+    return _draw_and_filter(waveform, key, ranges, sample_rate, _draw_low_shelf, _apply_low_shelf)
 
 
 def _apply_low_shelf(
@@ -440,7 +381,7 @@ def _apply_low_shelf(
     return _filter(audio, _section("lowshelf", audio, frequency, gain_db, q, sample_rate)[None])
 
 
-def draw_high_shelf(
+def _draw_high_shelf(
     key: jax.Array,
     shape: tuple[int, ...],
     *,
@@ -449,19 +390,6 @@ def draw_high_shelf(
     q_range: Bounds = (0.1, 0.999),
     sample_rate: int | jax.Array,
 ) -> dict[str, jax.Array]:
-    """Draw the parameters of ``high_shelf``.
-
-    Args:
-        key: PRNG key.
-        shape: Shape of the clip.
-        frequency_range: As for ``high_shelf``, like the next two.
-        gain_db_range: Range of the gain.
-        q_range: Range of the quality factor.
-        sample_rate: Sample rate in Hz.
-
-    Returns:
-        ``frequency`` in Hz, ``gain_db`` in dB and the quality factor ``q``.
-    """
     frequency_key, gain_key, q_key = jax.random.split(key, 3)
     return {
         "frequency": _draw_frequency(frequency_key, frequency_range, _HIGH_SHELF, sample_rate),
@@ -470,7 +398,7 @@ def draw_high_shelf(
     }
 
 
-@augmentation(draw=draw_high_shelf)
+@augmentation(draw=_draw_high_shelf)
 def high_shelf(
     audio: ArrayLike,
     key: jax.Array,
@@ -518,7 +446,7 @@ def high_shelf(
         "gain_db_range": check_range("gain_db_range", gain_db_range, unit="dB"),
         "q_range": check_range("q_range", q_range, above=0),
     }
-    return _draw_and_filter(waveform, key, ranges, sample_rate, draw_high_shelf, _apply_high_shelf)
+    return _draw_and_filter(waveform, key, ranges, sample_rate, _draw_high_shelf, _apply_high_shelf)
 
 
 def _apply_high_shelf(
@@ -527,7 +455,7 @@ def _apply_high_shelf(
     return _filter(audio, _section("highshelf", audio, frequency, gain_db, q, sample_rate)[None])
 
 
-def draw_peaking(
+def _draw_peaking(
     key: jax.Array,
     shape: tuple[int, ...],
     *,
@@ -536,19 +464,6 @@ def draw_peaking(
     q_range: Bounds = (0.5, 5.0),
     sample_rate: int | jax.Array,
 ) -> dict[str, jax.Array]:
-    """Draw the parameters of ``peaking``.
-
-    Args:
-        key: PRNG key.
-        shape: Shape of the clip.
-        frequency_range: As for ``peaking``, like the next two.
-        gain_db_range: Range of the gain.
-        q_range: Range of the quality factor.
-        sample_rate: Sample rate in Hz.
-
-    Returns:
-        ``frequency`` in Hz, ``gain_db`` in dB and the quality factor ``q``.
-    """
     frequency_key, gain_key, q_key = jax.random.split(key, 3)
     return {
         "frequency": _draw_frequency(frequency_key, frequency_range, _PEAKING, sample_rate),
@@ -557,7 +472,7 @@ def draw_peaking(
     }
 
 
-@augmentation(draw=draw_peaking)
+@augmentation(draw=_draw_peaking)
 def peaking(
     audio: ArrayLike,
     key: jax.Array,
@@ -603,7 +518,7 @@ def peaking(
         "gain_db_range": check_range("gain_db_range", gain_db_range, unit="dB"),
         "q_range": check_range("q_range", q_range, above=0),
     }
-    return _draw_and_filter(waveform, key, ranges, sample_rate, draw_peaking, _apply_peaking)
+    return _draw_and_filter(waveform, key, ranges, sample_rate, _draw_peaking, _apply_peaking)
 
 
 def _apply_peaking(
@@ -612,7 +527,7 @@ def _apply_peaking(
     return _filter(audio, _section("peaking", audio, frequency, gain_db, q, sample_rate)[None])
 
 
-def draw_parametric_eq(
+def _draw_parametric_eq(
     key: jax.Array,
     shape: tuple[int, ...],
     *,
@@ -624,23 +539,6 @@ def draw_parametric_eq(
     f_max: float | jax.Array = _EQ[1],
     sample_rate: int | jax.Array,
 ) -> dict[str, jax.Array]:
-    """Draw the parameters of ``parametric_eq``.
-
-    Args:
-        key: PRNG key.
-        shape: Shape of the clip.
-        gain_db_range: As for ``parametric_eq``, like the next five.
-        q_range: Range of the quality factor of the peaks.
-        shelf_q_range: Range of the quality factor of the shelves.
-        n_bands: Number of filters.
-        f_min: Minimum frequency.
-        f_max: Maximum frequency.
-        sample_rate: Sample rate in Hz.
-
-    Returns:
-        ``frequency`` in Hz and ``gain_db`` in dB (n_bands,); the quality factors ``q`` (n_bands - 2,) of the peaks and
-        ``shelf_q`` (2,) of the shelves.
-    """
     frequency_key, gain_key, q_key, shelf_key = jax.random.split(key, 4)
     low, high = (jnp.log(jnp.asarray(end, jnp.float32)) for end in _limit_default((f_min, f_max), _EQ, sample_rate))
     position = jnp.arange(n_bands, dtype=jnp.float32) + draw_uniform(frequency_key, (0, 1), (n_bands,))
@@ -652,7 +550,7 @@ def draw_parametric_eq(
     }
 
 
-@augmentation(draw=draw_parametric_eq)
+@augmentation(draw=_draw_parametric_eq)
 def parametric_eq(
     audio: ArrayLike,
     key: jax.Array,
@@ -730,7 +628,7 @@ def _parametric_eq(
     sample_rate: int | jax.Array,
     n_bands: int,
 ) -> jax.Array:
-    drawn = draw_parametric_eq(key, waveform.shape, **ranges, n_bands=n_bands, sample_rate=sample_rate)
+    drawn = _draw_parametric_eq(key, waveform.shape, **ranges, n_bands=n_bands, sample_rate=sample_rate)
     return _apply_parametric_eq(waveform, **drawn, sample_rate=sample_rate)
 
 

@@ -20,20 +20,11 @@ from artifex.generative_models.modalities.audio.augmentations.draws import Bound
 from artifex.generative_models.modalities.audio.generators.noises import colored_noise
 
 
-def draw_add_gaussian_noise(key: jax.Array, shape: tuple[int, ...]) -> dict[str, jax.Array]:
-    """Return no parameters: ``add_gaussian_noise`` draws only the noise itself.
-
-    Args:
-        key: PRNG key.
-        shape: Shape of the clip.
-
-    Returns:
-        An empty dict.
-    """
+def _draw_add_gaussian_noise(key: jax.Array, shape: tuple[int, ...]) -> dict[str, jax.Array]:
     return {}
 
 
-@augmentation(draw=draw_add_gaussian_noise)
+@augmentation(draw=_draw_add_gaussian_noise)
 def add_gaussian_noise(audio: ArrayLike, key: jax.Array, noise_level: ArrayLike = 0.005) -> jax.Array:
     """Add white Gaussian noise of a given standard deviation.
 
@@ -71,19 +62,9 @@ def _add_gaussian_noise(waveform: jax.Array, key: jax.Array, noise_level: ArrayL
     return (waveform.astype(working) + noise).astype(waveform.dtype)
 
 
-def draw_add_gaussian_snr(
+def _draw_add_gaussian_snr(
     key: jax.Array, shape: tuple[int, ...], *, snr_db_range: Bounds = (5.0, 40.0)
 ) -> dict[str, jax.Array]:
-    """Draw the parameters of ``add_gaussian_snr``.
-
-    Args:
-        key: PRNG key.
-        shape: Shape of the clip.
-        snr_db_range: As for ``add_gaussian_snr``.
-
-    Returns:
-        ``snr_db``, the signal-to-noise ratio in dB.
-    """
     return _draw_gaussian_snr(key, snr_db_range)[0]
 
 
@@ -93,7 +74,7 @@ def _draw_gaussian_snr(key: jax.Array, snr_db_range: Bounds) -> tuple[dict[str, 
     return {"snr_db": draw_uniform(snr_key, snr_db_range)}, noise_key
 
 
-@augmentation(draw=draw_add_gaussian_snr)
+@augmentation(draw=_draw_add_gaussian_snr)
 def add_gaussian_snr(audio: ArrayLike, key: jax.Array, snr_db_range: Bounds = (5.0, 40.0)) -> jax.Array:
     """Add white Gaussian noise at a random signal-to-noise ratio.
 
@@ -134,24 +115,13 @@ def _add_gaussian_snr(waveform: jax.Array, key: jax.Array, snr_db_range: Bounds)
     return _apply_noise(waveform, noise, drawn["snr_db"])
 
 
-def draw_add_colored_noise(
+def _draw_add_colored_noise(
     key: jax.Array,
     shape: tuple[int, ...],
     *,
     snr_db_range: Bounds = (5.0, 40.0),
     slope_db_range: Bounds = (-6.0, 6.0),
 ) -> dict[str, jax.Array]:
-    """Draw the parameters of ``add_colored_noise``.
-
-    Args:
-        key: PRNG key.
-        shape: Shape of the clip.
-        snr_db_range: As for ``add_colored_noise``, like the next one.
-        slope_db_range: Range of the slope.
-
-    Returns:
-        ``snr_db`` in dB and ``slope_db`` in dB per octave.
-    """
     return _draw_colored_noise(key, snr_db_range, slope_db_range)[0]
 
 
@@ -161,7 +131,7 @@ def _draw_colored_noise(key: jax.Array, snrs: Bounds, slopes: Bounds) -> tuple[d
     return {"snr_db": draw_uniform(snr_key, snrs), "slope_db": draw_uniform(slope_key, slopes)}, noise_key
 
 
-@augmentation(draw=draw_add_colored_noise)
+@augmentation(draw=_draw_add_colored_noise)
 def add_colored_noise(
     audio: ArrayLike,
     key: jax.Array,
@@ -220,7 +190,7 @@ def _add_colored_noise(waveform: jax.Array, key: jax.Array, snrs: Bounds, slopes
     return _apply_noise(waveform, noise, drawn["snr_db"])
 
 
-def draw_add_background_noise(
+def _draw_add_background_noise(
     key: jax.Array,
     shape: tuple[int, ...],
     *,
@@ -228,18 +198,6 @@ def draw_add_background_noise(
     bank: ArrayLike | None = None,
     lengths: ArrayLike | None = None,
 ) -> dict[str, jax.Array]:
-    """Draw the parameters of ``add_background_noise``.
-
-    Args:
-        key: PRNG key.
-        shape: Shape of the clip (..., time).
-        snr_db_range: As for ``add_background_noise``, like the next two.
-        bank: Recordings (n, ..., time).
-        lengths: Lengths of the recordings in samples (n,).
-
-    Returns:
-        ``index`` of the recording; ``offset``, the sample of the recording at the start of the clip; ``snr_db``.
-    """
     index_key, offset_key, snr_key = jax.random.split(key, 3)
     n_sounds, *_, longest = np.shape(default_noises() if bank is None else bank)
     index = draw_integer(index_key, (0, n_sounds - 1))
@@ -251,7 +209,7 @@ def draw_add_background_noise(
     return {"index": index, "offset": offset, "snr_db": draw_uniform(snr_key, snr_db_range)}
 
 
-@augmentation(draw=draw_add_background_noise)
+@augmentation(draw=_draw_add_background_noise)
 def add_background_noise(
     audio: ArrayLike,
     key: jax.Array,
@@ -308,7 +266,7 @@ def add_background_noise(
 def _add_background_noise(
     waveform: jax.Array, key: jax.Array, snrs: Bounds, bank: jax.Array, lengths: jax.Array | None
 ) -> jax.Array:
-    drawn = draw_add_background_noise(key, waveform.shape, snr_db_range=snrs, bank=bank, lengths=lengths)
+    drawn = _draw_add_background_noise(key, waveform.shape, snr_db_range=snrs, bank=bank, lengths=lengths)
     index, offset = drawn["index"], drawn["offset"]
     time = waveform.shape[-1]
     if lengths is None and bank.shape[-1] >= time:

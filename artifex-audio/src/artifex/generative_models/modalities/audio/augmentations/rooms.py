@@ -40,24 +40,14 @@ _MIN_RELATIVE_LEVEL = 1e-4  # relative to the level of the response; below it th
 _MIN_LEVEL = 1e-18  # its square is not representable in float32
 
 
-def draw_impulse_response(
+def _draw_impulse_response(
     key: jax.Array, shape: tuple[int, ...], *, bank: ArrayLike | None = None
 ) -> dict[str, jax.Array]:
-    """Draw the parameters of ``impulse_response``.
-
-    Args:
-        key: PRNG key.
-        shape: Shape of the clip.
-        bank: As for ``impulse_response``.
-
-    Returns:
-        ``index`` of the response.
-    """
     n_responses = N_DEFAULT_RESPONSES if bank is None else np.shape(bank)[0]
     return {"index": draw_integer(key, (0, n_responses - 1))}
 
 
-@augmentation(draw=draw_impulse_response)
+@augmentation(draw=_draw_impulse_response)
 def impulse_response(
     audio: ArrayLike,
     key: jax.Array,
@@ -118,7 +108,7 @@ def impulse_response(
 def _impulse_response(
     waveform: jax.Array, key: jax.Array, bank: jax.Array, keep: str | None, compensate_delay: bool
 ) -> jax.Array:
-    response = bank[draw_impulse_response(key, waveform.shape, bank=bank)["index"]]
+    response = bank[_draw_impulse_response(key, waveform.shape, bank=bank)["index"]]
     return _apply_impulse_response(waveform, response, keep=keep, compensate_delay=compensate_delay)
 
 
@@ -138,7 +128,7 @@ def _apply_impulse_response(
     return _restore_level(values, wet, response, keep).astype(audio.dtype)
 
 
-def draw_room(
+def _draw_room(
     key: jax.Array,
     shape: tuple[int, ...],
     *,
@@ -148,21 +138,6 @@ def draw_room(
     absorption_range: Bounds = (0.075, 0.4),
     margin: float = 0.1,
 ) -> dict[str, jax.Array]:
-    """Draw the parameters of ``room``.
-
-    Args:
-        key: PRNG key.
-        shape: Shape of the clip.
-        width_range: As for ``room``, like the next four.
-        depth_range: Range of the depth.
-        height_range: Range of the height.
-        absorption_range: Range of the absorption.
-        margin: Minimum distance to the walls.
-
-    Returns:
-        ``width``, ``depth`` and ``height`` in meters; ``absorption``, a fraction; the positions ``source`` (3,) and
-        ``microphone`` (3,) in meters from a lower corner.
-    """
     width_key, depth_key, height_key, absorption_key, source_key, microphone_key = jax.random.split(key, 6)
     width = draw_uniform(width_key, width_range)
     depth = draw_uniform(depth_key, depth_range)
@@ -178,7 +153,7 @@ def draw_room(
     }
 
 
-@augmentation(draw=draw_room)
+@augmentation(draw=_draw_room)
 def room(
     audio: ArrayLike,
     key: jax.Array,
@@ -277,7 +252,7 @@ def _room(
     keep: str | None,
     compensate_delay: bool,
 ) -> jax.Array:
-    drawn = draw_room(key, waveform.shape, **ranges)
+    drawn = _draw_room(key, waveform.shape, **ranges)
     return _apply_room(
         waveform,
         **drawn,
