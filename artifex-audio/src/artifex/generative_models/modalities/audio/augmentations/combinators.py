@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import inspect
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterator
 from typing import Any, TypeVar
 
 import jax
@@ -308,7 +309,7 @@ def check_sample_rate_bound(step: Augmentation, label: str) -> None:
         )
 
 
-def _labels(combinator: str, steps: Steps) -> Iterable[tuple[str, Augmentation]]:
+def _labels(combinator: str, steps: Steps) -> Iterator[tuple[str, Augmentation]]:
     for position, step in enumerate(steps, 1):
         label = f"step {position}, {step_name(step)},"
         check_sample_rate_bound(step, label)
@@ -316,7 +317,11 @@ def _labels(combinator: str, steps: Steps) -> Iterable[tuple[str, Augmentation]]
 
 
 def _draw_steps(combinator: str, steps: Steps, keys: list[jax.Array], shape: tuple[int, ...]) -> list[dict[str, Any]]:
-    return [drawn_parameters(step, key, shape) for (_, step), key in zip(_labels(combinator, steps), keys, strict=True)]
+    drawn = []
+    for (label, step), key in zip(_labels(combinator, steps), keys, strict=True):
+        with _errors_name(label):
+            drawn.append(drawn_parameters(step, key, shape))
+    return drawn
 
 
 def _fold_in_positions(key: jax.Array, steps: Steps) -> list[jax.Array]:
@@ -329,16 +334,23 @@ def _appliers(combinator: str, steps: Steps) -> list[Callable[[jax.Array, jax.Ar
 
 
 def _apply_step(label: str, step: Augmentation, example: jax.Array, key: jax.Array) -> jax.Array:
-    try:
+    with _errors_name(label):
         changed = jnp.asarray(step(example, key))
-    except (TypeError, ValueError) as error:
-        error.add_note(f"in {label}")
-        raise
     if (changed.shape, changed.dtype) != (example.shape, example.dtype):
         raise ValueError(
             f"{label} must keep shape and dtype, got {changed.shape} {changed.dtype} from {example.shape} {example.dtype}"
         )
     return changed
+
+
+@contextlib.contextmanager
+def _errors_name(label: str) -> Iterator[None]:
+    """Add the label of a step to the errors raised within it."""
+    try:
+        yield
+    except (TypeError, ValueError) as error:
+        error.add_note(f"in {label}")
+        raise
 
 
 def _apply_if(

@@ -65,13 +65,10 @@ def clip_distortion(audio: ArrayLike, key: jax.Array, share_range: Bounds = (0.0
 
 @jit()
 def _clip_distortion(waveform: jax.Array, key: jax.Array, share_range: Bounds) -> jax.Array:
-    return _apply_clipping(waveform, _draw_clip_distortion(key, waveform.shape, share_range=share_range)["share"])
-
-
-def _apply_clipping(audio: jax.Array, share: jax.Array) -> jax.Array:
-    values = audio.astype(working_dtype(audio.dtype))
+    share = _draw_clip_distortion(key, waveform.shape, share_range=share_range)["share"]
+    values = waveform.astype(working_dtype(waveform.dtype))
     threshold = _exceeded_by(share.astype(values.dtype), jnp.abs(values))
-    return jnp.clip(values, -threshold, threshold).astype(audio.dtype)
+    return jnp.clip(values, -threshold, threshold).astype(waveform.dtype)
 
 
 def _draw_tanh_distortion(
@@ -116,19 +113,15 @@ def tanh_distortion(audio: ArrayLike, key: jax.Array, distortion_range: Bounds =
 
 @jit()
 def _tanh_distortion(waveform: jax.Array, key: jax.Array, distortion_range: Bounds) -> jax.Array:
-    drawn = _draw_tanh_distortion(key, waveform.shape, distortion_range=distortion_range)
-    return _apply_tanh(waveform, drawn["distortion"])
-
-
-def _apply_tanh(audio: jax.Array, distortion: jax.Array) -> jax.Array:
-    values = audio.astype(working_dtype(audio.dtype))
+    distortion = _draw_tanh_distortion(key, waveform.shape, distortion_range=distortion_range)["distortion"]
+    values = waveform.astype(working_dtype(waveform.dtype))
     threshold = _exceeded_by(0.99 * distortion.astype(values.dtype), jnp.abs(values))
     distorted = jnp.tanh(values * (0.5 / (threshold + 1e-6)))
     before, after = (
         jnp.maximum(numerics.rms(signal, axis=None), _MIN_RMS.astype(values.dtype)) for signal in (values, distorted)
     )
     changed = jnp.where(before > _MIN_RMS.astype(values.dtype), distorted * (before / after), distorted)
-    return changed.astype(audio.dtype)
+    return changed.astype(waveform.dtype)
 
 
 @vmap_in_chunks
@@ -193,15 +186,11 @@ def bit_crush(
 def _bit_crush(
     waveform: jax.Array, key: jax.Array, bit_depth_range: tuple[int | jax.Array, int | jax.Array]
 ) -> jax.Array:
-    drawn = _draw_bit_crush(key, waveform.shape, bit_depth_range=bit_depth_range)
-    return _apply_bit_crush(waveform, drawn["bit_depth"])
-
-
-def _apply_bit_crush(audio: jax.Array, bit_depth: jax.Array) -> jax.Array:
-    working = working_dtype(audio.dtype)
-    values = audio.astype(working)
+    bit_depth = _draw_bit_crush(key, waveform.shape, bit_depth_range=bit_depth_range)["bit_depth"]
+    working = working_dtype(waveform.dtype)
+    values = waveform.astype(working)
     n_steps = _power_of_two(bit_depth - 1, working)
-    return _straight_through(jnp.round(values * n_steps) / n_steps, values).astype(audio.dtype)
+    return _straight_through(jnp.round(values * n_steps) / n_steps, values).astype(waveform.dtype)
 
 
 def _draw_mu_law_quantize(
@@ -250,19 +239,15 @@ def mu_law_quantize(
 def _mu_law_quantize(
     waveform: jax.Array, key: jax.Array, bit_depth_range: tuple[int | jax.Array, int | jax.Array]
 ) -> jax.Array:
-    drawn = _draw_mu_law_quantize(key, waveform.shape, bit_depth_range=bit_depth_range)
-    return _apply_mu_law(waveform, drawn["bit_depth"])
-
-
-def _apply_mu_law(audio: jax.Array, bit_depth: jax.Array) -> jax.Array:
-    working = working_dtype(audio.dtype)
+    bit_depth = _draw_mu_law_quantize(key, waveform.shape, bit_depth_range=bit_depth_range)["bit_depth"]
+    working = working_dtype(waveform.dtype)
     mu = _power_of_two(bit_depth, working) - 1
     scale = jnp.log1p(mu)
-    values = jnp.clip(audio.astype(working), -1, 1)
+    values = jnp.clip(waveform.astype(working), -1, 1)
     compressed = jnp.copysign(jnp.log(1 + mu * jnp.abs(values)) / scale, values)
     level = (2 * jnp.floor((compressed + 1) / 2 * mu + 0.5) - mu) / mu
     expanded = jnp.copysign((jnp.exp(jnp.abs(level) * scale) - 1) / mu, level)
-    return _straight_through(expanded, values).astype(audio.dtype)
+    return _straight_through(expanded, values).astype(waveform.dtype)
 
 
 @jax.custom_jvp
@@ -344,14 +329,8 @@ def tremolo(
 @jit(static_argnames=["sample_rate"])
 def _tremolo(waveform: jax.Array, key: jax.Array, rates: Bounds, depths: Bounds, sample_rate: int) -> jax.Array:
     drawn = _draw_tremolo(key, waveform.shape, rate_range=rates, depth_range=depths)
-    return _apply_tremolo(waveform, drawn["rate"], drawn["depth"], drawn["phase"], sample_rate=sample_rate)
-
-
-def _apply_tremolo(
-    audio: jax.Array, rate: jax.Array, depth: jax.Array, phase: jax.Array, *, sample_rate: int
-) -> jax.Array:
-    working = working_dtype(audio.dtype)
-    rate, depth, phase = (parameter.astype(working) for parameter in (rate, depth, phase))
-    cycles = numerics.phase_ramp(rate, n_time_steps=audio.shape[-1], sample_rate=sample_rate, start=phase)
+    working = working_dtype(waveform.dtype)
+    rate, depth, phase = (drawn[name].astype(working) for name in ("rate", "depth", "phase"))
+    cycles = numerics.phase_ramp(rate, n_time_steps=waveform.shape[-1], sample_rate=sample_rate, start=phase)
     gain = 1 - depth * (1 + numerics.sin2pi(cycles)) / 2
-    return (audio.astype(working) * jnp.broadcast_to(gain.astype(working), audio.shape)).astype(audio.dtype)
+    return (waveform.astype(working) * jnp.broadcast_to(gain.astype(working), waveform.shape)).astype(waveform.dtype)

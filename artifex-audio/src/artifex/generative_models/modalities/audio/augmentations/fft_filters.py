@@ -89,17 +89,13 @@ def _limit_rates(rate_range: Bounds, sample_rate: int) -> Bounds:
 
 @jit(static_argnames=["sample_rate"])
 def _band_limit(waveform: jax.Array, key: jax.Array, rates: Bounds, sample_rate: int) -> jax.Array:
-    drawn = _draw_band_limit(key, waveform.shape, rate_range=rates, sample_rate=sample_rate)
-    return _apply_band_limit(waveform, drawn["rate"], sample_rate=sample_rate)
-
-
-def _apply_band_limit(audio: jax.Array, rate: jax.Array, *, sample_rate: int) -> jax.Array:
-    working = working_dtype(audio.dtype)
+    rate = _draw_band_limit(key, waveform.shape, rate_range=rates, sample_rate=sample_rate)["rate"]
+    working = working_dtype(waveform.dtype)
     window = _kaiser_window(_odd_length(_TRANSITION * sample_rate / _BAND_LIMIT_TRANSITION)).astype(working)
     cutoff = (rate.astype(working) - _BAND_LIMIT_TRANSITION) / sample_rate  # as a fraction of half the sample rate
     time = np.arange(len(window)) - len(window) // 2
     kernel = cutoff * jnp.sinc(cutoff * time.astype(working)) * window
-    return _convolve(audio, kernel / jnp.sum(kernel))
+    return _convolve(waveform, kernel / jnp.sum(kernel))
 
 
 def _draw_drop_frequencies(
@@ -191,14 +187,8 @@ def _drop_frequencies(
         n_notches_range=n_notches_range,
         sample_rate=sample_rate,
     )
-    return _apply_notches(waveform, drawn["frequency"], drawn["n_notches"], width=width, sample_rate=sample_rate)
-
-
-def _apply_notches(
-    audio: jax.Array, frequency: jax.Array, n_notches: jax.Array, *, width: float, sample_rate: int
-) -> jax.Array:
-    working = working_dtype(audio.dtype)
-    frequency = frequency.astype(working)
+    working = working_dtype(waveform.dtype)
+    frequency = drawn["frequency"].astype(working)
     window = _kaiser_window(_odd_length(_TRANSITION * sample_rate / (width / 3))).astype(working)
     # The grid is twice as dense as the kernel is long; the gain of the bin at an edge sets the edge within the bin.
     n_fft = 2 ** math.ceil(math.log2(2 * len(window)))
@@ -206,9 +196,9 @@ def _apply_notches(
     bins = (np.arange(n_fft // 2 + 1) * bin_width).astype(working)
     distance = jnp.abs(bins[None, :] - frequency[:, None])
     gain = jnp.clip((distance - width / 2) / bin_width + 0.5, 0, 1)
-    is_used = jnp.arange(len(frequency), dtype=jnp.int32) < n_notches
+    is_used = jnp.arange(len(frequency), dtype=jnp.int32) < drawn["n_notches"]
     response = jnp.min(jnp.where(is_used[:, None], gain, 1), axis=0, initial=1)
-    return _convolve(audio, _zero_phase_kernel(response, window))
+    return _convolve(waveform, _zero_phase_kernel(response, window))
 
 
 def _draw_air_absorption(
@@ -286,26 +276,14 @@ def air_absorption(
 def _air_absorption(
     waveform: jax.Array, key: jax.Array, ranges: Mapping[str, Bounds], sample_rate: int | jax.Array
 ) -> jax.Array:
-    return _apply_air_absorption(
-        waveform, **_draw_air_absorption(key, waveform.shape, **ranges), sample_rate=sample_rate
-    )
-
-
-def _apply_air_absorption(
-    audio: jax.Array,
-    temperature: jax.Array,
-    humidity: jax.Array,
-    distance: jax.Array,
-    *,
-    sample_rate: int | jax.Array,
-) -> jax.Array:
-    working = working_dtype(audio.dtype)
-    temperature, humidity, distance = (parameter.astype(working) for parameter in (temperature, humidity, distance))
+    drawn = _draw_air_absorption(key, waveform.shape, **ranges)
+    working = working_dtype(waveform.dtype)
+    temperature, humidity, distance = (drawn[name].astype(working) for name in ("temperature", "humidity", "distance"))
     window = _kaiser_window(_AIR_TAPS).astype(working)
     cycles_per_sample = np.linspace(0, 0.5, _AIR_TAPS // 2 + 2).astype(working)
     frequency = jnp.asarray(sample_rate, working) * cycles_per_sample
     attenuation_db = distance * _air_attenuation(frequency, temperature, humidity)
-    return _convolve(audio, _zero_phase_kernel(jnp.exp(-math.log(10) / 20 * attenuation_db), window))
+    return _convolve(waveform, _zero_phase_kernel(jnp.exp(-math.log(10) / 20 * attenuation_db), window))
 
 
 def _air_attenuation(frequency: jax.Array, temperature: jax.Array, humidity: jax.Array) -> jax.Array:
@@ -326,13 +304,8 @@ def _air_attenuation(frequency: jax.Array, temperature: jax.Array, humidity: jax
 def _draw_phase_corruption(
     key: jax.Array, shape: tuple[int, ...], *, strength_range: Bounds = (0.0, 1.0)
 ) -> dict[str, jax.Array]:
-    return _draw_strength(key, strength_range)[0]
-
-
-def _draw_strength(key: jax.Array, strength_range: Bounds) -> tuple[dict[str, jax.Array], jax.Array]:
-    """Return the parameters of ``phase_corruption`` and the key of the phase offsets."""
-    strength_key, offset_key = jax.random.split(key)
-    return {"strength": draw_uniform(strength_key, strength_range)}, offset_key
+    strength_key, _ = jax.random.split(key)  # the second key draws the phase offsets
+    return {"strength": draw_uniform(strength_key, strength_range)}
 
 
 @augmentation(draw=_draw_phase_corruption)
@@ -378,16 +351,13 @@ def phase_corruption(
 
 @jit(static_argnames=["n_fft"])
 def _phase_corruption(waveform: jax.Array, key: jax.Array, strengths: Bounds, n_fft: int) -> jax.Array:
-    drawn, offset_key = _draw_strength(key, strengths)
-    offsets = drawn["strength"] * draw_uniform(offset_key, (-0.5, 0.5), (n_fft // 2 + 2,))
-    return _apply_phase(waveform, offsets, n_fft=n_fft)
-
-
-def _apply_phase(audio: jax.Array, offsets: jax.Array, *, n_fft: int) -> jax.Array:
-    """Add phase offsets in cycles, given at the frequencies of a transform of ``n_fft`` samples."""
-    working = working_dtype(audio.dtype)
+    strength = _draw_phase_corruption(key, waveform.shape, strength_range=strengths)["strength"]
+    _, offset_key = jax.random.split(key)
+    # In cycles, at the frequencies of a transform of n_fft samples.
+    offsets = strength * draw_uniform(offset_key, (-0.5, 0.5), (n_fft // 2 + 2,))
+    working = working_dtype(waveform.dtype)
     offsets = offsets.astype(working)
-    length = audio.shape[-1]
+    length = waveform.shape[-1]
     bins = np.arange(length // 2 + 1)
     position = bins * (n_fft / length)
     below = np.floor(position).astype(np.int32)
@@ -397,9 +367,9 @@ def _apply_phase(audio: jax.Array, offsets: jax.Array, *, n_fft: int) -> jax.Arr
     is_complex = (bins > 0) & (2 * bins < length)
     cycles = jnp.where(is_complex, left + (right - left) * fraction, 0)
     rotation = jax.lax.complex(numerics.cos2pi(cycles), numerics.sin2pi(cycles))
-    spectrum = jnp.fft.rfft(audio.astype(working))
-    rotated = spectrum * rotation.reshape(*[1] * (audio.ndim - 1), -1)
-    return jnp.fft.irfft(rotated, n=length).astype(audio.dtype)
+    spectrum = jnp.fft.rfft(waveform.astype(working))
+    rotated = spectrum * rotation.reshape(*[1] * (waveform.ndim - 1), -1)
+    return jnp.fft.irfft(rotated, n=length).astype(waveform.dtype)
 
 
 def _convolve(audio: jax.Array, kernel: jax.Array) -> jax.Array:

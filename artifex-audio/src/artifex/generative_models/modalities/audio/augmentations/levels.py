@@ -52,12 +52,9 @@ def random_gain(audio: ArrayLike, key: jax.Array, gain_range: Bounds = (0.7, 1.3
 
 @jit()
 def _random_gain(waveform: jax.Array, key: jax.Array, gain_range: Bounds) -> jax.Array:
-    return _apply_gain(waveform, _draw_random_gain(key, waveform.shape, gain_range=gain_range)["gain"])
-
-
-def _apply_gain(audio: jax.Array, gain: jax.Array) -> jax.Array:
-    working = working_dtype(audio.dtype)
-    return (audio.astype(working) * gain.astype(working)).astype(audio.dtype)
+    gain = _draw_random_gain(key, waveform.shape, gain_range=gain_range)["gain"]
+    working = working_dtype(waveform.dtype)
+    return (waveform.astype(working) * gain.astype(working)).astype(waveform.dtype)
 
 
 def _draw_gain_transition(
@@ -127,21 +124,15 @@ def _gain_transition(
     drawn = _draw_gain_transition(
         key, waveform.shape, gain_db_range=gains, duration_range=durations, sample_rate=sample_rate
     )
-    return _apply_fade(waveform, drawn["gain_db"], drawn["duration"], drawn["start"], sample_rate=sample_rate)
-
-
-def _apply_fade(
-    audio: jax.Array, gain_db: jax.Array, duration: jax.Array, start: jax.Array, *, sample_rate: int | jax.Array
-) -> jax.Array:
-    working = working_dtype(audio.dtype)
-    before_db, after_db = gain_db.astype(working)
-    duration, start = duration.astype(working), start.astype(working)
+    working = working_dtype(waveform.dtype)
+    before_db, after_db = drawn["gain_db"].astype(working)
+    duration, start = drawn["duration"].astype(working), drawn["start"].astype(working)
     rate = jnp.asarray(sample_rate, working)
-    time = jnp.arange(audio.shape[-1], dtype=working)
+    time = jnp.arange(waveform.shape[-1], dtype=working)
     progress = jnp.clip((time - start * rate) / (duration * rate), 0, 1)
     level_db = before_db + (after_db - before_db) * progress
     gain = jnp.exp(level_db * (math.log(10) / 20))
-    return (audio.astype(working) * jnp.broadcast_to(gain, audio.shape)).astype(audio.dtype)
+    return (waveform.astype(working) * jnp.broadcast_to(gain, waveform.shape)).astype(waveform.dtype)
 
 
 @augmentation(draw=None)

@@ -21,7 +21,7 @@ from artifex.generative_models.modalities.audio.generators.noises import colored
 
 
 def _draw_add_gaussian_noise(key: jax.Array, shape: tuple[int, ...]) -> dict[str, jax.Array]:
-    return {}
+    return {}  # only the noise itself is random
 
 
 @augmentation(draw=_draw_add_gaussian_noise)
@@ -65,13 +65,8 @@ def _add_gaussian_noise(waveform: jax.Array, key: jax.Array, noise_level: ArrayL
 def _draw_add_gaussian_snr(
     key: jax.Array, shape: tuple[int, ...], *, snr_db_range: Bounds = (5.0, 40.0)
 ) -> dict[str, jax.Array]:
-    return _draw_gaussian_snr(key, snr_db_range)[0]
-
-
-def _draw_gaussian_snr(key: jax.Array, snr_db_range: Bounds) -> tuple[dict[str, jax.Array], jax.Array]:
-    """Return the parameters of ``add_gaussian_snr`` and the key of the noise."""
-    snr_key, noise_key = jax.random.split(key)
-    return {"snr_db": draw_uniform(snr_key, snr_db_range)}, noise_key
+    snr_key, _ = jax.random.split(key)  # the second key draws the noise
+    return {"snr_db": draw_uniform(snr_key, snr_db_range)}
 
 
 @augmentation(draw=_draw_add_gaussian_snr)
@@ -110,9 +105,10 @@ def add_gaussian_snr(audio: ArrayLike, key: jax.Array, snr_db_range: Bounds = (5
 
 @jit()
 def _add_gaussian_snr(waveform: jax.Array, key: jax.Array, snr_db_range: Bounds) -> jax.Array:
-    drawn, noise_key = _draw_gaussian_snr(key, snr_db_range)
+    snr_db = _draw_add_gaussian_snr(key, waveform.shape, snr_db_range=snr_db_range)["snr_db"]
+    _, noise_key = jax.random.split(key)
     noise = numerics.normal(noise_key, waveform.shape, working_dtype(waveform.dtype))
-    return _apply_noise(waveform, noise, drawn["snr_db"])
+    return _add_noise(waveform, noise, snr_db)
 
 
 def _draw_add_colored_noise(
@@ -122,13 +118,8 @@ def _draw_add_colored_noise(
     snr_db_range: Bounds = (5.0, 40.0),
     slope_db_range: Bounds = (-6.0, 6.0),
 ) -> dict[str, jax.Array]:
-    return _draw_colored_noise(key, snr_db_range, slope_db_range)[0]
-
-
-def _draw_colored_noise(key: jax.Array, snrs: Bounds, slopes: Bounds) -> tuple[dict[str, jax.Array], jax.Array]:
-    """Return the parameters of ``add_colored_noise`` and the key of the noise."""
-    snr_key, slope_key, noise_key = jax.random.split(key, 3)
-    return {"snr_db": draw_uniform(snr_key, snrs), "slope_db": draw_uniform(slope_key, slopes)}, noise_key
+    snr_key, slope_key, _ = jax.random.split(key, 3)  # the third key draws the noise
+    return {"snr_db": draw_uniform(snr_key, snr_db_range), "slope_db": draw_uniform(slope_key, slope_db_range)}
 
 
 @augmentation(draw=_draw_add_colored_noise)
@@ -174,7 +165,8 @@ def add_colored_noise(
 
 @jit()
 def _add_colored_noise(waveform: jax.Array, key: jax.Array, snrs: Bounds, slopes: Bounds) -> jax.Array:
-    drawn, noise_key = _draw_colored_noise(key, snrs, slopes)
+    drawn = _draw_add_colored_noise(key, waveform.shape, snr_db_range=snrs, slope_db_range=slopes)
+    *_, noise_key = jax.random.split(key, 3)
     slope_db = drawn["slope_db"].astype(working_dtype(waveform.dtype))
     # The slope does not depend on the sample rate.
     options: dict[str, Any] = {"n_time_steps": waveform.shape[-1], "sample_rate": 1, "slope_db": slope_db}
@@ -187,7 +179,7 @@ def _add_colored_noise(waveform: jax.Array, key: jax.Array, snrs: Bounds, slopes
     else:
         keys = jax.random.split(noise_key, math.prod(waveform.shape[:-1]))
         noise = jax.vmap(channel)(keys).reshape(waveform.shape)
-    return _apply_noise(waveform, noise, drawn["snr_db"])
+    return _add_noise(waveform, noise, drawn["snr_db"])
 
 
 def _draw_add_background_noise(
@@ -276,7 +268,7 @@ def _add_background_noise(
         length = jnp.int32(bank.shape[-1]) if lengths is None else lengths[index]
         excerpt = _repeat(bank, index, offset, length, time)
     noise = excerpt.astype(working_dtype(waveform.dtype))
-    return _apply_noise(waveform, noise, drawn["snr_db"], noise_rms=numerics.rms(noise, axis=None))
+    return _add_noise(waveform, noise, drawn["snr_db"], noise_rms=numerics.rms(noise, axis=None))
 
 
 def _repeat(bank: jax.Array, index: jax.Array, offset: jax.Array, length: jax.Array, time: int) -> jax.Array:
@@ -295,7 +287,7 @@ def _repeat(bank: jax.Array, index: jax.Array, offset: jax.Array, length: jax.Ar
     return bank.at[(index, *channels, position)].get(mode="clip")
 
 
-def _apply_noise(audio: jax.Array, noise: jax.Array, snr_db: jax.Array, noise_rms: ArrayLike = 1) -> jax.Array:
+def _add_noise(audio: jax.Array, noise: jax.Array, snr_db: jax.Array, noise_rms: ArrayLike = 1) -> jax.Array:
     """Add noise (..., time) at a signal-to-noise ratio; noise of RMS 0 adds nothing."""
     values = audio.astype(working_dtype(audio.dtype))
     level = scaled_rms(values) * jnp.exp(snr_db.astype(values.dtype) * (-math.log(10) / 20))

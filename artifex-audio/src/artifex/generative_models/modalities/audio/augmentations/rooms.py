@@ -109,12 +109,10 @@ def _impulse_response(
     waveform: jax.Array, key: jax.Array, bank: jax.Array, keep: str | None, compensate_delay: bool
 ) -> jax.Array:
     response = bank[_draw_impulse_response(key, waveform.shape, bank=bank)["index"]]
-    return _apply_impulse_response(waveform, response, keep=keep, compensate_delay=compensate_delay)
+    return _convolve(waveform, response, keep=keep, compensate_delay=compensate_delay)
 
 
-def _apply_impulse_response(
-    audio: jax.Array, response: jax.Array, *, keep: str | None, compensate_delay: bool
-) -> jax.Array:
+def _convolve(audio: jax.Array, response: jax.Array, *, keep: str | None, compensate_delay: bool) -> jax.Array:
     working = working_dtype(audio.dtype)
     values = audio.astype(working)
     response = response.astype(working)
@@ -253,42 +251,14 @@ def _room(
     compensate_delay: bool,
 ) -> jax.Array:
     drawn = _draw_room(key, waveform.shape, **ranges)
-    return _apply_room(
-        waveform,
-        **drawn,
-        sample_rate=sample_rate,
-        n_taps=n_taps,
-        order=order,
-        keep=keep,
-        compensate_delay=compensate_delay,
-    )
-
-
-def _apply_room(
-    audio: jax.Array,
-    width: jax.Array,
-    depth: jax.Array,
-    height: jax.Array,
-    absorption: jax.Array,
-    source: jax.Array,
-    microphone: jax.Array,
-    *,
-    sample_rate: int,
-    n_taps: int,
-    order: int,
-    keep: str | None,
-    compensate_delay: bool,
-) -> jax.Array:
-    working = working_dtype(audio.dtype)
-    size = jnp.stack([width, depth, height])
-    size, source, microphone, absorption = (
-        parameter.astype(working) for parameter in (size, source, microphone, absorption)
-    )
+    working = working_dtype(waveform.dtype)
+    size = jnp.stack([drawn["width"], drawn["depth"], drawn["height"]]).astype(working)
+    source, microphone, absorption = (drawn[name].astype(working) for name in ("source", "microphone", "absorption"))
     start = _norm(source - microphone) if compensate_delay else jnp.zeros((), working)
     response = _room_response(size, source, microphone, absorption, start, sample_rate, n_taps, order, _SPEED_OF_SOUND)
     if sample_rate > 2 * _HIGH_PASS:
         response = sosfilt(response, biquad("highpass", _HIGH_PASS, sample_rate=sample_rate)[None])
-    return _apply_impulse_response(audio, response, keep=keep, compensate_delay=False)
+    return _convolve(waveform, response, keep=keep, compensate_delay=False)
 
 
 def room_impulse_response(

@@ -25,7 +25,8 @@ def _draw_spectral_noise(
     key: jax.Array, shape: tuple[int, ...], *, snr_db_range: Bounds = (6.0, 30.0)
 ) -> dict[str, jax.Array]:
     bounds = check_range("snr_db_range", snr_db_range, unit="dB")
-    return {"snr_db": draw_uniform(jax.random.split(key)[0], bounds)}
+    snr_key, _ = jax.random.split(key)  # the second key draws the noise
+    return {"snr_db": draw_uniform(snr_key, bounds)}
 
 
 @augmentation(draw=_draw_spectral_noise, domain="spectrogram")

@@ -219,6 +219,11 @@ def _draw_spec_augment(
     sample_rate: SampleRate = None,
     hop_length: int | None = None,
 ) -> dict[str, jax.Array]:
+    for name, seconds in (("time_mask_param", time_mask_param_seconds), ("time_warp", time_warp_seconds)):
+        if policy is not None and seconds is not None:
+            raise ValueError(
+                f"policy {policy!r} sets {name}, got {name}_seconds={seconds!r} too: give the policy or its options, not both"
+            )
     options = _policy_options(
         policy,
         freq_masks=freq_masks,
