@@ -16,7 +16,11 @@ from jax.typing import ArrayLike
 from artifex.generative_models.core import numerics
 from artifex.generative_models.core.components.factory import Bound
 from artifex.generative_models.core.protocols import Augmentation
-from artifex.generative_models.modalities.audio.annotations import augmentation, drawn_parameters
+from artifex.generative_models.modalities.audio.annotations import (
+    augmentation,
+    drawn_parameters,
+    function_and_options,
+)
 
 T = TypeVar("T")
 
@@ -230,26 +234,6 @@ COMBINATORS: dict[Callable[..., Any], str] = {
     apply_in_random_order: "random_order",
     apply_with_probability: "with_probability",
 }
-
-
-def function_and_options(step: Any) -> tuple[Any, dict[str, Any]]:
-    """Return the function of a step and its bound options.
-
-    Args:
-        step: A function or a partial application of one.
-
-    Returns:
-        The function and a dict of its options.
-
-    Example:
-        >>> function_and_options(Bound(jnp.clip, max=1.0))[1]
-        {'max': 1.0}
-    """
-    options: dict[str, Any] = {}
-    while isinstance(step, functools.partial):
-        options = {**step.keywords, **options}
-        step = step.func
-    return step, options
 
 
 def step_name(step: Any) -> str:

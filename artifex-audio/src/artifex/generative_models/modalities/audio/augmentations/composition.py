@@ -13,6 +13,7 @@ from artifex.generative_models.core import resolve
 from artifex.generative_models.core.checks import check_integer, check_number, check_option
 from artifex.generative_models.core.components.factory import Bound
 from artifex.generative_models.core.protocols import Augmentation
+from artifex.generative_models.modalities.audio.annotations import function_and_options
 from artifex.generative_models.modalities.audio.augmentations.combinators import (
     COMBINATORS,
     apply_in_order,
@@ -20,7 +21,6 @@ from artifex.generative_models.modalities.audio.augmentations.combinators import
     apply_one,
     apply_some,
     apply_with_probability,
-    function_and_options,
     option_defaults,
 )
 from artifex.generative_models.modalities.audio.augmentations.units import SampleRate
