@@ -70,7 +70,7 @@ from artifex.generative_models.extensions.base import ModelExtension
 class SpectralAnalysis(ModelExtension):
     """Spectral features of audio and their inverses, with one configuration.
 
-    It contains no arrays, and its methods are pure functions of their arguments: ``jax.jit``, ``jax.vmap`` and
+    An instance contains no arrays, and its methods are pure functions of their arguments: ``jax.jit``, ``jax.vmap`` and
     ``jax.grad`` apply to them directly.
 
     Args:
@@ -165,7 +165,7 @@ class SpectralAnalysis(ModelExtension):
 
         Args:
             audio: Waveforms, (..., time), floating point, full scale 1.
-            lengths: Number of valid samples of each example; None for all.
+            lengths: Number of valid samples of each example, by default all.
 
         Returns:
             Complex spectra, (..., n_freq, n_frames).
@@ -190,7 +190,7 @@ class SpectralAnalysis(ModelExtension):
 
         Args:
             audio: Waveforms, (..., time), floating point, full scale 1.
-            lengths: Number of valid samples of each example; None for all.
+            lengths: Number of valid samples of each example, by default all.
 
         Returns:
             Magnitudes, (..., n_freq, n_frames).
@@ -202,7 +202,7 @@ class SpectralAnalysis(ModelExtension):
 
         Args:
             audio: Waveforms, (..., time), floating point, full scale 1.
-            lengths: Number of valid samples of each example; None for all.
+            lengths: Number of valid samples of each example, by default all.
 
         Returns:
             Power, (..., n_freq, n_frames).
@@ -214,7 +214,7 @@ class SpectralAnalysis(ModelExtension):
 
         Args:
             audio: Waveforms, (..., time), floating point, full scale 1.
-            lengths: Number of valid samples of each example; None for all.
+            lengths: Number of valid samples of each example, by default all.
 
         Returns:
             Power, or magnitude if ``config.power`` is 1, (..., n_mels, n_frames).
@@ -226,7 +226,7 @@ class SpectralAnalysis(ModelExtension):
 
         Args:
             audio: Waveforms, (..., time), floating point, full scale 1.
-            lengths: Number of valid samples of each example; None for all.
+            lengths: Number of valid samples of each example, by default all.
 
         Returns:
             Levels, by default in dB, (..., n_mels, n_frames).
@@ -241,7 +241,7 @@ class SpectralAnalysis(ModelExtension):
         Args:
             audio: Waveforms, (..., time), floating point, full scale 1.
             n_mfcc: Number of coefficients; None for the configured number, by default 13.
-            lengths: Number of valid samples of each example; None for all.
+            lengths: Number of valid samples of each example, by default all.
 
         Returns:
             Coefficients, (..., n_mfcc, n_frames).
@@ -256,7 +256,7 @@ class SpectralAnalysis(ModelExtension):
         Args:
             audio: Waveforms, (..., time), floating point, full scale 1.
             n_lfcc: Number of coefficients; None for the configured number, by default 13.
-            lengths: Number of valid samples of each example; None for all.
+            lengths: Number of valid samples of each example, by default all.
 
         Returns:
             Coefficients, (..., n_lfcc, n_frames).
@@ -271,8 +271,8 @@ class SpectralAnalysis(ModelExtension):
         Args:
             audio: Waveforms, (..., time), floating point, full scale 1.
             n_chroma: Number of pitch classes per octave; the first one is C.
-            tuning: Deviation of A4 from 440 Hz, in pitch classes.
-            lengths: Number of valid samples of each example; None for all.
+            tuning: Deviation of A4 from 440 Hz in chroma bins, which are semitones for ``n_chroma`` 12.
+            lengths: Number of valid samples of each example, by default all.
 
         Returns:
             Relative power, 0 to 1, (..., n_chroma, n_frames).
@@ -284,7 +284,7 @@ class SpectralAnalysis(ModelExtension):
 
         Args:
             audio: Waveforms, (..., time), floating point, full scale 1.
-            lengths: Number of valid samples of each example; None for all.
+            lengths: Number of valid samples of each example, by default all.
 
         Returns:
             Frequencies in Hz, (..., n_freq, n_frames).
@@ -296,7 +296,7 @@ class SpectralAnalysis(ModelExtension):
 
         Args:
             audio: Waveforms, (..., time), floating point, full scale 1.
-            lengths: Number of valid samples of each example; None for all.
+            lengths: Number of valid samples of each example, by default all.
 
         Returns:
             Frequencies in Hz, (..., n_frames).
@@ -308,7 +308,7 @@ class SpectralAnalysis(ModelExtension):
 
         Args:
             audio: Waveforms, (..., time), floating point, full scale 1.
-            lengths: Number of valid samples of each example; None for all.
+            lengths: Number of valid samples of each example, by default all.
 
         Returns:
             Bandwidths in Hz, (..., n_frames).
@@ -320,7 +320,7 @@ class SpectralAnalysis(ModelExtension):
 
         Args:
             audio: Waveforms, (..., time), floating point, full scale 1.
-            lengths: Number of valid samples of each example; None for all.
+            lengths: Number of valid samples of each example, by default all.
 
         Returns:
             Frequencies in Hz, (..., n_frames).
@@ -335,7 +335,7 @@ class SpectralAnalysis(ModelExtension):
         Args:
             audio: Waveforms, (..., time), floating point, full scale 1.
             amin: Minimum power, above 0; smaller values are replaced by it.
-            lengths: Number of valid samples of each example; None for all.
+            lengths: Number of valid samples of each example, by default all.
 
         Returns:
             Ratios, 0 to 1, (..., n_frames).
@@ -357,8 +357,8 @@ class SpectralAnalysis(ModelExtension):
             audio: Waveforms, (..., time), floating point, full scale 1.
             n_bands: Number of octave bands above ``f_min``; one more band is below it.
             f_min: Upper edge of the lowest band in Hz.
-            quantile: Fraction of the bins of a band whose mean is the peak and the valley, above 0 and at most 0.5.
-            lengths: Number of valid samples of each example; None for all.
+            quantile: Fraction of the bins of a band that are averaged for its peak and its valley, at most 0.5.
+            lengths: Number of valid samples of each example, by default all.
 
         Returns:
             Differences in dB, (..., n_bands + 1, n_frames).
@@ -370,7 +370,7 @@ class SpectralAnalysis(ModelExtension):
 
         Args:
             audio: Waveforms, (..., time), floating point, full scale 1.
-            lengths: Number of valid samples of each example; None for all.
+            lengths: Number of valid samples of each example, by default all.
 
         Returns:
             Sums of increases in magnitude, (..., n_frames).
@@ -382,7 +382,7 @@ class SpectralAnalysis(ModelExtension):
 
         Args:
             audio: Waveforms, (..., time), floating point, full scale 1.
-            lengths: Number of valid samples of each example; None for all.
+            lengths: Number of valid samples of each example, by default all.
 
         Returns:
             Ratios, 1 to ``n_freq``, (..., n_frames).
@@ -394,7 +394,7 @@ class SpectralAnalysis(ModelExtension):
 
         Args:
             audio: Waveforms, (..., time), floating point, full scale 1.
-            lengths: Number of valid samples of each example; None for all.
+            lengths: Number of valid samples of each example, by default all.
 
         Returns:
             Values, 0 to 1, (..., n_frames).
@@ -406,7 +406,7 @@ class SpectralAnalysis(ModelExtension):
 
         Args:
             audio: Waveforms, (..., time), floating point, full scale 1.
-            lengths: Number of valid samples of each example; None for all.
+            lengths: Number of valid samples of each example, by default all.
 
         Returns:
             Slopes in 1/Hz, (..., n_frames).
@@ -418,7 +418,7 @@ class SpectralAnalysis(ModelExtension):
 
         Args:
             audio: Waveforms, (..., time), floating point, full scale 1.
-            lengths: Number of valid samples of each example; None for all.
+            lengths: Number of valid samples of each example, by default all.
 
         Returns:
             Increases in dB, (..., n_frames).
@@ -430,7 +430,7 @@ class SpectralAnalysis(ModelExtension):
 
         Args:
             audio: Waveforms, (..., time), floating point, full scale 1.
-            lengths: Number of valid samples of each example; None for all.
+            lengths: Number of valid samples of each example, by default all.
 
         Returns:
             Amplitudes, (..., n_frames).
@@ -442,7 +442,7 @@ class SpectralAnalysis(ModelExtension):
 
         Args:
             audio: Waveforms, (..., time), floating point, full scale 1.
-            lengths: Number of valid samples of each example; None for all.
+            lengths: Number of valid samples of each example, by default all.
 
         Returns:
             Rates, 0 to 1, (..., n_frames).
@@ -454,7 +454,7 @@ class SpectralAnalysis(ModelExtension):
 
         Args:
             audio: Waveforms, (..., time), floating point, full scale 1.
-            lengths: Number of valid samples of each example; None for all.
+            lengths: Number of valid samples of each example, by default all.
 
         Returns:
             ``spectrogram`` (power), ``mel_spectrogram``, ``log_mel_spectrogram``, ``mfcc``, ``spectral_centroid``,

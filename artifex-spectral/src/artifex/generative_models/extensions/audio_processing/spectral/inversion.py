@@ -20,6 +20,7 @@ from artifex.generative_models.extensions.audio_processing.spectral.config impor
 from artifex.generative_models.extensions.audio_processing.spectral.filterbanks import config_filter_bank
 from artifex.generative_models.extensions.audio_processing.spectral.fourier import frame_response
 from artifex.generative_models.extensions.audio_processing.spectral.framing import (
+    MIN_MAGNITUDE,
     aligned,
     check_invertible,
     compute_spectra,
@@ -29,9 +30,6 @@ from artifex.generative_models.extensions.audio_processing.spectral.pipeline imp
 
 # Mel power below this (-180 dB) is treated as silence; gradients of quotients overflow far below it in float32.
 _SILENCE = 1e-18
-
-# Below this magnitude the phase is undefined: its square, by which gradients divide, underflows in float32.
-_MIN_MAGNITUDE = 1e-18
 
 # Fraction of the full sum of squared windows below which the result of Griffin-Lim fades out. At poorly covered ends
 # (a missing frame, or no padding) inconsistent phases would be amplified: noise to 8 times its peak.
@@ -67,7 +65,7 @@ def griffin_lim(
         the edge of a window contributes.
 
     Raises:
-        TypeError: If the magnitudes are not real floating point.
+        TypeError: If the magnitudes are not real floating point, or ``key`` is not a single PRNG key.
         ValueError: If a shape does not match the configuration, or the window and hop leave samples uncovered.
 
     Example:
@@ -86,6 +84,8 @@ def griffin_lim(
     check_integer("length", length, minimum=1, unit="samples")
     check_integer("n_iter", n_iter, minimum=0)
     check_number("momentum", momentum, minimum=0.0, maximum=1.0)
+    if key is not None:
+        numerics.check_key("griffin_lim", key)
     n_frames = magnitude.shape[-1]
     if n_frames > config.n_frames(length):
         raise ValueError(
@@ -106,9 +106,9 @@ def griffin_lim(
 def mel_to_magnitude(mel: ArrayLike, config: SpectralConfig, *, n_iter: int = 30) -> jax.Array:
     """Approximate the magnitudes of a mel spectrogram by non-negative spectra with the same mel bands.
 
-    Multiplicative updates start from a smooth spectrum, keep it positive, and treat loud and quiet bands alike. Many
-    spectra have the same mel bands: non-negative least squares (``scipy.optimize.nnls``) finds one that is 0 at most
-    frequencies; the result of this function stays smooth.
+    Multiplicative updates start from a smooth spectrum and keep it positive; relative errors of loud and quiet bands
+    have the same weight. Many spectra have the same mel bands: non-negative least squares (``scipy.optimize.nnls``)
+    returns one that is 0 at most frequencies, this function a smooth one.
 
     Args:
         mel: Mel power (magnitude if ``config.power`` is 1), (..., n_mels, n_frames), real; negative values count as 0.
@@ -376,7 +376,7 @@ def _griffin_lim(
             imag = rebuilt.imag - acceleration * previous.imag
             size = numerics.safe_sqrt(jnp.square(real) + jnp.square(imag))
             # The comparison is False for NaN, which propagates.
-            silent = size <= _MIN_MAGNITUDE
+            silent = size <= MIN_MAGNITUDE
             scale = jnp.where(silent, 0, target / jnp.where(silent, 1, size))
             return lax.complex(scale * real, scale * imag), rebuilt
 

@@ -29,8 +29,8 @@ from artifex.generative_models.extensions.audio_processing.spectral.framing impo
 from artifex.generative_models.extensions.audio_processing.spectral.mel import finish_log_mel, measure_log_mel
 from artifex.generative_models.extensions.audio_processing.spectral.pipeline import analyze
 
-# The power spectrogram of an hour with 1025 bins would need a gigabyte. Above this number of values bins are pooled, down
-# to this number of rows.
+# The power spectrogram of an hour with 1025 bins would need a gigabyte. Above MAX_VALUES values bins are pooled, down to
+# MIN_ROWS rows.
 MAX_VALUES, MIN_ROWS = 1 << 24, 128
 
 
@@ -44,8 +44,9 @@ def clip_features(audio: Any, config: SpectralConfig) -> dict[str, NDArray[Any]]
     Returns:
         Features by name: ``rms``, ``zero_crossing_rate``, ``spectral_centroid``, ``spectral_bandwidth``,
         ``spectral_rolloff``, ``spectral_flatness``, ``spectral_crest``, ``spectral_entropy`` and ``onset_strength``,
-        (n_frames,); ``log_mel_spectrogram``, ``mfcc`` and ``chroma``, (rows, n_frames); and ``power``, (rows, n_frames),
-        with ``power_frequencies``, (rows,), in Hz: the power spectrogram, max-pooled over frequency for long clips.
+        (n_frames,); ``log_mel_spectrogram``, ``mfcc`` and ``chroma``, (rows, n_frames); and ``power``, (rows,
+        n_frames), with ``power_frequencies``, (rows,), in Hz: the power spectrogram, max-pooled over frequency for long
+        clips.
 
     Raises:
         TypeError: If the audio is not real floating point.
