@@ -94,7 +94,7 @@ def test_features_averages_channels_and_prints_the_fraction_of_silence(artifex, 
     soundfile.write(tmp_path / "both.flac", both, 8000)
     code, out, _ = artifex("features", tmp_path / "both.flac")
     assert code == 0
-    assert "2; the features are those of their mean" in out
+    assert "2, averaged for the features" in out
     assert "20.0 % of the time below -60 dBFS" in out
 
 

@@ -223,7 +223,7 @@ def _read(file: Path) -> tuple[NDArray[np.float32], int]:
 
 def _signal_facts(audio: NDArray[np.float32], mono: NDArray[np.float32], rate: int) -> Iterator[tuple[str, str]]:
     yield "sample rate", f"{rate} Hz"
-    yield "channels", "1" if len(audio) == 1 else f"{len(audio)}; the features are those of their mean"
+    yield "channels", "1" if len(audio) == 1 else f"{len(audio)}, averaged for the features"
     yield "duration", f"{mono.size / rate:.3f} s, {mono.size} samples"
     peak, power = float(np.abs(audio).max()), float(np.mean(np.square(audio, dtype=np.float64)))
     yield "peak", _format_dbfs(peak)

@@ -101,8 +101,8 @@ class SpectralConfig(Configuration):
         log: Unit of log-mel levels: ``"db"``, ``"ln"`` or ``"log10"``.
         ref: Reference power (magnitude if ``power`` is 1), whose level is 0.
         amin: Minimum power (magnitude); smaller values are replaced by it before the logarithm.
-        top_db: Range of the levels in dB, whatever the unit of ``log``; levels further below the maximum of the example
-            are clipped. None for no clipping.
+        top_db: Range of the levels in dB, for every ``log``; levels further below the maximum of the example are
+            clipped. None for no clipping.
         level_offset: Value added to levels, in their unit.
         level_scale: Factor applied to levels after ``level_offset`` is added, not 0.
         n_mfcc: Number of cepstral coefficients, at most ``n_mels``; None for 13, or ``n_mels`` if that is smaller.
@@ -233,7 +233,7 @@ class SpectralConfig(Configuration):
 
     @property
     def min_length(self) -> int:
-        """Minimum number of samples that give a frame."""
+        """Minimum number of samples for one frame."""
         if self.frame_count == "round":
             return self.hop - self.hop // 2
         dropped = self.hop if self.frame_count == "drop_last" else 0
@@ -372,7 +372,7 @@ def _without_bins(
     lower: NDArray[np.float64], upper: NDArray[np.float64], sample_rate: int, n_fft: int
 ) -> NDArray[np.intp]:
     """Return the indices of the open frequency intervals that contain no bin of the FFT."""
-    # The first bin above the lower edge is among these three, whatever the rounding.
+    # The first bin above the lower edge is one of these three, also after rounding.
     near = np.floor(lower * n_fft / sample_rate)[:, None] + np.arange(3)
     frequencies = near * sample_rate / n_fft
     inside = (frequencies > lower[:, None]) & (frequencies < upper[:, None]) & (near <= n_fft // 2)

@@ -428,7 +428,7 @@ def measure_flatness(frames: Frames, config: SpectralConfig, *, amin: float = _M
 def measure_crest(frames: Frames, config: SpectralConfig) -> jax.Array:
     """Compute the spectral crest factor (..., n_frames) of frames."""
     fractions = _sum_normalized(frames.power, 1 / config.n_freq)
-    # XLA's maximum ignores NaN on CPUs, see normalized.
+    # XLA's maximum ignores NaN on CPUs.
     return jnp.where(jnp.isnan(fractions[..., 0]), jnp.nan, config.n_freq * jnp.max(fractions, axis=-1))
 
 

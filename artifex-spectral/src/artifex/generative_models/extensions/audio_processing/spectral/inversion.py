@@ -306,7 +306,7 @@ def mfcc_to_audio(
 
 
 def _as_working(name: str, given: ArrayLike) -> tuple[jax.Array, np.dtype]:
-    """Convert an array to float32 or float64, for all intermediate steps, and return its own dtype, too."""
+    """Convert an array to float32 or float64 for the intermediate steps; return it and its original dtype."""
     array = jnp.asarray(given)
     check_real(name, array)
     return array.astype(numerics.working_dtype(array.dtype)), array.dtype
@@ -436,7 +436,7 @@ def _log_mel_to_mel(levels: jax.Array, *, config: SpectralConfig) -> jax.Array:
 def _mfcc_to_log_mel(cepstra: jax.Array, *, config: SpectralConfig) -> jax.Array:
     working = numerics.working_dtype(cepstra.dtype)
     table = dct_table(cepstra.shape[-2], config.n_mels, config.dct_norm, config.lifter)
-    # The rows are orthogonal, so that the pseudo-inverse divides each by its squared norm, which a lifter may make 0.
+    # The rows are orthogonal, so that the pseudo-inverse divides each by its squared norm, which is 0 where a lifter is.
     inverse = (table * _reciprocal(np.sum(table**2, axis=1, keepdims=True), 1e-12)).astype(working)
     ordered = jnp.roll(cepstra, 1, axis=-2) if config.c0_last else cepstra
     levels = jnp.einsum("cm,...ct->...mt", inverse, ordered.astype(working), precision=lax.Precision.HIGHEST)

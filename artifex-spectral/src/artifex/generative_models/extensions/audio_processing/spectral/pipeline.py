@@ -186,7 +186,7 @@ def check_spectrum(name: str, array: jax.Array, n_rows: int | None = None, rows:
     Args:
         name: Name of the argument, for the message.
         array: The array.
-        n_rows: Expected size of the second to last axis; None for any.
+        n_rows: Expected size of the second to last axis; by default any.
         rows: Name of that axis, for the message.
 
     Raises:

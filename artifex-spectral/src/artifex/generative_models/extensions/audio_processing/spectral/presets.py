@@ -173,7 +173,7 @@ _PRESETS = {
 @cache
 def _build(name: str) -> SpectralConfig:
     with warnings.catch_warnings():
-        # Some tools have empty mel filters by default, and their presets have to have them, too.
+        # The defaults of some tools contain empty mel filters.
         warnings.filterwarnings("ignore", message=".*mel filters are empty", category=UserWarning)
         return _PRESETS[name]()
 

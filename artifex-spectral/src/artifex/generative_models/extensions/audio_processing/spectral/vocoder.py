@@ -107,8 +107,8 @@ def time_stretch(audio: ArrayLike, rate: ArrayLike, config: SpectralConfig, *, l
 def _stretch_example(spectra: jax.Array, rate: jax.Array, n_frames: int) -> jax.Array:
     """Stretch the spectra (time, freq) of one example to (n_frames, freq)."""
     last = len(spectra) - 1
-    # Phases are kept as unit complex numbers, real and imaginary parts apart, so that no angle is computed and none
-    # grows. Division and sqrt, since XLA's rsqrt takes four times as long on a CPU.
+    # Phases are unit complex numbers, real and imaginary parts in separate arrays: angles would lose precision as they
+    # grow. Division and sqrt, since XLA's rsqrt takes four times as long on a CPU.
     magnitude = numerics.safe_abs(spectra)
     audible = magnitude > MIN_MAGNITUDE
     scale = 1 / jnp.where(audible, magnitude, 1)
