@@ -127,7 +127,7 @@ def diff(
 ) -> None:
     """Print the settings in which two presets differ.
 
-    Settings whose value is None are shown with the value that it stands for, such as n_fft // 4 for hop_length.
+    Defaults that depend on other settings are shown as values, such as n_fft // 4 for hop_length.
     """
     one, other = _load_config(a), _load_config(b)
     ours, theirs = _effective_settings(one), _effective_settings(other)
