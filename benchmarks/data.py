@@ -92,7 +92,9 @@ def synthetic_epoch() -> Comparison:
     tools = {
         "artifex, slices": Tool(batches, n_samples),
         "artifex, examples": Tool(examples, n_samples),
-        "one by one, as the guide": Tool(lambda: [render_one(i).block_until_ready() for i in range(n_peer)], n_peer),
+        "single clips, as in the guide": Tool(
+            lambda: [render_one(i).block_until_ready() for i in range(n_peer)], n_peer
+        ),
         "np.copyto": Tool(copy, n_samples),
     }
     return Comparison(tools, 4 * n_time_steps)
@@ -120,7 +122,7 @@ def synthetic_mixed(batch_size: int) -> Comparison:
         assert np.abs(data[first : first + batch_size]["audio"] - clips).max() < 1e-6
     tools = {
         "a slice": mixed,
-        "the types alone": lambda: [
+        "each type separately": lambda: [
             each[:count]["audio"].block_until_ready() for each, count in zip(alone, counts, strict=True)
         ],
         "get_batch": lambda: data.get_batch(batch_size)["audio"].block_until_ready(),
