@@ -104,7 +104,7 @@ def synthetic_mixed(batch_size: int) -> Comparison:
     """Return a batch of several types, compared with batches of each type and with a list of examples."""
     config = AudioModalityConfig(duration=1.0)
     data = SyntheticAudioDataset(config, n_samples=1_000_000, audio_types=TYPES)
-    alone = [SyntheticAudioDataset(config, n_samples=1_000_000, audio_types=[name]) for name in TYPES]
+    single_types = [SyntheticAudioDataset(config, n_samples=1_000_000, audio_types=[name]) for name in TYPES]
     counts = [len(range(number, batch_size, 3)) for number in range(3)]
     start = 0
 
@@ -123,7 +123,7 @@ def synthetic_mixed(batch_size: int) -> Comparison:
     tools = {
         "a slice": mixed,
         "each type separately": lambda: [
-            each[:count]["audio"].block_until_ready() for each, count in zip(alone, counts, strict=True)
+            each[:count]["audio"].block_until_ready() for each, count in zip(single_types, counts, strict=True)
         ],
         "get_batch": lambda: data.get_batch(batch_size)["audio"].block_until_ready(),
         "a list of examples": lambda: jax.block_until_ready([data[i]["audio"] for i in next_batch()]),

@@ -20,8 +20,9 @@ Shape = int | Sequence[int]
 def compute_padded(make: Callable[[tuple[int, ...]], Array], shape: tuple[int, ...]) -> Array:
     """Compute a one-dimensional array with its length rounded up to a multiple of 64, and cut the rest off.
 
-    If the threads of XLA:CPU do not divide the length of a loop, the loop checks a bound for every element and is not
-    vectorized, which is ten times slower. The barrier keeps the cut out of the loop on JAX 0.12; JAX 0.10 ignores it.
+    If the number of threads of XLA:CPU does not divide the length of a loop, the loop checks a bound for every element
+    and is not vectorized, which is ten times slower. The barrier keeps the cut out of the loop on JAX 0.12; JAX 0.10
+    ignores it.
 
     Args:
         make: Returns an array, given its shape. The last axis of the result is cut.
