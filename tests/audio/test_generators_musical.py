@@ -138,7 +138,7 @@ def goertzel(sound, frequencies):
     return np.abs(np.exp(-2j * np.pi * np.outer(frequencies, n) / RATE) @ sound)
 
 
-def test_digits_are_read_back_by_goertzels_algorithm_at_their_onsets():
+def test_digits_are_decoded_by_goertzels_algorithm_at_their_onsets():
     low, high = (697, 770, 852, 941), (1209, 1336, 1477, 1633)
     audio, annotations = rendered("dtmf", RATE, keys=8)
     for sound, digits, onsets in zip(audio, annotations["digits"], annotations["onsets"], strict=True):

@@ -168,7 +168,7 @@ def test_colored_noise_has_its_slope_and_rms(name, options, exponent):
     assert slope == pytest.approx(20 * np.log10(2) * exponent, abs=0.3)
 
 
-def test_band_limited_noise_stays_in_its_band_flat():
+def test_band_limited_noise_is_flat_inside_its_band_and_zero_outside():
     audio = render_batch("band_limited_noise", 24, 8000)[0]
     np.testing.assert_allclose(np.sqrt(np.mean(audio**2, axis=-1)), 0.3, rtol=1e-5)
     f, power = scipy.signal.welch(audio, RATE, nperseg=2000, window="blackmanharris", detrend=False)
