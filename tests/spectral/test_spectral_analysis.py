@@ -69,7 +69,7 @@ def test_method_equals_the_function_with_the_configuration(analysis, signals, co
 
 def test_calls_of_the_guide_have_its_shapes():
     analysis = SpectralAnalysis(config=ExtensionConfig(), rngs=nnx.Rngs(0))
-    audio = jnp.sin(2 * jnp.pi * 440 * jnp.arange(22050) / 22050)
+    audio = jnp.sin(2 * jnp.pi * 440 * jnp.arange(22050.0) / 22050)
     assert analysis.compute_stft(audio).shape == (1025, 44)
     assert analysis.compute_mfcc(audio, n_mfcc=20).shape == (20, 44)
     assert float(analysis.compute_spectral_centroid(audio)[20]) == pytest.approx(440, abs=5)
