@@ -63,5 +63,6 @@ def suggest(given: str, known: Iterable[str]) -> str:
     """
     import difflib  # takes 5 ms, which most commands do not need
 
-    matches = difflib.get_close_matches(str(given), list(known), n=3, cutoff=0.6)
+    words = {word.lower(): word for word in known}
+    matches = [words[match] for match in difflib.get_close_matches(str(given).lower(), words, n=3, cutoff=0.6)]
     return f" Did you mean {' or '.join(map(repr, matches))}?" if matches else ""

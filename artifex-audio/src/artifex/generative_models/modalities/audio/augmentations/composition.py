@@ -128,6 +128,8 @@ def some_of(
         ``audiomentations.SomeOf``.
     """
     _check_not_empty("some_of", steps)
+    if not isinstance(n, int) and not (isinstance(n, tuple | list) and len(n) == 2):
+        raise TypeError(f"n must be a number of steps or (min, max), got {n!r} ({type(n).__name__})")
     minimum, maximum = (n, n) if isinstance(n, int) else n
     maximum = len(steps) if maximum is None else maximum
     check_integer("n[0]", minimum, minimum=0, unit="steps")

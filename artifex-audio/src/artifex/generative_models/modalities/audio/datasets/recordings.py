@@ -122,7 +122,7 @@ class RecordingDataset(BaseDataset):
         name: str,
     ) -> None:
         if config is not None and not isinstance(config, AudioModalityConfig):
-            raise TypeError(f"config must be an AudioModalityConfig or None, got {config!r} ({type(config).__name__})")
+            raise TypeError(f"config must be an AudioModalityConfig or None, got {type(config).__name__}")
         super().__init__(config if config is not None else AudioModalityConfig(), split, rngs=rngs)
         check_flag("mono", mono)
         check_choice("crop", crop, choices=_CROPS)

@@ -100,7 +100,7 @@ class SyntheticAudioDataset(BaseDataset):
         rngs: nnx.Rngs | None = None,
     ) -> None:
         if config is not None and not isinstance(config, AudioModalityConfig):
-            raise TypeError(f"config must be an AudioModalityConfig or None, got {config!r} ({type(config).__name__})")
+            raise TypeError(f"config must be an AudioModalityConfig or None, got {type(config).__name__}")
         self.modality = AudioModality(config, rngs=rngs)
         super().__init__(self.modality.config, split, rngs=rngs)
         check_integer("n_samples", n_samples, minimum=1, maximum=2**32)

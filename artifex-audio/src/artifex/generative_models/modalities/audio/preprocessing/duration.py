@@ -309,7 +309,7 @@ def _check_silence_options(
 
 
 def _check_pad_value(value: Any, dtype: np.dtype) -> None:
-    if not isinstance(value, numbers.Number):
+    if value is not None and not isinstance(value, numbers.Number | str):
         return
     check_number("pad_value", value)
     if jnp.issubdtype(dtype, jnp.integer):

@@ -230,7 +230,7 @@ def _as_floats(value: ArrayLike) -> jax.Array | np.ndarray:
 
 def _check_scalar(name: str, value: ArrayLike, **bounds: Any) -> None:
     """Validate a single number. Arrays, with one number per clip, may be traced and are not checked."""
-    if isinstance(value, numbers.Number | str):
+    if value is None or isinstance(value, numbers.Number | str):
         check_number(name, value, **bounds)
 
 
@@ -245,7 +245,8 @@ def _as_real(name: str, audio: ArrayLike) -> jax.Array:
             f"audio.astype('int16'), or to float32 if it is already scaled to [-1, 1]"
         )
     if not is_integer and not jnp.issubdtype(dtype, jnp.floating):
-        raise TypeError(f"{name} expects real audio, floats or integers of at most 32 bits, got {dtype}")
+        given = type(audio).__name__ if dtype.kind in "OSU" else dtype
+        raise TypeError(f"{name} expects real audio, floats or integers of at most 32 bits, got {given}")
     return jnp.asarray(array)
 
 

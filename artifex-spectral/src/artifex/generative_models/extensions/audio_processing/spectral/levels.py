@@ -29,7 +29,7 @@ def power_to_db(
         Levels in dB, in the shape and dtype of ``power``.
 
     Raises:
-        TypeError: If ``power`` is not real floating point.
+        TypeError: If ``power`` is not real floating point, or ``ref`` is not a number or an array.
         ValueError: If ``amin`` or ``top_db`` is out of range.
 
     Example:
@@ -41,7 +41,7 @@ def power_to_db(
     """
     power = jnp.asarray(power)
     check_real("power_to_db", power)
-    _check_level_options(amin, top_db)
+    _check_level_options(ref, amin, top_db)
     return _power_to_db(power, ref, amin, top_db=top_db)
 
 
@@ -61,7 +61,7 @@ def amplitude_to_db(
         Levels in dB, in the shape and dtype of ``amplitude``.
 
     Raises:
-        TypeError: If ``amplitude`` is not real floating point.
+        TypeError: If ``amplitude`` is not real floating point, or ``ref`` is not a number or an array.
         ValueError: If ``amin`` or ``top_db`` is out of range.
 
     Example:
@@ -73,7 +73,7 @@ def amplitude_to_db(
     """
     amplitude = jnp.asarray(amplitude)
     check_real("amplitude_to_db", amplitude)
-    _check_level_options(amin, top_db)
+    _check_level_options(ref, amin, top_db)
     return _amplitude_to_db(amplitude, ref, amin, top_db=top_db)
 
 
@@ -131,7 +131,9 @@ def db_to_unit(difference: float, config: SpectralConfig) -> float:
     return {"db": difference, "log10": decades, "ln": decades * float(np.log(10.0))}[config.log]
 
 
-def _check_level_options(amin: float, top_db: float | None) -> None:
+def _check_level_options(ref: ArrayLike, amin: float, top_db: float | None) -> None:
+    if callable(ref) or ref is None or isinstance(ref, str):
+        raise TypeError(f"ref must be a number or an array, such as power.max(), got {ref!r}")
     check_number("amin", amin, above=0.0)
     if top_db is not None:
         check_number("top_db", top_db, minimum=0.0, unit="dB")

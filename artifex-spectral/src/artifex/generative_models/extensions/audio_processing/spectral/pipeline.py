@@ -140,6 +140,8 @@ def check_audio(audio: ArrayLike, config: SpectralConfig) -> jax.Array:
             f"a feature must be called with audio and a SpectralConfig, got {type(audio).__name__} and "
             f"{type(config).__name__}; create('preset', 'whisper') returns the configuration of a preset"
         )
+    if audio is None or isinstance(audio, str):
+        raise TypeError(f"audio must be an array of shape (..., time), got {type(audio).__name__}")
     audio = jnp.asarray(audio)
     if not jnp.issubdtype(audio.dtype, np.floating):
         raise TypeError(
@@ -209,7 +211,7 @@ def check_lengths(
     if not jnp.issubdtype(given.dtype, np.integer):
         raise TypeError(f"lengths must be integers, numbers of {unit}, got {given.dtype}")
     if isinstance(given, np.ndarray) and given.size and not 0 <= given.min() <= given.max() <= maximum:
-        raise ValueError(f"lengths must be from 0 to {maximum} {unit}, got {given.min()} to {given.max()}")
+        raise ValueError(f"lengths must be from 0 to {maximum} {unit}, got {given.tolist()}")
     try:
         broadcasts = np.broadcast_shapes(given.shape, shape) == shape
     except ValueError:
