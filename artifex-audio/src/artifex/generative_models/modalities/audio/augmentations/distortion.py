@@ -22,23 +22,23 @@ _MIN_RMS = np.float32(1e-9)  # its square is still a normal float32
 
 
 def draw_clip_distortion(
-    key: jax.Array, shape: tuple[int, ...], *, share_range: Bounds = (0.0, 0.4)
+    key: jax.Array, shape: tuple[int, ...], *, fraction_range: Bounds = (0.0, 0.4)
 ) -> dict[str, jax.Array]:
     """Draw the parameters of ``clip_distortion``.
 
     Args:
         key: PRNG key.
         shape: Shape of the clip.
-        share_range: As for ``clip_distortion``.
+        fraction_range: As for ``clip_distortion``.
 
     Returns:
-        ``share``, the fraction of clipped samples.
+        ``fraction``, the fraction of clipped samples.
     """
-    return {"share": draw_uniform(key, share_range)}
+    return {"fraction": draw_uniform(key, fraction_range)}
 
 
 @augmentation(draw=draw_clip_distortion)
-def clip_distortion(audio: ArrayLike, key: jax.Array, share_range: Bounds = (0.0, 0.4)) -> jax.Array:
+def clip_distortion(audio: ArrayLike, key: jax.Array, fraction_range: Bounds = (0.0, 0.4)) -> jax.Array:
     """Clip a random fraction of the samples.
 
     The threshold is the magnitude that this fraction of the samples exceeds; it is the same for both signs. It is found
@@ -48,7 +48,7 @@ def clip_distortion(audio: ArrayLike, key: jax.Array, share_range: Bounds = (0.0
     Args:
         audio: One waveform (..., time), floating point; leading axes, such as channels, share the threshold.
         key: PRNG key.
-        share_range: Range (min, max) of the fraction of clipped samples, from 0 to 1; drawn uniformly. May be traced.
+        fraction_range: Range (min, max) of the fraction of clipped samples, from 0 to 1; drawn uniformly. May be traced.
 
     Returns:
         The same shape and dtype. The gradient is 1 for samples that are not clipped and 0 for clipped samples; the
@@ -70,17 +70,19 @@ def clip_distortion(audio: ArrayLike, key: jax.Array, share_range: Bounds = (0.0
     """
     numerics.check_key("clip_distortion", key)
     waveform = as_float("clip_distortion", audio)
-    return _clip_distortion(waveform, key, check_range("share_range", share_range, minimum=0, maximum=1))
+    return _clip_distortion(waveform, key, check_range("fraction_range", fraction_range, minimum=0, maximum=1))
 
 
 @jit()
-def _clip_distortion(waveform: jax.Array, key: jax.Array, share_range: Bounds) -> jax.Array:
-    return _apply_clipping(waveform, draw_clip_distortion(key, waveform.shape, share_range=share_range)["share"])
+def _clip_distortion(waveform: jax.Array, key: jax.Array, fraction_range: Bounds) -> jax.Array:
+    return _apply_clipping(
+        waveform, draw_clip_distortion(key, waveform.shape, fraction_range=fraction_range)["fraction"]
+    )
 
 
-def _apply_clipping(audio: jax.Array, share: jax.Array) -> jax.Array:
+def _apply_clipping(audio: jax.Array, fraction: jax.Array) -> jax.Array:
     values = audio.astype(working_dtype(audio.dtype))
-    threshold = _exceeded_by(share.astype(values.dtype), jnp.abs(values))
+    threshold = _exceeded_by(fraction.astype(values.dtype), jnp.abs(values))
     return jnp.clip(values, -threshold, threshold).astype(audio.dtype)
 
 

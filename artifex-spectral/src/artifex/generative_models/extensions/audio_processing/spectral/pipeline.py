@@ -158,6 +158,20 @@ def check_audio(audio: ArrayLike, config: SpectralConfig) -> jax.Array:
     return audio
 
 
+def check_config(name: str, config: SpectralConfig) -> None:
+    """Raise unless a configuration is a SpectralConfig.
+
+    Args:
+        name: Name of the function, for the message.
+        config: Analysis configuration.
+
+    Raises:
+        TypeError: If it is not.
+    """
+    if not isinstance(config, SpectralConfig):
+        raise TypeError(f"{name}: config must be a SpectralConfig, got {type(config).__name__}")
+
+
 def check_real(name: str, array: jax.Array) -> None:
     """Raise unless an array is real floating point.
 
