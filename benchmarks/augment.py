@@ -1,4 +1,4 @@
-"""Time augmentation and resampling against audiomentations, torch-audiomentations and torchaudio, those installed.
+"""Time augmentation and resampling against audiomentations, torch-audiomentations and torchaudio, if installed.
 
 Run ``python benchmarks/augment.py``. Every round calls each tool twice with new draws, one tool after another, and times the second
 call, as in a training loop; ratios are computed within a round, and the table gives the median with the minimum and the maximum. The
@@ -40,7 +40,7 @@ Call = Callable[[], Any]
 
 
 class Row(NamedTuple):
-    """What is timed: our step and its data, the peers' calls by name, and what there is to do at least."""
+    """A row of the table: the step of artifex, the calls of the other tools by name, and the minimum work."""
 
     step: Any
     peers: dict[str, Call]
@@ -49,7 +49,7 @@ class Row(NamedTuple):
 
 @functools.cache
 def folder(name: str) -> Path:
-    """Write what peers read from files: eight noises of five seconds, or eight decaying responses of a quarter."""
+    """Write the files that the other tools read: 8 noises of 5 seconds, or 8 decaying responses of 0.25 seconds."""
     import soundfile
 
     kept = tempfile.TemporaryDirectory()
@@ -81,7 +81,7 @@ def of_audiomentations(transform: Any, audio: np.ndarray) -> Call:
 
 
 def as_torchaudio_read() -> None:
-    """Give torchaudio the calls back that torch-audiomentations reads files by, where it no longer has them."""
+    """Define torchaudio.info and torchaudio.load, which torch-audiomentations calls, where torchaudio has removed them."""
     import soundfile
     import torch
     import torchaudio
@@ -114,8 +114,8 @@ def of_torch(transform: Any, audio: np.ndarray) -> Call:
     return call
 
 
-def over_devices(audio: np.ndarray) -> jax.Array:
-    """Lay as many rows on each device."""
+def shard(audio: np.ndarray) -> jax.Array:
+    """Shard a batch evenly over the devices."""
     if jax.device_count() == 1:
         return jnp.asarray(audio)
     mesh = jax.make_mesh((jax.device_count(),), ("batch",), axis_types=(jax.sharding.AxisType.Explicit,))
@@ -127,18 +127,20 @@ def decibels(gain: float) -> float:
 
 
 def rows(audio: np.ndarray) -> dict[str, Callable[[], Row]]:
-    """What there is to time, each made when it is its turn."""
+    """Return functions that make the rows of the table, by name."""
     peers: dict[str, Callable[..., dict[str, Call]]] = {}
     if find_spec("audiomentations") is not None:
         import audiomentations
 
-        def first(make: Callable[[Any], Any], also: Callable[[Any], Any] | None = None) -> dict[str, Call]:
+        def audiomentations_calls(
+            make: Callable[[Any], Any], also: Callable[[Any], Any] | None = None
+        ) -> dict[str, Call]:
             made = {"audiomentations": of_audiomentations(make(audiomentations), audio)}
             if also is not None:
                 made["audiomentations, librosa"] = of_audiomentations(also(audiomentations), audio)
             return made
 
-        peers["audiomentations"] = first
+        peers["audiomentations"] = audiomentations_calls
     if find_spec("torch_audiomentations") is not None:
         import torch
         import torch_audiomentations
@@ -146,10 +148,10 @@ def rows(audio: np.ndarray) -> dict[str, Callable[[], Row]]:
         torch.set_num_threads(2)
         as_torchaudio_read()
 
-        def second(make: Callable[[Any], Any]) -> dict[str, Call]:
+        def torch_calls(make: Callable[[Any], Any]) -> dict[str, Call]:
             return {"torch-audiomentations": of_torch(make(torch_audiomentations), audio)}
 
-        peers["torch-audiomentations"] = second
+        peers["torch-audiomentations"] = torch_calls
 
     def row(step: Any, floor: str, one: Any = None, batched: Any = None, also: Any = None) -> Callable[[], Row]:
         def make() -> Row:
@@ -164,7 +166,7 @@ def rows(audio: np.ndarray) -> dict[str, Callable[[], Row]]:
 
     always: dict[str, Any] = {"p": 1.0}
     together = {"p": 1.0, "sample_rate": RATE, "output_type": "dict"}
-    few, many = decibels(0.8), decibels(1.2)
+    gains_db = decibels(0.8), decibels(1.2)
 
     def guide(stretched: bool) -> list[Any]:
         steps: list[Any] = [
@@ -180,7 +182,7 @@ def rows(audio: np.ndarray) -> dict[str, Callable[[], Row]]:
             tool.Shift(-800, 800, shift_unit="samples", fade_duration=0.0, **always),
             tool.AddGaussianNoise(0.005, 0.005, **always),
             tool.Normalize(**always),
-            tool.Gain(few, many, **always),
+            tool.Gain(*gains_db, **always),
         ]
         return tool.Compose(
             [*steps[:2], tool.TimeStretch(0.95, 1.05, **always, **method), *steps[2:]] if stretched else steps
@@ -192,16 +194,16 @@ def rows(audio: np.ndarray) -> dict[str, Callable[[], Row]]:
                 tool.Shift(-800, 800, shift_unit="samples", **together),
                 tool.AddColoredNoise(35.0, 40.0, min_f_decay=0.0, max_f_decay=0.0, **together),
                 tool.PeakNormalization(**together),
-                tool.Gain(few, many, **together),
+                tool.Gain(*gains_db, **together),
             ],
             output_type="dict",
         )
 
     librosa = {"method": "librosa_phase_vocoder"}
-    vocoder = "81 transforms of 1024 there and 67 back for each clip"
+    vocoder = "81 FFTs of 1024 samples and 67 inverse FFTs per clip"
     return {
         "the guide's pipeline without the stretch": row(
-            guide(False), "a normal draw a sample, two passes", theirs, theirs_batched
+            guide(False), "one normal draw per sample, two passes", theirs, theirs_batched
         ),
         "the guide's pipeline": row(
             guide(True),
@@ -230,18 +232,18 @@ def rows(audio: np.ndarray) -> dict[str, Callable[[], Row]]:
         ),
         "Gaussian noise": row(
             ("add_gaussian_noise", {"noise_level": 0.01}),
-            "a normal draw a sample",
+            "one normal draw per sample",
             lambda tool: tool.AddGaussianNoise(0.01, 0.01, **always),
         ),
         "Gaussian noise by SNR": row(
             "add_gaussian_snr",
-            "a normal draw a sample, two passes",
+            "one normal draw per sample, two passes",
             lambda tool: tool.AddGaussianSNR(**always),
             lambda tool: tool.AddColoredNoise(5.0, 40.0, min_f_decay=0.0, max_f_decay=0.0, **together),
         ),
         "colored noise": row(
             "add_colored_noise",
-            "a normal draw a sample, a transform of the clip there and back",
+            "one normal draw per sample, an FFT of the clip and its inverse",
             lambda tool: tool.AddColorNoise(**always),
             lambda tool: tool.AddColoredNoise(5.0, 40.0, **together),
         ),
@@ -253,7 +255,7 @@ def rows(audio: np.ndarray) -> dict[str, Callable[[], Row]]:
         ),
         "impulse response": row(
             ("impulse_response", {"bank": jnp.asarray(bank("responses"))}),
-            "a transform of 20 000 samples there and back",
+            "an FFT of 20 000 samples and its inverse",
             lambda tool: tool.ApplyImpulseResponse(str(folder("responses")), **always),
             lambda tool: tool.ApplyImpulseResponse(str(folder("responses")), **together),
         ),
@@ -285,7 +287,9 @@ def rows(audio: np.ndarray) -> dict[str, Callable[[], Row]]:
         "time mask": row("silence_span", "one pass", lambda tool: tool.TimeMask(**always)),
         "clipping": row("clip_distortion", "a percentile of the clip", lambda tool: tool.ClippingDistortion(**always)),
         "tanh distortion": row(
-            "tanh_distortion", "a percentile of the clip, a tanh a sample", lambda tool: tool.TanhDistortion(**always)
+            "tanh_distortion",
+            "a percentile of the clip, one tanh per sample",
+            lambda tool: tool.TanhDistortion(**always),
         ),
         "time stretch": row(
             ("time_stretch", {"rate_range": (0.8, 1.25)}),
@@ -305,8 +309,8 @@ def rows(audio: np.ndarray) -> dict[str, Callable[[], Row]]:
 
 
 def resampling(audio: np.ndarray, quality: Any, **parameters: Any) -> tuple[Call, dict[str, Call]]:
-    """From 44.1 to 16 kHz, with the same filter on both sides: ours by name, torchaudio's by its parameters."""
-    here = over_devices(audio)
+    """Return calls that resample from 44.1 to 16 kHz with one filter: of artifex by name, of torchaudio by parameters."""
+    here = shard(audio)
     calls: dict[str, Call] = {}
     if find_spec("torchaudio") is not None:
         import torch
@@ -319,9 +323,9 @@ def resampling(audio: np.ndarray, quality: Any, **parameters: Any) -> tuple[Call
 
 
 def masks(batch: int) -> tuple[Call, dict[str, Call]]:
-    """Two masks along each axis of (80, 100)."""
+    """Return calls that draw two masks along each axis of spectrograms (80, 100)."""
     spectra = np.random.default_rng(0).standard_normal((batch, 80, 100)).astype(np.float32)
-    here, keys = over_devices(spectra), iter(jax.random.split(jax.random.key(0), 1_000))
+    here, keys = shard(spectra), iter(jax.random.split(jax.random.key(0), 1_000))
     calls: dict[str, Call] = {}
     if find_spec("torchaudio") is not None:
         import torch
@@ -368,17 +372,17 @@ def main() -> None:
     parser = argparse.ArgumentParser(description="Time augmentation and resampling.")
     parser.add_argument("--rounds", type=int, default=7)
     parser.add_argument("--batch", type=int, default=256)
-    parser.add_argument("--only", default="", help="rows whose name has this in it")
-    parser.add_argument("--devices", type=int, default=1, help="devices that XLA makes of the processors")
+    parser.add_argument("--only", default="", help="only rows whose name contains this")
+    parser.add_argument("--devices", type=int, default=1, help="number of CPU devices")
     options = parser.parse_args()
     jax.config.update("jax_num_cpu_devices", options.devices)
-    warnings.simplefilter("ignore")  # the peers' own, about how they were built
+    warnings.simplefilter("ignore")  # of the other tools, about their construction
     print(
         f"JAX {jax.__version__}, {options.devices} x {jax.devices()[0].device_kind}, {options.batch} clips, {options.rounds} rounds, load "
-        f"{os.getloadavg()[0]:.1f}; times as slow as ours"
+        f"{os.getloadavg()[0]:.1f}; ratios: time of the other tool divided by that of artifex"
     )
     audio = clips(options.batch, RATE)
-    here = over_devices(audio)
+    here = shard(audio)
     for name, make in rows(audio).items():
         if options.only in name:
             keys = iter(jax.random.split(jax.random.key(0), 2 * options.rounds + 1))
@@ -400,7 +404,7 @@ def main() -> None:
     for quality, taps, parameters in (("hann", 34, {}), ("kaiser_best", 373, kaiser)):
         name = f"44.1 to 16 kHz, {quality}"
         if options.only in name:
-            run(name, *resampling(longer, quality, **parameters), n_bytes, f"{taps} taps a sample", options.rounds)
+            run(name, *resampling(longer, quality, **parameters), n_bytes, f"{taps} taps per sample", options.rounds)
     if options.only in "masks of (80, 100)":
         run("masks of (80, 100)", *masks(options.batch), 2 * 4 * options.batch * 8_000, "one pass", options.rounds)
 

@@ -19,6 +19,9 @@ CACHE = Path(__file__).parents[1] / ".pytest_cache" / "d" / f"jax-{platform.node
 os.environ.setdefault("JAX_COMPILATION_CACHE_DIR", str(CACHE))
 os.environ["JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS"] = "0"
 os.environ["JAX_PERSISTENT_CACHE_MIN_ENTRY_SIZE_BYTES"] = "-1"
+# A user may set both of these: neither the library nor an example relies on implicit promotion.
+os.environ["JAX_NUMPY_RANK_PROMOTION"] = "raise"
+os.environ["JAX_NUMPY_DTYPE_PROMOTION"] = "strict"
 if version("jax").startswith("0.10."):
     # The fusion emitters of XLA:CPU take half of the compile time. JAX 0.12 has no such flag.
     os.environ["XLA_FLAGS"] = f"{os.environ.get('XLA_FLAGS', '')} --xla_cpu_use_fusion_emitters=false".strip()

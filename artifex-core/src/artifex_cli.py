@@ -1,8 +1,8 @@
 """The entry point of the command line, outside of the namespace ``artifex``.
 
-A stray file that hides the namespace hides the command line in it too. Nothing can hide this module, which names the
-stray file. It uses the standard library only, except that it loads ``core.components.metadata`` to find the
-distribution that installed the file. It loads that module from its file, since an import by name would fail.
+A stray file that hides the namespace hides the command line, which is inside it. This module is outside, so that it can
+report the file. It imports the standard library only. To find the distribution that installed the file, it loads
+``core.components.metadata`` by its path, since an import by name would fail.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ import sys
 from collections.abc import Iterator
 from importlib.machinery import all_suffixes
 from pathlib import Path
-from typing import NoReturn
+from typing import NoReturn, cast
 
 LEVELS = (
     "artifex",
@@ -87,8 +87,7 @@ def _owner_of(file: Path) -> str | None:
         spec.loader.exec_module(metadata)
     except (ImportError, OSError):  # artifex-core is installed incompletely
         return None
-    owner: str | None = metadata.owner_of(file)
-    return owner
+    return cast("str | None", metadata.owner_of(file))
 
 
 def _core_can_be_found() -> bool:

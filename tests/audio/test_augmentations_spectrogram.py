@@ -436,6 +436,8 @@ def test_widths_in_seconds_equal_those_in_frames():
     )
     with pytest.raises(ValueError, match="exclude each other"):
         time_mask(spectrogram, key, mask_param=3, mask_param_seconds=0.5, **rate)
+    with pytest.raises(ValueError, match="'SM' sets time_warp, got time_warp_seconds=0.2 too"):
+        spec_augment(spectrogram, key, policy="SM", time_warp_seconds=0.2, **rate)
     with pytest.raises(TypeError, match="requires hop_length"):
         time_mask(spectrogram, key, mask_param_seconds=0.5, sample_rate=16000)
     with pytest.raises(TypeError, match="requires sample_rate"):

@@ -137,3 +137,5 @@ def test_options_in_seconds_equal_those_in_samples(rate):
             augmentation(CLIP, key, **seconds)
         with pytest.raises(ValueError, match="exclude each other"):
             augmentation(CLIP, key, **seconds, **samples, sample_rate=rate)
+    with pytest.raises(ValueError, match=r"width_range_seconds must be \(min, max\), got 0.01"):
+        drop_chunks(CLIP, key, width_range_seconds=0.01, sample_rate=rate)

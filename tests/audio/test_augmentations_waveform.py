@@ -98,7 +98,7 @@ def test_integers_are_shifted_as_they_are(dtype, silence):
 
 @pytest.mark.parametrize("rate", [0.8, 0.93, 1.0, 1.2])
 def test_a_stretch_keeps_the_pitch(rate):
-    tone = jnp.sin(2 * jnp.pi * 440 * jnp.arange(RATE) / RATE)
+    tone = jnp.sin(2 * jnp.pi * 440 * jnp.arange(float(RATE)) / RATE)
     stretched = time_stretch(tone, jax.random.key(0), (rate, rate), tail="zeros")
     assert stretched.shape == tone.shape
     assert abs(pitch(stretched[1000:13000]) - 440) < 1
@@ -106,7 +106,7 @@ def test_a_stretch_keeps_the_pitch(rate):
 
 @pytest.mark.parametrize("rate", [0.8, 1.2])
 def test_a_stretch_moves_an_onset_by_its_rate(rate):
-    tone = jnp.sin(2 * jnp.pi * 440 * jnp.arange(RATE) / RATE)
+    tone = jnp.sin(2 * jnp.pi * 440 * jnp.arange(float(RATE)) / RATE)
     late = jnp.where(jnp.arange(RATE) < 8000, 0.0, tone)
     # A frame of the vocoder is 1024 samples long, and so is its doubt about the place.
     stretched = time_stretch(late, jax.random.key(0), (rate, rate), tail="zeros")
@@ -114,7 +114,7 @@ def test_a_stretch_moves_an_onset_by_its_rate(rate):
 
 
 def test_the_rate_is_drawn_uniformly_from_its_range():
-    tone = jnp.sin(2 * jnp.pi * 440 * jnp.arange(RATE) / RATE)
+    tone = jnp.sin(2 * jnp.pi * 440 * jnp.arange(float(RATE)) / RATE)
     late = jnp.where(jnp.arange(RATE) < 6000, 0.0, tone)
     stretch = jax.jit(lambda key: time_stretch(late, key))
     for seed in range(4):
@@ -124,7 +124,7 @@ def test_the_rate_is_drawn_uniformly_from_its_range():
 
 
 def test_a_faster_clip_goes_on_with_its_beginning_or_with_silence():
-    tone = jnp.sin(2 * jnp.pi * 440 * jnp.arange(RATE) / RATE)
+    tone = jnp.sin(2 * jnp.pi * 440 * jnp.arange(float(RATE)) / RATE)
     wrapped, ended = (time_stretch(tone, jax.random.key(0), (1.2, 1.2), tail=tail) for tail in ("wrap", "zeros"))
     end = round(RATE / 1.2)
     # 440 Hz fits the clip, so that its beginning continues it: the tone never stops.

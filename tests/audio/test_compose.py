@@ -211,7 +211,7 @@ def test_a_step_without_the_sample_rate_that_it_requires_is_named():
     ):
         with pytest.raises(TypeError, match="step 1, rate_plus, requires sample_rate: ") as caught:
             call()
-    assert "in step 2, one_of, of compose" in caught.value.__notes__
+        assert caught.value.__notes__[:1] == ["in step 2, one_of, of compose"]
     with pytest.raises(TypeError, match="^rate_plus requires sample_rate"):
         apply_batch(rate_plus, jnp.zeros(2), key)
 
@@ -295,6 +295,8 @@ def test_policies_pass_the_conformance_kit(policy):
         (lambda: one_of(), ValueError, "at least one step"),
         (lambda: one_of("random_gain", weights=[1, 2]), ValueError, "1 numbers, one for each step"),
         (lambda: one_of("random_gain", weights=[0]), ValueError, "not all 0"),
+        (lambda: one_of("random_gain", weights=1), ValueError, "1 numbers, one for each step"),
+        (lambda: some_of("random_gain", n=1.5), TypeError, r"n\[0\] must be an integer .*got 1.5"),
         (lambda: some_of("random_gain", n=2), ValueError, r"n\[0\]|n\[1\]"),
         (lambda: some_of("random_gain", "time_shift", n=(2, 1)), ValueError, r"got \(2, 1\)"),
         (lambda: with_probability(1.5, "random_gain"), ValueError, "probability"),
@@ -303,6 +305,10 @@ def test_policies_pass_the_conformance_kit(policy):
         (lambda: create_policy({"step": []}), TypeError, "a list called steps"),
         (lambda: create_policy({"name": "with_probability", "steps": []}), TypeError, "called probability"),
         (lambda: create_policy({"name": "reverse", "p": 0.5}), TypeError, "called probability"),
+        (lambda: create_policy({"name": "reverse", "probabilty": 0.5}), TypeError, "called probability"),
+        (lambda: create_policy({"steps": ["reverse"], "p": 0.5}), TypeError, "It takes: steps, .*probability"),
+        (lambda: compose((random_gain, {"gain_range": (1, 2)})), TypeError, "begin with the name"),
+        (lambda: compose("low_pass", {"order": 4}), TypeError, "must have a name, a string, beside its options"),
         (lambda: apply_batch("reverse", {"type": np.array(["sine"])}, jax.random.key(0)), TypeError, r"\['type'\]"),
         (lambda: create_policy({"name": "one_of", "steps": ["reverse"], "wieghts": [1]}), TypeError, "weights"),
         (lambda: policy_spec(compose(plus)), TypeError, "not registered"),

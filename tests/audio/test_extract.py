@@ -47,22 +47,6 @@ def folder(tmp_path):
     return audio
 
 
-@pytest.fixture
-def artifex(monkeypatch, capsys, tmp_path):
-    """Return a function that runs the command line: its exit code, standard output and standard error."""
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv("COLUMNS", "300")
-
-    def run(*words: object) -> tuple[int, str, str]:
-        monkeypatch.setattr(sys, "argv", ["artifex", *map(str, words)])
-        with pytest.raises(SystemExit) as left:
-            cli.main()
-        written = capsys.readouterr()
-        return left.value.code, written.out, written.err
-
-    return run
-
-
 def names(folder: Path) -> list[str]:
     return sorted(os.listdir(folder))
 
@@ -314,7 +298,7 @@ def test_the_command_line_takes_precedence_over_the_file(artifex, tmp_path, name
         (("--duration", "0.001"), "lengthen duration"),
         (("--representation", "mel_spectogram"), "mel_spectrogram"),
         (("--batch-size", "0"), "batch_size must be an integer of at least 1"),
-        (("--examples", "-1"), "n_report_examples must be an integer of at least 0"),
+        (("--examples", "-1"), "Invalid value for '--examples'"),
         (("--n-synthetic", "0"), "n_synthetic must be an integer of at least 1"),
         (("a.wav", "--n-synthetic", "3"), "--n-synthetic is for synthetic examples only"),
         (("--config", "gone.toml"), "gone.toml"),
@@ -334,7 +318,7 @@ def test_the_command_line_takes_precedence_over_the_file(artifex, tmp_path, name
     ],
     ids=lambda value: " ".join(value) if isinstance(value, tuple) else "",
 )
-def test_bad_usage_is_one_message_and_exit_code_2_and_writes_nothing(artifex, tmp_path, words, message):
+def test_invalid_arguments_give_a_message_and_exit_code_2_and_write_nothing(artifex, tmp_path, words, message):
     write_audio(tmp_path / "a.wav", noise(1000), RATE)
     (tmp_path / "nothing").mkdir()
     (tmp_path / "file.txt").touch()
@@ -464,18 +448,18 @@ def test_the_installed_command_lists_unreadable_recordings(folder, tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("arguments", "says"),
+    ("arguments", "message"),
     [
         (("--out", "notes.txt/x"), "notes.txt/x cannot be created: Not a directory; its parent"),
         (("--config", "nowhere.toml"), "--config nowhere.toml cannot be read: No such file or directory"),
         (("--config", "latin.toml"), "latin.toml is not UTF-8 text"),
     ],
 )
-def test_file_system_errors_are_one_message(arguments, says, artifex, tmp_path, monkeypatch):
+def test_file_system_errors_are_one_message(arguments, message, artifex, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     (tmp_path / "notes.txt").write_text("notes")
     (tmp_path / "latin.toml").write_bytes(b"representation = '\xff'")
     code, _, err = artifex("extract", "--n-synthetic", 1, "--no-report", *arguments)
     assert code == 2
-    assert says in err
+    assert message in err
     assert ".tmp" not in err

@@ -11,7 +11,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from artifex.generative_models.core import cli
 from artifex.generative_models.core.files import atomic_path, temporary_files
 from artifex.generative_models.modalities.audio.base import AudioModalityConfig
 from artifex.generative_models.modalities.audio.datasets.features import FeatureDataset
@@ -98,14 +97,14 @@ def folder(tmp_path_factory):
     return audio
 
 
-def made_of(folder: Path, out: Path, **options):
+def extract_waveforms(folder: Path, out: Path, **options):
     return extract([folder], out, config=WAVES, **{"shard_size": 3, "report": False, **options})
 
 
 @pytest.fixture(scope="module")
 def whole(folder, tmp_path_factory):
     out = tmp_path_factory.mktemp("whole") / "features"
-    made_of(folder, out)
+    extract_waveforms(folder, out)
     return out
 
 
@@ -140,7 +139,9 @@ def test_two_writers_killed_repeatedly_write_the_same_bytes_as_one_undisturbed_w
 
 
 def test_several_processes_write_the_same_bytes_as_one_and_the_last_completes_the_extraction(folder, whole, tmp_path):
-    results = [made_of(folder, tmp_path / "made", assignment=ShardAssignment(index, 3)) for index in (2, 0, 1)]
+    results = [
+        extract_waveforms(folder, tmp_path / "made", assignment=ShardAssignment(index, 3)) for index in (2, 0, 1)
+    ]
     assert [len(result.missing) for result in results] == [3, 1, 0]
     assert [result.n_written for result in results] == [1, 2, 1]
     failures = [[Path(failure["source"]).name for failure in result.failures] for result in results]
@@ -175,12 +176,12 @@ def test_complete_files_are_unchanged_and_missing_ones_are_written_again(folder,
     out = tmp_path / "made"
     shutil.copytree(whole, out)
     before = {path: path.stat().st_mtime_ns for path in out.rglob("*")}
-    result = made_of(folder, out)
+    result = extract_waveforms(folder, out)
     assert (result.n_written, len(result.records), len(result.failures)) == (0, 9, 2)
     assert {path: path.stat().st_mtime_ns for path in out.rglob("*")} == before
     for name in ("manifest.jsonl", "shards/00001.arrayrecord", "shards/00002.json"):
         (out / in_plan(out, name)).unlink()
-    assert made_of(folder, out).n_written == 2
+    assert extract_waveforms(folder, out).n_written == 2
     assert contents(out) == contents(whole)
 
 
@@ -195,7 +196,7 @@ def test_every_process_writes_the_same_report(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("change", "says"),
+    ("change", "message"),
     [
         (lambda audio: write_audio(audio / "new.wav", np.ones(100) / 2, RATE), "1 recording is new (new.wav)"),
         (lambda audio: (audio / "cat" / "1.wav").unlink(), "1 recording is in the folder but not among the inputs (cat/1.wav)"),
@@ -203,35 +204,35 @@ def test_every_process_writes_the_same_report(tmp_path):
         (lambda audio: [(audio / f"{i}.wav").touch() for i in range(5)], "5 recordings are new (0.wav, 1.wav, 2.wav and 2 more)"),
     ],
 )  # fmt: skip
-def test_other_recordings_raise(folder, tmp_path, change, says):
+def test_other_recordings_raise(folder, tmp_path, change, message):
     audio, out = tmp_path / "audio", tmp_path / "made"
     shutil.copytree(folder, audio)
-    made_of(audio, out)
+    extract_waveforms(audio, out)
     before = contents(out)
     change(audio)
-    with pytest.raises(FileExistsError) as refused:
-        made_of(audio, out)
-    assert says in str(refused.value).replace(f"{audio}/", "")
+    with pytest.raises(FileExistsError) as raised:
+        extract_waveforms(audio, out)
+    assert message in str(raised.value).replace(f"{audio}/", "")
     assert contents(out) == before
 
 
 @pytest.mark.parametrize(
-    ("options", "says"),
+    ("options", "message"),
     [
         ({"config": WAVES.evolve(sample_rate=4000)}, "sample_rate is 8000 in the folder, 4000 was requested"),
         ({"variable_length": False}, "duration is variable in the folder, 2.0 was requested"),
         ({"shard_size": 4}, "the shard size is 3 in the folder, 4 was requested"),
     ],
 )
-def test_another_configuration_raises_and_is_replaced_with_overwrite(folder, whole, tmp_path, options, says):
+def test_another_configuration_raises_and_is_replaced_with_overwrite(folder, whole, tmp_path, options, message):
     out = tmp_path / "made"
     shutil.copytree(whole, out)
-    asked = {"config": WAVES, "shard_size": 3, "report": False, **options}
-    with pytest.raises(FileExistsError, match=says):
-        extract([folder], out, **asked)
+    requested = {"config": WAVES, "shard_size": 3, "report": False, **options}
+    with pytest.raises(FileExistsError, match=message):
+        extract([folder], out, **requested)
     assert contents(out) == contents(whole)
-    extract([folder], out, overwrite=True, **asked)
-    extract([folder], tmp_path / "new", **asked)
+    extract([folder], out, overwrite=True, **requested)
+    extract([folder], tmp_path / "new", **requested)
     assert contents(out) == contents(tmp_path / "new")
 
 
@@ -319,15 +320,15 @@ def test_verify_reports_damage_and_the_same_call_repairs_it(folder, whole, tmp_p
     assert verify(whole).problems == []
     out = tmp_path / "made"
     shutil.copytree(whole, out)
-    damage, file, says = FAULTS[fault]
+    damage, file, message = FAULTS[fault]
     damage(out)
     [problem] = verify(out).problems
     file = in_plan(out, file)
     assert problem.source == file
-    assert says in problem.message
+    assert message in problem.message
     if "remove" in problem.message:
         shutil.rmtree(out / file) if (out / file).is_dir() else (out / file).unlink()
-    made_of(folder, out)
+    extract_waveforms(folder, out)
     assert verify(out).problems == []
     assert contents(out) == contents(whole)
 
@@ -339,8 +340,8 @@ def test_a_damaged_plan_is_reported_and_replaced_only_with_overwrite(folder, who
     [problem] = verify(out).problems
     assert problem.source == "plan.json"
     with pytest.raises(FileExistsError, match=r"plan.json is damaged.*--overwrite"):
-        made_of(folder, out)
-    made_of(folder, out, overwrite=True)
+        extract_waveforms(folder, out)
+    extract_waveforms(folder, out, overwrite=True)
     assert contents(out) == contents(whole)
 
 
@@ -377,17 +378,12 @@ def test_the_assignment_is_read_from_the_variables_of_the_cluster(variables, exp
     assert expected == (assignment and (assignment.index, assignment.count))
 
 
-def test_the_command_prints_its_assignment_the_missing_shards_and_completion(monkeypatch, capsys, tmp_path):
-    monkeypatch.chdir(tmp_path)
-
+def test_the_command_prints_its_assignment_the_missing_shards_and_completion(artifex, monkeypatch, tmp_path):
     def run(*words: object, **variables: str) -> tuple[int, str]:
         with monkeypatch.context() as context:
             for name, value in variables.items():
                 context.setenv(name, value)
-            context.setattr(sys, "argv", ["artifex", "extract", *map(str, words)])
-            with pytest.raises(SystemExit) as left:
-                cli.main()
-        return left.value.code, capsys.readouterr().out
+            return artifex("extract", *words)[:2]
 
     words = (
         "--n-synthetic",
@@ -465,9 +461,9 @@ def test_temporary_files_of_killed_processes_are_removed_and_others_kept(folder,
     at(tmp_path / "made", "00000.json").unlink()
     for each in names:
         (shards / each).touch()
-    made_of(folder, tmp_path / "made", assignment=ShardAssignment(1, 2))
+    extract_waveforms(folder, tmp_path / "made", assignment=ShardAssignment(1, 2))
     assert {path.name for path in temporary_files(shards)} == set(names[1:])
-    made_of(folder, tmp_path / "made")  # complete: no process on another host needs its files any more
+    extract_waveforms(folder, tmp_path / "made")  # complete: no process on another host needs its files any more
     assert [path.name for path in temporary_files(shards)] == [names[1]]
 
 
@@ -551,6 +547,6 @@ def test_a_temporary_error_is_not_a_failure_and_is_retried(folder, whole, tmp_pa
     with monkeypatch.context() as context:
         context.setattr(recordings, function, crowded)
         with pytest.raises(AudioReadError, match=r"3\.wav: .*Too many open files; this may be temporary"):
-            made_of(folder, tmp_path / "made")
-    made_of(folder, tmp_path / "made")
+            extract_waveforms(folder, tmp_path / "made")
+    extract_waveforms(folder, tmp_path / "made")
     assert contents(tmp_path / "made") == contents(whole)

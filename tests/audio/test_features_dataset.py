@@ -102,7 +102,7 @@ def test_it_is_created_by_name_and_checks_the_configuration(folder):
     assert data.config.representation_name == "raw_waveform"
     with pytest.raises(ValueError, match="were extracted with another configuration: sample_rate is 8000, not 16000"):
         FeatureDataset(folder, config=CONFIG.evolve(sample_rate=16000))
-    with pytest.raises(TypeError, match="config must be an AudioModalityConfig or None, got str"):
+    with pytest.raises(TypeError, match=r"config must be an AudioModalityConfig or None, got 'mel' \(str\)"):
         FeatureDataset(folder, config="mel")
 
 

@@ -60,7 +60,7 @@ def test_a_longer_recording_is_cropped(folder, crop, start):
     np.testing.assert_array_equal(places(sample["audio"]), np.arange(start, start + 4000))
 
 
-def test_a_random_crop_depends_on_seed_and_index_alone(folder):
+def test_a_random_crop_depends_on_seed_and_index_only(folder):
     def start(seed, index, paths):
         audio = AudioFileDataset(PLAIN, paths, crop="random", seed=seed)[index]["audio"]
         found = places(audio)
@@ -75,7 +75,7 @@ def test_a_random_crop_depends_on_seed_and_index_alone(folder):
     assert start(3, 0, [long]) != start(3, 2, [*others, long])
 
 
-def test_a_random_crop_depends_on_the_epoch_only(folder):
+def test_a_random_crop_is_drawn_from_seed_epoch_and_index(folder):
     data = AudioFileDataset(PLAIN, folder, crop="random", seed=3)
     starts = [places(data.example(1, epoch=epoch)["audio"])[0] for epoch in range(6)]
     draws = [np.random.default_rng(np.random.SeedSequence(3, spawn_key=(1, epoch, 1))) for epoch in range(6)]
@@ -99,7 +99,7 @@ def test_channels_are_averaged_or_kept(folder):
     np.testing.assert_allclose(kept, np.repeat([[0.5], [-0.25]], 4000, axis=1), atol=1e-4)
 
 
-def test_normalizing_brings_each_peak_to_one_and_leaves_silence_alone(tmp_path):
+def test_normalizing_scales_each_peak_to_one_and_keeps_silence(tmp_path):
     write_audio(tmp_path / "loud.wav", 0.25 * np.sin(np.arange(6000)), RATE)
     write_audio(tmp_path / "silent.wav", np.zeros(6000), RATE)
     data = AudioFileDataset(PLAIN.evolve(normalize=True), tmp_path)
@@ -117,7 +117,7 @@ def test_recordings_of_other_rates_are_resampled_to_the_exact_length(tmp_path):
         np.testing.assert_allclose(sample["audio"][300:3700], expected[300:3700], atol=1e-3)
 
 
-def test_a_mel_configuration_adds_the_features_alone_and_in_batches(tmp_path):
+def test_a_mel_configuration_adds_the_features_to_examples_and_batches(tmp_path):
     sound = np.random.default_rng(0).uniform(-1, 1, 4000)
     write_audio(tmp_path / "noise.wav", sound, RATE, subtype="FLOAT")
     config = PLAIN.evolve(representation="mel_spectrogram", n_fft=512, hop_length=128, n_mel_channels=40)
@@ -133,7 +133,7 @@ def test_a_mel_configuration_adds_the_features_alone_and_in_batches(tmp_path):
     assert set(batch) == {*single, "index"}
 
 
-def test_batches_stack_the_waveforms_and_list_the_rest(folder):
+def test_batches_stack_the_waveforms_and_list_other_entries(folder):
     data = AudioFileDataset(PLAIN, folder)
     batch = data.collate_fn([data[0], data[1]])
     assert batch["audio"].shape == (2, 4000)
@@ -144,7 +144,7 @@ def test_batches_stack_the_waveforms_and_list_the_rest(folder):
     np.testing.assert_array_equal(drawn["audio"][4], data[int(drawn["index"][4])]["audio"])
 
 
-def test_it_is_a_sequence_that_survives_the_way_to_a_worker(folder):
+def test_it_is_a_sequence_and_can_be_pickled(folder):
     data = pickle.loads(pickle.dumps(AudioFileDataset(PLAIN, folder, crop="random", seed=5)))
     original = AudioFileDataset(PLAIN, folder, crop="random", seed=5)
     for index in range(len(original)):
@@ -161,7 +161,7 @@ def test_it_is_found_by_name(folder):
     assert len(data) == 1
 
 
-def test_a_file_that_vanished_or_broke_is_named_when_it_is_read(folder):
+def test_a_removed_or_emptied_file_raises_when_it_is_read(folder):
     data = AudioFileDataset(PLAIN, folder)
     (folder / "a_short.wav").unlink()
     (folder / "b_long.flac").write_bytes(b"")
@@ -266,7 +266,7 @@ def test_crops_have_the_length_that_they_are_padded_to(folder):
     np.testing.assert_array_equal(AudioFileDataset(PLAIN, folder).lengths(), [4000, 4000, 4000])
 
 
-def test_labels_are_the_folders_beneath_the_one_that_was_given(tmp_path, monkeypatch):
+def test_labels_are_the_folders_directly_below_the_given_one(tmp_path, monkeypatch):
     for name in ("10/monday/a", "9/b", "dog/c", "d"):
         (tmp_path / "pets" / name).parent.mkdir(parents=True, exist_ok=True)
         write_audio(tmp_path / "pets" / f"{name}.wav", np.zeros(8), RATE)
@@ -280,7 +280,7 @@ def test_labels_are_the_folders_beneath_the_one_that_was_given(tmp_path, monkeyp
     assert AudioFileDataset(PLAIN, "../*.wav").labels == ("pets",)
 
 
-def test_labels_come_from_a_function_or_are_left_out(folder):
+def test_labels_are_returned_by_a_function_or_omitted(folder):
     data = AudioFileDataset(PLAIN, folder, labels=lambda path: path.stem.split("_")[1])
     assert data.labels == ("long", "short", "stereo")
     assert [sample["label"] for sample in pickle.loads(pickle.dumps(data))] == [1, 0, 2]
@@ -366,7 +366,7 @@ def cut_off(path):
     path.write_bytes(path.read_bytes()[: path.stat().st_size * 2 // 3])
 
 
-def says(value, position, layout="<I"):
+def header_value(value, position, layout="<I"):
     def make(path):
         write_audio(path, np.random.default_rng(0).uniform(-0.5, 0.5, 8000), RATE)
         content = bytearray(path.read_bytes())
@@ -403,14 +403,20 @@ FAULTS = {
     "cut.flac": (cut_off, "is damaged or truncated after"),
     "cut.mp3": (cut_off, "is truncated: the header declares"),
     "cut.ogg": (cut_off, "is truncated: the "),
-    "more.wav": (says(64000, 40), "is truncated: the header declares 64000 bytes of audio, the file contains 16000"),
-    "less.wav": (says(1000, 40), "the header declares 500 samples, but 15000 more bytes follow"),
-    "none.wav": (says(0, 40), "the header declares 0 samples, but 16000 more bytes follow"),
+    "more.wav": (
+        header_value(64000, 40),
+        "is truncated: the header declares 64000 bytes of audio, the file contains 16000",
+    ),
+    "less.wav": (header_value(1000, 40), "the header declares 500 samples, but 15000 more bytes follow"),
+    "none.wav": (header_value(0, 40), "the header declares 0 samples, but 16000 more bytes follow"),
     "more.flac": (
-        says(1 << 20, 22, ">I"),
+        header_value(1 << 20, 22, ">I"),
         "the header declares 1048576 samples, but the last frame starts at sample 4096",
     ),
-    "less.flac": (says(4000, 22, ">I"), "the header declares 4000 samples, but the last frame starts at sample 4096"),
+    "less.flac": (
+        header_value(4000, 22, ">I"),
+        "the header declares 4000 samples, but the last frame starts at sample 4096",
+    ),
     "empty.ogg": (lambda path: path.touch(), "the file is empty (0 bytes)"),
     "text.wav": (lambda path: path.write_text("no audio at all\n"), "is not audio that can be decoded"),
     "gone.wav": (vanished, "no such file"),
@@ -475,12 +481,15 @@ def test_a_file_without_a_header_has_no_windows_and_length_one(faulty, crop):
 def test_a_warning_names_each_file_once(faulty):
     folder, _ = faulty
     data = AudioFileDataset(PLAIN, [folder / "text.wav", folder / "empty.ogg"], on_error="warn")
-    with warnings.catch_warnings(record=True) as said:
+    with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
         for index in (0, 0, 1, 0):
             data[index]
-    assert [str(each.message).split(": ")[0] for each in said] == [str(folder / "text.wav"), str(folder / "empty.ogg")]
-    assert "it is replaced by silence with valid=False" in str(said[0].message)
+    assert [str(each.message).split(": ")[0] for each in caught] == [
+        str(folder / "text.wav"),
+        str(folder / "empty.ogg"),
+    ]
+    assert "it is replaced by silence with valid=False" in str(caught[0].message)
 
 
 READ_IN_A_WORKER = """
@@ -500,7 +509,7 @@ def test_reading_waveforms_imports_no_jax(folder, representation, loaded):
     assert done.stdout.strip() == f"(8000,) {loaded}", done.stderr
 
 
-def test_random_crops_have_draws_of_their_own(folder):
+def test_random_crops_are_drawn_independently(folder):
     data = AudioFileDataset(PLAIN, folder / "b_long.flac", crop="random", seed=5)
     for epoch in (0, 3):
         draws = np.random.default_rng(np.random.SeedSequence(5, spawn_key=(1, epoch, 0)))

@@ -56,7 +56,7 @@ def test_lossless_formats_round_trip_to_16_bits(tmp_path, noise, ending):
 
 
 @pytest.mark.parametrize("ending", LOSSY)
-def test_lossy_formats_keep_the_length_and_the_sound(tmp_path, ending):
+def test_lossy_formats_round_trip_approximately(tmp_path, ending):
     path = tmp_path / f"tone.{ending}"
     sound = tone(440, 1.0)
     write_audio(path, sound, RATE)
@@ -405,7 +405,7 @@ def test_paths_without_audio_are_errors(tmp_path):
         find_audio([])
 
 
-def test_a_missing_folder_is_named(tmp_path):
+def test_a_missing_folder_raises(tmp_path):
     with pytest.raises(FileNotFoundError, match="the folder .*nowhere does not exist; create it first"):
         write_audio(tmp_path / "nowhere" / "x.flac", np.zeros(10), 8000)
 
@@ -561,14 +561,14 @@ def test_patterns_that_find_no_audio_are_errors(tmp_path, pattern, what):
 
 
 @pytest.mark.parametrize(
-    ("samples", "says"),
+    ("samples", "message"),
     [
         (np.zeros((4000, 2), np.float32), "transpose"),
         (np.zeros(40, np.int64), "full scale is ambiguous"),
     ],
 )
-def test_ambiguous_arrays_raise(samples, says):
-    with pytest.raises(AudioReadError, match=says):
+def test_ambiguous_arrays_raise(samples, message):
+    with pytest.raises(AudioReadError, match=message):
         decode(Samples(samples, 8000), lambda info: (0, info.n_samples))
 
 

@@ -71,7 +71,7 @@ class Numbers:
 
 
 class Clips(BaseDataset):
-    """Clips of given lengths, each full of its own index plus one."""
+    """Clips of given lengths, each filled with its index plus one."""
 
     def __init__(self, lengths: Sequence[int]) -> None:
         super().__init__(None, rngs=None)
@@ -127,15 +127,15 @@ def no_worker_is_left() -> Iterator[None]:
 
 @pytest.mark.parametrize("n", [12, 13, 19, 40])
 @pytest.mark.parametrize("drop_remainder", [True, False])
-def test_every_example_comes_once_per_epoch(n: int, drop_remainder: bool) -> None:
+def test_every_example_is_returned_once_per_epoch(n: int, drop_remainder: bool) -> None:
     loader = make_loader(Numbers(n), 4, shuffle=True, epochs=3, drop_remainder=drop_remainder)
     batches = list(loader)
     assert len(batches) == len(loader) == 3 * loader.steps_per_epoch
     for epoch in range(3):
-        own = batches[epoch * loader.steps_per_epoch : (epoch + 1) * loader.steps_per_epoch]
-        assert all((batch["epoch"] == epoch).all() and batch["index"].shape == (4,) for batch in own)
-        shown = [index for index in indices(own) if index >= 0]
-        assert len(shown) == len(set(shown)) == (n // 4 * 4 if drop_remainder else n)
+        in_epoch = batches[epoch * loader.steps_per_epoch : (epoch + 1) * loader.steps_per_epoch]
+        assert all((batch["epoch"] == epoch).all() and batch["index"].shape == (4,) for batch in in_epoch)
+        returned = [index for index in indices(in_epoch) if index >= 0]
+        assert len(returned) == len(set(returned)) == (n // 4 * 4 if drop_remainder else n)
     orders = [tuple(indices(batches[i :: loader.steps_per_epoch])) for i in range(loader.steps_per_epoch)]
     assert len(set(orders)) == len(orders)
 
@@ -172,7 +172,7 @@ def test_shards_and_restarts_do_not_change_the_batches(case: int) -> None:
     assert all(next(shard, None) is None for shard in shards)
 
 
-def test_a_seed_is_not_another_seed_one_epoch_later() -> None:
+def test_orders_of_different_seeds_differ_in_all_epochs() -> None:
     def epochs(seed: int) -> list[list[int]]:
         batches = list(make_loader(Numbers(20), 20, shuffle=True, seed=seed, epochs=2))
         return [indices([batch]) for batch in batches]
@@ -216,7 +216,7 @@ def test_batches_are_arrays_with_length_valid_index_and_epoch() -> None:
     assert last["index"].dtype == last["epoch"].dtype == np.int64
 
 
-def test_a_shard_of_padding_alone_has_the_shapes_of_the_others() -> None:
+def test_a_shard_of_padding_only_has_the_shapes_of_the_others() -> None:
     samples = [{"audio": np.ones(6, np.float32), "truth": {"f0": np.ones(2)}} for _ in range(5)]
     full, last = list(make_loader(samples, 4, shard=(1, 2), drop_remainder=False))
     assert full["audio"].shape == last["audio"].shape == (2, 6)
@@ -241,15 +241,15 @@ def test_device_arrays_of_a_dataset_become_numpy() -> None:
 
 
 def test_a_dataset_with_examples_is_read_in_batches() -> None:
-    asked = []
+    calls = []
 
     class Together(Clips):
         def examples(self, indices: Sequence[int], *, epoch: int = 0) -> list[dict[str, object]]:
-            asked.append((list(indices), epoch))
+            calls.append((list(indices), epoch))
             return super().examples(indices, epoch=epoch)
 
     list(make_loader(Together([4] * 4), 2, epochs=2))
-    assert sorted(asked, key=str) == sorted([([0, 1], 0), ([2, 3], 0), ([0, 1], 1), ([2, 3], 1)], key=str)
+    assert sorted(calls, key=str) == sorted([([0, 1], 0), ([2, 3], 0), ([0, 1], 1), ([2, 3], 1)], key=str)
 
 
 def test_transforms_draw_from_the_seed_epoch_and_index() -> None:
@@ -276,10 +276,10 @@ def test_buckets_contain_every_example_once_padded_to_the_shortest_that_fits(dro
     loader = make_loader(Clips(lengths.tolist()), 8, **options)
     batches = list(loader)
     for epoch in range(2):
-        own = [batch for batch in batches if batch["epoch"][0] == epoch]
-        shown = [index for index in indices(own) if index >= 0]
-        assert len(own) == loader.steps_per_epoch
-        assert len(shown) == len(set(shown)) == (200 if drop_remainder else 203)
+        in_epoch = [batch for batch in batches if batch["epoch"][0] == epoch]
+        returned = [index for index in indices(in_epoch) if index >= 0]
+        assert len(in_epoch) == loader.steps_per_epoch
+        assert len(returned) == len(set(returned)) == (200 if drop_remainder else 203)
     for batch in batches:
         bucket = batch["audio"].shape[1]
         for audio, length, index in zip(batch["audio"], batch["length"], batch["index"], strict=True):
@@ -287,8 +287,8 @@ def test_buckets_contain_every_example_once_padded_to_the_shortest_that_fits(dro
                 assert length == lengths[index]
                 assert (audio == np.where(np.arange(bucket) < length, index + 1, 0)).all()
     # At most one batch of a bucket moves to the next one.
-    least = {bucket: int((np.searchsorted(buckets, lengths) == number).sum()) for number, bucket in enumerate(buckets)}
-    for bucket, count in least.items():
+    sizes = {bucket: int((np.searchsorted(buckets, lengths) == number).sum()) for number, bucket in enumerate(buckets)}
+    for bucket, count in sizes.items():
         in_it = sum(
             int(np.searchsorted(buckets, length) == buckets.index(bucket))
             for batch in batches
@@ -404,12 +404,12 @@ def test_orbax_saves_the_state_beside_a_model(tmp_path: Path) -> None:
         next(batches)
     model = {"weights": jnp.arange(3.0)}
     with ocp.CheckpointManager(tmp_path / "run") as manager:
-        both = ocp.args.Composite(model=ocp.args.StandardSave(model), loader=ocp.args.JsonSave(batches.state()))
-        manager.save(3, args=both)
+        saved = ocp.args.Composite(model=ocp.args.StandardSave(model), loader=ocp.args.JsonSave(batches.state()))
+        manager.save(3, args=saved)
         manager.wait_until_finished()
-        wanted = ocp.args.Composite(model=ocp.args.StandardRestore(model), loader=ocp.args.JsonRestore())
-        found = manager.restore(3, args=wanted)
-    assert_same(next(loader().restore(found.loader)), list(loader())[3])
+        items = ocp.args.Composite(model=ocp.args.StandardRestore(model), loader=ocp.args.JsonRestore())
+        restored = manager.restore(3, args=items)
+    assert_same(next(loader().restore(restored.loader)), list(loader())[3])
 
 
 def test_prefetching_is_bounded_in_bytes(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -477,8 +477,8 @@ def test_workers_return_the_same_batches_on_other_shards_until_one_is_killed(
     def loader(**where: object) -> Loader:
         return make_loader(dataset, 4, shuffle=True, seed=7, epochs=50, transforms=[importable.gain], **where)
 
-    alone = loader()
-    whole = [next(alone) for _ in range(6)]
+    reference = loader()
+    whole = [next(reference) for _ in range(6)]
     assert len({float(audio[0]) for batch in whole for audio in batch["audio"]}) == 23
     assert [index for batch in whole for index in batch["index"][~batch["valid"]]] == [7, 7]
     first = loader()
@@ -491,7 +491,7 @@ def test_workers_return_the_same_batches_on_other_shards_until_one_is_killed(
     with pytest.raises(LoaderError):
         next(half)
     parts.append(next(loader(shard=(1, 2)).restore(half.state())))
-    whole += [next(alone) for _ in range(len(parts) - 5)]
+    whole += [next(reference) for _ in range(len(parts) - 5)]
     for part, expected in zip(parts, whole[1:], strict=True):
         assert_same(part, {key: value[2:] for key, value in expected.items()})
         assert {type(value) for value in part.values()} == {np.ndarray}
@@ -725,10 +725,10 @@ def test_buckets_drop_other_examples_in_each_epoch() -> None:
 def test_progress_counts_examples_wherever_the_padded_batch_is() -> None:
     lengths = np.random.default_rng(2).integers(1, 64, size=21).tolist()
     loader = make_loader(Clips(lengths), 4, shuffle=True, epochs=3, drop_remainder=False, bucket_lengths=(16, 64))
-    shown = 0
+    returned = 0
     for batch in loader:
-        shown += int((batch["index"] >= 0).sum())
-        assert loader.progress.examples == shown
+        returned += int((batch["index"] >= 0).sum())
+        assert loader.progress.examples == returned
 
 
 def test_device_batches_follow_a_rewound_loader() -> None:
@@ -798,7 +798,7 @@ def test_a_state_is_accepted_by_an_equal_dataset() -> None:
     assert make_loader(Foreign(4), 2).state()["data"] == ""
 
 
-def test_an_index_above_32_bits_stays_on_the_host() -> None:
+def test_an_index_above_32_bits_is_kept_on_the_host() -> None:
     config = AudioModalityConfig(duration=0.01)
     loader = make_loader(SyntheticAudioDataset(config, n_samples=2**32), 2)
     batches = device_batches(loader)

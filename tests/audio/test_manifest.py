@@ -105,7 +105,7 @@ def test_an_invalid_manifest_raises_and_names_the_line(folder, fault):
     assert str(raised.value).startswith(str(folder))
 
 
-def test_a_missing_manifest_is_named(tmp_path):
+def test_a_missing_manifest_raises(tmp_path):
     with pytest.raises(FileNotFoundError, match=r"t\.csv: no such manifest"):
         read_manifest(tmp_path / "t.csv")
     (tmp_path / "t.csv").mkdir()

@@ -37,7 +37,7 @@ def record(index: int = 0, **changes) -> dict:
     }
 
 
-def shown(**changes) -> report.ReportExample:
+def example(**changes) -> report.ReportExample:
     return report.render_example(record(**changes), np.ones((80, 31)), np.zeros(8000, np.float32), CONFIG)
 
 
@@ -73,7 +73,7 @@ class Page(HTMLParser):
 
 
 def test_the_page_is_well_formed_and_fetches_nothing():
-    html = report.render_report([record(0), record(1, duration=2.0)], [], CONFIG, [shown()], variable_length=True)
+    html = report.render_report([record(0), record(1, duration=2.0)], [], CONFIG, [example()], variable_length=True)
     page = Page(html)
     assert page.open == []
     assert page.links
@@ -100,7 +100,7 @@ def test_file_names_are_escaped():
     nasty = '<script>alert("1")</script>&"\''
     failures = [{"source": nasty, "reason": nasty}]
     records = [record(0, id=nasty, label=nasty, source_format=nasty)]
-    page = Page(report.render_report(records, failures, CONFIG, [shown(id=nasty, label=nasty)], variable_length=True))
+    page = Page(report.render_report(records, failures, CONFIG, [example(id=nasty, label=nasty)], variable_length=True))
     assert page.open == []
     assert "script" not in page.tags
     assert page.text.count(nasty) >= 5
@@ -118,16 +118,16 @@ def test_silent_recordings_are_counted_and_excluded_from_level_statistics():
     assert "1 silent" in Page(report.render_report([record(0), silent], [], CONFIG, [], variable_length=True)).text
     assert (
         "1 silent"
-        in Page(report.render_report([silent], [], CONFIG, [shown(peak_dbfs=None)], variable_length=True)).text
+        in Page(report.render_report([silent], [], CONFIG, [example(peak_dbfs=None)], variable_length=True)).text
     )
 
 
 @pytest.mark.parametrize("values", [[0.3, 0.5, 0.9, 2.0], [0.01, 1.0, 3600.0], [1.0, 1.1] * 50])
 def test_a_histogram_counts_every_value_once(values):
-    drawn = report.histogram("Durations", values, "s")
-    assert sum(bar.count for bar in drawn.bars) == len(values)
-    assert max(bar.height for bar in drawn.bars) == 1
-    assert drawn.logarithmic == (max(values) / min(values) > 20)
+    result = report.histogram("Durations", values, "s")
+    assert sum(bar.count for bar in result.bars) == len(values)
+    assert max(bar.height for bar in result.bars) == 1
+    assert result.logarithmic == (max(values) / min(values) > 20)
 
 
 def test_equal_values_are_text_instead_of_a_histogram():
@@ -141,9 +141,9 @@ def test_the_sound_is_the_normalized_waveform():
     audio = np.array([0.0, 0.25, -0.5, 0.125], np.float32)
     example = report.render_example(record(), np.ones((80, 3)), audio, CONFIG)
     assert example.picture.startswith("data:image/png;base64,")
-    heard, rate = soundfile.read(io.BytesIO(base64.b64decode(example.sound.partition(",")[2])))
+    played, rate = soundfile.read(io.BytesIO(base64.b64decode(example.sound.partition(",")[2])))
     assert rate == 8000
-    np.testing.assert_allclose(heard, audio / 0.5, atol=1 / 32768)
+    np.testing.assert_allclose(played, audio / 0.5, atol=1 / 32768)
 
 
 def test_long_examples_are_truncated():

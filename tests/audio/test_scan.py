@@ -1,12 +1,10 @@
 import json
-import sys
 import tracemalloc
 
 import numpy as np
 import pytest
 import soundfile
 
-from artifex.generative_models.core import cli
 from artifex.generative_models.modalities.audio.base import AudioModalityConfig
 from artifex.generative_models.modalities.audio.datasets.files import AudioFileDataset
 from artifex.generative_models.modalities.audio.datasets.manifests import read_manifest
@@ -27,21 +25,6 @@ def folder(tmp_path):
     write_audio(audio / "10" / "silent.wav", np.zeros(1000), RATE)
     write_audio(audio / "10" / "off.wav", np.full(1000, -0.125), RATE)
     return audio
-
-
-@pytest.fixture
-def artifex(monkeypatch, capsys, tmp_path):
-    """Return a function that runs the command line: its exit code, standard output and standard error."""
-    monkeypatch.chdir(tmp_path)
-
-    def run(*words: object) -> tuple[int, str, str]:
-        monkeypatch.setattr(sys, "argv", ["artifex", *map(str, words)])
-        with pytest.raises(SystemExit) as left:
-            cli.main()
-        written = capsys.readouterr()
-        return left.value.code, written.out, written.err
-
-    return run
 
 
 def add_invalid_files(folder):

@@ -73,7 +73,7 @@ def test_an_example_has_the_entries_of_the_guide():
     assert (data.name, len(data), data.split) == ("SyntheticAudio", 12, "train")
 
 
-def test_types_take_turns():
+def test_audio_types_rotate():
     assert [sample["audio_type"] for sample in dataset()] == ALL * 4
 
 
@@ -86,14 +86,14 @@ def test_collating_samples_gives_the_batch_of_the_guide():
     assert batch["sample_rate"] == [16000] * 4
 
 
-def test_every_way_of_access_gives_the_same_values():
-    data, alone = (dataset(n_samples=70, audio_types=ALL[:2]) for _ in range(2))
-    rows = np.stack([alone[i]["audio"] for i in range(69, -1, -1)])[::-1]  # none in turn, all alone
+def test_examples_are_equal_however_they_are_accessed():
+    data, reference = (dataset(n_samples=70, audio_types=ALL[:2]) for _ in range(2))
+    expected = np.stack([reference[i]["audio"] for i in range(69, -1, -1)])[::-1]  # rendered one by one
     audio = {
-        "in turn": (slice(None), np.stack([data[i]["audio"] for i in range(70)])),
+        "in sequence": (slice(None), np.stack([data[i]["audio"] for i in range(70)])),
         "iteration": (slice(None), np.stack([sample["audio"] for sample in data])),
-        "slice of whole turns": (slice(6, 30), data[6:30]["audio"]),
-        "slice from within a turn": (slice(5, 29), data[5:29]["audio"]),
+        "slice of whole rotations": (slice(6, 30), data[6:30]["audio"]),
+        "slice from within a rotation": (slice(5, 29), data[5:29]["audio"]),
         "slice in steps": (slice(5, 29, 7), data[5:29:7]["audio"]),
         "slice backward": (slice(None, None, -18), data[::-18]["audio"]),
         "list": ([7, -1, 7], data[[7, -1, 7]]["audio"]),
@@ -103,12 +103,12 @@ def test_every_way_of_access_gives_the_same_values():
     batch = data.get_batch(4)
     audio["get_batch"] = (batch["index"], batch["audio"])
     for way, (places, found) in audio.items():
-        np.testing.assert_allclose(found, rows[places], err_msg=way, **CLOSE)
+        np.testing.assert_allclose(found, expected[places], err_msg=way, **CLOSE)
     assert batch["audio_type"] == [ALL[i % 2] for i in batch["index"]]
     assert data[5:29]["audio_type"] == [ALL[i % 2] for i in range(5, 29)]
 
 
-def test_threads_that_ask_in_any_order_get_the_same_values():
+def test_examples_are_equal_when_threads_access_them_in_any_order():
     data = dataset(n_samples=200)
     rows = data[:192]["audio"]
     places = np.concatenate([np.arange(192), np.random.default_rng(0).integers(0, 192, 50), np.arange(20, 90)])
@@ -118,15 +118,15 @@ def test_threads_that_ask_in_any_order_get_the_same_values():
     assert [sample["audio_type"] for sample in found] == [ALL[place % 3] for place in places]
 
 
-def test_a_sample_that_was_changed_is_not_seen_by_others():
+def test_changing_an_example_does_not_change_later_ones():
     data = dataset()
     [data[i].clear() for i in range(3)]
     assert data[1]["audio_type"] == "noise"
-    told = dataset(audio_types=[clicks], annotations=True)
-    [told[i]["annotations"].clear() for i in range(3)]
-    known = told[1]["annotations"]
-    assert known["gain"] == dataset(audio_types=[clicks], annotations=True)[1]["annotations"]["gain"]
-    assert not any(value.flags.writeable for value in known.values())
+    annotated = dataset(audio_types=[clicks], annotations=True)
+    [annotated[i]["annotations"].clear() for i in range(3)]
+    annotations = annotated[1]["annotations"]
+    assert annotations["gain"] == dataset(audio_types=[clicks], annotations=True)[1]["annotations"]["gain"]
+    assert not any(value.flags.writeable for value in annotations.values())
 
 
 def test_the_fingerprint_depends_on_the_options_and_not_on_memory_addresses():
@@ -189,12 +189,12 @@ def test_a_type_is_compiled_for_few_sizes():
     assert len(traces) <= 3  # 8, 12 and 16 rows
     for start in (0, 32, 64):
         data[start : start + 32]
-    known = len(traces)
+    n_before = len(traces)
     other = dataset(audio_types=[counted, hum], n_samples=1000, seed=5)
     traces.clear()
     [other[start : start + 32] for start in (0, 64)]
     [other.get_batch(24) for _ in range(4)]
-    assert len(traces) <= 1, known  # of a count not met before
+    assert len(traces) <= 1, n_before  # of a count that is new
 
 
 @pytest.mark.thorough
@@ -214,20 +214,20 @@ def test_a_sharded_batch_has_the_same_values_without_transfers_between_devices(r
                 assert batch[name].sharding.is_equivalent_to(sharding, batch[name].ndim)
                 np.testing.assert_allclose(batch[name], expected[name], rtol=1e-5, atol=1e-5)
         assert batch["audio_type"] == expected["audio_type"]
-        assert [known["gain"] for known in batch["annotations"]] == pytest.approx(
-            [known["gain"] for known in expected["annotations"]]
+        assert [each["gain"] for each in batch["annotations"]] == pytest.approx(
+            [each["gain"] for each in expected["annotations"]]
         )
     with pytest.raises(ValueError, match="a batch of 5 examples cannot be divided by the sharding"):
         ours[:5]
 
 
 def test_annotations_do_not_change_the_audio():
-    plain, told = (dataset(audio_types=[clicks, hum, "noise"], annotations=asked) for asked in (False, True))
-    batch, samples = told[:6], [told[i] for i in range(6)]
+    plain, annotated = (dataset(audio_types=[clicks, hum, "noise"], annotations=flag) for flag in (False, True))
+    batch, samples = annotated[:6], [annotated[i] for i in range(6)]
     np.testing.assert_allclose(batch["audio"], plain[:6]["audio"], **CLOSE)
     np.testing.assert_allclose(np.stack([s["audio"] for s in samples]), plain[:6]["audio"], **CLOSE)
     assert set(samples[0]) - set(plain[0]) == {"annotations"}
-    for ours, theirs, host in zip(batch["annotations"], samples, told.examples(range(6)), strict=True):
+    for ours, theirs, host in zip(batch["annotations"], samples, annotated.examples(range(6)), strict=True):
         for other in (theirs["annotations"], host["annotations"]):
             jax.tree.map(lambda one, two: np.testing.assert_allclose(one, two, **CLOSE), ours, other)
         assert all(isinstance(value, np.ndarray | np.generic) for value in ours.values())
@@ -240,15 +240,15 @@ def test_annotations_are_exact(config):
     data = dataset(config, audio_types=[clicks, hum], annotations=True, n_samples=40)
     lengths = set()
     for sample in (data[i] for i in range(0, 40, 2)):
-        known, audio = sample["annotations"], np.asarray(sample["audio"])
-        np.testing.assert_allclose(known["stems"].sum(0), audio, atol=1e-6)
-        places = np.flatnonzero(known["stems"][1])
-        np.testing.assert_allclose(np.sort(known["onsets"]), places / 16000, rtol=1e-6)
-        assert len(known["onsets"]) == len(known["levels"]) == 1 + known["second"]
-        np.testing.assert_allclose(known["0.stems"][0], known["stems"][0], **CLOSE)
-        lengths.add(len(known["onsets"]))
-        spectrum = np.abs(np.fft.rfft(known["stems"][0]))
-        assert np.argmax(spectrum) * 16000 / 800 == known["f0"][0] == 500
+        annotations, audio = sample["annotations"], np.asarray(sample["audio"])
+        np.testing.assert_allclose(annotations["stems"].sum(0), audio, atol=1e-6)
+        places = np.flatnonzero(annotations["stems"][1])
+        np.testing.assert_allclose(np.sort(annotations["onsets"]), places / 16000, rtol=1e-6)
+        assert len(annotations["onsets"]) == len(annotations["levels"]) == 1 + annotations["second"]
+        np.testing.assert_allclose(annotations["0.stems"][0], annotations["stems"][0], **CLOSE)
+        lengths.add(len(annotations["onsets"]))
+        spectrum = np.abs(np.fft.rfft(annotations["stems"][0]))
+        assert np.argmax(spectrum) * 16000 / 800 == annotations["f0"][0] == 500
     assert lengths == {1, 2}
     if config.normalize:
         raw = dataset(RAW, audio_types=[clicks, hum], n_samples=40)
@@ -312,7 +312,7 @@ def test_splits_and_seeds_have_no_common_example(change):
     assert len(np.unique(np.concatenate([ours, theirs]), axis=0)) == 60
 
 
-def test_normalize_brings_each_peak_to_one_and_its_absence_keeps_the_levels():
+def test_normalize_scales_each_peak_to_one_and_is_optional():
     np.testing.assert_allclose([np.abs(s["audio"]).max() for s in dataset()], 1, rtol=1e-6)
     raw = dataset(RAW.evolve(duration=1.0))[:3]["audio"]
     np.testing.assert_allclose(np.abs(raw[0]).max(), 0.5, rtol=1e-3)
@@ -321,7 +321,7 @@ def test_normalize_brings_each_peak_to_one_and_its_absence_keeps_the_levels():
 
 
 @pytest.mark.parametrize("representation", [AudioRepresentation.MEL_SPECTROGRAM, AudioRepresentation.STFT])
-def test_features_come_beside_the_waveform(representation):
+def test_examples_contain_features_and_waveform(representation):
     data = dataset(CONFIG.evolve(representation=representation))
     one, some = data[1], data[:3]
     assert one["audio"].shape == (800,)
@@ -331,7 +331,7 @@ def test_features_come_beside_the_waveform(representation):
     np.testing.assert_allclose(one[representation.value], reference[1], atol=1e-5 * np.abs(reference).max())
 
 
-def test_audio_types_may_carry_options_or_be_functions():
+def test_audio_types_may_have_options_or_be_functions():
     def click(key, *, n_time_steps, sample_rate):
         return jnp.zeros(n_time_steps).at[0].set(1.0)
 

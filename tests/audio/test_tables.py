@@ -71,7 +71,7 @@ def test_every_form_of_audio_gives_the_samples_of_the_file(sounds, tmp_path, for
                 assert ("label" in sample) == bool(labels)
 
 
-def test_labels_are_numbers_of_words_or_the_integers_themselves(sounds):
+def test_labels_are_indices_of_strings_or_unchanged_integers(sounds):
     audio = [{"array": sound, "sampling_rate": RATE} for sound in sounds]
     words = TableAudioDataset(
         PLAIN, [{"x": a, "y": y} for a, y in zip(audio, "bab", strict=True)], audio="x", label="y"

@@ -1,4 +1,4 @@
-"""What every dataset, modality and extension has."""
+"""The base classes of datasets, modalities and extensions."""
 
 from collections.abc import Iterator
 
@@ -17,7 +17,7 @@ from artifex.generative_models.modalities.registry import get_modality, list_mod
 
 
 class Counting(BaseDataset):
-    """By index: the rest follows."""
+    """A dataset that defines ``__getitem__``."""
 
     def __init__(self, size=10, *, rngs=None, **given):
         super().__init__({"size": size}, rngs=rngs, **given)
@@ -26,12 +26,12 @@ class Counting(BaseDataset):
         return self.config["size"]
 
     def __getitem__(self, index):
-        place = position(index, len(self), "Counting")
-        return {"audio": np.full(4, place, np.float32), "path": f"{place}.wav", "rate": 16000}
+        number = position(index, len(self), "Counting")
+        return {"audio": np.full(4, number, np.float32), "path": f"{number}.wav", "rate": 16000}
 
 
 class Streaming(BaseDataset):
-    """By iteration, with batches of its own."""
+    """A dataset that overrides ``__iter__`` and ``get_batch``."""
 
     def __init__(self, config, paths, split="train", *, rngs):
         super().__init__(config, split, rngs=rngs)
@@ -54,7 +54,7 @@ class Streaming(BaseDataset):
         }
 
 
-def test_a_dataset_without_a_length_cannot_be_made():
+def test_a_dataset_without_a_length_cannot_be_created():
     class Lengthless(BaseDataset):
         def __getitem__(self, index):
             return {}
@@ -63,7 +63,7 @@ def test_a_dataset_without_a_length_cannot_be_made():
         Lengthless(None, rngs=None)
 
 
-def test_a_dataset_keeps_what_it_is_given():
+def test_a_dataset_stores_its_arguments():
     rngs = nnx.Rngs(0)
     data = Counting(3, split="test", rngs=rngs)
     assert data.config == {"size": 3}
@@ -72,7 +72,7 @@ def test_a_dataset_keeps_what_it_is_given():
     assert Counting(3).split == "train"
 
 
-def test_rngs_are_to_be_given():
+def test_rngs_is_a_required_argument():
     class Empty(BaseDataset):
         def __len__(self):
             return 0
@@ -81,19 +81,19 @@ def test_rngs_are_to_be_given():
         Empty(None)
 
 
-def test_every_example_comes_once_in_order_and_again():
+def test_every_iteration_yields_every_example_once_in_order():
     data = Counting(5)
     for _ in range(2):
         assert [sample["path"] for sample in data] == [f"{i}.wav" for i in range(5)]
 
 
-def test_a_dataset_without_access_by_index_says_so():
+def test_indexing_a_dataset_without_getitem_raises():
     data = Streaming(None, ["a"], rngs=nnx.Rngs(0))
     with pytest.raises(TypeError, match="Streaming cannot be indexed"):
         data[0]
 
 
-def test_a_dataset_may_bring_its_own_iteration_and_batches():
+def test_a_subclass_may_override_iteration_and_batches():
     data = Streaming(None, ["a", "b", "c"], rngs=nnx.Rngs(sample=0))
     batch = data.get_batch(4)
     assert batch["audio"].shape == (4, 8)
@@ -101,7 +101,7 @@ def test_a_dataset_may_bring_its_own_iteration_and_batches():
     assert data.collate_fn(list(data))["index"].tolist() == [0, 1, 2]
 
 
-def test_samples_are_put_together():
+def test_collate_fn_stacks_arrays_and_lists_other_values():
     data = Counting()
     batch = data.collate_fn([data[1], data[7], data[-1]])
     assert batch["audio"].shape == (3, 4)
@@ -112,31 +112,31 @@ def test_samples_are_put_together():
 
 
 @pytest.mark.parametrize("numbers", [np, jnp], ids=["numpy", "jax"])
-def test_stacked_arrays_stay_of_their_library_and_dtype(numbers):
+def test_stacked_arrays_keep_their_library_and_dtype(numbers):
     batch = Counting().collate_fn([{"x": numbers.ones((2, 3), numbers.float16)}] * 2)
     assert isinstance(batch["x"], np.ndarray if numbers is np else jax.Array)
     assert batch["x"].dtype == np.float16
     assert batch["x"].shape == (2, 2, 3)
 
 
-def test_samples_of_different_shape_are_an_error_that_names_the_shapes():
+def test_collating_different_shapes_raises():
     with pytest.raises(
         ValueError, match=r"'x' must have the same shape in all examples, got \(2,\), \(3,\); trim or pad"
     ):
         Counting().collate_fn([{"x": np.ones(2)}, {"x": np.ones(3)}])
 
 
-def test_samples_of_different_keys_are_an_error_that_names_the_keys():
+def test_collating_different_keys_raises():
     with pytest.raises(ValueError, match=r"equal keys; example 0 has \['x'\], example 1 has \['y'\]"):
         Counting().collate_fn([{"x": 1}, {"y": 1}])
 
 
-def test_no_samples_make_no_batch():
+def test_collating_no_examples_raises():
     with pytest.raises(ValueError, match="at least one example, got none"):
         Counting().collate_fn([])
 
 
-def test_a_batch_says_where_it_was_drawn():
+def test_a_batch_contains_the_drawn_indices():
     batch = Counting(1000).get_batch(64)
     assert batch["audio"].shape == (64, 4)
     assert batch["audio"][:, 0].tolist() == batch["index"].tolist()
@@ -147,55 +147,55 @@ def batches(data, count=3):
     return [data.get_batch(5)["index"].tolist() for _ in range(count)]
 
 
-def test_batches_are_the_same_every_time_without_rngs():
+def test_without_rngs_every_dataset_draws_the_same_batches():
     first = batches(Counting(1000))
     assert first == batches(Counting(1000))
     assert first[0] != first[1]
 
 
-def test_batches_follow_the_rngs():
+def test_batches_depend_on_the_rngs():
     first = batches(Counting(1000, rngs=nnx.Rngs(7)))
     assert first == batches(Counting(1000, rngs=nnx.Rngs(7)))
     assert first[0] != first[1]
     assert first != batches(Counting(1000, rngs=nnx.Rngs(8)))
 
 
-def test_batches_draw_from_the_stream_called_sample():
+def test_batches_are_drawn_from_the_stream_sample():
     first = batches(Counting(1000, rngs=nnx.Rngs(0, sample=7)))
     assert first == batches(Counting(1000, rngs=nnx.Rngs(1, sample=7)))
     assert first != batches(Counting(1000, rngs=nnx.Rngs(0, sample=8)))
 
 
 @pytest.mark.parametrize("size", [0, -1, 2.0, True, "3", None])
-def test_the_size_of_a_batch_is_a_positive_integer(size):
+def test_an_invalid_batch_size_raises(size):
     with pytest.raises((TypeError, ValueError), match="batch_size must be an integer of at least 1"):
         Counting().get_batch(size)
 
 
-def test_an_empty_dataset_has_no_batches():
+def test_a_batch_of_an_empty_dataset_raises():
     with pytest.raises(ValueError, match="Counting is empty"):
         Counting(0).get_batch(1)
     assert list(Counting(0)) == []
 
 
-@pytest.mark.parametrize(("index", "place"), [(0, 0), (9, 9), (-1, 9), (-10, 0), (np.int64(3), 3)])
-def test_a_place_is_counted_as_in_a_list(index, place):
-    assert position(index, 10, "data") == list(range(10))[index] == place
+@pytest.mark.parametrize(("index", "expected"), [(0, 0), (9, 9), (-1, 9), (-10, 0), (np.int64(3), 3)])
+def test_position_equals_list_indexing(index, expected):
+    assert position(index, 10, "data") == list(range(10))[index] == expected
 
 
 @pytest.mark.parametrize("index", [10, -11, 10**30])
-def test_a_place_out_of_range_is_an_index_error(index):
+def test_a_position_out_of_range_raises(index):
     with pytest.raises(IndexError, match=rf"data has 10 examples, got index {index}"):
         position(index, 10, "data")
 
 
 @pytest.mark.parametrize("index", [1.0, True, "1", None, slice(2)])
-def test_a_place_is_an_integer(index):
+def test_a_position_that_is_not_an_integer_raises(index):
     with pytest.raises(TypeError, match="data must be indexed by an integer"):
         position(index, 10, "data")
 
 
-def test_a_modality_has_a_shape_and_goes_there_and_back():
+def test_a_modality_has_a_shape_and_an_inverse():
     class Shapeless(Modality):
         def encode(self, data):
             return data
@@ -212,20 +212,20 @@ class Louder(ModelExtension):
         return self.weight * jnp.mean(jnp.square(model_outputs))
 
 
-def test_an_extension_holds_its_weight_and_switch():
+def test_an_extension_stores_weight_and_enabled():
     extension = Louder(ExtensionConfig(weight=2, enabled=False), rngs=nnx.Rngs(0))
     assert extension.weight == 2.0
     assert extension.enabled is False
 
 
-def test_an_extension_adds_nothing_unless_it_says_what():
+def test_the_base_extension_has_no_features_and_a_loss_of_0():
     extension = ModelExtension(ExtensionConfig())
     assert extension({"audio": jnp.ones(3)}, None) == {}
     assert extension.loss_fn({}, {}).shape == ()
     assert float(extension.loss_fn({}, {})) == 0.0
 
 
-def test_an_extension_goes_through_jit_vmap_and_grad():
+def test_an_extension_works_under_jit_vmap_and_grad():
     extension = Louder(ExtensionConfig(weight=0.5))
     audio = jnp.arange(6.0).reshape(2, 3)
     louder = jax.jit(jax.vmap(lambda x: extension({"audio": x})["louder"]))(audio)
@@ -235,7 +235,7 @@ def test_an_extension_goes_through_jit_vmap_and_grad():
 
 
 @pytest.mark.parametrize("config", [None, {"weight": 1.0}, 1.0])
-def test_an_extension_takes_an_extension_config(config):
+def test_an_extension_without_an_extension_config_raises(config):
     with pytest.raises(TypeError, match="Louder requires config=ExtensionConfig"):
         Louder(config)
 
@@ -249,7 +249,7 @@ def test_an_extension_takes_an_extension_config(config):
     ],
     ids=["extension", "modality"],
 )
-def test_there_are_plain_words_for_the_registry(register, get, listed, component):
+def test_shortcuts_use_the_registry(register, get, listed, component):
     assert "mine" not in listed()
     register("mine", component)
     assert get("mine") is component

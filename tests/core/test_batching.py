@@ -1,4 +1,4 @@
-"""Batches on the devices where they lie, and rows one after another: the same results and derivatives, whichever way."""
+"""Batches on several devices and in chunks have the results and derivatives of ``jax.vmap``."""
 
 import jax
 import jax.numpy as jnp
@@ -17,12 +17,12 @@ ROWS = jnp.asarray(np.random.default_rng(0).standard_normal((7, 5)), jnp.float32
 GAINS = jnp.arange(7.0)
 
 
-@pytest.fixture(params=["in turn", "vmap"])
-def way(request, monkeypatch):
+@pytest.fixture(params=["loop", "vmap"])
+def loop_or_vmap(request, monkeypatch):
     monkeypatch.setattr(batching, "on_one_device", lambda array: request.param != "vmap")
 
 
-def test_rows_in_turn_are_the_rows_of_vmap(way):
+def test_chunks_equal_vmap(loop_or_vmap):
     ours = jax.jit(jax.vmap(vmap_in_chunks(wave)))(ROWS, GAINS)
     for one, other in zip(ours, jax.vmap(wave)(ROWS, GAINS), strict=True):
         np.testing.assert_allclose(one, other, rtol=1e-6)
@@ -36,14 +36,14 @@ def test_rows_in_turn_are_the_rows_of_vmap(way):
 
 
 @pytest.mark.parametrize("transform", [jax.grad, jax.jacfwd, jax.hessian])
-def test_derivatives_are_those_of_the_function(way, transform):
+def test_derivatives_are_those_of_the_function(loop_or_vmap, transform):
     def total(function):
         return jax.jit(transform(lambda rows: sum(jnp.sum(part**2) for part in jax.vmap(function)(rows, GAINS))))
 
     np.testing.assert_allclose(total(vmap_in_chunks(wave))(ROWS), total(wave)(ROWS), rtol=1e-5, atol=1e-5)
 
 
-def test_what_is_left_over_goes_through_by_itself():
+def test_the_last_chunk_may_be_smaller():
     seen = []
 
     def doubled(rows):
@@ -54,7 +54,7 @@ def test_what_is_left_over_goes_through_by_itself():
     assert seen == [(3, 5), (1, 5)]
 
 
-def test_sharded_rows_stay_on_their_devices():
+def test_sharded_examples_stay_on_their_devices():
     mesh = jax.make_mesh((2,), ("data",), axis_types=(jax.sharding.AxisType.Explicit,))
     rows = jax.device_put(ROWS[:6], jax.sharding.NamedSharding(mesh, jax.sharding.PartitionSpec("data")))
     gains = jax.device_put(GAINS[:6], jax.sharding.NamedSharding(mesh, jax.sharding.PartitionSpec("data")))
@@ -64,7 +64,7 @@ def test_sharded_rows_stay_on_their_devices():
     np.testing.assert_allclose(ours, wave(ROWS, GAINS[:, None])[0][:6], rtol=1e-6)
 
 
-def test_a_loop_that_begins_with_a_constant_goes_through_each_part_of_a_sharded_batch():
+def test_a_loop_with_a_constant_initial_value_runs_on_each_shard():
     def running(rows):
         assert on_one_device(rows)
         return jax.vmap(lambda row: jax.lax.scan(lambda total, value: (total + value,) * 2, 0.0, row)[1])(rows)

@@ -1,4 +1,4 @@
-"""The commands about the registry: what they print, and with which code they end."""
+"""The commands of artifex-core: their output and exit codes."""
 
 import importlib.metadata
 import json
@@ -11,7 +11,7 @@ import warnings
 
 import pytest
 
-from artifex.generative_models.core import cli, registry
+from artifex.generative_models.core import registry
 from artifex.generative_models.core.components.discovery import clear_scan
 
 PARTS = {
@@ -50,21 +50,6 @@ def anything(x, **options):
 
 
 @pytest.fixture
-def artifex(capsys, monkeypatch):
-    """Return a function that runs the command line here and gives its exit code and output."""
-    monkeypatch.setattr(warnings, "showwarning", warnings.showwarning)
-
-    def run(*arguments: str) -> tuple[int, str, str]:
-        monkeypatch.setattr(sys, "argv", ["artifex", *arguments])
-        with pytest.raises(SystemExit) as ended:
-            cli.main()
-        captured = capsys.readouterr()
-        return ended.value.code, captured.out, captured.err
-
-    return run
-
-
-@pytest.fixture
 def doubles(install, gadgets):
     return install("first-dist", {"artifex.gadgets": {"double": "gadget_parts:double"}}, modules=PARTS, version="1.5")
 
@@ -76,29 +61,29 @@ def test_list_names_components_with_distribution_and_version(artifex, doubles):
     assert re.search(r"^modality\n", out, re.MULTILINE)
 
 
-def test_list_takes_one_kind(artifex, doubles):
+def test_list_accepts_one_kind(artifex, doubles):
     code, out, _ = artifex("list", "gadget")
     assert code == 0
     assert out == "gadget\n  A thing.\n  double  first-dist  1.5\n"
 
 
-def test_list_says_when_a_kind_is_empty(artifex, gadgets):
+def test_list_marks_an_empty_kind(artifex, gadgets):
     assert "(none installed)" in artifex("list", "gadget")[1]
 
 
-def test_list_shows_a_clash_and_how_to_choose(artifex, doubles, install):
+def test_list_shows_a_conflict_and_its_remedy(artifex, doubles, install):
     install("second-dist", {"artifex.gadgets": {"double": "gadget_parts:double"}})
     _, out, _ = artifex("list", "gadget")
     assert "  double  first-dist   1.5  conflict: write double@first-dist\n" in out
     assert "  double  second-dist  1.0  conflict: write double@second-dist\n" in out
 
 
-def test_list_shows_what_this_process_registered(artifex, doubles):
+def test_list_shows_components_registered_in_this_process(artifex, doubles):
     registry("gadget").register("mine", abs)
     assert "  mine    (this process)\n" in artifex("list", "gadget")[1]
 
 
-def test_list_writes_json(artifex, doubles):
+def test_list_prints_json(artifex, doubles):
     code, out, _ = artifex("list", "gadget", "--json")
     assert code == 0
     claim = {"distribution": "first-dist", "version": "1.5", "value": "gadget_parts:double"}
@@ -114,7 +99,7 @@ def test_list_imports_no_component(artifex, install, gadgets):
     assert artifex("list", "gadget")[0] == 0
 
 
-def test_list_tells_of_a_kind_that_is_declared_twice(artifex, install, gadgets):
+def test_list_warns_of_a_kind_that_is_declared_differently(artifex, install, gadgets):
     source = """
         from artifex.generative_models.core import Kind, hookimpl
 
@@ -129,7 +114,7 @@ def test_list_tells_of_a_kind_that_is_declared_twice(artifex, install, gadgets):
     assert err == "artifex: kind 'gadget' skipped: gadget-kinds and other-kinds declare it differently\n"
 
 
-def test_show_tells_where_it_is_from_what_it_takes_and_what_it_does(artifex, doubles):
+def test_show_prints_source_options_and_documentation(artifex, doubles):
     code, out, err = artifex("show", "gadget", "double")
     assert (code, err) == (0, "")
     assert (
@@ -165,12 +150,12 @@ Source
   {doubles.folder / "gadget_parts.py"}:2
 
 Provided by
-  first-dist 1.5  the only claim
+  first-dist 1.5  the only distribution that provides it
 """
     )
 
 
-def test_show_takes_a_name_with_its_distribution(artifex, doubles, install):
+def test_show_accepts_name_at_distribution(artifex, doubles, install):
     install("second-dist", {"artifex.gadgets": {"double": "gadget_parts:double"}}, version="3.0")
     code, out, err = artifex("show", "gadget", "double")
     assert (code, out) == (2, "")
@@ -182,20 +167,20 @@ def test_show_takes_a_name_with_its_distribution(artifex, doubles, install):
     assert out.startswith("double  gadget, second-dist 3.0\n")
 
 
-def test_show_tells_of_any_options_and_of_no_documentation(artifex, doubles, install):
+def test_show_without_fixed_options_and_documentation(artifex, doubles, install):
     install("more-dist", {"artifex.gadgets": {"anything": "gadget_parts:anything"}})
     _, out, _ = artifex("show", "gadget", "anything")
     assert "(no documentation)" in out
     assert "any  all keyword arguments are accepted" in out
 
 
-def test_show_shows_what_this_process_registered(artifex, gadgets):
+def test_show_prints_a_component_registered_in_this_process(artifex, gadgets):
     registry("gadget").register("mine", abs)
     _, out, _ = artifex("show", "gadget", "mine")
     assert out.startswith("mine  gadget, registered in this process\n")
 
 
-def test_show_shows_a_class(artifex, fresh_registry):
+def test_show_prints_the_constructor_of_a_class(artifex, fresh_registry):
     from artifex.generative_models.extensions.base import ModelExtension
 
     registry("extension").register("plain", ModelExtension)
@@ -212,19 +197,19 @@ def test_show_shows_a_class(artifex, fresh_registry):
             ("show", "gadget", "duoble"),
             "no gadget 'duoble' is installed. Did you mean 'double'? Available: double",
         ),
-        (("show", "gadget"), "Missing argument 'name'; see artifex show --help"),
+        (("show", "gadget"), "Missing argument 'name'. See artifex show --help"),
         (("list", "--jsn"), "No such option: --jsn"),
         (("lsit",), "No such command 'lsit'"),
     ],
 )
-def test_a_mistake_is_one_line_and_exit_code_two(artifex, doubles, arguments, message):
+def test_a_usage_error_is_one_line_and_exit_code_2(artifex, doubles, arguments, message):
     code, out, err = artifex(*arguments)
     assert (code, out) == (2, "")
     assert re.sub("(?i)argument 'NAME'", "argument 'name'", err).startswith(f"artifex: {message}")
     assert err.count("\n") == 1
 
 
-def test_a_broken_component_is_shown_as_broken(artifex, install, gadgets):
+def test_show_of_a_broken_component_is_an_error(artifex, install, gadgets):
     install("broken-dist", {"artifex.gadgets": {"bad": "gadget_nowhere:bad"}})
     code, out, err = artifex("show", "gadget", "bad")
     assert (code, out) == (2, "")
@@ -233,7 +218,7 @@ def test_a_broken_component_is_shown_as_broken(artifex, install, gadgets):
     )
 
 
-def test_no_command_shows_the_commands(artifex):
+def test_no_command_lists_the_commands(artifex):
     code, out, err = artifex()
     assert code == 2
     for command in ("list", "show", "doctor"):
@@ -241,11 +226,11 @@ def test_no_command_shows_the_commands(artifex):
 
 
 def problems_of(out: str) -> dict[str, str]:
-    """Return what the doctor found, and what it says to do."""
+    """Return the remedy of each problem that ``doctor`` prints."""
     return dict(re.findall(r"^  \d+\. (.*)\n(?:     -> (.*)\n)?", out, re.MULTILINE))
 
 
-def test_doctor_finds_nothing_wrong_with_what_is_right(artifex, doubles):
+def test_doctor_finds_no_problem_in_a_valid_installation(artifex, doubles):
     code, out, err = artifex("doctor")
     assert out.endswith("No problems found.\n"), out
     assert (code, err) == (0, "")
@@ -284,7 +269,7 @@ SETUPS = {
         r"commands of broken-dist skipped: ZeroDivisionError: division by zero",
         r".*ARTIFEX_DISABLE_PLUGINS=broken-dist",
     ),
-    "clash": (
+    "conflict": (
         lambda install: install("second-dist", {"artifex.gadgets": {"double": "gadget_parts:double"}}),
         r"gadget 'double' is provided by first-dist 1\.5 and second-dist 1\.0",
         r"write double@first-dist or double@second-dist",
@@ -293,7 +278,7 @@ SETUPS = {
         lambda install: install("lost-dist", {"artifex.gadget": {"part": "gadget_parts:double"}}),
         r"part of lost-dist cannot be used: no installed distribution declares a kind with the "
         r"entry-point group 'artifex\.gadget'\. Did you mean 'artifex\.gadgets'.*",
-        r"install the distribution that owns artifex\.gadget, or disable it with .*=lost-dist",
+        r"install the distribution that declares it, or disable it with .*=lost-dist",
     ),
     "missing requirement": (
         lambda install: install(
@@ -322,7 +307,7 @@ SETUPS = {
 
 
 @pytest.mark.parametrize("setup", SETUPS)
-def test_doctor_names_what_is_wrong_and_what_to_do(artifex, doubles, install, setup):
+def test_doctor_prints_each_problem_with_its_remedy(artifex, doubles, install, setup):
     make, what, remedy = SETUPS[setup]
     make(install)
     with warnings.catch_warnings():
@@ -336,8 +321,8 @@ def test_doctor_names_what_is_wrong_and_what_to_do(artifex, doubles, install, se
     assert re.fullmatch(remedy, next(iter(found.values())))
 
 
-def test_doctor_finds_several_things_at_once(artifex, doubles, install):
-    for setup in ("clash", "group of no kind", "missing requirement"):
+def test_doctor_prints_all_problems(artifex, doubles, install):
+    for setup in ("conflict", "group of no kind", "missing requirement"):
         SETUPS[setup][0](install)
     code, out, _ = artifex("doctor")
     assert code == 1
@@ -354,7 +339,7 @@ def test_doctor_names_a_stray_init_file(artifex, doubles):
     assert f"{stray} makes artifex.generative_models.modalities an ordinary package" in out
 
 
-def test_doctor_says_that_plugins_are_switched_off(artifex, doubles, monkeypatch):
+def test_doctor_notes_disabled_plugins(artifex, doubles, monkeypatch):
     monkeypatch.setenv("ARTIFEX_DISABLE_PLUGINS", "first-dist")
     clear_scan()
     code, out, _ = artifex("doctor")
@@ -362,7 +347,7 @@ def test_doctor_says_that_plugins_are_switched_off(artifex, doubles, monkeypatch
     assert "Note: ARTIFEX_DISABLE_PLUGINS=first-dist disables first-dist.\n" in out
 
 
-def test_doctor_survives_a_jax_that_does_not_start(artifex, doubles, monkeypatch):
+def test_doctor_reports_a_jax_that_does_not_start(artifex, doubles, monkeypatch):
     import jax
 
     def fail():
@@ -374,7 +359,7 @@ def test_doctor_survives_a_jax_that_does_not_start(artifex, doubles, monkeypatch
     assert list(problems_of(out)) == ["jax cannot start: RuntimeError: no device"]
 
 
-def test_a_missing_optional_package_is_no_problem(artifex, doubles, install):
+def test_a_missing_optional_package_is_not_a_problem(artifex, doubles, install):
     requires = "Requires-Dist: no-such-package>=1; extra == 'fast'\n"
     install(
         "rich-dist",
@@ -387,7 +372,7 @@ def test_a_missing_optional_package_is_no_problem(artifex, doubles, install):
 
 
 def on_a_terminal(*arguments: str, columns: int) -> str:
-    """Run the command line on a terminal of that width and return what it shows, without its styles."""
+    """Run the command line on a terminal of a given width and return its output without styles."""
     leader, follower = pty.openpty()
     environment = {**os.environ, "COLUMNS": str(columns), "TERM": "xterm"}
     command = [sys.executable, "-m", "artifex_cli", *arguments]
@@ -397,7 +382,7 @@ def on_a_terminal(*arguments: str, columns: int) -> str:
         while True:
             try:
                 part = os.read(leader, 65536)
-            except OSError:  # Linux's way to say that the other side is closed
+            except OSError:  # on Linux, the other side is closed
                 break
             if not part:
                 break
@@ -408,21 +393,21 @@ def on_a_terminal(*arguments: str, columns: int) -> str:
 
 
 @pytest.mark.parametrize("columns", [80, 200])
-def test_a_terminal_is_filled_and_not_overflown(columns):
+def test_output_is_wrapped_to_the_terminal_width(columns):
     shown = on_a_terminal("list", columns=columns)
     assert max(len(line) for line in shown.splitlines()) <= columns
     for kind in ("modality", "extension", "dataset"):
         assert re.search(rf"^{kind}$", shown, re.MULTILINE)
 
 
-def test_a_pipe_gets_plain_text(tmp_path):
+def test_piped_output_is_plain_text(tmp_path):
     ran = subprocess.run([sys.executable, "-m", "artifex_cli", "list"], capture_output=True, text=True, check=True)
     assert "\x1b" not in ran.stdout
     assert not re.search("[─│╭]", ran.stdout)
     assert not any(line.endswith(" ") for line in ran.stdout.splitlines())
 
 
-def test_show_shows_the_fields_of_a_value(artifex, install):
+def test_show_prints_the_fields_of_a_value(artifex, install):
     hooks = """
         from artifex.generative_models.core import Kind, hookimpl
 
@@ -448,10 +433,10 @@ def test_show_shows_the_fields_of_a_value(artifex, install):
     entries = {"artifex": {"hooks": "setting_hooks"}, "artifex.settings": {"small": "setting_values:small"}}
     install("setting-dist", entries, modules={"setting_hooks": hooks, "setting_values": values})
     _, out, _ = artifex("show", "setting", "small")
-    assert out.startswith("small  setting, setting-dist 1.0\nHow it is set.\n\nSetting(*, size=3)\n")
+    assert out.startswith("small  setting, setting-dist 1.0\nHow it is set.\n\nSetting(*, size=2)\n")
     assert re.search(r"^  size  int  = 2  In samples\.$", out, re.MULTILINE)
 
 
-def test_the_version_is_told(artifex):
+def test_version_option_prints_the_version(artifex):
     code, out, _ = artifex("--version")
     assert (code, out) == (0, f"artifex {importlib.metadata.version('artifex-core')}\n")

@@ -1,4 +1,4 @@
-"""Configurations are frozen and validated, and survive a round trip through plain values and files."""
+"""Configurations are frozen, validated, and restored from plain values and files."""
 
 import copy
 import pickle
@@ -114,7 +114,7 @@ def test_none_is_restored_from_a_file_or_raises(tmp_path):
     assert not (tmp_path / "config.toml").exists()
 
 
-def test_nan_is_no_loss(tmp_path):
+def test_nan_is_restored_from_a_file(tmp_path):
     Experiment(name="x", anything=float("nan")).to_file(tmp_path / "config.toml")
     assert np.isnan(Experiment.from_file(tmp_path / "config.toml").anything)
 
@@ -217,14 +217,14 @@ def test_from_dict_accepts_nested_configurations():
 
 
 def test_collections_have_the_type_of_the_field():
-    made = Experiment.from_dict(FULL.to_dict())
-    assert type(made.types) is tuple
-    assert type(made.listed) is list
-    assert type(made.some) is tuple
-    assert type(made.unique) is frozenset
-    assert type(made.many[0]) is Frames
-    assert type(made.maybe) is Frames
-    assert isinstance(made.cache, Path)
+    config = Experiment.from_dict(FULL.to_dict())
+    assert type(config.types) is tuple
+    assert type(config.listed) is list
+    assert type(config.some) is tuple
+    assert type(config.unique) is frozenset
+    assert type(config.many[0]) is Frames
+    assert type(config.maybe) is Frames
+    assert isinstance(config.cache, Path)
 
 
 @pytest.mark.parametrize("make", [Experiment, lambda **given: FULL.evolve(**given)], ids=["constructor", "evolve"])

@@ -8,19 +8,19 @@ import pytest
 from artifex.generative_models.core import MissingDependencyError, plot
 
 
-def drawn(ax) -> np.ndarray:
+def image_of(ax) -> np.ndarray:
     return np.asarray(ax.images[0].get_array())
 
 
 def ticks(ax) -> dict[int, float]:
-    return {int(text.get_text()): place for text, place in zip(ax.get_yticklabels(), ax.get_yticks(), strict=True)}
+    return {int(text.get_text()): height for text, height in zip(ax.get_yticklabels(), ax.get_yticks(), strict=True)}
 
 
 def color_bar_label(ax) -> str:
     return next(other for other in ax.figure.axes if other is not ax).get_ylabel()
 
 
-def test_a_tone_lies_at_its_frequency_and_a_click_at_its_time():
+def test_a_tone_is_at_its_frequency_and_a_click_at_its_time():
     values = np.zeros((513, 100))
     ax = plot.spectrogram(values, 8000.0, step=0.01, label="level (dB)")
     left, right, bottom, top = ax.images[0].get_extent()
@@ -33,14 +33,14 @@ def test_a_tone_lies_at_its_frequency_and_a_click_at_its_time():
     assert color_bar_label(ax) == "level (dB)"
 
 
-def test_the_first_column_is_centered_on_the_second_where_it_starts():
+def test_the_first_column_is_centered_on_its_time():
     ax = plot.spectrogram(np.zeros((5, 10)), 100.0, step=0.1, start=0.25)
     assert ax.images[0].get_extent()[:2] == pytest.approx([0.2, 1.2])
     assert ax.get_xlim() == pytest.approx((0.2, 1.2))
 
 
 @pytest.mark.parametrize("scale", ["log", (np.sqrt, np.square)])
-def test_on_another_scale_rows_keep_their_frequencies(scale):
+def test_bins_are_at_their_frequencies_on_every_scale(scale):
     values = np.arange(129.0)[:, None] * np.ones(6)
     ax = plot.spectrogram(values, 4000.0, step=0.1, scale=scale)
     mesh = ax.collections[0]
@@ -50,7 +50,7 @@ def test_on_another_scale_rows_keep_their_frequencies(scale):
     assert np.asarray(mesh.get_array()).reshape(129, 6)[32, 0] == 32
     assert ax.get_ylim()[1] == 4000
     assert {1000, 2000, 4000} <= set(ticks(ax))
-    assert all(hz == place for hz, place in ticks(ax).items())
+    assert all(hz == height for hz, height in ticks(ax).items())
 
 
 def test_bands_are_labeled_at_round_frequencies():
@@ -58,9 +58,9 @@ def test_bands_are_labeled_at_round_frequencies():
     ax = plot.bands(np.zeros((64, 4)), centers, step=0.1)
     shown = ticks(ax)
     assert {250, 1000, 4000} <= set(shown)
-    for hz, place in shown.items():
+    for hz, height in shown.items():
         nearest = int(np.argmin(np.abs(np.log(centers / hz))))
-        assert abs(place - (nearest + 0.5)) <= 0.5
+        assert abs(height - (nearest + 0.5)) <= 0.5
     assert ax.get_ylim() == (0, 64)
 
 
@@ -68,12 +68,12 @@ def test_bands_are_labeled_at_round_frequencies():
     ("centers", "expected"),
     [(np.linspace(300.0, 400.0, 20), {300, 320, 340, 360, 380, 400}), (np.array([700.0]), {700})],
 )
-def test_bands_that_are_close_together_are_labeled_too(centers, expected):
+def test_narrow_band_ranges_are_labeled(centers, expected):
     assert set(ticks(plot.bands(np.zeros((len(centers), 4)), centers, step=0.1))) == expected
 
 
 @pytest.mark.parametrize("size", [(3.0, 1.5), (10.0, 6.0)])
-def test_labels_of_bands_do_not_touch(size):
+def test_band_labels_do_not_overlap(size):
     figure = plot.new_figure(*size)
     ax = plot.bands(np.zeros((80, 4)), np.geomspace(20.0, 20000.0, 80), step=0.1, ax=figure.add_subplot())
     figure.draw_without_rendering()
@@ -91,7 +91,7 @@ def test_rows_are_centered_on_their_numbers_or_have_names():
     assert named.get_yticks().tolist() == [0, 1]
 
 
-def test_lines_lie_over_the_picture_that_is_there():
+def test_lines_are_drawn_over_existing_content():
     ax = plot.spectrogram(np.zeros((5, 10)), 4000.0, step=0.1)
     before = ax.get_xlim()
     plot.lines({"centroid": np.full(10, 1000.0), "rolloff": np.full(10, 3000.0)}, step=0.1, start=0.05, ax=ax)
@@ -100,18 +100,18 @@ def test_lines_lie_over_the_picture_that_is_there():
     assert [text.get_text() for text in ax.get_legend().get_texts()] == ["centroid", "rolloff"]
 
 
-def test_levels_are_decibels_below_the_maximum():
+def test_levels_are_in_db_below_the_maximum():
     np.testing.assert_allclose(plot.decibels_below_maximum([[7.0, 0.07]]), [[0.0, -20.0]], atol=1e-9)
     np.testing.assert_array_equal(plot.decibels_below_maximum(np.zeros((2, 3)), db_range=60.0), -60.0)
     np.testing.assert_array_equal(plot.decibels_below_maximum([np.nan, 1.0, 0.0, np.inf]), [np.nan, 0.0, -80.0, 0.0])
 
 
-def test_what_is_not_finite_does_not_move_the_colors():
+def test_values_that_are_not_finite_do_not_change_the_color_limits():
     image = plot.spectrogram(np.array([[np.nan, 1.0], [-np.inf, 3.0]]), 100.0, step=0.1).images[0]
     assert image.get_clim() == (1.0, 3.0)
 
 
-def test_a_waveform_is_drawn_over_seconds_channel_by_channel():
+def test_each_channel_of_a_waveform_is_drawn_over_seconds():
     ax = plot.waveform(np.stack([np.zeros(800), np.full(800, 2.0)]), 8000, title="two")
     assert len(ax.lines) == 2
     assert ax.get_xlim() == pytest.approx((0.0, 0.1))
@@ -119,7 +119,7 @@ def test_a_waveform_is_drawn_over_seconds_channel_by_channel():
     assert ax.get_title() == "two"
 
 
-def test_a_long_waveform_is_drawn_with_few_points_that_keep_each_click():
+def test_a_long_waveform_is_reduced_without_losing_peaks():
     audio = np.zeros(1_000_000, np.float32)
     audio[[123_456, 765_432]] = 0.75, -0.5
     line = plot.waveform(audio, 10_000).lines[0]
@@ -130,12 +130,12 @@ def test_a_long_waveform_is_drawn_with_few_points_that_keep_each_click():
     assert seconds[values.argmin()] == pytest.approx(76.5432, abs=0.05)
 
 
-def test_a_long_picture_keeps_its_clicks_and_its_seconds():
+def test_a_long_spectrogram_is_reduced_without_losing_peaks_or_times():
     values = np.zeros((3, 100_001))
     values[:, 70_000] = 1.0
     ax = plot.spectrogram(values, 4000.0, step=0.01)
     left, right, *_ = ax.images[0].get_extent()
-    columns = drawn(ax)[0]
+    columns = image_of(ax)[0]
     assert len(columns) <= 4096
     width = (right - left) / len(columns)
     assert left + (columns.argmax() + 0.5) * width == pytest.approx(700.0, abs=width)
@@ -143,19 +143,19 @@ def test_a_long_picture_keeps_its_clicks_and_its_seconds():
     assert ax.get_xlim() == pytest.approx((0.0, 1000.005))
 
 
-def test_long_rows_are_drawn_as_their_means():
+def test_long_rows_are_reduced_to_means():
     values = np.tile([[0.0, 2.0]], (1, 50_000))
-    assert set(np.unique(drawn(plot.rows(values, step=0.01)))) <= {0.96, 1.0, 1.04}
+    assert set(np.unique(image_of(plot.rows(values, step=0.01)))) <= {0.96, 1.0, 1.04}
 
 
 @pytest.mark.parametrize("count", [1, 2])
-def test_few_columns_are_drawn_whole(count):
+def test_few_columns_are_not_reduced(count):
     ax = plot.bands(np.ones((4, count)), [100.0, 200.0, 400.0, 800.0], step=0.5)
     assert ax.get_xlim() == pytest.approx((0.0, 0.5 * count - 0.25))
     assert plot.lines({"level": np.ones(count)}, step=0.5).lines[0].get_xdata().tolist() == [0.0, 0.5][:count]
 
 
-def test_pictures_go_to_the_axes_that_were_given_and_leave_pyplot_alone(tmp_path):
+def test_plots_use_the_given_axes_and_not_pyplot(tmp_path):
     figure = plot.new_figure()
     ax, bar = figure.subplots(1, 2)
     assert plot.bands(np.ones((3, 6)), [1.0, 2.0, 3.0], step=1.0, label="dB", ax=ax, bar=bar) is ax
@@ -186,12 +186,12 @@ def test_pictures_go_to_the_axes_that_were_given_and_leave_pyplot_alone(tmp_path
         (lambda: plot.decibels_below_maximum([1.0], db_range=0), ValueError, "db_range must be"),
     ],
 )
-def test_what_cannot_be_drawn_is_an_error(call, error, message):
+def test_invalid_arguments_of_plots_raise(call, error, message):
     with pytest.raises(error, match=message):
         call()
 
 
-def test_without_the_extra_the_error_names_it(monkeypatch):
+def test_without_matplotlib_the_error_names_the_extra(monkeypatch):
     monkeypatch.setitem(sys.modules, "matplotlib", None)
     with pytest.raises(MissingDependencyError, match=r"artifex-core\[plot\]"):
         plot.waveform(np.zeros(10), 8000)

@@ -1,4 +1,4 @@
-"""What installed distributions offer: read from metadata, hooks called each in its own try."""
+"""Discovery of components and hooks from the metadata of installed distributions."""
 
 import importlib.metadata
 import inspect
@@ -46,13 +46,13 @@ def install_hooks(install, distribution: str, source: str, **given):
     return install(distribution, {"artifex": {"hooks": module}}, modules={module: source}, **given)
 
 
-def test_artifex_kinds_opens_kinds(install):
+def test_artifex_kinds_declares_kinds(install):
     install_hooks(install, "widget-kinds", hooks(""))
     assert kinds()["widget"].group == "artifex.widgets"
     assert list(registry("widget")) == []
 
 
-def test_artifex_commands_adds_commands_and_one_that_fails_harms_no_other(install):
+def test_artifex_commands_adds_commands_and_failing_ones_are_skipped(install):
     from artifex.generative_models.core.cli import build
 
     install_hooks(
@@ -113,7 +113,7 @@ def test_every_hook_is_documented_and_tested(hook):
         ),
     ],
 )
-def test_a_broken_module_of_hooks_is_one_warning_that_names_it_and_harms_no_other(install, source, reason):
+def test_a_broken_module_of_hooks_is_skipped_with_one_warning(install, source, reason):
     install_hooks(install, "broken-dist", source)
     install_hooks(install, "sound-dist", hooks("", "gizmo"))
     with pytest.warns(PluginWarning) as caught:
@@ -128,7 +128,7 @@ def test_a_broken_module_of_hooks_is_one_warning_that_names_it_and_harms_no_othe
     assert isinstance(problem.error, BaseException)
 
 
-def test_what_a_broken_module_of_hooks_would_have_declared_is_explained(install):
+def test_an_unknown_kind_error_names_skipped_distributions(install):
     install_hooks(install, "broken-dist", "raise OSError('out of order')")
     with pytest.warns(PluginWarning):
         kinds()
@@ -136,7 +136,7 @@ def test_what_a_broken_module_of_hooks_would_have_declared_is_explained(install)
         registry("widget")
 
 
-def test_a_broken_module_of_hooks_leaves_none_of_its_hooks_behind(install):
+def test_no_hook_of_a_broken_module_stays_registered(install):
     source = hooks("").replace("return [", "return [3, ") + "\n@hookimpl\ndef artifex_commands(app): ...\n"
     install_hooks(install, "broken-dist", source)
     with pytest.warns(PluginWarning):
@@ -146,20 +146,20 @@ def test_a_broken_module_of_hooks_leaves_none_of_its_hooks_behind(install):
     )
 
 
-def test_a_module_plugged_in_twice_is_told_by_whom(install):
+def test_a_module_registered_twice_raises(install):
     install_hooks(install, "first-dist", hooks(""))
     install("second-dist", {"artifex": {"again": "first_dist_hooks"}})
     with pytest.warns(PluginWarning, match="second-dist: .*is already registered by first-dist:hooks"):
         assert "widget" in kinds()
 
 
-def test_a_kind_declared_alike_by_two_is_one_kind(install):
+def test_equal_declarations_of_a_kind_are_one_kind(install):
     install_hooks(install, "first-dist", hooks(""))
     install_hooks(install, "second-dist", hooks(""))
     assert registry("widget").kind.summary == "A thing."
 
 
-def test_a_kind_declared_differently_by_two_is_an_error_that_names_both(install):
+def test_different_declarations_of_a_kind_raise(install):
     install_hooks(install, "first-dist", hooks(""))
     names = registry("widget")
     install_hooks(install, "second-dist", hooks("", summary="Another thing."))
@@ -173,7 +173,7 @@ def test_a_kind_declared_differently_by_two_is_an_error_that_names_both(install)
 
 
 @pytest.mark.parametrize("setting", ["widget-dist", "Widget_Dist", "other,widget.dist", " widget-dist other ", "*"])
-def test_a_distribution_can_be_switched_off(install, monkeypatch, setting):
+def test_a_distribution_can_be_disabled(install, monkeypatch, setting):
     install("widget-dist", {"artifex.modalities": {"widget": "no_such_module_anywhere:Widget"}})
     assert "widget" in registry("modality")
     monkeypatch.setenv("ARTIFEX_DISABLE_PLUGINS", setting)
@@ -183,13 +183,13 @@ def test_a_distribution_can_be_switched_off(install, monkeypatch, setting):
         registry("modality")["widget"]
 
 
-def test_a_star_leaves_the_first_party_on(monkeypatch):
+def test_a_star_does_not_disable_first_party_distributions(monkeypatch):
     monkeypatch.setenv("ARTIFEX_DISABLE_PLUGINS", "*")
     refresh()
     assert {"modality", "extension", "dataset"} <= set(kinds())
 
 
-def test_a_module_of_hooks_that_is_switched_off_is_not_imported(install, monkeypatch):
+def test_a_disabled_module_of_hooks_is_not_imported(install, monkeypatch):
     monkeypatch.setenv("ARTIFEX_DISABLE_PLUGINS", "broken-dist")
     install_hooks(install, "broken-dist", "raise OSError('out of order')")
     with warnings.catch_warnings():
@@ -208,7 +208,7 @@ def test_a_module_of_hooks_that_is_switched_off_is_not_imported(install, monkeyp
         "[artifex.modalities]\nwidget = one:Widget\nwidget = two:Widget\n",
     ],
 )
-def test_malformed_entry_points_are_named_and_harm_no_other(install, text):
+def test_a_distribution_with_malformed_entry_points_is_skipped(install, text):
     install("malformed-dist", text)
     install("sound-dist", {"artifex.modalities": {"sound": "no_such_module_anywhere:Sound"}})
     with pytest.warns(PluginWarning, match="malformed-dist: metadata: ") as caught:
@@ -219,7 +219,7 @@ def test_malformed_entry_points_are_named_and_harm_no_other(install, text):
 
 
 @pytest.mark.parametrize("metadata", ["", "Metadata-Version: 2.1\nVersion: 1.0\n", "Name:\nVersion: 1.0\n"])
-def test_metadata_without_a_name_is_reported_with_its_place(install, metadata):
+def test_metadata_without_a_name_is_reported_with_its_path(install, metadata):
     install("nameless-dist", {"artifex.modalities": {"widget": "module:Widget"}}, metadata=metadata)
     with pytest.warns(
         PluginWarning, match=r"nameless_dist-1\.0\.dist-info: metadata: ValueError: the metadata has no name"
@@ -227,7 +227,7 @@ def test_metadata_without_a_name_is_reported_with_its_place(install, metadata):
         assert "widget" not in registry("modality")
 
 
-def test_metadata_that_is_no_text_is_reported(install):
+def test_metadata_that_is_not_text_is_reported(install):
     installed = install("binary-dist", "")
     (installed.metadata / "entry_points.txt").write_bytes(b"[artifex.modalities]\nw\xff = module:W\n")
     refresh()
@@ -235,7 +235,7 @@ def test_metadata_that_is_no_text_is_reported(install):
         kinds()
 
 
-def test_entry_points_of_others_are_none_of_our_business(install):
+def test_entry_points_in_other_groups_are_ignored(install):
     scripts = "; artifex is mentioned\n[console_scripts]\nartifex-thing = module:main\n"
     install("other-dist", f"{scripts}[artifexes.modalities]\nw = module:W\n")
     with warnings.catch_warnings():
@@ -250,7 +250,7 @@ def test_entry_points_of_others_are_none_of_our_business(install):
         "[artifex.modalities]\n# why\nwidget=module:Widget [fast]\n\n",
     ],
 )
-def test_entry_points_are_read_as_the_standard_library_reads_them(install, text):
+def test_entry_points_equal_those_of_the_standard_library(install, text):
     install("widget-dist", text)
     found = [e for e in importlib.metadata.entry_points(group="artifex.modalities") if e.name == "widget"]
     assert [claim.value for claim in registry("modality").claims("widget")] == [found[0].value]
@@ -262,7 +262,7 @@ def test_name_and_version_equal_those_of_importlib_metadata():
     assert found == {name: importlib.metadata.version(name) for name in found}
 
 
-def test_one_module_reads_distributions():
+def test_only_one_module_imports_importlib_metadata():
     reading = re.compile(
         r"^\s*(import importlib[._]metadata|from importlib(_metadata| import metadata|\.metadata))", re.M
     )
@@ -270,7 +270,7 @@ def test_one_module_reads_distributions():
     assert [path.name for path in sources if reading.search(path.read_text(encoding="utf-8"))] == ["metadata.py"]
 
 
-def test_a_kind_is_checked_where_it_is_made():
+def test_an_invalid_kind_raises():
     for wrong in (
         {"form": "thing"},
         {"positional": -1},
@@ -322,7 +322,7 @@ def test_listing_imports_no_jax_and_no_component(install):
 
 
 @pytest.mark.parametrize("module", ["jax", "widget_parts"])
-def test_the_test_above_notices_an_import(install, module):
+def test_the_test_above_fails_if_a_module_is_imported(install, module):
     ran = listing_with(install, hooks(f"import {module}"))
     assert ran.returncode != 0
     assert f"'{module}'" in ran.stderr
@@ -345,6 +345,6 @@ def test_the_test_above_notices_an_import(install, module):
         "extensions.registry",
     ],
 )
-def test_a_light_module_imports_no_jax(module):
+def test_modules_without_jax_do_not_import_it(module):
     code = f"import sys, artifex.generative_models.{module}; sys.exit('jax' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

@@ -1,4 +1,4 @@
-"""The factory: options bound, checked by name, and equal when they are the same."""
+"""The factory binds options, checks their names, and returns equal components for equal options."""
 
 import functools
 import pickle
@@ -28,18 +28,18 @@ def test_options_are_bound(scaling):
     assert create(scaling, "scaled") is scaled
 
 
-def test_an_option_that_is_not_taken_is_told_its_neighbors_and_those_that_are(scaling):
+def test_an_unknown_option_raises_and_lists_the_valid_ones(scaling):
     with pytest.raises(TypeError) as caught:
         create(scaling, "scaled", offst=1)
     assert str(caught.value) == "gadget 'scaled' has no option 'offst'. Did you mean 'offset'? Its options: by, offset"
 
 
-def test_what_is_given_at_the_call_is_no_option(scaling):
+def test_arguments_passed_by_the_caller_are_not_options(scaling):
     with pytest.raises(TypeError, match="has no option 'x'"):
         create(scaling, "scaled", x=1)
 
 
-def test_a_function_without_options_says_so(gadgets):
+def test_an_option_of_a_function_without_options_raises(gadgets):
     def plain(x):
         return x
 
@@ -48,7 +48,7 @@ def test_a_function_without_options_says_so(gadgets):
         create(gadgets, "plain", by=1)
 
 
-def test_a_function_of_any_options_takes_any(gadgets):
+def test_a_function_with_kwargs_accepts_any_option(gadgets):
     def anything(x, **options):
         return options
 
@@ -61,7 +61,7 @@ def test_a_function_written_in_c_is_usable(gadgets):
     assert create(gadgets, "dict") is np.dtype.newbyteorder
 
 
-def test_kind_and_name_stay_free_as_options(gadgets):
+def test_options_may_be_called_kind_and_name(gadgets):
     def named(x, *, name, kind):
         return name, kind
 
@@ -69,7 +69,7 @@ def test_kind_and_name_stay_free_as_options(gadgets):
     assert create(gadgets, "named", name="a", kind="b")(0) == ("a", "b")
 
 
-def test_a_class_is_built_with_its_options():
+def test_a_class_is_instantiated_with_its_options():
     class Plain:
         def __init__(self, config=None, *, rngs=None):
             self.config = config
@@ -80,7 +80,7 @@ def test_a_class_is_built_with_its_options():
         create("modality", "plain", confg=3)
 
 
-def test_an_nnx_class_is_told_its_options_too():
+def test_an_unknown_option_of_an_nnx_class_lists_the_valid_ones():
     from artifex.generative_models.core.configuration import ExtensionConfig
     from artifex.generative_models.extensions.base import ModelExtension
 
@@ -123,17 +123,17 @@ def test_a_value_is_changed_by_its_options(install):
         functools.partial(scaled, by=3),
     ],
 )
-def test_a_component_may_be_written_in_several_ways(scaling, spec):
+def test_resolve_accepts_every_form_of_a_component(scaling, spec):
     assert resolve(scaling, spec)(2) == 6
 
 
-def test_a_component_given_itself_comes_back(scaling):
+def test_resolve_returns_a_component_unchanged(scaling):
     assert resolve(scaling, scaled) is scaled
     assert resolve(scaling, "scaled") is scaled
 
 
 @pytest.mark.parametrize("spec", [3, None, ("scaled",), ("scaled", 3), {"by": 3}, ("scaled", "other"), int])
-def test_what_is_no_component_is_told_what_may_be_written(scaling, spec):
+def test_resolve_raises_for_anything_else(scaling, spec):
     with pytest.raises(TypeError, match=r"gadget must be a name, a \(name, options\) pair"):
         resolve(scaling, spec)
 
@@ -161,34 +161,34 @@ DIFFERENT = [
 
 
 @pytest.mark.parametrize(("one", "other"), SAME)
-def test_equal_options_make_equal_components(one, other):
+def test_components_with_equal_options_are_equal(one, other):
     assert Bound(scaled, **one) == Bound(scaled, **other)
     assert hash(Bound(scaled, **one)) == hash(Bound(scaled, **other))
 
 
 @pytest.mark.parametrize(("one", "other"), DIFFERENT)
-def test_options_that_make_another_program_make_another_component(one, other):
+def test_components_with_different_options_are_different(one, other):
     assert Bound(scaled, **one) != Bound(scaled, **other)
     assert len({Bound(scaled, **one), Bound(scaled, **other)}) == 2
 
 
-def test_functions_are_told_apart():
+def test_components_of_different_functions_are_different():
     assert Bound(scaled, by=3) != Bound(max, by=3)
     assert Bound(scaled, by=3) != functools.partial(scaled, by=3)
 
 
-def test_an_array_as_option_equals_itself():
+def test_array_options_are_compared_by_identity():
     array = np.ones(3)
     assert Bound(scaled, by=array) == Bound(scaled, by=array)
     assert hash(Bound(scaled, by=array)) == hash(Bound(scaled, by=array))
     assert Bound(scaled, by=array)(1).tolist() == [1.0, 1.0, 1.0]
 
 
-def test_a_bound_component_travels_to_another_process():
+def test_a_bound_component_can_be_pickled():
     assert pickle.loads(pickle.dumps(Bound(scaled, by=3))) == Bound(scaled, by=3)
 
 
-def test_asking_twice_compiles_once(scaling):
+def test_creating_a_component_twice_compiles_it_once(scaling):
     import jax
 
     traces = []
@@ -205,7 +205,7 @@ def test_asking_twice_compiles_once(scaling):
     assert [type(by) for by in traces] == [int, float]
 
 
-def test_jit_takes_a_component_bound_to_an_array(scaling):
+def test_a_component_with_an_array_option_can_be_compiled(scaling):
     import jax
 
     tripled = jax.jit(create(scaling, "scaled", by=np.full(2, 3.0)))

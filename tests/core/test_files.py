@@ -1,4 +1,4 @@
-"""Atomic writes: the old file or the new one, nothing between, and nothing left behind."""
+"""Atomic writes leave the old file or the new one, and no temporary files."""
 
 import os
 from concurrent.futures import ThreadPoolExecutor
@@ -12,7 +12,7 @@ def names(folder):
     return sorted(path.name for path in folder.iterdir())
 
 
-def test_a_failed_write_leaves_the_old_file_alone(tmp_path):
+def test_a_failed_write_keeps_the_old_file(tmp_path):
     target = tmp_path / "scores.json"
     target.write_text("old")
     with pytest.raises(ZeroDivisionError), files.atomic_path(target) as temporary:
@@ -20,12 +20,12 @@ def test_a_failed_write_leaves_the_old_file_alone(tmp_path):
     assert (target.read_text(), names(tmp_path)) == ("old", ["scores.json"])
 
 
-def test_a_missing_folder_is_an_error(tmp_path):
+def test_a_missing_folder_raises(tmp_path):
     with pytest.raises(FileNotFoundError):
         files.write_atomic(tmp_path / "missing" / "scores.json", "{}")
 
 
-def test_temporary_names_cannot_be_predicted_or_planted(tmp_path):
+def test_temporary_names_are_unpredictable(tmp_path):
     target = tmp_path / "scores.json"
     with files.atomic_path(target) as first, files.atomic_path(target) as second:
         assert first != second
@@ -56,7 +56,7 @@ def test_a_table_is_read_back_as_written(tmp_path, suffix):
 
 
 @pytest.mark.parametrize(
-    ("name", "content", "says"),
+    ("name", "content", "message"),
     [
         ("a.json", b"{}", "must end in .toml, .yaml or .yml"),
         ("a.toml", b"x = ", "cannot be parsed"),
@@ -65,9 +65,9 @@ def test_a_table_is_read_back_as_written(tmp_path, suffix):
         ("a.toml", b"\xff", "is not UTF-8 text"),
     ],
 )
-def test_what_is_not_a_table_is_named(tmp_path, name, content, says):
+def test_a_file_that_is_not_a_table_raises(tmp_path, name, content, message):
     (tmp_path / name).write_bytes(content)
-    with pytest.raises(ValueError, match=says):
+    with pytest.raises(ValueError, match=message):
         files.read_table(tmp_path / name)
 
 

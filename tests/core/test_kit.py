@@ -1,4 +1,4 @@
-"""The conformance kit: each rule catches the component that breaks it, and nothing that is right is blamed."""
+"""The conformance kit: each rule finds the component that breaks it, and correct components pass."""
 
 import re
 import sys
@@ -18,12 +18,12 @@ def noisy(audio, key, *, level: float = 0.1):
 
     Args:
         audio: Waveform (time,).
-        key: Decides the noise.
+        key: PRNG key.
         level: Its standard deviation, full scale 1.
     """
     values = jnp.asarray(audio).astype(numerics.working_dtype(audio.dtype))
-    made = values + level * numerics.normal(key, values.shape, values.dtype)
-    return made.astype(audio.dtype)
+    result = values + level * numerics.normal(key, values.shape, values.dtype)
+    return result.astype(audio.dtype)
 
 
 def tone(key, *, n_time_steps: int, sample_rate: int):
@@ -32,11 +32,11 @@ def tone(key, *, n_time_steps: int, sample_rate: int):
     return numerics.sin2pi(numerics.phase_ramp(frequency, n_time_steps=n_time_steps, sample_rate=sample_rate))
 
 
-class Halved:
+class Halving:
     """Half the waveform.
 
     Args:
-        config: What the audio is like; durations in seconds.
+        config: The audio's configuration; durations in seconds.
     """
 
     def __init__(self, config):
@@ -53,8 +53,8 @@ class Halved:
         return audio
 
 
-def is_inside(name: str, value) -> bool:
-    """Whether a value is traced by the transform whose tracer has that name."""
+def is_traced_by(name: str, value) -> bool:
+    """Return whether a value is traced by a transform, given the name of its tracer."""
     while value is not None and name not in type(value).__name__:
         value = getattr(value, "val", None)
     return value is not None
@@ -65,12 +65,12 @@ def undocumented(audio, key, *, level: float = 0.1):
     return noisy(audio, key, level=level)
 
 
-def with_an_option_unchecked(audio, key, *, loud: bool = False):
+def with_unchecked_option(audio, key, *, loud: bool = False):
     """Add noise, full scale.
 
     Args:
         audio: Waveform (time,).
-        key: Decides the noise.
+        key: PRNG key.
         loud: Whether to add ten times as much.
     """
     return noisy(audio, key, level=1.0 if loud else 0.1)
@@ -81,76 +81,76 @@ def with_array_at_import(audio, key):
     return noisy(audio, key)
 
 
-def of_another_shape(audio, key):
+def with_wrong_shape(audio, key):
     """Add noise, full scale, and drop every second sample."""
     return noisy(audio, key)[::2]
 
 
-def of_another_dtype(audio, key):
-    """Add noise, full scale, and give float32 back as float16."""
-    made = noisy(audio, key)
-    return made.astype(jnp.float16) if made.dtype == jnp.float32 else made
+def with_wrong_dtype(audio, key):
+    """Add noise, full scale, and return float16 for float32."""
+    result = noisy(audio, key)
+    return result.astype(jnp.float16) if result.dtype == jnp.float32 else result
 
 
 def changing_its_input(audio, key):
     """Add noise, full scale, and clear the input."""
-    made = noisy(audio, key)
+    result = noisy(audio, key)
     if isinstance(audio, np.ndarray):
         audio[:] = 7
-    return made
+    return result
 
 
 def nan_at_one_sample(key, *, n_time_steps: int, sample_rate: int):
     """Render a tone of unit deviation, full scale."""
-    made = tone(key, n_time_steps=n_time_steps, sample_rate=sample_rate)
-    return made / jnp.std(made)
+    result = tone(key, n_time_steps=n_time_steps, sample_rate=sample_rate)
+    return result / jnp.std(result)
 
 
-def heedless_of_its_key(audio, key):
+def ignoring_its_key(audio, key):
     """Add no noise, full scale."""
     return jnp.asarray(audio)
 
 
-def with_one_key_twice(audio, key):
+def with_key_used_twice(audio, key):
     """Add noise twice, full scale."""
     return noisy(noisy(audio, key), key)
 
 
-def compiled_for_each_draw(audio, key):
-    """Add noise at a place in samples that is drawn."""
-    place, key = jax.random.split(key)
-    made = noisy(audio, key)
-    if isinstance(made, jax.core.Tracer):
-        return made
-    length = 1 + int(numerics.randint(place, (), 0, 300)) % made.shape[-1]
-    return made.at[:length].set(made[:length] * 1)
+def with_drawn_shape(audio, key):
+    """Add noise, with a slice of a drawn length in samples."""
+    length_key, key = jax.random.split(key)
+    result = noisy(audio, key)
+    if isinstance(result, jax.core.Tracer):
+        return result
+    length = 1 + int(numerics.randint(length_key, (), 0, 300)) % result.shape[-1]
+    return result.at[:length].set(result[:length] * 1)
 
 
-def other_under_jit(audio, key):
+def different_under_jit(audio, key):
     """Add noise, full scale, and double it under jit."""
-    return noisy(audio, key) * (2 if is_inside("DynamicJaxprTracer", audio) else 1)
+    return noisy(audio, key) * (2 if is_traced_by("DynamicJaxprTracer", audio) else 1)
 
 
-def other_under_vmap(audio, key):
+def different_under_vmap(audio, key):
     """Add noise, full scale, and double it under vmap."""
-    return noisy(audio, key) * (2 if is_inside("BatchTracer", audio) else 1)
+    return noisy(audio, key) * (2 if is_traced_by("BatchTracer", audio) else 1)
 
 
-class SilencedByALoudRow(Halved):
-    __doc__ = Halved.__doc__
+class SilencedByLoudBatch(Halving):
+    __doc__ = Halving.__doc__
 
     def change(self, audio):
         return jnp.where(jnp.max(jnp.abs(audio)) > 50, 0, audio)
 
 
-def without_slope_at_silence(audio, key):
+def with_nan_gradient_at_silence(audio, key):
     """Add noise, full scale, to the magnitude."""
     values = jnp.asarray(audio)
     magnitude = jnp.sqrt(jnp.square(values.astype(numerics.working_dtype(values.dtype))))
     return noisy(magnitude, key).astype(values.dtype)
 
 
-def in_half_precision(audio, key):
+def rounding_in_half_precision(audio, key):
     """Add noise, full scale, after many roundings."""
     values = jnp.asarray(audio)
     for _ in range(60):
@@ -158,37 +158,41 @@ def in_half_precision(audio, key):
     return noisy(values, key)
 
 
-def in_single_precision(audio, key):
+def returning_float32(audio, key):
     """Add noise, full scale, never in float64."""
-    made = noisy(audio, key)
-    return made.astype(jnp.float32) if made.dtype == jnp.float64 else made
+    result = noisy(audio, key)
+    return result.astype(jnp.float32) if result.dtype == jnp.float64 else result
 
 
-class GatheredOnEveryDevice(Halved):
-    __doc__ = Halved.__doc__
+class GatheredOnEveryDevice(Halving):
+    __doc__ = Halving.__doc__
 
     def change(self, audio):
         mesh = jax.sharding.get_abstract_mesh()
         return audio if mesh.empty else jax.sharding.reshard(audio, jax.P())
 
 
-PLANTED = {
+DEFECTS = {
     "documented": ("augmentation", undocumented, "level"),
-    "options are checked": ("augmentation", with_an_option_unchecked, "accepts loud='no such value'"),
+    "options are checked": ("augmentation", with_unchecked_option, "accepts loud='no such value'"),
     "no array at import": ("augmentation", with_array_at_import, "TABLE is an array created at import"),
-    "shape": ("augmentation", of_another_shape, r"returns the shape \(1,\), expected \(2,\)"),
-    "dtype": ("augmentation", of_another_dtype, "returns float16, expected float32"),
+    "shape": ("augmentation", with_wrong_shape, r"returns the shape \(1,\), expected \(2,\)"),
+    "dtype": ("augmentation", with_wrong_dtype, "returns float16, expected float32"),
     "pure": ("augmentation", changing_its_input, "changes its input in place"),
     "finite": ("audio_type", nan_at_one_sample, "input: 1 samples"),
-    "depends on its key": ("augmentation", heedless_of_its_key, "the key is not used"),
-    "no key used twice": ("augmentation", with_one_key_twice, r"the same key is used twice; split it, test_kit.py:\d+"),
-    "one compilation for all keys": ("augmentation", compiled_for_each_draw, "a drawn value is used as a shape"),
-    "jit equals eager": ("augmentation", other_under_jit, "jit and eager results differ"),
-    "vmap equals the loop": ("augmentation", other_under_vmap, "for a batch and for its rows one by one differ"),
-    "encode: rows are independent": ("representation", SilencedByALoudRow, "row 0 changes if row 1 is loud"),
-    "gradient is finite": ("augmentation", without_slope_at_silence, r"input: silence \(1,\) float32"),
-    "half precision": ("augmentation", in_half_precision, "computed in half precision"),
-    "float64 if enabled": ("augmentation", in_single_precision, "returns float32 for float64"),
+    "depends on its key": ("augmentation", ignoring_its_key, "the key is not used"),
+    "no key used twice": (
+        "augmentation",
+        with_key_used_twice,
+        r"the same key is used twice; split it, test_kit.py:\d+",
+    ),
+    "one compilation for all keys": ("augmentation", with_drawn_shape, "a drawn value is used as a shape"),
+    "jit equals eager": ("augmentation", different_under_jit, "jit and eager results differ"),
+    "vmap equals the loop": ("augmentation", different_under_vmap, "for a batch and for its rows one by one differ"),
+    "encode: rows are independent": ("representation", SilencedByLoudBatch, "row 0 changes if row 1 is loud"),
+    "gradient is finite": ("augmentation", with_nan_gradient_at_silence, r"input: silence \(1,\) float32"),
+    "half precision": ("augmentation", rounding_in_half_precision, "computed in half precision"),
+    "float64 if enabled": ("augmentation", returning_float32, "returns float32 for float64"),
     "encode: sharded equals unsharded": ("representation", GatheredOnEveryDevice, "gathers the whole batch"),
 }
 
@@ -204,40 +208,40 @@ def _module_with_an_array():
 
 
 @pytest.mark.thorough
-@pytest.mark.parametrize("rule", PLANTED)
-def test_each_rule_catches_the_component_that_breaks_it_and_nothing_else(rule):
-    kind, component, says = PLANTED[rule]
+@pytest.mark.parametrize("rule", DEFECTS)
+def test_each_defect_breaks_exactly_its_rule(rule):
+    kind, component, message = DEFECTS[rule]
     report = check(kind, component)
     assert [failure.rule for failure in report.failures] == [rule], str(report)
-    assert re.search(says, str(report)), str(report)
+    assert re.search(message, str(report)), str(report)
 
 
-def test_every_rule_has_a_planted_defect():
+def test_every_rule_has_a_defect():
     passes = {
         rule
-        for kind, component in (("augmentation", noisy), ("representation", Halved))
+        for kind, component in (("augmentation", noisy), ("representation", Halving))
         for rule in check(kind, component).passes
     }
-    tried = {rule.split(": ")[-1] for rule in passes}
-    assert tried == {rule.split(": ")[-1] for rule in PLANTED}
+    passed_rules = {rule.split(": ")[-1] for rule in passes}
+    assert passed_rules == {rule.split(": ")[-1] for rule in DEFECTS}
 
 
 @pytest.mark.parametrize(
-    ("kind", "component"), [("augmentation", noisy), ("audio_type", tone), ("representation", Halved)]
+    ("kind", "component"), [("augmentation", noisy), ("audio_type", tone), ("representation", Halving)]
 )
-def test_what_is_right_is_not_blamed(kind, component):
+def test_correct_components_pass(kind, component):
     report = check(kind, component)
     assert report.passed, str(report)
     assert not report.skipped
 
 
-def test_a_python_if_on_a_traced_value_is_named_with_its_line():
+def test_the_report_locates_a_python_if_on_a_traced_value():
     def clipped(audio, key):
         """Add noise, full scale, and clip what is loud."""
-        made = noisy(audio, key)
-        if made.max() > 1:
-            made = made / 2
-        return made
+        result = noisy(audio, key)
+        if result.max() > 1:
+            result = result / 2
+        return result
 
     report = check("augmentation", clipped)
     failed = {failure.rule: failure for failure in report.failures}
@@ -248,7 +252,7 @@ def test_a_python_if_on_a_traced_value_is_named_with_its_line():
     )
 
 
-def test_int_of_a_traced_value_is_named_with_its_line():
+def test_the_report_locates_an_int_of_a_traced_value():
     def rolled(audio, key):
         """Shift by a number of samples."""
         return jnp.roll(jnp.asarray(audio), int(numerics.randint(key, (), 0, 9)))
@@ -258,9 +262,9 @@ def test_int_of_a_traced_value_is_named_with_its_line():
     assert failed["jit equals eager"].cause == f"int(), float() or a shape from a traced value, test_kit.py:{line}"
 
 
-def test_a_component_that_cannot_be_made_is_a_finding_not_a_crash():
-    class Refusing(Halved):
-        """Refuse every duration in seconds that config has."""
+def test_a_component_that_cannot_be_created_is_a_failure():
+    class Refusing(Halving):
+        """Raise for every duration in seconds of the config."""
 
         def __init__(self, config):
             raise RuntimeError("never")
@@ -270,13 +274,13 @@ def test_a_component_that_cannot_be_made_is_a_finding_not_a_crash():
     assert "RuntimeError: never" in str(report)
 
 
-def test_a_report_reads_as_text():
-    report = check("augmentation", heedless_of_its_key)
+def test_str_of_a_report_contains_failures_and_passes():
+    report = check("augmentation", ignoring_its_key)
     assert isinstance(report, Report)
-    assert str(report).startswith("augmentation 'heedless_of_its_key' breaks 1 of 17 rules\n  ✗ depends on its key: ")
+    assert str(report).startswith("augmentation 'ignoring_its_key' breaks 1 of 17 rules\n  ✗ depends on its key: ")
 
 
-def test_every_kind_that_artifex_declares_has_a_contract():
+def test_every_first_party_kind_has_a_contract():
     assert {
         "audio_type",
         "augmentation",
@@ -290,7 +294,7 @@ def test_every_kind_that_artifex_declares_has_a_contract():
     } <= set(contract_locations())
 
 
-def test_the_owner_of_a_kind_says_how_its_components_are_run(install):
+def test_the_hook_artifex_contracts_declares_contracts(install):
     install(
         "gadgets",
         {"artifex": {"gadgets": "gadget_hooks"}, "artifex.gadgets": {"doubler": "gadget_hooks:doubler"}},
@@ -320,17 +324,21 @@ def test_the_owner_of_a_kind_says_how_its_components_are_run(install):
     assert components("gadget") == [("gadget", "doubler")]
 
 
-def test_the_smallest_input_that_shows_a_failure_is_named():
+def test_the_report_contains_the_smallest_failing_input():
     def forgetful_of_the_fifth(audio, key):
         """Add noise, full scale, and leave the fifth sample in place in half precision."""
-        made = noisy(audio, key)
-        return made.at[4].set(made[4].astype(jnp.bfloat16).astype(made.dtype) * jnp.nan) if made.size > 4 else made
+        result = noisy(audio, key)
+        return (
+            result.at[4].set(result[4].astype(jnp.bfloat16).astype(result.dtype) * jnp.nan)
+            if result.size > 4
+            else result
+        )
 
     (failure, *_) = [f for f in check("augmentation", forgetful_of_the_fifth).failures if f.rule == "finite"]
     assert failure.example == "noise (8,) float32"
 
 
-def test_a_contract_that_fails_harms_no_other(install):
+def test_failing_contracts_are_skipped_with_a_warning(install):
     install(
         "broken-contracts",
         {"artifex": {"broken": "broken_contracts"}},
@@ -348,7 +356,7 @@ def test_a_contract_that_fails_harms_no_other(install):
         assert "window" in contract_locations()
 
 
-def test_an_unknown_kind_or_component_is_an_error():
+def test_an_unknown_kind_or_component_raises():
     with pytest.raises(UnknownComponentError, match="augmentation"):
         check("augmentaton", noisy)
     with pytest.raises(UnknownComponentError, match="no augmentation 'nosy'"):

@@ -1,4 +1,4 @@
-"""Three distributions share one namespace: nothing in any of them may close it."""
+"""Three distributions share one namespace, of which no level is an ordinary package."""
 
 import os
 import subprocess
@@ -16,32 +16,32 @@ OWN = ["core", "modalities/audio", "extensions/audio_processing/spectral"]
 
 @pytest.mark.parametrize("source", SOURCES, ids=lambda path: path.parent.name)
 @pytest.mark.parametrize("level", artifex_cli.LEVELS)
-def test_a_shared_level_is_no_ordinary_package(source, level):
+def test_a_namespace_level_is_not_an_ordinary_package(source, level):
     folder = source.joinpath(*level.split("."))
     assert not list(folder.glob("__init__.*"))
     assert not list(folder.parent.glob(f"{folder.name}.py*"))
 
 
 @pytest.mark.parametrize("level", artifex_cli.LEVELS)
-def test_every_level_is_there_and_shared(level):
+def test_every_namespace_level_spans_distributions(level):
     holders = [source for source in SOURCES if source.joinpath(*level.split(".")).is_dir()]
     assert holders
 
 
-def test_every_folder_is_a_level_or_an_ordinary_package():
+def test_every_folder_is_a_namespace_level_or_an_ordinary_package():
     levels = {Path(*level.split(".")) for level in artifex_cli.LEVELS}
     for source in SOURCES:
         for folder in {file.parent for file in source.rglob("*.py")} - {source}:
             assert folder.relative_to(source) in levels or (folder / "__init__.py").is_file(), folder
 
 
-def test_types_are_marked_wherever_modules_are_installed():
+def test_every_installed_folder_has_py_typed():
     marked = [*OWN, "modalities", "extensions"]
-    for place in marked:
+    for folder in marked:
         found = [
-            source for source in SOURCES if (source / "artifex" / "generative_models" / place / "py.typed").is_file()
+            source for source in SOURCES if (source / "artifex" / "generative_models" / folder / "py.typed").is_file()
         ]
-        assert len(found) == 1, place
+        assert len(found) == 1, folder
 
 
 def run(*arguments: str, path: Path) -> subprocess.CompletedProcess:
@@ -52,7 +52,7 @@ def run(*arguments: str, path: Path) -> subprocess.CompletedProcess:
 
 
 @pytest.mark.parametrize("file", ["artifex/__init__.py", "artifex.py"])
-def test_an_unrelated_package_is_named_and_not_run(tmp_path, file):
+def test_an_unrelated_package_is_reported_and_not_imported(tmp_path, file):
     foreign = tmp_path / "elsewhere" / file
     foreign.parent.mkdir(parents=True)
     foreign.write_text("raise SystemExit('this is somebody else')")
@@ -65,7 +65,7 @@ def test_an_unrelated_package_is_named_and_not_run(tmp_path, file):
         assert "rename it" in ran.stderr
 
 
-def test_an_unrelated_distribution_is_told_how_to_leave(tmp_path):
+def test_the_report_of_an_unrelated_distribution_says_how_to_uninstall_it(tmp_path):
     (tmp_path / "artifex").mkdir()
     (tmp_path / "artifex" / "__init__.py").write_text("")
     info = tmp_path / "paint_artifex-2.0.dist-info"
@@ -78,7 +78,7 @@ def test_an_unrelated_distribution_is_told_how_to_leave(tmp_path):
 
 
 @pytest.mark.parametrize("level", artifex_cli.LEVELS[:3:2])
-def test_a_stray_init_file_that_hides_the_core_is_named(tmp_path, level):
+def test_a_stray_init_file_that_hides_the_core_is_reported(tmp_path, level):
     stray = tmp_path.joinpath(*level.split("."), "__init__.py")
     (stray.parent / "plugins").mkdir(parents=True)
     stray.write_text("")
@@ -88,7 +88,7 @@ def test_a_stray_init_file_that_hides_the_core_is_named(tmp_path, level):
     assert "delete that file" in ran.stderr
 
 
-def test_a_command_line_that_cannot_start_says_why(tmp_path):
+def test_a_command_line_that_cannot_start_prints_the_reason(tmp_path):
     (tmp_path / "typer.py").write_text("raise ImportError('half an install')")
     ran = run("list", path=tmp_path)
     assert ran.returncode == 2

@@ -1,4 +1,4 @@
-"""Draws against jax.random, sines and phases against exact arithmetic, roots against closed forms."""
+"""Draws equal jax.random, sines and phases equal exact arithmetic, roots equal closed forms."""
 
 import warnings
 from fractions import Fraction
@@ -40,12 +40,12 @@ DRAWS = {
     "bernoulli": lambda m, key, shape: m.bernoulli(key, shape=shape),
     "bernoulli, p": lambda m, key, shape: m.bernoulli(key, 0.03, shape),
 }
-WHOLE = ("bits", "randint")
+INTEGERS = ("bits", "randint")
 PLAIN = pytest.mark.parametrize("name", ["bits", "uniform", "normal", "randint", "bernoulli"])
-# Rows of other lengths than multiples of 64 are padded.
+# One-dimensional draws are padded to a multiple of 64.
 SHAPES = [(), (1,), (63,), (64,), (3, 5, 7), (0,), (4, 0)]
 
-# What the rounds of this module do not give: each has to arrive at jax.random.
+# Draws that call jax.random.
 FALLBACKS = {
     "uniform, float16": lambda m, key: m.uniform(key, (9,), jnp.float16),
     "uniform, bfloat16": lambda m, key: m.uniform(key, (9,), jnp.bfloat16, -1, 1),
@@ -69,7 +69,7 @@ def primitives(function, *arguments):
 
 @pytest.mark.parametrize("name", DRAWS)
 def test_draw_equals_jax_random_bit_for_bit(name, request):
-    if name.startswith(WHOLE):  # what has no fraction is the same however it is compiled
+    if name.startswith(INTEGERS):  # integers do not depend on optimizations
         request.getfixturevalue("quickly")
     draw = DRAWS[name]
     for key in KEYS.values():
@@ -104,7 +104,7 @@ def test_draw_of_a_row_does_not_change_when_the_batch_grows():
 
 
 @pytest.mark.parametrize("draw", DRAWS.values(), ids=DRAWS)
-def test_draw_does_not_go_through_the_slow_primitives(draw):
+def test_draws_do_not_use_the_slow_primitives(draw):
     ours, theirs = (
         primitives(partial(draw, module, shape=(9,)), jax.random.key(0)) for module in (numerics, jax.random)
     )
@@ -207,23 +207,23 @@ def test_shape_may_be_an_integer_or_a_list():
     assert_same(numerics.uniform(key, [np.int64(2), 3]), jax.random.uniform(key, (2, 3)))
 
 
-def test_more_draws_than_32_bits_count_are_left_to_jax_random():
+def test_more_than_2_to_the_32_draws_are_left_to_jax_random():
     key = jax.random.key(0)
     assert "random_bits" in primitives(lambda key: numerics.bits(key, (2**16, 2**16))[0, 0], key)
     assert "random_bits" not in primitives(lambda key: numerics.bits(key, (2**16, 2**16 - 1))[0, 0], key)
 
 
-def test_a_batch_of_keys_is_refused_as_jax_random_refuses_it():
+def test_a_batch_of_keys_raises_as_in_jax_random():
     with pytest.raises(ValueError, match=r"vmap"):
         numerics.normal(jax.random.split(jax.random.key(0)), (3,))
 
 
-def test_an_integer_probability_is_refused_as_jax_random_refuses_it():
+def test_an_integer_probability_raises_as_in_jax_random():
     with pytest.raises(TypeError, match="floating"):
         numerics.bernoulli(jax.random.key(0), 1)
 
 
-def test_reuse_of_a_key_is_found_where_jax_looks_for_it():
+def test_key_reuse_raises_if_jax_checks_it():
     with jax.debug_key_reuse(True):
         key = jax.random.key(0)
         numerics.normal(key, (3,))
@@ -231,7 +231,7 @@ def test_reuse_of_a_key_is_found_where_jax_looks_for_it():
             numerics.normal(key, (3,))
 
 
-def test_raw_keys_are_refused_where_jax_refuses_them():
+def test_raw_keys_raise_where_jax_disallows_them():
     with jax.legacy_prng_key("error"), pytest.raises(ValueError, match="Legacy"):
         numerics.normal(np.zeros(2, np.uint32), (3,))
 
@@ -296,20 +296,20 @@ def test_half_precision_is_computed_in_float32(turn, reference, derivative, dtyp
 
 
 @turns
-def test_no_angle_is_no_number_and_stays_alone(turn, reference, derivative):
+def test_nan_and_infinite_angles_affect_only_themselves(turn, reference, derivative):
     cycles = jnp.array([0.1, np.nan, 0.2, np.inf, -np.inf, 3e38])
     np.testing.assert_array_equal(np.isfinite(turn(cycles)), [True, False, True, False, False, True])
 
 
 @turns
 @pytest.mark.parametrize("cycles", [np.arange(3), np.ones(2, np.complex64), True])
-def test_angles_that_are_not_real_are_refused(turn, reference, derivative, cycles):
+def test_angles_that_are_not_real_raise(turn, reference, derivative, cycles):
     with pytest.raises(TypeError, match=r"floating dtype first|requires a real array"):
         turn(cycles)
 
 
 def exact_phase(n, f_start, f_end, n_time_steps, sample_rate, start=0.0):
-    """The wrapped phase of the samples ``n`` in rational arithmetic."""
+    """Compute the wrapped phase of samples ``n`` in rational arithmetic."""
     first, last, start = (Fraction(float(value)) for value in (f_start, f_end, start))
     phases = [
         start + first * k / sample_rate + (last - first) * k * k / (2 * n_time_steps * sample_rate) for k in map(int, n)
@@ -322,7 +322,7 @@ def cyclic_distance(a, b):
     return np.abs(difference - np.round(difference)).max()
 
 
-# Float32 steps by 2**-25 just below one half: nothing can be closer than 2**-26 there.
+# The spacing of float32 just below 0.5 is 2**-25, so that the rounding error is up to 2**-26.
 CLOSEST = 2.0**-25.9
 
 RAMPS = {
@@ -361,7 +361,7 @@ def test_phase_is_exact_after_ten_minutes(f_end):
     f_end = np.float32(f_end)
     index = np.r_[n // 2 : n // 2 + 64, n - 64 : n]
 
-    # XLA computes the samples that are looked at, and not the 28.8 million before them.
+    # XLA computes only the requested samples of the 28.8 million.
     @jax.jit
     def samples(f_start, f_end):
         constant = numerics.phase_ramp(f_start, n_time_steps=n, sample_rate=sample_rate)
@@ -414,7 +414,7 @@ def test_one_compilation_serves_every_frequency():
     assert len(traces) == 1
 
 
-def test_a_bad_frequency_spoils_its_own_row_only():
+def test_an_invalid_frequency_affects_only_its_own_example():
     bad = jnp.array([440.0, np.nan, np.inf, -np.inf, 2.0**26, -(2.0**26), 2.0**26 - 4])
     rows = np.isnan(numerics.phase_ramp(bad, n_time_steps=5, sample_rate=8_000))
     np.testing.assert_array_equal(rows.all(axis=1), [False, True, True, True, True, True, False])
@@ -487,18 +487,18 @@ def test_float64_frequencies_give_float64_phases():
         ({"n_time_steps": 4.0, "sample_rate": 8_000}, TypeError, r"n_time_steps must be a Python int"),
     ],
 )
-def test_lengths_and_rates_that_are_not_positive_integers_are_refused(options, error, message):
+def test_lengths_and_rates_that_are_not_positive_integers_raise(options, error, message):
     for call in (partial(numerics.phase_ramp, 440.0), partial(numerics.chirp_ramp, 440.0, 880.0)):
         with pytest.raises(error, match=message):
             call(**options)
 
 
-def test_a_traced_length_is_refused():
+def test_a_traced_length_raises():
     with pytest.raises(TypeError, match="since it is static"):
         jax.jit(lambda n: numerics.phase_ramp(440.0, n_time_steps=n, sample_rate=8_000))(4)
 
 
-def test_complex_frequencies_are_refused():
+def test_complex_frequencies_raise():
     with pytest.raises(TypeError, match="real"):
         numerics.phase_ramp(440.0j, n_time_steps=4, sample_rate=8_000)
 
@@ -522,7 +522,7 @@ def test_working_dtype_has_at_least_32_bits(given, working):
 
 
 @pytest.mark.parametrize("dtype", ["int16", "uint8", "bool", jnp.float8_e5m2])
-def test_working_dtype_refuses_what_is_not_a_signal(dtype):
+def test_working_dtype_raises_for_other_dtypes(dtype):
     with pytest.raises(TypeError, match="convert to a floating dtype first"):
         numerics.working_dtype(dtype)
 
@@ -547,7 +547,7 @@ def test_safe_sqrt_returns_half_precision_as_given(dtype):
     assert_same(numerics.safe_sqrt(x), jnp.sqrt(x.astype(np.float32)).astype(dtype))
 
 
-def test_safe_sqrt_refuses_integers_and_complex_numbers():
+def test_safe_sqrt_raises_for_integers_and_complex_numbers():
     for x in (np.arange(3), np.ones(3, np.complex64)):
         with pytest.raises(TypeError, match=r"floating dtype first|requires a real array"):
             numerics.safe_sqrt(x)
@@ -579,7 +579,7 @@ def test_gradient_of_the_spectrum_of_silence_is_finite():
     np.testing.assert_array_equal(gradient, 0)
 
 
-def test_safe_abs_refuses_real_numbers():
+def test_safe_abs_raises_for_real_numbers():
     with pytest.raises(TypeError, match=r"use jnp.abs"):
         numerics.safe_abs(jnp.ones(3))
 

@@ -1,11 +1,10 @@
-"""Pins: the project's artifex.toml says which distribution provides a name, and what is wrong there is told."""
+"""Pins: the project's artifex.toml selects the distribution that provides a name, and errors in it are reported."""
 
 import json
 import os
 import re
 import subprocess
 import sys
-import warnings
 from pathlib import Path
 
 import pytest
@@ -14,7 +13,6 @@ from artifex.generative_models.core import (
     ConflictingComponentError,
     PluginWarning,
     UnknownComponentError,
-    cli,
     create,
     refresh,
     registry,
@@ -25,14 +23,14 @@ from artifex.generative_models.core.components.pins import active_pins
 
 @pytest.fixture
 def project(fresh_registry, monkeypatch, tmp_path):
-    """Work in an empty folder; return a function that writes the file of pins there, or at another place."""
+    """Change to an empty folder; return a function that writes a file there, by default the file of pins."""
     monkeypatch.delenv("ARTIFEX_CONFIG", raising=False)
     folder = tmp_path / "project"
     folder.mkdir()
     monkeypatch.chdir(folder)
 
-    def write(text: str | bytes, place: str = "artifex.toml") -> Path:
-        path = folder / place
+    def write(text: str | bytes, name: str = "artifex.toml") -> Path:
+        path = folder / name
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(text if isinstance(text, bytes) else text.encode())
         refresh()
@@ -42,35 +40,18 @@ def project(fresh_registry, monkeypatch, tmp_path):
 
 
 @pytest.fixture
-def clash(project, install, gadgets):
-    """Install two distributions that both provide the gadget ``double``, each telling its name."""
+def conflict(project, install, gadgets):
+    """Install two distributions that both provide the gadget ``double``; each returns its own name."""
     for name in ("first-dist", "second-dist"):
         module = f"{name.replace('-', '_')}_parts"
         source = f"def double(x, *, by=2):\n    return {name!r}, by\n"
         install(name, {"artifex.gadgets": {"double": f"{module}:double"}}, modules={module: source})
 
 
-@pytest.fixture
-def artifex(capsys, monkeypatch):
-    """Return a function that runs the command line here and gives its exit code and output."""
-    monkeypatch.setattr(warnings, "showwarning", warnings.showwarning)
-
-    def run(*arguments: str) -> tuple[int, str, str]:
-        monkeypatch.setattr(sys, "argv", ["artifex", *arguments])
-        with warnings.catch_warnings():
-            warnings.simplefilter("always")
-            with pytest.raises(SystemExit) as ended:
-                cli.main()
-        captured = capsys.readouterr()
-        return ended.value.code, captured.out, captured.err
-
-    return run
-
-
 SECOND = '[components.gadget]\ndouble = "second-dist"\n'
 
 
-def test_a_pin_chooses_between_claims_everywhere_a_name_is_taken(clash, project):
+def test_a_pin_selects_a_claim_wherever_a_name_is_accepted(conflict, project):
     with pytest.raises(ConflictingComponentError, match=r"or pin one in artifex\.toml"):
         registry("gadget")["double"]
     project(SECOND)
@@ -83,18 +64,18 @@ def test_a_pin_chooses_between_claims_everywhere_a_name_is_taken(clash, project)
 
 
 @pytest.mark.parametrize("spelling", ["Second_Dist", "second.dist", " second-dist "])
-def test_a_distribution_is_pinned_in_any_of_its_spellings(clash, project, spelling):
+def test_names_of_pinned_distributions_are_normalized(conflict, project, spelling):
     project(f'components.gadget.double = "{spelling}"\n')
     assert registry("gadget")["double"](0)[0] == "second-dist"
 
 
-def test_a_name_with_its_distribution_wins_over_the_pin(clash, project):
+def test_name_at_distribution_overrides_the_pin(conflict, project):
     project(SECOND)
     assert registry("gadget")["double@first-dist"](0)[0] == "first-dist"
-    assert registry("gadget").choice("double@first-dist").reason == "named"
+    assert registry("gadget").choice("double@first-dist").reason == "requested by name@distribution"
 
 
-def test_what_this_process_registered_comes_before_the_pin(clash, project):
+def test_a_component_registered_in_this_process_overrides_the_pin(conflict, project):
     project(SECOND)
     registry("gadget").register("double", abs, replace=True)
     assert registry("gadget")["double"] is abs
@@ -105,7 +86,7 @@ def test_what_this_process_registered_comes_before_the_pin(clash, project):
     assert registry("gadget")["double"](0)[0] == "second-dist"
 
 
-def test_a_choice_says_why_and_what_was_passed_over(clash, project, install):
+def test_a_choice_contains_its_reason_and_the_other_claims(conflict, project, install):
     path = project(SECOND)
     choice = registry("gadget").choice("double")
     assert choice.claim.distribution == "second-dist"
@@ -113,10 +94,14 @@ def test_a_choice_says_why_and_what_was_passed_over(clash, project, install):
     assert [claim.distribution for claim in choice.others] == ["first-dist"]
     install("third-dist", {"artifex.gadgets": {"treble": "no_such_module_anywhere:treble"}})
     alone = registry("gadget").choice("treble")
-    assert (alone.claim.distribution, alone.reason, alone.others) == ("third-dist", "the only claim", ())
+    assert (alone.claim.distribution, alone.reason, alone.others) == (
+        "third-dist",
+        "the only distribution that provides it",
+        (),
+    )
 
 
-def test_a_pin_to_a_distribution_that_does_not_provide_the_name_says_who_does(clash, project):
+def test_a_pin_to_a_distribution_that_does_not_provide_the_name_raises(conflict, project):
     path = project('# ours\n[components.gadget]\ndouble = "secnod-dist"\n')
     wanted = (
         f"{path}, line 3: gadget 'double' is pinned to secnod-dist, which does not provide it. "
@@ -129,14 +114,14 @@ def test_a_pin_to_a_distribution_that_does_not_provide_the_name_says_who_does(cl
     assert registry("gadget")["double@first-dist"](0)[0] == "first-dist"
 
 
-def test_a_pin_is_held_to_even_when_only_another_distribution_provides_the_name(project, install, gadgets):
+def test_a_pin_raises_if_only_another_distribution_provides_the_name(project, install, gadgets):
     install("first-dist", {"artifex.gadgets": {"double": "builtins:abs"}})
     project(SECOND)
     with pytest.raises(UnknownComponentError, match=r"pinned to second-dist.*provided by first-dist 1\.0"):
         registry("gadget")["double"]
 
 
-def test_a_pin_to_a_distribution_that_is_switched_off_says_so(clash, project, monkeypatch):
+def test_a_pin_to_a_disabled_distribution_raises(conflict, project, monkeypatch):
     project(SECOND)
     monkeypatch.setenv("ARTIFEX_DISABLE_PLUGINS", "second-dist")
     refresh()
@@ -144,7 +129,7 @@ def test_a_pin_to_a_distribution_that_is_switched_off_says_so(clash, project, mo
         registry("gadget")["double"]
 
 
-def test_the_nearest_file_upward_is_in_effect(clash, project, monkeypatch):
+def test_the_nearest_file_in_the_parent_folders_is_used(conflict, project, monkeypatch):
     project(SECOND)
     inner = project(SECOND.replace("second", "first"), "inner/artifex.toml")
     below = inner.parent / "deep" / "down"
@@ -158,7 +143,7 @@ def test_the_nearest_file_upward_is_in_effect(clash, project, monkeypatch):
     assert registry("gadget")["double"](0)[0] == "second-dist"
 
 
-def test_the_environment_names_the_file(clash, project, monkeypatch):
+def test_the_environment_variable_selects_the_file(conflict, project, monkeypatch):
     project(SECOND)
     other = project(SECOND.replace("second", "first"), "elsewhere/choice.toml")
     monkeypatch.setenv("ARTIFEX_CONFIG", str(other))
@@ -169,7 +154,7 @@ def test_the_environment_names_the_file(clash, project, monkeypatch):
     assert registry("gadget")["double"](0)[0] == "second-dist"
 
 
-def test_the_file_is_read_once_until_refresh(clash, project):
+def test_the_file_is_read_once_until_refresh(conflict, project):
     path = project(SECOND)
     assert registry("gadget")["double"](0)[0] == "second-dist"
     path.write_text(SECOND.replace("second", "first"))
@@ -182,7 +167,7 @@ def test_the_file_is_read_once_until_refresh(clash, project):
         registry("gadget")["double"]
 
 
-def test_a_working_directory_that_is_gone_has_no_file(clash, project, monkeypatch, tmp_path):
+def test_a_deleted_working_directory_has_no_file(conflict, project, monkeypatch, tmp_path):
     gone = tmp_path / "gone"
     gone.mkdir()
     monkeypatch.chdir(gone)
@@ -193,7 +178,7 @@ def test_a_working_directory_that_is_gone_has_no_file(clash, project, monkeypatc
 
 
 @pytest.mark.parametrize("missing", ["nowhere.toml", "."])
-def test_a_file_that_the_environment_names_and_that_cannot_be_read_is_an_error(clash, project, monkeypatch, missing):
+def test_an_unreadable_file_of_the_environment_variable_raises(conflict, project, monkeypatch, missing):
     monkeypatch.setenv("ARTIFEX_CONFIG", missing)
     refresh()
     with pytest.raises(OSError, match=rf"^{re.escape(missing)}, which ARTIFEX_CONFIG names, cannot be read: "):
@@ -201,7 +186,7 @@ def test_a_file_that_the_environment_names_and_that_cannot_be_read_is_an_error(c
 
 
 @pytest.mark.parametrize(
-    ("text", "line", "told"),
+    ("text", "line", "message"),
     [
         ("[components.gadget]\ndouble = first-dist\n", 2, "Invalid value"),
         ("[components.gadget\n", 1, "Expected ']'"),
@@ -216,10 +201,10 @@ def test_a_file_that_the_environment_names_and_that_cannot_be_read_is_an_error(c
         ('[components.gadget]\n"x y" = "a"\n"d e" = ["b"]\n', 3, "d e must be the name of a distribution"),
     ],
 )
-def test_a_malformed_file_is_an_error_with_its_name_and_line(clash, project, text, line, told):
+def test_a_malformed_file_raises_with_its_name_and_line(conflict, project, text, line, message):
     path = project(text)
     for _ in range(2):
-        with pytest.raises(ValueError, match=re.escape(told)) as caught:
+        with pytest.raises(ValueError, match=re.escape(message)) as caught:
             registry("gadget")["double"]
         assert str(caught.value).startswith(str(path))
         assert re.search(rf"\bline {line}\b", str(caught.value))
@@ -228,7 +213,7 @@ def test_a_malformed_file_is_an_error_with_its_name_and_line(clash, project, tex
 
 
 @pytest.mark.parametrize(
-    ("text", "told"),
+    ("text", "message"),
     [
         (
             '[components.gadgte]\ndouble = "first-dist"\n',
@@ -240,24 +225,24 @@ def test_a_malformed_file_is_an_error_with_its_name_and_line(clash, project, tex
         ),
     ],
 )
-def test_a_pin_of_what_nobody_provides_is_one_warning_that_names_the_nearest(clash, project, text, told):
+def test_an_unused_pin_is_one_warning_with_close_matches(conflict, project, text, message):
     path = project(f"{text}[components.modality]\n")
     with pytest.warns(PluginWarning) as caught:
         choices = [active_pins().distributions for _ in range(2)]
     assert len(choices[0]) == 1
     with pytest.raises(ConflictingComponentError):
         registry("gadget")["double"]
-    assert [str(each.message) for each in caught] == [f"{path}, {told}"]
+    assert [str(each.message) for each in caught] == [f"{path}, {message}"]
 
 
 @pytest.mark.parametrize("text", ["", "# nothing\n", "[components]\n", "[components.gadget]\n"])
-def test_a_file_without_pins_changes_nothing(clash, project, text):
+def test_a_file_without_pins_changes_nothing(conflict, project, text):
     project(text)
     with pytest.raises(ConflictingComponentError):
         registry("gadget")["double"]
 
 
-def test_where_there_is_no_file_nothing_is_opened_and_each_parent_is_asked_once(project, monkeypatch):
+def test_without_a_file_each_parent_is_checked_once_and_nothing_is_opened(project, monkeypatch):
     asked = []
     monkeypatch.setattr(os.path, "isfile", lambda path: asked.append(str(path)))
     monkeypatch.setattr(Path, "read_bytes", lambda path: pytest.fail(f"{path} is read"))
@@ -281,7 +266,7 @@ def test_pins_are_read_without_jax(tmp_path):
     assert ran.stdout == f"pinned by {tmp_path / 'artifex.toml'}\n"
 
 
-def test_a_synthetic_dataset_renders_the_audio_type_that_is_pinned(project, install):
+def test_a_synthetic_dataset_renders_the_pinned_audio_type(project, install):
     import jax.numpy as jnp
 
     from artifex.generative_models.modalities.audio.base import AudioModalityConfig
@@ -300,20 +285,22 @@ def test_a_synthetic_dataset_renders_the_audio_type_that_is_pinned(project, inst
     assert jnp.array_equal(jnp.asarray(dataset[0]["audio"]), jnp.full(80, 0.25))
 
 
-def test_show_says_which_claim_won_and_why(clash, project, artifex):
+def test_show_prints_the_selected_claim_and_the_reason(conflict, project, artifex):
     path = project(SECOND)
     code, out, _ = artifex("show", "gadget", "double")
     assert code == 0
     assert out.startswith("double  gadget, second-dist 1.0\n")
     assert out.endswith(f"\nProvided by\n  second-dist 1.0  pinned by {path}\n  first-dist 1.0   not selected\n")
     _, out, _ = artifex("show", "gadget", "double@first-dist")
-    assert out.endswith("\nProvided by\n  first-dist 1.0   named\n  second-dist 1.0  not selected\n")
+    assert out.endswith(
+        "\nProvided by\n  first-dist 1.0   requested by name@distribution\n  second-dist 1.0  not selected\n"
+    )
     registry("gadget").register("double", abs, replace=True)
     _, out, _ = artifex("show", "gadget", "double")
     assert "\nProvided by\n  (this process)   registered in this process\n  first-dist 1.0   not selected\n" in out
 
 
-def test_list_marks_what_is_pinned(clash, project, artifex):
+def test_list_marks_pinned_components(conflict, project, artifex):
     path = project(SECOND)
     _, out, _ = artifex("list", "gadget")
     assert "  double  first-dist   1.0  not selected: write double@first-dist\n" in out
@@ -327,14 +314,14 @@ def test_list_marks_what_is_pinned(clash, project, artifex):
     assert artifex("list", "gadget")[1].count("  pinned to third-dist, which does not provide it: see") == 2
 
 
-def test_list_ends_with_the_error_of_a_malformed_file(clash, project, artifex):
+def test_list_fails_with_the_error_of_a_malformed_file(conflict, project, artifex):
     path = project("[components\n")
     code, out, err = artifex("list", "gadget")
     assert (code, out) == (2, "")
     assert err.startswith(f"artifex: {path}: ")
 
 
-def test_doctor_names_the_file_and_counts_a_pinned_clash_as_settled(clash, project, artifex):
+def test_doctor_prints_the_file_and_accepts_pinned_conflicts(conflict, project, artifex):
     path = project(SECOND)
     code, out, _ = artifex("doctor")
     assert code == 0, out
@@ -342,23 +329,23 @@ def test_doctor_names_the_file_and_counts_a_pinned_clash_as_settled(clash, proje
 
 
 @pytest.mark.parametrize(
-    ("text", "told"),
+    ("text", "message"),
     [
         (SECOND.replace("second", "third"), "line 2: gadget 'double' is pinned to third-dist, which does not"),
         (SECOND + 'treble = "first-dist"\n', "line 3: no gadget 'treble' is installed."),
         (SECOND + '[components.widget]\na = "b"\n', "line 3: no kind of component 'widget' is installed."),
     ],
 )
-def test_doctor_names_what_is_wrong_with_a_pin(clash, project, artifex, text, told):
+def test_doctor_prints_the_problems_of_pins(conflict, project, artifex, text, message):
     path = project(text)
     code, out, _ = artifex("doctor")
     assert code == 1
     assert "1 problem:" in out
-    assert f"  1. {path}, {told}" in out
+    assert f"  1. {path}, {message}" in out
     assert "     -> correct " in out
 
 
-def test_doctor_goes_on_when_the_file_is_malformed(clash, project, artifex):
+def test_doctor_reports_a_malformed_file(conflict, project, artifex):
     path = project("[components\n")
     code, out, _ = artifex("doctor")
     assert code == 1

@@ -1,4 +1,4 @@
-"""Components by name: found in metadata, loaded when asked for, never chosen silently."""
+"""Registries find components in metadata, load them on access, and raise for conflicts."""
 
 import threading
 
@@ -22,9 +22,9 @@ pytestmark = pytest.mark.usefixtures("fresh_registry")
 PLAIN = "def double(x, *, by=2):\n    return by * x\n"
 
 
-def gadget_of(install, distribution, name="double", *, module=None, source=PLAIN, version="1.0", place=None):
+def gadget_of(install, distribution, name="double", *, module=None, source=PLAIN, version="1.0", value=None):
     module = module or f"{distribution.replace('-', '_')}_parts"
-    value = place or f"{module}:double"
+    value = value or f"{module}:double"
     return install(distribution, {"artifex.gadgets": {name: value}}, modules={module: source}, version=version)
 
 
@@ -47,12 +47,12 @@ def test_listing_imports_nothing(install, gadgets):
     assert "double" in repr(names)
 
 
-def test_there_is_one_registry_of_a_kind(gadgets):
+def test_there_is_one_registry_per_kind(gadgets):
     assert registry(gadgets) is registry(gadgets)
     assert registry(gadgets) != registry("modality")
 
 
-def test_two_claims_of_one_name_are_an_error_that_names_both_and_the_way_out(install, gadgets):
+def test_two_claims_of_one_name_raise_with_both_and_the_remedy(install, gadgets):
     gadget_of(install, "first-dist")
     gadget_of(install, "second-dist", version="2.5")
     names = registry(gadgets)
@@ -66,14 +66,14 @@ def test_two_claims_of_one_name_are_an_error_that_names_both_and_the_way_out(ins
     assert [claim.distribution for claim in names.claims("double")] == ["first-dist", "second-dist"]
 
 
-def test_a_clash_says_nothing_about_other_names(install, gadgets):
+def test_a_conflict_does_not_affect_other_names(install, gadgets):
     gadget_of(install, "first-dist")
     gadget_of(install, "second-dist")
     gadget_of(install, "third-dist", "treble")
     assert registry(gadgets)["treble"](2) == 4
 
 
-def test_a_name_with_its_distribution_chooses(install, gadgets):
+def test_name_at_distribution_selects_a_claim(install, gadgets):
     gadget_of(install, "first-dist", source="def double(x): return 'first'")
     gadget_of(install, "second-dist", source="def double(x): return 'second'")
     assert registry(gadgets)["double@first-dist"](0) == "first"
@@ -81,7 +81,7 @@ def test_a_name_with_its_distribution_chooses(install, gadgets):
     assert create(gadgets, "double@second-dist")(0) == "second"
 
 
-def test_a_distribution_that_does_not_provide_the_name_is_told_apart_from_those_that_do(install, gadgets):
+def test_naming_a_distribution_that_does_not_provide_the_name_raises(install, gadgets):
     gadget_of(install, "first-dist")
     with pytest.raises(UnknownComponentError, match=r"'double@frist-dist'.*'double@first-dist'.*first-dist 1\.0"):
         registry(gadgets)["double@frist-dist"]
@@ -90,7 +90,7 @@ def test_a_distribution_that_does_not_provide_the_name_is_told_apart_from_those_
     assert "double@" not in registry(gadgets)
 
 
-def test_equal_claims_met_twice_count_once(install, gadgets):
+def test_equal_claims_are_one_claim(install, gadgets):
     gadget_of(install, "first-dist")
     gadget_of(install, "first-dist")
     assert len(registry(gadgets).claims("double")) == 1
@@ -98,31 +98,31 @@ def test_equal_claims_met_twice_count_once(install, gadgets):
 
 
 def test_the_first_on_the_path_hides_another_version_of_the_same_distribution(install, gadgets):
-    gadget_of(install, "first-dist", place="old_place:double")
+    gadget_of(install, "first-dist", value="old_place:double")
     gadget_of(install, "first-dist", version="2.0")
     assert [claim.version for claim in registry(gadgets).claims("double")] == ["2.0"]
 
 
-def test_an_unknown_name_is_told_its_neighbors_and_what_there_is(install, gadgets):
+def test_an_unknown_name_raises_with_close_matches_and_all_names(install, gadgets):
     gadget_of(install, "first-dist")
     with pytest.raises(UnknownComponentError, match=r"no gadget 'duoble'.*Did you mean 'double'\?.*Available: double"):
         registry(gadgets)["duoble"]
     assert registry(gadgets).get("duoble") is None
 
 
-def test_an_empty_kind_says_so(gadgets):
+def test_a_name_of_an_empty_kind_raises(gadgets):
     with pytest.raises(UnknownComponentError, match="Available: none"):
         registry(gadgets)["double"]
     assert "empty" in repr(registry(gadgets))
 
 
 @pytest.mark.parametrize("kind", ["gadgte", 3, None, ["gadget"]])
-def test_an_unknown_kind_is_told_what_there_is(gadgets, kind):
+def test_an_unknown_kind_raises_and_lists_the_kinds(gadgets, kind):
     with pytest.raises(UnknownComponentError, match=r"no kind of component .*Available: .*gadget"):
         registry(kind)
 
 
-def test_errors_are_lookup_errors_whose_text_is_plain(gadgets):
+def test_errors_are_lookup_errors_with_plain_messages(gadgets):
     with pytest.raises(LookupError) as caught:
         registry(gadgets)["it's"]
     assert not isinstance(caught.value, KeyError)
@@ -130,14 +130,14 @@ def test_errors_are_lookup_errors_whose_text_is_plain(gadgets):
 
 
 @pytest.mark.parametrize("name", [3, None, ("double",)])
-def test_a_name_is_a_string(gadgets, name):
+def test_a_name_that_is_not_a_string_raises(gadgets, name):
     with pytest.raises(TypeError, match="must be a string"):
         registry(gadgets)[name]
     assert name not in registry(gadgets)
 
 
 @pytest.mark.parametrize(
-    ("source", "place", "original"),
+    ("source", "value", "original"),
     [
         ("raise OSError('no such codec')", None, OSError),
         ("import sys\nsys.exit(3)", None, SystemExit),
@@ -151,8 +151,8 @@ def test_a_name_is_a_string(gadgets, name):
         ("import broken_dist_parts\ndouble = broken_dist_parts.missing", None, AttributeError),
     ],
 )
-def test_a_broken_component_bites_only_who_asks_for_it(install, gadgets, source, place, original):
-    gadget_of(install, "broken-dist", "bad", source=source, place=place)
+def test_a_broken_component_raises_only_when_it_is_accessed(install, gadgets, source, value, original):
+    gadget_of(install, "broken-dist", "bad", source=source, value=value)
     gadget_of(install, "sound-dist")
     names = registry(gadgets)
     assert list(names) == ["bad", "double"]
@@ -167,26 +167,26 @@ def test_a_broken_component_bites_only_who_asks_for_it(install, gadgets, source,
     assert names["double"](1) == 2
 
 
-def test_an_interrupt_by_the_user_passes_through(install, gadgets):
+def test_keyboard_interrupt_is_raised(install, gadgets):
     gadget_of(install, "slow-dist", source="raise KeyboardInterrupt")
     with pytest.raises(KeyboardInterrupt):
         registry(gadgets)["double"]
 
 
-def test_a_component_that_raises_while_it_is_looked_at_is_broken(install, gadgets):
+def test_a_component_that_raises_while_it_is_validated_is_broken(install, gadgets):
     gadget_of(install, "odd-dist", source="class Odd:\n    def __repr__(self): raise OSError\n\ndouble = Odd()")
     with pytest.raises(BrokenComponentError):
         registry(gadgets)["double"]
 
 
-def test_a_component_whose_module_asks_for_itself_is_named_as_broken(install, gadgets):
+def test_a_component_whose_module_accesses_itself_is_broken(install, gadgets):
     source = "from artifex.generative_models.core import registry\nregistry('gadget')['double']\n" + PLAIN
     gadget_of(install, "circular-dist", source=source)
     with pytest.raises(BrokenComponentError, match="circular-dist"):
         registry(gadgets)["double"]
 
 
-def test_a_broken_component_is_tried_again_after_refresh(install, gadgets):
+def test_refresh_loads_a_broken_component_again(install, gadgets):
     installed = gadget_of(install, "late-dist", source="import no_such_module_anywhere")
     with pytest.raises(BrokenComponentError):
         registry(gadgets)["double"]
@@ -197,7 +197,7 @@ def test_a_broken_component_is_tried_again_after_refresh(install, gadgets):
     assert registry(gadgets)["double"](1) == 2
 
 
-def test_what_is_installed_or_uninstalled_shows_after_refresh(install, gadgets):
+def test_refresh_finds_installed_and_uninstalled_distributions(install, gadgets):
     names = registry(gadgets)
     assert "double" not in names
     installed = gadget_of(install, "first-dist")
@@ -208,7 +208,7 @@ def test_what_is_installed_or_uninstalled_shows_after_refresh(install, gadgets):
         names["double"]
 
 
-def test_a_registry_outlives_its_kind_and_says_so(install):
+def test_the_registry_of_an_uninstalled_kind_raises(install):
     hooks = """
         from artifex.generative_models.core import Kind, hookimpl
 
@@ -241,7 +241,7 @@ def test_a_component_is_registered_and_unregistered(gadgets):
         names.unregister("triple")
 
 
-def test_nothing_is_replaced_unless_told_to(install, gadgets):
+def test_register_replaces_only_on_request(install, gadgets):
     gadget_of(install, "first-dist")
     names = registry(gadgets)
     with pytest.raises(ConflictingComponentError, match=r"already provided by first-dist 1\.0; pass replace=True"):
@@ -255,7 +255,7 @@ def test_nothing_is_replaced_unless_told_to(install, gadgets):
     assert names["double"](1) == 2
 
 
-def test_registering_settles_a_clash(install, gadgets):
+def test_registering_resolves_a_conflict(install, gadgets):
     gadget_of(install, "first-dist")
     gadget_of(install, "second-dist")
     registry(gadgets).register("double", registry(gadgets)["double@second-dist"], replace=True)
@@ -263,19 +263,19 @@ def test_registering_settles_a_clash(install, gadgets):
 
 
 @pytest.mark.parametrize("name", ["", "a@b", " a", "a ", "a b", 3, None])
-def test_a_name_to_register_is_one_word(gadgets, name):
+def test_registering_an_invalid_name_raises(gadgets, name):
     with pytest.raises(ValueError, match="one word"):
         registry(gadgets).register(name, abs)
 
 
 @pytest.mark.parametrize("component", [3, "abs", int, lambda: 0])
-def test_what_is_registered_fits_its_kind(gadgets, component):
+def test_registering_a_component_of_another_kind_raises(gadgets, component):
     with pytest.raises(TypeError, match="gadget 'odd': a gadget"):
         registry(gadgets).register("odd", component)
     assert "odd" not in registry(gadgets)
 
 
-def test_threads_that_ask_at_once_get_one_object(install, gadgets):
+def test_concurrent_threads_get_one_object(install, gadgets):
     source = """
         import threading
 
@@ -301,7 +301,7 @@ def test_threads_that_ask_at_once_get_one_object(install, gadgets):
     assert len({id(each) for each in found}) == 1
 
 
-def test_a_slow_import_keeps_nobody_else_waiting(install, gadgets):
+def test_a_slow_import_does_not_block_other_components(install, gadgets):
     source = "import gadget_gate\ngadget_gate.entered.set()\nassert gadget_gate.opened.wait(30)\n" + PLAIN
     gate = "import threading\nentered = threading.Event()\nopened = threading.Event()\n"
     install(
@@ -337,25 +337,25 @@ CLASS = Kind(
 )
 
 
-class Whole:
+class WithCall:
     shape: tuple[int, ...]
 
     def __call__(self): ...
 
 
-class Heir(Whole): ...
+class Subclass(WithCall): ...
 
 
 class NotCallable:
     shape = ()
 
 
-@pytest.mark.parametrize("component", [Whole, Heir])
-def test_a_class_may_declare_inherit_or_annotate_what_its_kind_asks_for(component):
+@pytest.mark.parametrize("component", [WithCall, Subclass])
+def test_a_class_may_define_inherit_or_annotate_the_attributes_of_its_kind(component):
     assert component_error(CLASS, component) == ""
 
 
-def test_that_every_class_can_be_called_does_not_make_its_objects_callable():
+def test_the_metaclass_does_not_count_as_defining_call():
     assert component_error(CLASS, NotCallable) == "an extension must have __call__, shape; NotCallable lacks __call__"
 
 
@@ -370,13 +370,13 @@ def test_that_every_class_can_be_called_does_not_make_its_objects_callable():
         (3, "a metric must be a function, got 3 (int)"),
     ],
 )
-def test_a_function_has_the_signature_of_its_kind(component, fault):
+def test_a_function_without_the_signature_of_its_kind_is_an_error(component, fault):
     found = component_error(FUNCTION, component)
     assert found.endswith(fault)
     assert bool(found) == bool(fault)
 
 
-def test_options_are_what_is_not_given_at_the_call():
+def test_options_are_the_arguments_that_the_caller_does_not_pass():
     def score(a, b, c=1, *, rate, level=0.5, **_):
         return 0
 

@@ -1,4 +1,4 @@
-"""The registry under stress: many distributions, threads, and plugins that misbehave in every way."""
+"""The registry with many distributions, threads, and faulty plugins."""
 
 import importlib.metadata
 import importlib.util
@@ -32,18 +32,18 @@ PLAIN = "def double(x, *, by=2):\n    return by * x\n"
 
 @pytest.fixture(scope="module")
 def written(tmp_path_factory):
-    """Write the distributions that the benchmark times: their folder, and what they offer."""
-    place = Path(__file__).parents[2] / "benchmarks" / "registry.py"
-    spec = importlib.util.spec_from_file_location("registry_benchmark", place)
+    """Write the distributions of the benchmark; return their folder and components."""
+    path = Path(__file__).parents[2] / "benchmarks" / "registry.py"
+    spec = importlib.util.spec_from_file_location("registry_benchmark", path)
     benchmark = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(benchmark)
-    folder = tmp_path_factory.mktemp("crowd")
+    folder = tmp_path_factory.mktemp("many")
     return folder, benchmark.write_distributions(folder, N_DISTRIBUTIONS, N_COMPONENTS)
 
 
 @pytest.fixture
-def crowd(written, fresh_registry, monkeypatch):
-    """Put them on the path; give kind, name and module of each component."""
+def many(written, fresh_registry, monkeypatch):
+    """Add these distributions to ``sys.path``; yield kind, name and module of each component."""
     folder, components = written
     monkeypatch.syspath_prepend(str(folder))
     refresh()
@@ -57,51 +57,51 @@ def loaded() -> set[str]:
     return {name for name in sys.modules if name.startswith("stress_plugin_")}
 
 
-def test_all_of_five_thousand_components_are_listed_and_none_is_imported(crowd):
-    assert len(crowd) == N_DISTRIBUTIONS * N_COMPONENTS
-    for kind in {kind for kind, _, _ in crowd}:
-        assert {name for each, name, _ in crowd if each == kind} <= set(registry(kind))
+def test_five_thousand_components_are_listed_without_imports(many):
+    assert len(many) == N_DISTRIBUTIONS * N_COMPONENTS
+    for kind in {kind for kind, _, _ in many}:
+        assert {name for each, name, _ in many if each == kind} <= set(registry(kind))
     assert not loaded()
 
 
-def test_the_component_that_is_asked_for_is_the_only_one_that_is_loaded(crowd):
-    kind, name, module = crowd[len(crowd) // 2]
+def test_only_the_requested_component_is_loaded(many):
+    kind, name, module = many[len(many) // 2]
     assert registry(kind)[name].__name__ == name
     assert loaded() == {module}
 
 
-def test_what_is_read_is_what_the_standard_library_reads(crowd):
+def test_claims_equal_the_entry_points_of_the_standard_library(many):
     for group, names in scan().groups.items():
         theirs = {(e.name, e.value, e.dist.version) for e in importlib.metadata.entry_points(group=group)}
         assert {(c.name, c.value, c.version) for claims in names.values() for c in claims} == theirs
 
 
-def test_one_broken_distribution_among_many_is_one_warning(crowd, install):
+def test_one_broken_distribution_among_many_is_one_warning(many, install):
     install("malformed-dist", "[artifex.audio_types]\nno equals sign here\n")
     with pytest.warns(PluginWarning, match="malformed-dist: metadata: ") as caught:
         names = set(registry("audio_type"))
     assert len(caught) == 1
-    assert {name for kind, name, _ in crowd if kind == "audio_type"} <= names
+    assert {name for kind, name, _ in many if kind == "audio_type"} <= names
 
 
-def test_one_distribution_is_switched_off_among_many(crowd, monkeypatch):
-    off = crowd[0][2]
+def test_one_of_many_distributions_can_be_disabled(many, monkeypatch):
+    off = many[0][2]
     monkeypatch.setenv("ARTIFEX_DISABLE_PLUGINS", off)
     refresh()
-    for kind, name, module in crowd[:: N_COMPONENTS // 2]:
+    for kind, name, module in many[:: N_COMPONENTS // 2]:
         assert (name in registry(kind)) == (module != off)
 
 
-def test_threads_that_ask_for_different_components_all_get_theirs(crowd):
-    asked = crowd[:: len(crowd) // 40]
+def test_concurrent_threads_load_different_components(many):
+    requested = many[:: len(many) // 40]
     refresh()
     with ThreadPoolExecutor(8) as pool:
-        found = list(pool.map(lambda each: registry(each[0])[each[1]], asked * 3))
-    assert [each.__name__ for each in found] == [name for _, name, _ in asked] * 3
-    assert loaded() == {module for _, _, module in asked}
+        found = list(pool.map(lambda each: registry(each[0])[each[1]], requested * 3))
+    assert [each.__name__ for each in found] == [name for _, name, _ in requested] * 3
+    assert loaded() == {module for _, _, module in requested}
 
 
-def parts(install, distribution, source, *, name="double", version="1.0", module=None):
+def install_plugin(install, distribution, source, *, name="double", version="1.0", module=None):
     module = module or f"{distribution.replace('-', '_')}_parts"
     entries = {"artifex.gadgets": {name: f"{module}:double"}}
     return install(distribution, entries, modules={module: source}, version=version)
@@ -109,7 +109,7 @@ def parts(install, distribution, source, *, name="double", version="1.0", module
 
 @pytest.fixture
 def gate(monkeypatch):
-    """Give a module ``stress_gate`` with events: a plugin's import sets ``entered`` and waits for ``opened``."""
+    """Yield a module ``stress_gate`` with two events: a plugin's import sets ``entered`` and waits for ``opened``."""
     module = types.ModuleType("stress_gate")
     module.entered, module.opened = threading.Event(), threading.Event()
     monkeypatch.setitem(sys.modules, "stress_gate", module)
@@ -120,9 +120,9 @@ def gate(monkeypatch):
 WAIT = "import stress_gate\nstress_gate.entered.set()\nassert stress_gate.opened.wait(60)\n"
 
 
-def test_while_one_plugin_is_being_imported_others_are_found(install, gadgets, gate):
-    parts(install, "slow-dist", WAIT + PLAIN, name="slow")
-    parts(install, "quick-dist", PLAIN, name="quick")
+def test_other_plugins_can_be_loaded_while_one_is_imported(install, gadgets, gate):
+    install_plugin(install, "slow-dist", WAIT + PLAIN, name="slow")
+    install_plugin(install, "quick-dist", PLAIN, name="quick")
     names = registry(gadgets)
     with ThreadPoolExecutor(2) as pool:
         slow = [pool.submit(names.__getitem__, "slow") for _ in range(2)]
@@ -141,8 +141,8 @@ def test_while_one_plugin_is_being_imported_others_are_found(install, gadgets, g
     assert first(1) == 2
 
 
-def test_a_plugin_that_is_uninstalled_while_it_is_being_imported_is_gone_afterward(install, gadgets, gate):
-    installed = parts(install, "slow-dist", WAIT + PLAIN, name="slow")
+def test_a_plugin_uninstalled_during_its_import_is_unknown_afterward(install, gadgets, gate):
+    installed = install_plugin(install, "slow-dist", WAIT + PLAIN, name="slow")
     names = registry(gadgets)
     with ThreadPoolExecutor(1) as pool:
         slow = pool.submit(names.__getitem__, "slow")
@@ -167,35 +167,35 @@ def test_a_plugin_that_is_uninstalled_while_it_is_being_imported_is_gone_afterwa
         ("raise SystemExit", "SystemExit: "),
     ],
 )
-def test_an_exit_out_of_a_plugin_is_named_and_ends_nothing(install, gadgets, source, original):
-    parts(install, "leaving-dist", source, name="leaving")
-    parts(install, "sound-dist", PLAIN)
+def test_system_exit_in_a_plugin_is_reported(install, gadgets, source, original):
+    install_plugin(install, "leaving-dist", source, name="leaving")
+    install_plugin(install, "sound-dist", PLAIN)
     with pytest.raises(BrokenComponentError, match=f"leaving-dist 1.0 .*cannot be loaded: {original}"):
         registry(gadgets)["leaving"]
     assert registry(gadgets)["double"](1) == 2
 
 
-def test_plugins_that_import_each_other_in_a_circle_are_named(install, gadgets):
-    parts(install, "first-dist", f"from second_dist_parts import double as other\n{PLAIN}", name="first")
-    parts(install, "second-dist", f"from first_dist_parts import double as other\n{PLAIN}", name="second")
-    parts(install, "sound-dist", PLAIN)
+def test_circular_imports_of_plugins_are_reported(install, gadgets):
+    install_plugin(install, "first-dist", f"from second_dist_parts import double as other\n{PLAIN}", name="first")
+    install_plugin(install, "second-dist", f"from first_dist_parts import double as other\n{PLAIN}", name="second")
+    install_plugin(install, "sound-dist", PLAIN)
     for name in ("first", "second"):
         with pytest.raises(BrokenComponentError, match=rf"{name}-dist 1\.0 .*ImportError: .*circular import"):
             registry(gadgets)[name]
     assert registry(gadgets)["double"](1) == 2
 
 
-def test_an_upgrade_in_a_running_process_shows_after_refresh(install, gadgets):
-    old = parts(install, "first-dist", "def double(x): return 'old'\n", module="old_parts")
+def test_refresh_finds_an_upgrade(install, gadgets):
+    old = install_plugin(install, "first-dist", "def double(x): return 'old'\n", module="old_parts")
     assert registry(gadgets)["double"](1) == "old"
     old.uninstall()
-    parts(install, "first-dist", "def double(x): return 'new'\n", module="new_parts", version="2.0")
+    install_plugin(install, "first-dist", "def double(x): return 'new'\n", module="new_parts", version="2.0")
     assert [claim.version for claim in registry(gadgets).claims("double")] == ["2.0"]
     assert registry(gadgets)["double"](1) == "new"
 
 
-def test_an_upgrade_of_a_plugin_that_was_never_used_brings_its_new_code(install, gadgets):
-    installed = parts(install, "first-dist", PLAIN)
+def test_refresh_loads_the_new_code_of_an_unused_plugin(install, gadgets):
+    installed = install_plugin(install, "first-dist", PLAIN)
     assert registry(gadgets).claims("double")[0].version == "1.0"
     (installed.folder / "first_dist_parts.py").write_text("def double(x): return 'new'\n")
     upgraded = installed.metadata.with_name("first_dist-2.0.dist-info")
@@ -225,7 +225,7 @@ def run_with(folder: Path, *arguments: str) -> subprocess.CompletedProcess:
     return subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
 
 
-def test_what_plugins_print_when_they_are_imported_is_not_in_the_output_of_a_command(install):
+def test_output_of_plugins_at_import_is_not_in_the_output_of_commands(install):
     entries = {"artifex": {"hooks": "noisy_hooks"}, "artifex.windows": {"noisy": "noisy_parts:double"}}
     parts_ = f"print('loaded')\n{PLAIN.replace('*, by', '*, periodic=True, by')}"
     folder = install("noisy-dist", entries, modules={"noisy_hooks": NOISY, "noisy_parts": parts_}).folder
@@ -240,7 +240,7 @@ def test_what_plugins_print_when_they_are_imported_is_not_in_the_output_of_a_com
     assert "loaded" in ran.stderr
 
 
-def test_a_module_of_hooks_that_exits_or_never_imports_ends_no_command(install):
+def test_commands_work_with_a_module_of_hooks_that_exits_or_cannot_be_imported(install):
     entries = {"artifex": {"hooks": "leaving_hooks", "missing": "no_such_module_anywhere"}}
     folder = install("leaving-dist", entries, modules={"leaving_hooks": "raise SystemExit(7)"}).folder
     ran = run_with(folder, "list", "modality")

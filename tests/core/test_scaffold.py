@@ -1,4 +1,4 @@
-"""The template of a plugin: what is written, under which names, and what is refused."""
+"""``artifex new plugin``: the written files and their names, and invalid arguments."""
 
 import ast
 import subprocess
@@ -34,13 +34,13 @@ def entry_points(package):
     return tomllib.loads((package / "pyproject.toml").read_text())["project"]["entry-points"]
 
 
-def test_every_template_is_of_a_kind_that_is_declared_and_in_its_group():
+def test_every_template_has_a_declared_kind_and_its_group():
     assert {name: template.group for name, template in TEMPLATES.items()} == {
         name: kinds()[name].group for name in TEMPLATES
     }
 
 
-def test_the_package_has_a_module_and_a_test_for_each_kind_and_what_a_project_needs(package):
+def test_the_package_has_a_module_and_a_test_for_each_kind_and_project_files(package):
     files = {str(path.relative_to(package)) for path in package.rglob("*") if path.is_file()}
     modules = [template.module for template in TEMPLATES.values()]
     source = "src/artifex_plugin_my_tide"
@@ -56,7 +56,7 @@ def test_the_package_has_a_module_and_a_test_for_each_kind_and_what_a_project_ne
     }
 
 
-def test_each_entry_point_leads_to_what_its_module_defines(package):
+def test_each_entry_point_names_an_object_of_its_module(package):
     named = entry_points(package)
     assert set(named) == {template.group for template in TEMPLATES.values()}
     for group in named.values():
@@ -69,7 +69,7 @@ def test_each_entry_point_leads_to_what_its_module_defines(package):
         assert attribute in defined
 
 
-def test_everything_that_is_written_can_be_read(package):
+def test_every_written_file_can_be_parsed(package):
     for path in package.rglob("*.py"):
         compile(path.read_text(encoding="utf-8"), str(path), "exec", dont_inherit=True)
     for path in package.rglob("*"):
@@ -91,7 +91,7 @@ def test_ci_tests_the_package_with_pip_on_every_python(package):
 
 
 @pytest.mark.parametrize("name", ["a", "my-tide", "a" * MAX_NAME_LENGTH])
-def test_ruff_finds_nothing_whatever_the_name_and_its_length(tmp_path, name):
+def test_ruff_finds_nothing_for_any_name(tmp_path, name):
     pytest.importorskip("ruff")
     package = write_plugin(name, ALL, out=tmp_path)
     rules = "B,D,E,F,I,N,PT,RUF,SIM,UP,W"
@@ -131,7 +131,7 @@ def test_a_package_depends_on_core_and_on_the_owner_of_its_kind(tmp_path, kind, 
 
 
 @pytest.mark.parametrize("name", ["my-tide", "artifex-plugin-my-tide", "My_Tide", "my.tide", "Artifex_Plugin.my_tide"])
-def test_every_spelling_of_a_name_gives_the_same_package(tmp_path, name):
+def test_names_of_plugins_are_normalized(tmp_path, name):
     package = write_plugin(name, ["dataset"], out=tmp_path)
     assert package == tmp_path / "artifex-plugin-my-tide"
     assert entry_points(package) == {"artifex.datasets": {"my_tide": "artifex_plugin_my_tide.datasets:MyTide"}}
@@ -140,8 +140,8 @@ def test_every_spelling_of_a_name_gives_the_same_package(tmp_path, name):
 @pytest.mark.parametrize(
     "name", ["", "8bit", "a/b", "../a", "a b", "-a", "a-", "ä", "artifex-plugin-", "a" * (MAX_NAME_LENGTH + 1)]
 )
-def test_a_name_that_no_distribution_and_function_can_have_is_refused(tmp_path, name):
-    with pytest.raises(ValueError, match="a plugin's name must be a letter"):
+def test_an_invalid_name_raises(tmp_path, name):
+    with pytest.raises(ValueError, match="a plugin's name must start with a letter"):
         write_plugin(name, out=tmp_path)
     assert not list(tmp_path.iterdir())
 
@@ -156,37 +156,37 @@ def test_a_name_that_no_distribution_and_function_can_have_is_refused(tmp_path, 
         ("extension", "extension"),
     ],
 )
-def test_a_name_that_hides_something_of_python_or_of_the_written_code_is_refused(tmp_path, name, kind):
+def test_a_name_that_shadows_a_keyword_builtin_or_import_raises(tmp_path, name, kind):
     with pytest.raises(ValueError, match="choose another name"):
         write_plugin(name, [kind], out=tmp_path)
     assert not list(tmp_path.iterdir())
 
 
-def test_a_name_that_another_distribution_has_is_refused(tmp_path, install):
+def test_a_name_of_another_distribution_raises(tmp_path, install):
     install("someones-windows", {"artifex.windows": {"my_tide": "someones:window"}})
     with pytest.raises(ValueError, match=r"'my_tide' is already provided by someones-windows; .* my-my-tide"):
         write_plugin("my-tide", ["window"], out=tmp_path / "out")
     assert write_plugin("my-tide", ["dataset"], out=tmp_path / "out").is_dir()
 
 
-def test_a_package_can_be_written_anew_while_it_is_installed(tmp_path, install):
+def test_a_package_can_be_written_again_while_it_is_installed(tmp_path, install):
     install("artifex-plugin-my-tide", {"artifex.windows": {"my_tide": "artifex_plugin_my_tide.windows:my_tide"}})
     assert write_plugin("my-tide", ["window"], out=tmp_path / "out").is_dir()
 
 
 @pytest.mark.parametrize("expression", ["MIT", "Apache-2.0 OR MIT", "GPL-3.0-or-later WITH GCC-exception-3.1"])
-def test_the_license_goes_to_the_metadata(tmp_path, expression):
+def test_the_license_is_in_the_metadata(tmp_path, expression):
     package = write_plugin("tide", out=tmp_path, license=expression)
     assert tomllib.loads((package / "pyproject.toml").read_text())["project"]["license"] == expression
 
 
 @pytest.mark.parametrize("expression", ["", 'MIT"', "my own", "MIT OR"])
-def test_a_license_that_is_no_expression_is_refused(tmp_path, expression):
+def test_an_invalid_license_expression_raises(tmp_path, expression):
     with pytest.raises(ValueError, match="license must be an SPDX expression"):
         write_plugin("tide", out=tmp_path, license=expression)
 
 
-def test_an_unknown_kind_is_an_error_that_names_the_nearest_and_all(tmp_path):
+def test_an_unknown_kind_raises_with_close_matches_and_all_kinds(tmp_path):
     with pytest.raises(ValueError, match=f"'windw'.*Did you mean 'window'.*Valid kinds: {', '.join(ALL)}"):
         write_plugin("tide", ["audio_type", "windw"], out=tmp_path)
     with pytest.raises(ValueError, match="at least one of: audio_type"):
@@ -194,7 +194,7 @@ def test_an_unknown_kind_is_an_error_that_names_the_nearest_and_all(tmp_path):
     assert not list(tmp_path.iterdir())
 
 
-def test_what_is_there_is_never_written_over(tmp_path):
+def test_existing_files_are_never_overwritten(tmp_path):
     target = tmp_path / "artifex-plugin-tide"
     target.mkdir()
     (target / "notes.txt").write_text("mine")
@@ -205,13 +205,13 @@ def test_what_is_there_is_never_written_over(tmp_path):
     assert (write_plugin("tide", out=tmp_path) / "pyproject.toml").is_file()
 
 
-def test_a_file_in_the_place_of_the_folder_is_an_error(tmp_path):
+def test_a_file_at_the_path_of_the_folder_raises(tmp_path):
     (tmp_path / "artifex-plugin-tide").write_text("")
     with pytest.raises(FileExistsError, match="already exists"):
         write_plugin("tide", out=tmp_path)
 
 
-def test_a_failure_half_way_leaves_nothing(tmp_path, monkeypatch):
+def test_a_failure_leaves_no_files(tmp_path, monkeypatch):
     written = []
 
     def full(self, *arguments, **options):
@@ -228,7 +228,7 @@ def test_a_failure_half_way_leaves_nothing(tmp_path, monkeypatch):
     assert not list(tmp_path.iterdir())
 
 
-def test_the_folder_has_the_permissions_of_any_other_and_its_parents_are_made(tmp_path):
+def test_the_folder_has_default_permissions_and_its_parents_are_created(tmp_path):
     ordinary = tmp_path / "ordinary"
     ordinary.mkdir()
     package = write_plugin("tide", out=tmp_path / "some" / "where")
@@ -236,11 +236,11 @@ def test_the_folder_has_the_permissions_of_any_other_and_its_parents_are_made(tm
     assert list(package.parent.iterdir()) == [package]
 
 
-def test_the_command_takes_kinds_with_commas_and_says_what_to_do_next(tmp_path):
-    made = run("tide", "--kind", "window, preset,window", "--out", tmp_path, "--license", "MIT")
+def test_the_command_accepts_kinds_separated_by_commas_and_prints_the_next_steps(tmp_path):
+    result = run("tide", "--kind", "window, preset,window", "--out", tmp_path, "--license", "MIT")
     target = tmp_path / "artifex-plugin-tide"
-    assert made.exit_code == 0, made.output
-    assert made.output.splitlines() == [
+    assert result.exit_code == 0, result.output
+    assert result.output.splitlines() == [
         f"Wrote {target}. Next:",
         f"  cd {target}",
         '  pip install -e ".[test]"',
@@ -249,10 +249,10 @@ def test_the_command_takes_kinds_with_commas_and_says_what_to_do_next(tmp_path):
     assert set(entry_points(target)) == {"artifex.windows", "artifex.presets"}
 
 
-def test_the_command_writes_an_audio_type_here_unless_told_otherwise(tmp_path, monkeypatch):
+def test_by_default_the_command_writes_an_audio_type_to_the_current_folder(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    made = run("tide")
-    assert "  cd artifex-plugin-tide\n" in made.output
+    result = run("tide")
+    assert "  cd artifex-plugin-tide\n" in result.output
     assert set(entry_points(tmp_path / "artifex-plugin-tide")) == {"artifex.audio_types"}
 
 
@@ -265,7 +265,7 @@ def test_writing_a_package_imports_no_jax(tmp_path):
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
 
 
-def test_the_guide_says_what_is_written_and_where(tmp_path, monkeypatch):
+def test_the_docs_list_the_written_files(tmp_path, monkeypatch):
     guide = GUIDE.read_text(encoding="utf-8")
     for template in TEMPLATES.values():
         assert f"| `{template.name}` | {template.summary} | `{template.module}.py` |\n" in guide

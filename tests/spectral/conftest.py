@@ -1,4 +1,4 @@
-"""Signals and the configuration that the spectral tests share, so that little is compiled."""
+"""Signals and a configuration that the spectral tests share, so that few functions are compiled."""
 
 from __future__ import annotations
 
@@ -39,8 +39,7 @@ def batch(signals):
 
 @pytest.fixture(scope="session")
 def chord():
-    """A second of five partials under an envelope, float32: something with a melody's spectrum and an
-    onset."""
+    """A second of five decaying partials, float32, with an onset."""
     time = np.arange(SAMPLE_RATE) / SAMPLE_RATE
     partials = sum(np.sin(2 * np.pi * 220 * k * time + k) / k for k in range(1, 6))
     return (0.2 * partials * np.exp(-2 * time) * np.minimum(1, time / 0.01)).astype(np.float32)

@@ -1,4 +1,4 @@
-"""Scales of pitch and filter banks against librosa, scipy and closed forms."""
+"""Mel, Bark and ERB scales and filter banks against librosa, scipy and closed forms."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from artifex.generative_models.extensions.audio_processing.spectral import filte
 
 BANK = {"sample_rate": 16000, "n_fft": 1024, "n_mels": 40}
 
-# Places on the scales as their papers print them, or by the formula in the docstring's own words.
+# Values as printed in the papers, or from the formula in the docstring.
 SCALES = {
     "kaldi": ([700.0], [1127.0 * np.log(2.0)]),
     "htk": ([700.0, 6300.0], [2595.0 * np.log10(2.0), 2595.0]),
@@ -22,7 +22,7 @@ SCALES = {
 
 
 @pytest.mark.parametrize("scale", SCALES)
-def test_places_are_those_of_the_papers_both_ways(scale):
+def test_scales_equal_the_values_of_the_papers_in_both_directions(scale):
     hz, places = (np.array(values) for values in SCALES[scale])
     np.testing.assert_allclose(hz_to_mel(hz, mel_scale=scale), places, rtol=0, atol=5.1e-3)
     grid = np.linspace(0, 12000, 100)
@@ -31,7 +31,7 @@ def test_places_are_those_of_the_papers_both_ways(scale):
 
 @pytest.mark.parametrize(("mel_norm", "theirs"), [("l1", 1), ("l2", 2), ("slaney", "slaney"), (None, None)])
 @pytest.mark.parametrize("htk", [True, False])
-def test_norms_equal_librosas(mel_norm, theirs, htk):
+def test_norms_equal_librosa(mel_norm, theirs, htk):
     ours = filter_bank(**BANK, mel_scale="htk" if htk else "slaney", mel_norm=mel_norm)
     expected = librosa.filters.mel(sr=16000, n_fft=1024, n_mels=40, htk=htk, norm=theirs, dtype=np.float64)
     np.testing.assert_allclose(ours, expected, rtol=0, atol=1e-12 * expected.max())
@@ -44,7 +44,7 @@ def test_linear_bands_are_equal_triangles():
 
 
 @pytest.mark.parametrize("scale", ["htk", "kaldi", "bark", "erb"])
-def test_triangles_straight_over_the_scale_add_up_to_one_between_the_outer_centers(scale):
+def test_triangles_linear_on_the_scale_sum_to_one_between_the_outer_centers(scale):
     bank = filter_bank(**BANK, mel_scale=scale, mel_norm=None, filter_shape="scale")
     bins = hz_to_mel(np.arange(513) * 16000 / 1024, mel_scale=scale)
     edges = np.linspace(bins[0], bins[-1], 42)
@@ -54,14 +54,14 @@ def test_triangles_straight_over_the_scale_add_up_to_one_between_the_outer_cente
     np.testing.assert_allclose(bank, expected, atol=1e-9)
 
 
-def test_htk_and_kaldi_scales_give_the_same_filters():
+def test_htk_and_kaldi_scales_have_equal_filters():
     htk, kaldi = (filter_bank(**BANK, mel_scale=scale, filter_shape="scale") for scale in ("htk", "kaldi"))
     np.testing.assert_allclose(htk, kaldi, atol=1e-12)
 
 
 @pytest.mark.parametrize("center", [500.0, 1000.0, 3000.0])
-def test_gammatones_have_the_power_response_of_scipys_filters(center):
-    """To 1 dB down to -25 dB: scipy's digital filter of order 4 also has a mirror image that ours leaves out."""
+def test_gammatones_equal_the_power_response_of_scipy_filters(center):
+    """Within 1 dB down to -25 dB: scipy's digital filter of order 4 also contains a mirror image."""
     half = 4 * 24.7
     place = hz_to_mel(center, mel_scale="erb")
     low, high = mel_to_hz(np.array([place - 1, place + 1]), mel_scale="erb")
@@ -80,7 +80,7 @@ def test_gammatones_have_the_power_response_of_scipys_filters(center):
 
 @pytest.mark.parametrize("shape", ["hz", "scale", "symmetric", "gammatone"])
 @pytest.mark.parametrize("scale", ["slaney", "htk", "kaldi", "bark", "erb", "linear"])
-def test_every_bank_is_non_negative_finite_and_in_order(scale, shape):
+def test_every_filter_bank_is_non_negative_finite_and_ordered_by_frequency(scale, shape):
     bank = filter_bank(**BANK, mel_scale=scale, filter_shape=shape, mel_norm=None)
     assert bank.shape == (40, 513)
     assert np.isfinite(bank).all()
@@ -95,9 +95,9 @@ def test_every_bank_is_non_negative_finite_and_in_order(scale, shape):
         ({"mel_scale": "barks"}, "mel_scale must be one of 'slaney', 'htk', 'kaldi', 'bark', 'erb', 'linear'"),
         ({"filter_shape": "box"}, "filter_shape must be one of 'hz', 'scale', 'symmetric', 'gammatone'"),
         ({"mel_norm": "l3"}, "mel_norm must be one of 'slaney', 'l1', 'l2', None"),
-        ({"f_min": 9000.0}, "f_min must be a finite number"),
+        ({"f_min": 9000.0}, "f_min must be below f_max"),
     ],
 )
-def test_wrong_options_are_named(options, message):
+def test_invalid_options_raise_errors_that_name_them(options, message):
     with pytest.raises(ValueError, match=message):
         filter_bank(**{**BANK, **options})

@@ -1,4 +1,4 @@
-"""Griffin-Lim and the ways back from mel bands, levels and cepstra, measured against librosa's own results."""
+"""Griffin-Lim and the inversion of mel bands, levels and cepstral coefficients, compared with librosa."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ FRAMES = {"n_fft": 512, "hop_length": 128}
 
 
 def convergence(audio, magnitude):
-    """Spectral convergence: the distance of the magnitudes, relative to their norm."""
+    """Return the spectral convergence: the error of the magnitudes, relative to their norm."""
     again = np.abs(librosa.stft(np.asarray(audio), **FRAMES))
     return np.linalg.norm(again - magnitude) / np.linalg.norm(magnitude)
 
@@ -39,13 +39,13 @@ def magnitude(chord):
 
 
 @pytest.mark.parametrize(("n_iter", "momentum"), [(0, 0.99), (3, 0.0), (3, 0.99)])
-def test_few_steps_from_zero_phase_equal_librosas(magnitude, config, n_iter, momentum):
+def test_first_iterations_from_zero_phases_equal_librosa(magnitude, config, n_iter, momentum):
     expected = librosa.griffinlim(magnitude, n_iter=n_iter, momentum=momentum, init=None, length=8000, **FRAMES)
     ours = griffin_lim(magnitude, config, length=8000, n_iter=n_iter, momentum=momentum)
     np.testing.assert_allclose(ours, expected, rtol=0, atol=1e-3 * np.abs(expected).max())
 
 
-def test_random_phases_settle_as_well_as_librosas(magnitude, config, quietly):
+def test_random_phases_converge_as_well_as_librosa(magnitude, config, quietly):
     options = {"length": 8000, **FRAMES}
     theirs = [
         convergence(quietly(librosa.griffinlim, magnitude, random_state=seed, **options), magnitude)
@@ -56,7 +56,7 @@ def test_random_phases_settle_as_well_as_librosas(magnitude, config, quietly):
     assert np.mean(ours) < 1.1 * np.mean(theirs)
 
 
-def test_each_example_starts_from_its_own_key(magnitude, config):
+def test_each_example_has_its_own_key(magnitude, config):
     key = jax.random.key(3)
     batch = griffin_lim(np.stack([magnitude, 2 * magnitude]), config, length=8000, n_iter=2, key=key)
     for i, row_key in enumerate(jax.random.split(key, 2)):
@@ -64,20 +64,20 @@ def test_each_example_starts_from_its_own_key(magnitude, config):
         np.testing.assert_allclose(batch[i], alone, atol=1e-5)
 
 
-def test_frames_left_out_at_the_end_leave_the_rest_as_it_is(magnitude, config):
+def test_missing_frames_at_the_end_do_not_change_the_rest(magnitude, config):
     ours = griffin_lim(magnitude[:, :-1], config, length=8000, key=jax.random.key(0))
     assert ours.shape == (8000,)
     again = np.abs(librosa.stft(np.asarray(ours), **FRAMES))[:, :-1]
     assert np.linalg.norm(again - magnitude[:, :-1]) < 0.1 * np.linalg.norm(magnitude)
 
 
-def test_more_frames_than_the_length_makes_are_an_error(magnitude, config):
+def test_more_frames_than_the_length_has_raise(magnitude, config):
     with pytest.raises(ValueError, match="magnitude must have at most 32 frames for length 4000 .* got 63"):
         griffin_lim(magnitude, config, length=4000)
 
 
 @pytest.mark.parametrize("signal", ["noise", "chord"])
-def test_magnitudes_found_for_mel_bands_have_these_bands(signals, chord, config, signal):
+def test_magnitudes_of_mel_bands_have_the_same_bands(signals, chord, config, signal):
     audio = chord if signal == "chord" else signals["noise"]
     mel = librosa.feature.melspectrogram(y=audio, sr=8000, n_mels=40, **FRAMES)
     bank = librosa.filters.mel(sr=8000, n_fft=512, n_mels=40)
@@ -94,7 +94,7 @@ def test_magnitudes_found_for_mel_bands_have_these_bands(signals, chord, config,
     assert level_distance(ours) < max(0.01, 0.05 * level_distance(theirs))
 
 
-def test_audio_found_for_mel_bands_has_these_bands_as_well_as_librosas(chord, config):
+def test_audio_from_mel_bands_has_the_same_bands_as_accurately_as_librosa(chord, config):
     mel = librosa.feature.melspectrogram(y=chord, sr=8000, n_mels=40, **FRAMES)
 
     def distance(audio):
@@ -115,7 +115,7 @@ LEVELS = {
 
 
 @pytest.mark.parametrize("options", LEVELS.values(), ids=LEVELS)
-def test_levels_undone_are_the_mel_bands_they_came_from(chord, config, options):
+def test_log_mel_to_mel_inverts_log_mel_spectrogram(chord, config, options):
     config = config.evolve(top_db=None, **options)
     mel = np.asarray(mel_spectrogram(chord[:2000], config))
     levels = log_mel_spectrogram(chord[:2000], config)
@@ -124,20 +124,20 @@ def test_levels_undone_are_the_mel_bands_they_came_from(chord, config, options):
 
 @pytest.mark.parametrize("norm", ["ortho", "htk", None])
 @pytest.mark.parametrize("options", [{}, {"lifter": 22.0}, {"c0_last": True, "lifter": 22.0}])
-def test_as_many_cepstra_as_bands_give_the_levels_back(chord, config, norm, options):
+def test_n_mels_coefficients_are_inverted_exactly(chord, config, norm, options):
     config = config.evolve(dct_norm=norm, n_mfcc=40, **options)
     levels = np.asarray(log_mel_spectrogram(chord[:2000], config))
     found = mfcc_to_log_mel(mfcc(chord[:2000], config), config)
     np.testing.assert_allclose(found, levels, atol=1e-3)
 
 
-def test_few_cepstra_give_librosas_mel_bands(chord, config):
+def test_mel_bands_of_few_coefficients_equal_librosa(chord, config):
     cepstra = np.asarray(mfcc(chord[:2000], config, n_mfcc=13))
     expected = librosa.feature.inverse.mfcc_to_mel(cepstra, n_mels=40)
     np.testing.assert_allclose(log_mel_to_mel(mfcc_to_log_mel(cepstra, config), config), expected, rtol=1e-4)
 
 
-def test_audio_found_for_levels_and_all_cepstra_is_that_of_the_mel_bands(chord, config):
+def test_audio_from_levels_and_from_all_coefficients_equals_audio_from_mel_bands(chord, config):
     audio, key = chord[:2000], jax.random.key(0)
     options = {"length": 2000, "n_iter": 2, "key": key}
     mel = np.asarray(mel_spectrogram(audio, config))
@@ -150,8 +150,8 @@ def test_audio_found_for_levels_and_all_cepstra_is_that_of_the_mel_bands(chord, 
 
 
 @pytest.mark.parametrize("name", ["ln, as HiFi-GAN", "16 bits, pre-emphasized"])
-def test_audio_found_for_levels_is_as_loud_as_what_they_came_from(chord, config, name):
-    """What happened to the audio before the transform, and to the levels after it, is undone."""
+def test_audio_from_levels_has_the_level_of_the_original(chord, config, name):
+    """Processing of the audio before the transform, and of the levels after it, is inverted."""
     config, audio = config.evolve(**LEVELS[name]), chord[:2000]
     found = np.asarray(log_mel_to_audio(log_mel_spectrogram(audio, config), config, length=2000, n_iter=8))
     assert 0.8 < found.std() / audio.std() < 1.25
@@ -165,7 +165,7 @@ UNEVEN = {
 
 
 @pytest.mark.parametrize("options", UNEVEN.values(), ids=UNEVEN)
-def test_ends_that_few_frames_reach_are_not_blown_up(signals, config, options):
+def test_poorly_covered_ends_are_not_amplified(signals, config, options):
     config = config.evolve(**options)
     magnitude = magnitude_spectrogram(signals["noise"], config)
     found = np.asarray(griffin_lim(magnitude, config, length=4000, key=jax.random.key(0)))
@@ -174,8 +174,8 @@ def test_ends_that_few_frames_reach_are_not_blown_up(signals, config, options):
     assert np.linalg.norm(again - magnitude) < 0.3 * np.linalg.norm(magnitude)
 
 
-def test_row_does_not_change_when_the_batch_grows(signals, config):
-    """Of 40 rows a few are worked on at a time on a CPU."""
+def test_example_does_not_depend_on_the_batch_size(signals, config):
+    """On a CPU 40 examples are processed in chunks."""
     key = jax.random.key(0)
     mel = np.asarray(mel_spectrogram(signals["noise"], config))
     mels = mel * np.linspace(0.5, 1, 40, dtype=np.float32)[:, None, None]
@@ -192,7 +192,7 @@ def test_row_does_not_change_when_the_batch_grows(signals, config):
     np.testing.assert_array_equal(folded.reshape(magnitudes.shape), magnitudes)
 
 
-def test_one_compile_serves_all_keys(magnitude, config):
+def test_one_compilation_for_all_keys(magnitude, config):
     count = 0
 
     @jax.jit
@@ -209,7 +209,7 @@ def test_one_compile_serves_all_keys(magnitude, config):
 @pytest.mark.parametrize(
     ("find", "rows"), [(log_mel_to_mel, 40), (mfcc_to_log_mel, 13), (mel_to_magnitude, 40), (mfcc_to_audio, 13)]
 )
-def test_half_precision_is_computed_in_single_and_given_back(config, find, rows):
+def test_half_precision_is_computed_in_float32_and_returned(config, find, rows):
     options = {"length": 512, "n_iter": 1} if find is mfcc_to_audio else {}
     given = np.linspace(-2, 2, 5 * rows, dtype=np.float16).reshape(rows, 5)
     found = find(given, config, **options)
@@ -218,7 +218,7 @@ def test_half_precision_is_computed_in_single_and_given_back(config, find, rows)
     np.testing.assert_allclose(found, single, rtol=1e-3, atol=1e-3 * np.abs(single).max())
 
 
-def test_silence_and_what_no_audio_has_give_finite_audio_and_gradients(config):
+def test_silence_and_inconsistent_spectra_give_finite_audio_and_gradients(config):
     gradient = jax.jit(jax.value_and_grad(lambda mel: jnp.sum(mel_to_audio(mel, config, length=512, n_iter=2) ** 2)))
     for mel in (np.zeros((40, 5)), np.full((40, 5), -1.0), np.eye(40, 5)):
         value, slope = gradient(mel.astype(np.float32))
@@ -227,7 +227,7 @@ def test_silence_and_what_no_audio_has_give_finite_audio_and_gradients(config):
 
 
 def test_cepstra_of_silence_have_finite_gradients(config):
-    """By way of levels and mel powers."""
+    """Through levels and mel powers."""
     gradient = jax.jit(jax.value_and_grad(lambda c: jnp.sum(mfcc_to_audio(c, config, length=512, n_iter=1) ** 2)))
     silent = np.asarray(mfcc(np.zeros(512, np.float32), config))
     for cepstra in (np.zeros_like(silent), silent, 10 * silent):
@@ -236,11 +236,11 @@ def test_cepstra_of_silence_have_finite_gradients(config):
         assert np.isfinite(slope).all()
 
 
-def test_negative_mel_powers_count_as_none(config):
+def test_negative_mel_powers_count_as_zero(config):
     assert not np.any(mel_to_magnitude(np.full((40, 3), -1.0, np.float32), config))
 
 
-def test_row_with_nan_leaves_the_others_alone(signals, config):
+def test_nan_in_one_example_does_not_affect_the_others(signals, config):
     magnitude = np.stack([np.asarray(magnitude_spectrogram(signals["noise"], config))] * 2)
     clean = griffin_lim(magnitude, config, length=4000, n_iter=2)
     magnitude[0, 5, 5] = np.nan
@@ -266,12 +266,13 @@ def test_row_with_nan_leaves_the_others_alone(signals, config):
             r"n_mels = 40, time\) and not empty, got shape",
         ),
         (lambda c: mel_to_audio(np.ones((40, 3)), c, length=0), ValueError, "length"),
+        (lambda c: mel_to_audio(np.ones((40, 3)), c, length=256, key=0), TypeError, "griffin_lim takes one random key"),
         (lambda c: log_mel_to_mel(np.ones((40, 3), int), c), TypeError, "log_mel_to_mel: .* real floating"),
         (lambda c: log_mel_to_audio(np.ones((3, 40)), c, length=256), ValueError, "n_mels = 40"),
         (lambda c: mfcc_to_log_mel(np.ones((41, 3)), c), ValueError, "at most n_mels = 40"),
         (lambda c: mfcc_to_audio(np.ones((13, 3)), c.evolve(use_energy=True), length=256), ValueError, "use_energy"),
     ],
 )
-def test_wrong_input_is_named(config, call, error, message):
+def test_invalid_input_raises(config, call, error, message):
     with pytest.raises(error, match=message):
         call(config)

@@ -17,7 +17,7 @@ from artifex.generative_models.extensions.audio_processing.spectral import (
 
 
 @pytest.mark.parametrize("mel_scale", ["slaney", "htk"])
-def test_mel_scale_equals_librosas_both_ways(mel_scale):
+def test_mel_scale_equals_librosa_in_both_directions(mel_scale):
     frequency = np.concatenate([np.linspace(0, 2000, 101), np.geomspace(2000, 24000, 50)])
     mel = librosa.hz_to_mel(frequency, htk=mel_scale == "htk")
     np.testing.assert_allclose(hz_to_mel(frequency, mel_scale=mel_scale), mel, rtol=1e-12)
@@ -30,7 +30,7 @@ def test_mel_scale_equals_librosas_both_ways(mel_scale):
     ("sample_rate", "n_fft", "n_mels", "f_min", "f_max"),
     [(22050, 2048, 128, 0.0, None), (16000, 1024, 80, 0.0, 8000.0), (8000, 511, 23, 20.0, 3700.0)],
 )
-def test_filter_bank_equals_librosas(sample_rate, n_fft, n_mels, f_min, f_max, mel_scale, mel_norm):
+def test_filter_bank_equals_librosa(sample_rate, n_fft, n_mels, f_min, f_max, mel_scale, mel_norm):
     ours = filter_bank(
         sample_rate=sample_rate,
         n_fft=n_fft,
@@ -53,14 +53,14 @@ def test_filter_bank_equals_librosas(sample_rate, n_fft, n_mels, f_min, f_max, m
     np.testing.assert_allclose(ours, theirs, rtol=1e-9, atol=1e-12 * theirs.max())
 
 
-def test_filter_bank_cannot_be_written_to():
+def test_filter_bank_is_read_only():
     with pytest.raises(ValueError, match="read-only"):
         filter_bank(sample_rate=8000, n_fft=256)[0, 0] = 1
 
 
 @pytest.mark.parametrize("row", range(4), ids=["noise", "tone", "click", "silence"])
 @pytest.mark.parametrize("mel", [("slaney", "slaney"), ("htk", None)], ids=str)
-def test_mel_powers_and_levels_equal_librosas_alone_and_in_a_batch(batch, row, mel, config):
+def test_mel_powers_and_levels_equal_librosa_unbatched_and_batched(batch, row, mel, config):
     mel_scale, mel_norm = mel
     config = config.evolve(mel_scale=mel_scale, mel_norm=mel_norm)
     expected = librosa.feature.melspectrogram(
@@ -85,7 +85,7 @@ def test_levels_follow_ref_amin_and_top_db(signals, config):
         np.testing.assert_allclose(ours, librosa.power_to_db(power, **options), rtol=0, atol=1e-3)
 
 
-def test_noise_60_db_down_keeps_its_levels(signals):
+def test_levels_of_quiet_noise_are_not_clipped(signals):
     config = SpectralConfig(sample_rate=8000, n_fft=512, hop_length=128, n_mels=40, top_db=None)
     loud, quiet = (log_mel_spectrogram(gain * signals["noise"], config) for gain in (np.float32(1), np.float32(1e-3)))
     np.testing.assert_allclose(loud - quiet, 60.0, atol=1e-3)

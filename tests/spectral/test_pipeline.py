@@ -1,4 +1,4 @@
-"""What every feature has in common: clips in parts, frames cut in two ways, docstrings and signatures."""
+"""Properties of every feature: chunks of clips, two ways to cut frames, docstrings and signatures."""
 
 from __future__ import annotations
 
@@ -37,21 +37,21 @@ def small():
 @pytest.mark.parametrize(
     ("shape", "lengths"),
     [
-        ((170, 400), None),  # more frames than go through at once, in groups of rows and a rest
+        ((170, 400), None),  # more frames than a chunk: chunks of examples and a remainder
         ((2, 85, 400), None),
-        ((2, 40000), None),  # long rows, in stretches
+        ((2, 40000), None),  # long clips, in segments
         ((70000,), None),
         ((2, 40000), (40000, 9000)),
         ((170, 400), tuple(range(6, 176))),
     ],
     ids=str,
 )
-def test_many_frames_in_parts_equal_few_at_once(small, shape, lengths):
+def test_chunked_frames_equal_frames_computed_together(small, shape, lengths):
     audio = np.asarray(numerics.normal(jax.random.key(0), shape))
     expected = []
     for row, length in zip(audio.reshape(-1, shape[-1]), lengths or [shape[-1]] * audio.size, strict=False):
         spectra = []
-        for start in range(0, len(row) + 1, 8000):  # 500 hops, whose frames are few enough to go at once
+        for start in range(0, len(row) + 1, 8000):  # 500 hops, whose frames are fewer than a chunk
             piece = np.pad(np.where(np.arange(len(row)) < length, row, 0), (32, 8064))[start : start + 8064]
             spectra.append(np.asarray(stft(piece, small.evolve(center=False)))[:, :500])
         whole = np.concatenate(spectra, axis=1)[:, : small.n_frames(shape[-1])]
@@ -63,7 +63,7 @@ def test_many_frames_in_parts_equal_few_at_once(small, shape, lengths):
 
 
 @pytest.mark.usefixtures("quickly")
-def test_gradient_in_parts_equals_that_of_the_rows(small):
+def test_gradient_of_chunks_equals_the_gradient_of_each_example(small):
     audio = np.asarray(numerics.normal(jax.random.key(0), (170, 400)))
 
     def energy(audio):
@@ -79,7 +79,7 @@ def test_gradient_in_parts_equals_that_of_the_rows(small):
 
 @pytest.mark.usefixtures("quickly")
 @pytest.mark.parametrize(("hop", "size"), [(16, 64), (10, 64), (64, 64), (7, 33)])
-def test_frames_cut_in_either_way_are_those_of_a_sliding_window(hop, size):
+def test_both_ways_to_cut_frames_equal_a_sliding_window(hop, size):
     audio = np.asarray(numerics.normal(jax.random.key(0), (2, hop * 30)))
     n_frames = 1 + (audio.shape[-1] - -(-size // hop) * hop) // hop
     expected = np.lib.stride_tricks.sliding_window_view(audio, size, axis=-1)[:, ::hop][:, :n_frames]
@@ -90,7 +90,7 @@ def test_frames_cut_in_either_way_are_those_of_a_sliding_window(hop, size):
 
 
 @pytest.mark.parametrize("shape", ["hz", "scale", "symmetric", "gammatone"])
-def test_filters_in_pieces_and_whole_give_the_same(shape):
+def test_filter_blocks_equal_the_whole_filter_bank(shape):
     config = SpectralConfig(sample_rate=8000, n_fft=512, n_mels=40, filter_shape=shape, mel_scale="htk")
     power = np.asarray(numerics.uniform(jax.random.key(0), (3, 7, 257)))
     expected = spectral.filter_bank(
@@ -100,8 +100,17 @@ def test_filters_in_pieces_and_whole_give_the_same(shape):
         np.testing.assert_allclose(multiply(config, power), expected, rtol=0, atol=1e-6 * expected.max())
 
 
+@pytest.mark.parametrize("n_samples", [400, 40000])
+def test_measure_without_frames_on_the_last_axis_raises(small, n_samples):
+    def magnitude(frames, config):
+        return frames.magnitude
+
+    with pytest.raises(ValueError, match=r"last axis is the frames \(here \d+\), got shape \(\d+, 33\)"):
+        spectral.analyze(np.zeros(n_samples, np.float32), small, measure=magnitude)
+
+
 @pytest.mark.parametrize("function", FEATURES.values(), ids=FEATURES)
-def test_feature_says_what_it_takes_and_gives(function):
+def test_feature_has_the_common_signature_and_a_complete_docstring(function):
     parameters = inspect.signature(function).parameters
     assert list(parameters)[:2] == ["audio", "config"]
     assert list(parameters)[-1] == "lengths"
@@ -112,8 +121,8 @@ def test_feature_says_what_it_takes_and_gives(function):
         assert part in document
 
 
-def test_no_graph_of_several_transforms_hangs(small):
-    """Independent transforms beside each other, run many times."""
+def test_a_graph_of_several_transforms_does_not_hang(small):
+    """Independent transforms in one graph, run many times."""
     audio = np.asarray(numerics.normal(jax.random.key(0), (4, 6, 4000)))
 
     @jax.jit

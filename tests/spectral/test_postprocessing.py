@@ -34,13 +34,13 @@ every_function = pytest.mark.parametrize("function", FUNCTIONS.values(), ids=FUN
 
 @pytest.fixture(scope="module")
 def features():
-    """Rows far from 0, such as levels: (3, 4, 45) float32."""
+    """Return rows far from 0, such as levels, (3, 4, 45) float32."""
     rng = np.random.default_rng(1)
     return (8 * rng.standard_normal((3, 4, 45)) - [[60], [0], [5], [300]]).astype(np.float32)
 
 
 @pytest.mark.parametrize(("width", "order"), [(9, 1), (3, 1), (5, 2), (9, 2), (7, 3), (51, 1)])
-def test_deltas_equal_those_of_librosa_and_scipy(features, width, order):
+def test_deltas_equal_librosa_and_scipy(features, width, order):
     found = deltas(features, width=width, order=order)
     wide = features.astype(np.float64)
     expected = librosa.feature.delta(wide, width=width, order=order, mode="nearest")
@@ -49,7 +49,7 @@ def test_deltas_equal_those_of_librosa_and_scipy(features, width, order):
     np.testing.assert_allclose(found, smoothed, rtol=0, atol=1e-6 * np.abs(features).max())
 
 
-def test_first_deltas_are_the_regression_of_htk_and_kaldi(features):
+def test_first_deltas_equal_the_regression_of_htk_and_kaldi(features):
     padded = np.pad(features.astype(np.float64), ((0, 0), (0, 0), (2, 2)), mode="edge")
     frames = [padded[..., 2 + n : 47 + n] - padded[..., 2 - n : 47 - n] for n in (1, 2)]
     expected = (frames[0] + 2 * frames[1]) / (2 * (1 + 4))
@@ -57,7 +57,7 @@ def test_first_deltas_are_the_regression_of_htk_and_kaldi(features):
 
 
 @pytest.mark.parametrize("amount", [22.0, 10.5])
-def test_lifter_is_that_of_htk_and_of_the_configuration(signals, config, amount):
+def test_lifter_equals_htk_and_the_option_of_the_configuration(signals, config, amount):
     plain = mfcc(signals["noise"], config)
     n = np.arange(13)[:, None]
     expected = np.asarray(plain, np.float64) * (1 + amount / 2 * np.sin(np.pi * n / amount))
@@ -67,7 +67,7 @@ def test_lifter_is_that_of_htk_and_of_the_configuration(signals, config, amount)
 
 
 @pytest.mark.parametrize("variance", [True, False])
-def test_cmvn_is_over_the_valid_frames_of_each_row(features, variance):
+def test_cmvn_normalizes_over_the_valid_frames_of_each_row(features, variance):
     found = np.asarray(cmvn(features, variance=variance, n_frames=N_FRAMES))
     for row, given, count in zip(found, features.astype(np.float64), N_FRAMES, strict=True):
         valid = given[:, :count]
@@ -79,7 +79,7 @@ def test_cmvn_is_over_the_valid_frames_of_each_row(features, variance):
 
 
 def slid(features, window, min_window, center, variance):
-    """Kaldi's loop, in double precision."""
+    """Compute Kaldi's loop in double precision."""
     features = features.astype(np.float64)
     n_frames, found = features.shape[-1], np.zeros(features.shape)
     for t in range(n_frames):
@@ -102,7 +102,7 @@ def slid(features, window, min_window, center, variance):
     [(600, 100, False), (12, 5, False), (20, 20, False), (12, 5, True), (13, 5, True), (1, 1, False), (1, 1, True)],
 )
 @pytest.mark.parametrize("variance", [False, True])
-def test_sliding_mean_equals_kaldis_loop_of_the_unpadded_clip(features, window, min_window, center, variance):
+def test_sliding_cmn_equals_the_loop_of_kaldi_on_the_unpadded_clip(features, window, min_window, center, variance):
     options = {"window": window, "min_window": min_window, "center": center, "variance": variance}
     padded = np.where(np.arange(45) < N_FRAMES[:, None, None], features, np.nan)
     found = np.asarray(sliding_cmn(padded, n_frames=N_FRAMES, **options))
@@ -111,20 +111,20 @@ def test_sliding_mean_equals_kaldis_loop_of_the_unpadded_clip(features, window, 
         np.testing.assert_array_equal(row[:, count:], 0)
 
 
-def test_sliding_variance_holds_far_from_zero_and_over_many_frames():
+def test_sliding_variance_is_accurate_far_from_zero_and_for_many_frames():
     given = (np.random.default_rng(2).standard_normal((1, 3000)) + 1000).astype(np.float32)
     options = {"window": 50, "min_window": 10, "center": False, "variance": True}
     np.testing.assert_allclose(sliding_cmn(given, **options), slid(given, **options), rtol=0, atol=1e-3)
 
 
 @pytest.mark.parametrize("scale", [1.0, 2.0**31])
-def test_pcen_equals_librosas(batch, scale):
+def test_pcen_equals_librosa(batch, scale):
     magnitude = np.abs(librosa.stft(scale * batch, n_fft=512, hop_length=160)).astype(np.float32)
     expected = librosa.pcen(magnitude.astype(np.float64), sr=16000, hop_length=160)
     np.testing.assert_allclose(pcen(magnitude, **RATES), expected, rtol=0, atol=1e-5 * expected.max())
 
 
-def test_pcen_takes_one_value_per_band_that_may_be_traced(features):
+def test_pcen_accepts_a_traced_value_per_band(features):
     spectrogram = np.abs(features[0])
     options = {
         "gain": np.float32([0.98, 0.5, 0.8, 0.0]),
@@ -147,7 +147,7 @@ def test_pcen_takes_one_value_per_band_that_may_be_traced(features):
 
 
 @every_function
-def test_valid_frames_equal_those_of_the_unpadded_features_whatever_follows(function, features):
+def test_valid_frames_equal_those_of_the_unpadded_features(function, features):
     padded = np.where(np.arange(45) < N_FRAMES[:, None, None], features, np.nan)
     found = np.asarray(function(padded, n_frames=N_FRAMES))
     assert np.isfinite(found).all()
@@ -159,7 +159,7 @@ def test_valid_frames_equal_those_of_the_unpadded_features_whatever_follows(func
         np.testing.assert_array_equal(found[row, :, count:], 0)
 
 
-def test_pcen_does_not_look_ahead(features):
+def test_pcen_is_causal(features):
     spectrogram = np.abs(features)
     found = pcen(np.where(np.arange(45) < 31, spectrogram, np.nan), **RATES)
     np.testing.assert_allclose(found[..., :31], pcen(spectrogram, **RATES)[..., :31], rtol=1e-6)
@@ -171,7 +171,7 @@ all_functions = pytest.mark.parametrize("function", ALL.values(), ids=ALL)
 
 @all_functions
 @pytest.mark.parametrize("level", [0.0, 0.1, 1e-25])
-def test_rows_that_stay_the_same_and_single_frames_give_finite_values_and_gradients(function, level):
+def test_constant_rows_and_single_frames_have_finite_values_and_gradients(function, level):
     both = jax.value_and_grad(lambda x: jnp.sum(function(x) ** 2))
     for shape in ((4, 45), (2, 3, 1)):
         value, gradient = both(np.full(shape, level, np.float32))
@@ -181,7 +181,7 @@ def test_rows_that_stay_the_same_and_single_frames_give_finite_values_and_gradie
 
 @pytest.mark.parametrize("function", [cmvn, FUNCTIONS["sliding centered"]], ids=["cmvn", "sliding"])
 @pytest.mark.parametrize("level", [0.1, -100.1, 12345.678])
-def test_row_that_stays_the_same_becomes_zero(function, level):
+def test_constant_row_becomes_zero(function, level):
     np.testing.assert_allclose(function(np.full((1, 4000), level, np.float32)), 0, atol=1e-6)
 
 
@@ -196,25 +196,25 @@ def test_normalized_rows_do_not_depend_on_their_level(features, scale):
 
 
 @all_functions
-def test_vmap_equals_the_batch_and_nan_stays_in_its_row(function, features):
+def test_vmap_equals_the_batch_and_nan_stays_in_its_example(function, features):
     found = np.asarray(function(features))
     np.testing.assert_allclose(jax.vmap(function)(features), found, rtol=0, atol=1e-5 * np.abs(found).max())
     spoilt = features.copy()
     spoilt[1, 2, 20] = np.nan
     spoilt = np.asarray(function(spoilt))
     assert np.isnan(spoilt[1, 2]).any()
-    # The middle of a window may lie on it with a weight of 0, or it is what the window is about.
+    # At the frame of the NaN itself deltas are finite, since its weight is 0.
     kept = np.ones((3, 4), bool)
     kept[1, 2] = False
     np.testing.assert_allclose(spoilt[kept], found[kept], rtol=0, atol=1e-5 * np.abs(found).max())
 
 
 @all_functions
-def test_bfloat16_is_computed_in_float32_and_returned_as_it_came(function, features):
+def test_bfloat16_is_computed_in_float32_and_returned(function, features):
     half = jnp.asarray(features, jnp.bfloat16)
     found, wide = function(half), function(half.astype(jnp.float32))
     assert found.dtype == jnp.bfloat16
-    # The two are compiled apart: at a tie they may round to neighbors, and a sum that cancels leaves its rounding.
+    # The two are compiled separately: ties may round differently, and sums that cancel leave rounding errors.
     np.testing.assert_allclose(found.astype(np.float32), wide, rtol=2**-8, atol=1e-5)
 
 
@@ -236,16 +236,16 @@ def test_examples_on_two_devices_stay_there(function):
         (lambda x: deltas(x, width=3, order=3), ValueError, "order must be an integer from 1 to 2"),
         (lambda x: deltas(x[0, 0]), ValueError, r"\(..., rows, time\) and not empty, got shape \(45,\)"),
         (lambda x: deltas(x, n_frames=[1, 2]), ValueError, "must broadcast to the leading axes"),
-        (lambda x: cmvn(x, n_frames=[46, 1, 1]), ValueError, "from 0 to 45 frames"),
+        (lambda x: cmvn(x, n_frames=[46, 1, 1]), ValueError, "n_frames must be from 0 to 45 frames"),
         (lambda x: cmvn(x.astype(int)), TypeError, "real floating point"),
         (lambda x: cmvn(x, variance=1), TypeError, "variance must be True or False"),
         (lambda x: sliding_cmn(x, window=0), ValueError, "window must be an integer of at least 1"),
-        (lambda x: sliding_cmn(x, window=50), ValueError, "min_window must be an integer from 1 to 50 frames, got 100"),
+        (lambda x: sliding_cmn(x, window=50), ValueError, "min_window must be at most window 50, got 100"),
         (lambda x: lifter(x, lifter=0.0), ValueError, "lifter must be a finite number above 0"),
         (lambda x: pcen(x, gain=np.ones(3), **RATES), ValueError, r"one value per row \(4,\), got shape \(3,\)"),
         (lambda x: pcen(x, bias=0.0, **RATES), ValueError, "bias must be a finite number above 0"),
     ],
 )
-def test_wrong_input_is_named(features, call, error, message):
+def test_invalid_input_raises(features, call, error, message):
     with pytest.raises(error, match=message):
         call(features)

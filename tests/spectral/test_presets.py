@@ -1,4 +1,4 @@
-"""Presets against the tools they are named after: by those tools' own results, stored, or computed here."""
+"""Presets against results of the tools, which are stored or computed here."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _SPEC = importlib.util.spec_from_file_location("make_references", _FILE)
 references = importlib.util.module_from_spec(_SPEC)
 _SPEC.loader.exec_module(references)
 
-# What makes each reference with ours: preset, overrides, method.
+# Preset, overrides and method for each reference.
 OURS = {
     "whisper_numpy": ("whisper", {}, "compute_log_mel_spectrogram"),
     "whisper_torch": ("whisper", {}, "compute_log_mel_spectrogram"),
@@ -46,17 +46,17 @@ def computed(name, clip):
     return np.asarray(getattr(SpectralAnalysis.from_preset(preset, **overrides), method)(audio)).T
 
 
-# A unit of a logarithm in dB of power.
+# Units of the logarithms in dB of power.
 DECIBELS = {"db": 1.0, "log10": 10.0, "ln": 10.0 / np.log(10.0)}
 
 
 def assert_equal(ours, theirs, name=None):
-    """Within 1e-4 of the peak, and levels within 1e-3 dB."""
+    """Check that values agree within 1e-4 of the peak, and levels within 1e-3 dB."""
     assert ours.shape == theirs.shape
     within = 1e-4 * np.abs(theirs).max()
     if name is not None and "log" in OURS[name][2]:
         preset = create("preset", OURS[name][0])
-        # lhotse computes its filters in float32, and some of them are one bin wide: 1.1e-3 dB from the exact ones.
+        # lhotse computes its filters in float32, and some of them are one bin wide: they deviate by 1.1e-3 dB.
         within = (2e-3 if name == "lhotse_fbank" else 1e-3) / DECIBELS[preset.log] * preset.level_scale
     np.testing.assert_allclose(ours, theirs, rtol=0, atol=within)
 
@@ -68,7 +68,7 @@ def stored():
 
 
 @pytest.mark.parametrize("name", OURS)
-def test_preset_equals_what_the_tool_gave(name, stored):
+def test_preset_equals_the_stored_results_of_the_tool(name, stored):
     assert set(OURS) == set(references.REFERENCES)
     for clip in references.CLIPS:
         assert_equal(computed(name, clip), stored[f"{name}/{clip}"], name)
@@ -86,7 +86,7 @@ def test_preset_equals_the_tool_where_it_is_installed(name):
 
 
 @pytest.mark.parametrize("clip", references.CLIPS)
-def test_librosa_preset_equals_librosas_defaults(clip):
+def test_librosa_preset_equals_the_defaults_of_librosa(clip):
     audio = references.clip(clip, 22050)
     analysis = SpectralAnalysis.from_preset("librosa")
     power = librosa.feature.melspectrogram(y=audio)
@@ -97,7 +97,7 @@ def test_librosa_preset_equals_librosas_defaults(clip):
 
 
 @pytest.mark.parametrize("name", registry("preset"))
-def test_preset_names_every_knob_and_takes_overrides(name):
+def test_preset_has_every_setting_and_accepts_overrides(name):
     preset = create("preset", name)
     assert isinstance(preset, SpectralConfig)
     assert SpectralConfig.from_dict(preset.to_dict()) == preset
@@ -106,14 +106,14 @@ def test_preset_names_every_knob_and_takes_overrides(name):
 
 @pytest.mark.usefixtures("quickly")
 @pytest.mark.parametrize("name", ["kaldi", "htk", "lhotse", "whisper", "hifigan"])
-def test_what_frames_go_through_is_undone_on_the_way_back(name):
-    """Scaling and emphasis; 300 samples at either end lie under the rims of windows where nothing is padded."""
+def test_istft_inverts_scaling_and_preemphasis(name):
+    """Without padding, 300 samples at both ends are covered by the edges of windows only."""
     analysis = SpectralAnalysis.from_preset(name, remove_dc=False)
     audio = references.clip("speech", analysis.config.sample_rate)
     audio += 0.01 * references.clip("noise", analysis.config.sample_rate)
     inside = slice(300, -300)
     again = np.asarray(analysis.istft(analysis.stft(audio), length=len(audio)))
-    if name == "htk":  # what a Hamming window lets through of a frame's first sample is not undone
+    if name == "htk":  # a Hamming window is not 0 at the first sample of a frame, whose pre-emphasis is not inverted
         assert np.linalg.norm((again - audio)[inside]) < 1e-2 * np.linalg.norm(audio[inside])
     else:
         np.testing.assert_allclose(again[inside], audio[inside], rtol=0, atol=1e-5 * np.abs(audio).max())
@@ -126,7 +126,7 @@ def test_what_frames_go_through_is_undone_on_the_way_back(name):
 @pytest.mark.thorough
 @pytest.mark.usefixtures("quickly")
 @pytest.mark.parametrize("name", registry("preset"))
-def test_audio_found_for_the_levels_of_a_preset_is_about_as_loud_as_it_was(name):
+def test_audio_from_the_levels_of_a_preset_has_about_the_original_level(name):
     analysis = SpectralAnalysis.from_preset(name)
     time = np.arange(8000) / analysis.config.sample_rate
     audio = (0.3 * np.sin(2 * np.pi * 440 * time) + 0.1 * np.sin(2 * np.pi * 1900 * time)).astype(np.float32)
@@ -135,8 +135,8 @@ def test_audio_found_for_the_levels_of_a_preset_is_about_as_loud_as_it_was(name)
     assert np.sqrt(np.mean(found[1000:-1000] ** 2)) == pytest.approx(np.sqrt(np.mean(audio**2)), rel=0.2)
 
 
-def test_frames_are_as_many_as_the_tools():
-    """Closed forms of the tools' own documentation, at lengths that no hop divides."""
+def test_number_of_frames_equals_that_of_the_tool():
+    """Closed forms from the documentation of the tools, at lengths that are not multiples of the hop."""
     for n in (400, 401, 559, 560, 640, 1600, 1679, 1680, 6437):
         assert registry("preset")["whisper"].n_frames(n) == n // 160
         assert registry("preset")["kaldi"].n_frames(n) == 1 + (n - 400) // 160
@@ -146,14 +146,14 @@ def test_frames_are_as_many_as_the_tools():
 
 
 @pytest.mark.parametrize(("name", "least"), [("whisper", 160), ("lhotse", 80), ("kaldi", 400), ("hifigan", 256)])
-def test_a_clip_that_is_too_short_says_how_long_it_has_to_be(name, least):
+def test_a_clip_that_is_too_short_raises_with_the_minimum_length(name, least):
     analysis = SpectralAnalysis.from_preset(name)
     assert analysis.config.n_frames(least - 1) < analysis.config.n_frames(least) == 1
     with pytest.raises(ValueError, match=f"at least {least} samples for one frame .* got {least - 1}"):
         analysis.stft(np.zeros(least - 1, np.float32))
 
 
-def test_unknown_preset_or_knob_is_an_error_that_names_the_nearest():
+def test_unknown_preset_or_setting_raises_and_the_nearest_is_suggested():
     with pytest.raises(UnknownComponentError, match="whisper"):
         SpectralAnalysis.from_preset("wisper")
     with pytest.raises((TypeError, ValueError), match="n_mels"):

@@ -1,4 +1,4 @@
-"""The extension: its names and shapes, its features in one go, its loss."""
+"""SpectralAnalysis: names and shapes, features from one transform, the loss."""
 
 from __future__ import annotations
 
@@ -37,12 +37,12 @@ def test_extension_without_options_has_the_defaults():
     assert SpectralAnalysis(ExtensionConfig()).config == SpectralConfig()
 
 
-def test_extension_takes_nothing_but_an_extension_config():
+def test_extension_accepts_an_extension_config_only():
     with pytest.raises(TypeError, match="ExtensionConfig"):
         SpectralAnalysis({"n_fft": 512})
 
 
-def test_extension_holds_no_arrays(analysis):
+def test_extension_contains_no_arrays(analysis):
     assert not jax.tree.leaves(nnx.state(analysis))
 
 
@@ -60,22 +60,22 @@ METHODS = {
 
 
 @pytest.mark.parametrize("method", METHODS)
-def test_method_is_the_function_under_its_configuration(analysis, signals, config, method):
+def test_method_equals_the_function_with_the_configuration(analysis, signals, config, method):
     function, shape = METHODS[method]
     found = getattr(analysis, method)(signals["noise"])
     assert found.shape == shape
     np.testing.assert_array_equal(found, function(signals["noise"], config))
 
 
-def test_guides_call_has_the_guides_shapes():
+def test_calls_of_the_guide_have_its_shapes():
     analysis = SpectralAnalysis(config=ExtensionConfig(), rngs=nnx.Rngs(0))
-    audio = jnp.sin(2 * jnp.pi * 440 * jnp.arange(22050) / 22050)
+    audio = jnp.sin(2 * jnp.pi * 440 * jnp.arange(22050.0) / 22050)
     assert analysis.compute_stft(audio).shape == (1025, 44)
     assert analysis.compute_mfcc(audio, n_mfcc=20).shape == (20, 44)
     assert float(analysis.compute_spectral_centroid(audio)[20]) == pytest.approx(440, abs=5)
 
 
-def test_features_in_one_go_are_those_of_the_methods(analysis, signals):
+def test_features_from_one_transform_equal_those_of_the_methods(analysis, signals):
     features = analysis.extract_spectral_features(signals["tone"])
     expected = {
         "spectrogram": "compute_spectrogram",
@@ -92,7 +92,7 @@ def test_features_in_one_go_are_those_of_the_methods(analysis, signals):
         np.testing.assert_allclose(features[name], alone, rtol=0, atol=1e-5 * np.abs(alone).max(), err_msg=name)
 
 
-def test_calling_it_gives_the_features_of_an_array_or_of_audio_in_a_mapping(analysis, signals):
+def test_call_returns_the_features_of_an_array_or_of_audio_in_a_mapping(analysis, signals):
     expected = analysis.extract_spectral_features(signals["noise"])
     for inputs in (signals["noise"], {"audio": signals["noise"], "label": 3}):
         found = analysis(inputs)
@@ -116,7 +116,7 @@ def test_loss_is_the_weighted_mean_distance_of_the_mel_levels(signals):
     assert float(analysis_of().loss_fn({"audio": signals["noise"]}, signals["noise"])) == 0
 
 
-def test_loss_has_a_finite_gradient_that_leads_to_the_target(signals):
+def test_loss_has_a_finite_gradient_that_points_to_the_target(signals):
     analysis = analysis_of()
     value_and_slope = jax.jit(
         jax.value_and_grad(lambda gain: analysis.loss_fn(signals["noise"], gain * signals["noise"]))
@@ -128,12 +128,12 @@ def test_loss_has_a_finite_gradient_that_leads_to_the_target(signals):
     assert np.isfinite(silent[1])
 
 
-def test_loss_of_clips_of_different_length_is_an_error(analysis, signals):
+def test_loss_of_clips_of_different_length_raises(analysis, signals):
     with pytest.raises(ValueError, match=r"same shape, got \(4000,\) and \(3000,\)"):
         analysis.loss_fn(signals["noise"], signals["noise"][:3000])
 
 
-def test_ways_back_have_the_length_asked_for(analysis, chord):
+def test_inverses_have_the_requested_length(analysis, chord):
     batch = np.stack([chord, chord[::-1]])
     np.testing.assert_allclose(analysis.istft(analysis.stft(batch), length=7900), batch[:, :7900], atol=1e-5)
 

@@ -1,4 +1,4 @@
-"""``artifex features`` and ``artifex preset diff``: what they print and write, and with which code they end."""
+"""``artifex features`` and ``artifex preset diff``: output, files and exit codes."""
 
 import json
 import re
@@ -18,7 +18,7 @@ HERE = "artifex.generative_models.extensions.audio_processing.spectral"
 
 @pytest.fixture
 def artifex(capsys, monkeypatch, tmp_path):
-    """Return a function that runs the command line in an empty folder and gives its exit code and output."""
+    """Return a function that runs the command line in an empty folder and returns its exit code and output."""
     monkeypatch.setattr(warnings, "showwarning", warnings.showwarning)
     folder = tmp_path / "here"
     folder.mkdir()
@@ -42,24 +42,24 @@ def tone(tmp_path, signals):
 
 
 def table_of(out: str) -> dict[str, list[float]]:
-    """Mean, sd, min and max by the name of the feature."""
+    """Return mean, standard deviation, minimum and maximum by the name of the feature."""
     number = r"(-?\d[\d.]*(?:e[+-]\d+)?)"
     rows = re.findall(rf"^  (\w+(?: \d+)?) +{number} +{number} +{number} +{number}\b", out, re.MULTILINE)
     return {name: [float(value) for value in values] for name, *values in rows}
 
 
-def knobs_of(out: str) -> dict[str, list[str]]:
-    """A's value, B's value and the meaning, by knob."""
+def settings_of(out: str) -> dict[str, list[str]]:
+    """Return the value of A, the value of B and the description, by setting."""
     rows = [re.split(r" {2,}", line.strip().removeprefix("≠ ")) for line in out.splitlines()]
     return {row[0]: row[1:] for row in rows if len(row) == 4}
 
 
-def test_features_draws_a_picture_here_and_prints_what_the_file_is(artifex, tone, tmp_path):
+def test_features_writes_a_plot_and_prints_facts_of_the_file(artifex, tone, tmp_path):
     code, out, err = artifex("features", tone)
     assert (code, err) == (0, "")
-    picture = tmp_path / "here" / "tone.features.png"
-    assert picture.read_bytes().startswith(b"\x89PNG")
-    assert [file.name for file in picture.parent.iterdir()] == [picture.name]
+    image = tmp_path / "here" / "tone.features.png"
+    assert image.read_bytes().startswith(b"\x89PNG")
+    assert [file.name for file in image.parent.iterdir()] == [image.name]
     assert out.startswith(f"{tone}\n")
     for fact in (
         r"sample rate  8000 Hz",
@@ -71,13 +71,13 @@ def test_features_draws_a_picture_here_and_prints_what_the_file_is(artifex, tone
     ):
         assert re.search(rf"^  {fact}", out, re.MULTILINE), out
     assert (
-        "librosa, with frames that suit the sample rate: n_fft 512, hop 128 (16.0 ms), 128 slaney bands, 32 frames"
+        "librosa's settings, with n_fft adapted to the sample rate: n_fft 512, hop 128 (16.0 ms), 128 slaney bands, 32 frames"
         in out
     )
     assert "plot: tone.features.png" in out
 
 
-def test_features_prints_mean_spread_and_range_with_units(artifex, tone, signals):
+def test_features_prints_statistics_with_units(artifex, tone, signals):
     _, out, _ = artifex("features", tone)
     found = table_of(out)
     assert {"rms", "spectral_centroid", "onset_strength", "log_mel_spectrogram", "mfcc 0", "mfcc 12"} <= set(found)
@@ -88,18 +88,18 @@ def test_features_prints_mean_spread_and_range_with_units(artifex, tone, signals
     assert re.search(r"^  log_mel_spectrogram .* dB$", out, re.MULTILINE)
 
 
-def test_features_takes_stereo_as_its_mean_and_tells_how_much_is_silent(artifex, tmp_path, signals):
+def test_features_averages_channels_and_prints_the_fraction_of_silence(artifex, tmp_path, signals):
     both = np.stack([signals["tone"], signals["tone"]], axis=1)
     both[1200:2000] = 0.0
     soundfile.write(tmp_path / "both.flac", both, 8000)
     code, out, _ = artifex("features", tmp_path / "both.flac")
     assert code == 0
-    assert "2; the features are those of their mean" in out
+    assert "2, averaged for the features" in out
     assert "20.0 % of the time below -60 dBFS" in out
 
 
 @pytest.mark.parametrize("samples", [np.zeros(4000), [0.5]])
-def test_silence_and_a_single_sample_are_drawn(artifex, tmp_path, samples):
+def test_silence_and_a_single_sample_are_plotted(artifex, tmp_path, samples):
     soundfile.write(tmp_path / "odd.wav", samples, 8000)
     code, out, err = artifex("features", tmp_path / "odd.wav")
     assert (code, err) == (0, "")
@@ -110,7 +110,7 @@ def test_silence_and_a_single_sample_are_drawn(artifex, tmp_path, samples):
 @pytest.mark.parametrize(
     ("rate", "n_fft"), [(8000, 512), (11025, 1024), (16000, 1024), (22050, 2048), (44100, 2048), (48000, 2048)]
 )
-def test_frames_fit_the_sample_rate(rate, n_fft):
+def test_default_frames_are_adapted_to_the_sample_rate(rate, n_fft):
     from artifex.plugins.spectral_commands import default_config
 
     assert (default_config(rate).sample_rate, default_config(rate).n_fft, default_config(rate).hop) == (
@@ -120,7 +120,7 @@ def test_frames_fit_the_sample_rate(rate, n_fft):
     )
 
 
-def test_features_takes_a_preset_by_name_and_distribution(artifex, install, tone, config):
+def test_features_accepts_a_preset_by_name_and_distribution(artifex, install, tone, config):
     source = f"""
         from {HERE}.config import SpectralConfig
 
@@ -137,28 +137,28 @@ def test_features_takes_a_preset_by_name_and_distribution(artifex, install, tone
     assert "plot: mine.png" in out
 
 
-def test_features_takes_a_file_of_conventions(artifex, tone, config, tmp_path):
+def test_features_accepts_a_configuration_file(artifex, tone, config, tmp_path):
     config.to_file(tmp_path / "ours.toml")
     code, out, _ = artifex("features", tone, "--config", tmp_path / "ours.toml")
     assert code == 0
     assert "ours.toml: n_fft 512, hop 128 (16.0 ms), 40 slaney bands" in out
 
 
-def test_features_says_when_channels_cancel(artifex, signals, tmp_path):
+def test_features_reports_channels_that_cancel(artifex, signals, tmp_path):
     soundfile.write(tmp_path / "both.wav", np.stack([signals["tone"], -signals["tone"]], axis=1), 8000)
     code, out, _ = artifex("features", tmp_path / "both.wav", "--out", tmp_path / "both.png")
     assert code == 0
     assert "100.0 % of the time below -60 dBFS; the channels cancel in their mean" in out
 
 
-def test_features_says_where_it_cannot_write(artifex, tone, tmp_path):
+def test_features_reports_a_file_that_cannot_be_written(artifex, tone, tmp_path):
     (tmp_path / "file").write_text("")
-    code, _, err = artifex("features", tone, "--out", tmp_path / "file" / "picture.png")
+    code, _, err = artifex("features", tone, "--out", tmp_path / "file" / "image.png")
     assert code == 2
     assert ".tmp" not in err
 
 
-def test_features_overwrites_only_when_told(artifex, tone, tmp_path):
+def test_features_overwrites_only_with_the_option(artifex, tone, tmp_path):
     there = tmp_path / "here" / "tone.features.png"
     there.write_text("mine")
     code, _, err = artifex("features", tone)
@@ -182,7 +182,7 @@ def cut(content: bytes) -> bytes:
         (None, "no such file"),
     ],
 )
-def test_a_file_that_cannot_be_read_is_one_line_and_exit_code_one(artifex, tone, tmp_path, spoil, message):
+def test_a_file_that_cannot_be_read_prints_one_line_and_exits_with_1(artifex, tone, tmp_path, spoil, message):
     if spoil is None:
         tone.unlink()
     else:
@@ -194,7 +194,7 @@ def test_a_file_that_cannot_be_read_is_one_line_and_exit_code_one(artifex, tone,
     assert list((tmp_path / "here").iterdir()) == []
 
 
-def test_samples_that_are_no_numbers_and_folders_are_refused(artifex, tmp_path):
+def test_nan_samples_and_folders_are_errors(artifex, tmp_path):
     soundfile.write(tmp_path / "nan.wav", np.array([0.0, np.nan, np.inf]), 8000, subtype="FLOAT")
     code, _, err = artifex("features", tmp_path / "nan.wav")
     assert (code, err.count("\n")) == (1, 1)
@@ -217,7 +217,7 @@ def test_samples_that_are_no_numbers_and_folders_are_refused(artifex, tmp_path):
         (("--out", "nowhere/a.png"), "nowhere/a.png: the folder nowhere does not exist"),
     ],
 )
-def test_bad_usage_is_one_line_and_exit_code_two(artifex, tone, arguments, message):
+def test_wrong_usage_prints_one_line_and_exits_with_2(artifex, tone, arguments, message):
     code, out, err = artifex("features", tone, *arguments)
     assert (code, out) == (2, "")
     assert err.startswith(f"artifex: {message.format(tone=tone)}")
@@ -251,44 +251,44 @@ def test_features_reads_every_format_that_artifex_audio_reads(artifex, signals, 
     assert "sample rate  8000 Hz" in out
 
 
-def test_diff_prints_the_settings_that_differ_as_they_are_applied(artifex, fresh_registry):
+def test_diff_prints_the_effective_settings_that_differ(artifex, fresh_registry):
     registry("preset").register("one", SpectralConfig(n_fft=1024, n_mels=80))
     registry("preset").register("two", SpectralConfig(n_fft=1024, hop_length=256, n_mels=80, f_max=8000.0, log="ln"))
     code, out, err = artifex("preset", "diff", "one", "two")
     assert (code, err) == (0, "")
     assert out.startswith("one and two differ in 2 of ")
-    found = knobs_of(out)
+    found = settings_of(out)
     assert found.keys() == {"f_max", "log"}
     assert found["f_max"][:2] == ["11025.0", "8000.0"]
     assert found["f_max"][2].startswith("Upper edge of the mel bands in Hz")
     assert found["log"][:2] == ["db", "ln"]
 
 
-def test_diff_of_tools_names_what_sets_them_apart(artifex):
-    found = knobs_of(artifex("preset", "diff", "whisper", "kaldi")[1])
+def test_diff_of_tools_prints_their_differences(artifex):
+    found = settings_of(artifex("preset", "diff", "whisper", "kaldi")[1])
     assert found["input_scale"][:2] == ["1.0", "32768.0"]
     assert found["pad_length"][:2] == ["200", "0"]
     assert found["window_type"][:2] == ["hann", "povey"]
     assert "hop_length" not in found
 
 
-def test_diff_prints_everything_when_told(artifex):
+def test_diff_prints_all_settings_with_the_option(artifex):
     _, out, _ = artifex("preset", "diff", "whisper", "kaldi", "--all")
-    assert set(SpectralConfig().to_dict()) <= set(knobs_of(out))
+    assert set(SpectralConfig().to_dict()) <= set(settings_of(out))
     assert re.search(r"^  ≠ n_fft +400 +512 ", out, re.MULTILINE)
     assert re.search(r"^    hop_length +160 +160 ", out, re.MULTILINE)
 
 
 @pytest.mark.parametrize("ending", ["toml", "yaml", "json"])
-def test_diff_takes_files(artifex, tmp_path, ending):
+def test_diff_accepts_files(artifex, tmp_path, ending):
     ours = SpectralConfig(sample_rate=16000, n_fft=400, hop_length=160, n_mels=80, pad_mode="reflect")
     path = tmp_path / f"ours.{ending}"
     path.write_text(json.dumps(ours.to_dict())) if ending == "json" else ours.to_file(path)
-    found = knobs_of(artifex("preset", "diff", path, "whisper")[1])
+    found = settings_of(artifex("preset", "diff", path, "whisper")[1])
     assert set(found) == {"frame_count", "log", "level_offset", "level_scale"}
 
 
-def test_diff_says_when_two_are_the_same(artifex, fresh_registry):
+def test_diff_reports_equal_presets(artifex, fresh_registry):
     registry("preset").register("written", SpectralConfig(hop_length=512, win_length=2048, f_max=11025.0, n_mfcc=20))
     assert artifex("preset", "diff", "librosa", "written") == (0, "librosa and written are equal.\n", "")
     assert artifex("preset", "diff", "librosa", "librosa@artifex-spectral")[0] == 0
@@ -304,7 +304,7 @@ def test_diff_says_when_two_are_the_same(artifex, fresh_registry):
         ("ours.json", "[]", "ours.json: SpectralConfig"),
     ],
 )
-def test_diff_says_what_is_wrong_with_a_name_or_a_file(artifex, tmp_path, name, content, message):
+def test_diff_reports_an_invalid_name_or_file(artifex, tmp_path, name, content, message):
     if content is not None:
         (tmp_path / "here" / name).write_text(content)
     code, out, err = artifex("preset", "diff", "whisper", name)

@@ -1,4 +1,4 @@
-"""What a spectral configuration takes, refuses and derives."""
+"""SpectralConfig: accepted and rejected options, and derived values."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from artifex.generative_models.extensions.audio_processing.spectral import (
 )
 
 
-def test_defaults_are_librosas():
+def test_defaults_equal_librosa():
     config = SpectralConfig()
     assert (config.sample_rate, config.n_fft, config.hop, config.win) == (22050, 2048, 512, 2048)
     assert (config.window_type, config.n_mels, config.f_min, config.f_top) == ("hann", 128, 0.0, 11025.0)
@@ -31,16 +31,16 @@ def test_defaults_are_librosas():
     assert (config.amin, config.ref, config.top_db, config.rolloff_fraction) == (1e-10, 1.0, 80.0, 0.85)
 
 
-def test_what_follows_from_n_fft_follows_it_through_evolve():
+def test_defaults_that_depend_on_n_fft_follow_evolve():
     assert SpectralConfig().evolve(n_fft=1024).hop == 256
 
 
 @pytest.mark.parametrize("length", [1, 511, 512, 4000])
-def test_centered_frames_are_one_more_than_the_hops(length):
+def test_centered_signals_have_one_more_frame_than_hops(length):
     assert SpectralConfig().n_frames(length) == 1 + length // 512
 
 
-def test_extension_options_are_read_and_the_rest_has_its_default():
+def test_extension_options_are_read_and_missing_ones_have_defaults():
     extension = ExtensionConfig(extensions={"spectral": {"n_fft": 1024, "window_type": "hamming"}, "other": {"x": 1}})
     assert SpectralConfig.from_extension(extension) == SpectralConfig(n_fft=1024, window_type="hamming")
     assert SpectralConfig.from_extension(ExtensionConfig()) == SpectralConfig()
@@ -51,7 +51,7 @@ def test_extension_options_are_read_and_the_rest_has_its_default():
     ["hamming", ("hamming", {}), ["hamming", {}], {"name": "hamming"}],
     ids=["name", "pair", "list", "mapping"],
 )
-def test_window_may_be_written_in_any_form_and_is_hashable(spec):
+def test_window_is_accepted_in_any_form_and_is_hashable(spec):
     config = SpectralConfig(window_type=spec)
     assert config == SpectralConfig(window_type="hamming")
     assert hash(config) == hash(SpectralConfig(window_type="hamming"))
@@ -67,7 +67,7 @@ def test_window_may_be_a_function(signals):
     assert not np.allclose(ours, hann, rtol=0.01)
 
 
-def test_window_options_reach_the_window_and_survive_plain_data():
+def test_window_options_are_applied_and_survive_conversion_to_plain_values():
     from artifex.generative_models.core import registry
 
     def tilted(length, *, periodic=True, tilt=0.0):
@@ -113,7 +113,7 @@ def test_window_options_reach_the_window_and_survive_plain_data():
         ({"hop_lenght": 256}, "unknown key 'hop_lenght'. Did you mean 'hop_length'"),
     ],
 )
-def test_wrong_option_says_what_was_given_and_what_is_allowed(options, message):
+def test_invalid_option_raises_with_the_given_and_the_allowed_values(options, message):
     with pytest.raises(ValueError, match=message):
         SpectralConfig.from_extension(ExtensionConfig(extensions={"spectral": options}))
     with pytest.raises((ValueError, TypeError), match=message):
@@ -133,17 +133,17 @@ def test_wrong_option_says_what_was_given_and_what_is_allowed(options, message):
         {"window_type": None},
     ],
 )
-def test_option_of_the_wrong_type_is_a_type_error(options):
+def test_option_of_the_wrong_type_raises_type_error(options):
     with pytest.raises(TypeError, match=f"SpectralConfig.{next(iter(options))}"):
         SpectralConfig(**options)
 
 
-def test_window_that_returns_another_length_is_an_error():
+def test_window_that_returns_another_length_raises():
     with pytest.raises(ValueError, match="must return 2048 finite numbers for length 2048, got shape \\(5,\\)"):
         SpectralConfig(window_type=lambda length, *, periodic=True: np.ones(5))
 
 
-def test_empty_mel_filters_are_named_once_with_an_n_fft_that_fills_them():
+def test_empty_mel_filters_warn_once_with_a_sufficient_n_fft():
     options = {"sample_rate": 16000, "n_mels": 120}
 
     def empty_at(n_fft):
@@ -166,8 +166,8 @@ def librosa_mel(**options):
         return librosa.filters.mel(**options)
 
 
-def test_numbers_of_numpys_become_pythons():
-    """Of equal configurations the hashes are equal, and a double of NumPy's would make float32 a double."""
+def test_numpy_numbers_become_python_numbers():
+    """Equal configurations have equal hashes, and a float64 scalar of NumPy would promote float32."""
     given = SpectralConfig(
         n_fft=np.int16(512), hop_length=np.int16(128), n_mels=20, f_min=np.float32(20.5), power=np.int64(2)
     )
@@ -177,7 +177,7 @@ def test_numbers_of_numpys_become_pythons():
 
 
 @pytest.mark.parametrize("dtype", [np.uint8, np.int16, np.uint32, np.int64])
-def test_frames_of_narrow_and_unsigned_lengths_are_counted_right(dtype):
+def test_n_frames_is_right_for_narrow_and_unsigned_integers(dtype):
     config = SpectralConfig(n_fft=2048, center=False)
     lengths = np.array([0, 100, 200], dtype)
     assert config.n_frames(lengths).tolist() == [0, 0, 0]
@@ -185,7 +185,7 @@ def test_frames_of_narrow_and_unsigned_lengths_are_counted_right(dtype):
     assert SpectralConfig(n_fft=64, n_mels=5).n_frames(lengths).tolist() == [0, 7, 13]
 
 
-def test_a_frame_at_the_start_of_its_transform_is_centered_too():
+def test_centered_frames_with_the_window_at_the_start():
     config = SpectralConfig(n_fft=512, win_length=400, hop_length=160, window_place="start", n_mels=20)
     click = np.eye(1, 2000, 5 * 160, dtype=np.float32)[0]
     assert float(stft(click, config)[0, 5].real) == 1.0

@@ -1,4 +1,4 @@
-"""What the conformance kit asks of components, asked of every public function: jit, vmap, grad, dtypes, rows, keys."""
+"""The rules of the conformance kit for every public function: jit, vmap, grad, dtypes, examples, keys."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def cepstra(length):
     return {name: each[:13] for name, each in levels(length).items()}
 
 
-# Functions of spectra and features: what they work on, and their options.
+# Functions of spectra and features: their input and options.
 OTHERS = {
     "amplitude_to_db": (bands, {}),
     "cmvn": (levels, {}),
@@ -58,14 +58,14 @@ OTHERS = {
     "power_to_db": (bands, {}),
     "sliding_cmn": (levels, {}),
 }
-# Functions that go on from a random phase.
+# Functions with random initial phases.
 KEYED = {
     "griffin_lim": (powers, {"config": CONFIG, "length": 400, "n_iter": 2}),
     "log_mel_to_audio": (levels, {"config": CONFIG, "length": 400, "n_iter": 2}),
     "mel_to_audio": (bands, {"config": CONFIG, "length": 400, "n_iter": 2}),
     "mfcc_to_audio": (cepstra, {"config": CONFIG, "length": 400, "n_iter": 2}),
 }
-# What gives tables, or is no function of arrays, or is held elsewhere.
+# Functions that return tables or do not take arrays, and those with tests of their own.
 TABLES = {
     "SpectralAnalysis",
     "SpectralConfig",
@@ -117,12 +117,12 @@ SUBJECTS = {
 }
 
 
-def test_no_public_function_is_left_out():
+def test_every_public_function_is_covered():
     assert set(spectral.__all__) == set(SUBJECTS) | TABLES
 
 
 @pytest.mark.thorough
 @pytest.mark.parametrize("name", SUBJECTS)
-def test_it_holds(name):
+def test_rule_of_the_conformance_kit_holds(name):
     report = check_function(name, SUBJECTS[name])
     assert report.passed, str(report)

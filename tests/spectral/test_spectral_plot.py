@@ -1,4 +1,4 @@
-"""Pictures of spectral features: axes in seconds and Hz, levels in dB, whatever the clip."""
+"""Plots of spectral features: axes in seconds and Hz, levels in dB."""
 
 import itertools
 import warnings
@@ -21,7 +21,7 @@ from artifex.generative_models.extensions.audio_processing.spectral import (
 from artifex.generative_models.extensions.audio_processing.spectral.filterbanks import band_frequencies
 from artifex.generative_models.extensions.audio_processing.spectral.summary import clip_features
 
-CLICK = 1234 / 8000  # where the click of the shared signals is, seconds
+CLICK = 1234 / 8000  # time of the click in the shared signals, in seconds
 
 
 def values_of(ax) -> np.ndarray:
@@ -29,7 +29,7 @@ def values_of(ax) -> np.ndarray:
 
 
 def cell(ax) -> tuple[float, float, float, float]:
-    """Left edge and width of a column, bottom and height of a row."""
+    """Return left edge and width of a column, bottom and height of a row."""
     left, right, bottom, top = ax.images[0].get_extent()
     rows, columns = values_of(ax).shape
     return left, (right - left) / columns, bottom, (top - bottom) / rows
@@ -40,7 +40,7 @@ def ticks(ax) -> dict[int, float]:
 
 
 @pytest.mark.parametrize("scale", ["slaney", "htk"])
-def test_bands_lie_where_librosa_has_them(config, scale):
+def test_bands_are_plotted_at_the_frequencies_of_librosa(config, scale):
     theirs = librosa.mel_frequencies(42, fmin=20.0, fmax=4000.0, htk=scale == "htk")[1:-1]
     ours = config.evolve(mel_scale=scale, f_min=20.0)
     np.testing.assert_allclose(band_frequencies(ours), theirs)
@@ -49,7 +49,7 @@ def test_bands_lie_where_librosa_has_them(config, scale):
 
 
 @pytest.mark.parametrize(("scale", "htk"), [("slaney", False), ("htk", True)])
-def test_a_tone_lies_at_its_tick_of_the_mel_axis(scale, htk):
+def test_a_tone_is_plotted_at_its_tick_of_the_mel_axis(scale, htk):
     config = SpectralConfig(sample_rate=16000, n_fft=2048, n_mels=80, mel_scale=scale)
     filters = librosa.filters.mel(sr=16000, n_fft=16384, n_mels=80, htk=htk)
     shown = ticks(plot.mel(np.ones((80, 4)), config))
@@ -60,7 +60,7 @@ def test_a_tone_lies_at_its_tick_of_the_mel_axis(scale, htk):
             assert abs(place - (loudest + 0.5)) <= 0.5
 
 
-def test_a_tone_lies_at_its_frequency(signals, config):
+def test_a_tone_is_plotted_at_its_frequency(signals, config):
     ax = plot.spectrogram(stft(signals["tone"], config), config, title="tone")
     _, _, bottom, height = cell(ax)
     row = values_of(ax)[:, 10].argmax()
@@ -70,7 +70,7 @@ def test_a_tone_lies_at_its_frequency(signals, config):
 
 
 @pytest.mark.parametrize("preset", [{}, {"center": False}, {"center": False, "pad_length": 192}, "kaldi", "hifigan"])
-def test_a_click_lies_at_its_second(signals, config, preset):
+def test_a_click_is_plotted_at_its_time(signals, config, preset):
     if isinstance(preset, str):
         with warnings.catch_warnings():
             warnings.filterwarnings("ignore", message=".*mel filters are empty")
@@ -85,7 +85,7 @@ def test_a_click_lies_at_its_second(signals, config, preset):
 
 
 @pytest.mark.parametrize("kind", [None, "power", "magnitude"])
-def test_complex_values_magnitudes_and_powers_are_one_picture(signals, config, kind):
+def test_complex_values_magnitudes_and_powers_give_equal_plots(signals, config, kind):
     made = {None: stft, "power": power_spectrogram, "magnitude": magnitude_spectrogram}[kind]
     ax = plot.spectrogram(made(signals["noise"], config), config, kind=kind)
     expected = librosa.amplitude_to_db(
@@ -95,7 +95,7 @@ def test_complex_values_magnitudes_and_powers_are_one_picture(signals, config, k
     assert ax.images[0].get_clim() == (-80.0, 0.0)
 
 
-def test_mel_powers_are_drawn_below_their_maximum_and_levels_as_they_are(signals, config):
+def test_mel_powers_are_plotted_relative_to_their_maximum_and_levels_unchanged(signals, config):
     powers, levels = mel_spectrogram(signals["noise"], config), log_mel_spectrogram(signals["noise"], config)
     below, as_they_are = plot.mel(powers, config), plot.mel(levels, config, kind="level")
     np.testing.assert_allclose(values_of(below), np.asarray(levels) - np.max(levels), atol=1e-3)
@@ -114,7 +114,7 @@ def test_mel_powers_are_drawn_below_their_maximum_and_levels_as_they_are(signals
         ({"level_scale": -1.0}, "level (dB, rescaled)", 80.0),
     ],
 )
-def test_colors_of_levels_reach_so_many_decibels(config, changes, label, reach):
+def test_colors_span_the_range_in_db(config, changes, label, reach):
     values = np.linspace(-1000.0, 1000.0, 40)[:, None] * np.ones(3)
     ax = plot.mel(values, config.evolve(**changes), kind="level")
     low, high = ax.images[0].get_clim()
@@ -125,7 +125,7 @@ def test_colors_of_levels_reach_so_many_decibels(config, changes, label, reach):
 
 
 @pytest.mark.parametrize("scale", ["log", "mel"])
-def test_frequencies_can_be_spread_otherwise(signals, config, scale):
+def test_frequency_axis_can_be_logarithmic_or_mel(signals, config, scale):
     ax = plot.spectrogram(stft(signals["tone"], config), config, scale=scale)
     edges = ax.collections[0].get_coordinates()[:, 0, 1]
     loudest = int(np.asarray(ax.collections[0].get_array()).reshape(257, -1)[:, 10].argmax())
@@ -137,7 +137,7 @@ def titles_of(figure) -> list[str]:
     return [ax.get_title() for ax in figure.axes if ax.get_title()]
 
 
-def test_the_overview_has_all_panels_over_the_same_seconds(signals, config):
+def test_summary_has_all_panels_with_a_common_time_axis(signals, config):
     figure = plot.features(signals["tone"], config, title="a tone")
     panels = [ax for ax in figure.axes if ax.get_title()]
     assert titles_of(figure) == [
@@ -161,7 +161,7 @@ def test_the_overview_has_all_panels_over_the_same_seconds(signals, config):
     assert values_of(panels[4])[:, 12].argmax() == 9  # an A
 
 
-def test_the_overview_of_stereo_is_that_of_the_mean(signals, config):
+def test_summary_of_stereo_is_that_of_the_mean(signals, config):
     both = np.stack([signals["noise"], signals["tone"]])
     stereo, mean = (plot.features(audio, config) for audio in (both, both.mean(axis=0)))
     np.testing.assert_array_equal(values_of(stereo.axes[1]), values_of(mean.axes[1]))
@@ -169,7 +169,7 @@ def test_the_overview_of_stereo_is_that_of_the_mean(signals, config):
 
 
 @pytest.mark.parametrize("length", [1, 4000])
-def test_silence_and_the_shortest_clips_are_drawn(config, tmp_path, length):
+def test_silence_and_the_shortest_clips_are_plotted(config, tmp_path, length):
     figure = plot.features(np.zeros(length, np.float32), config)
     figure.savefig(tmp_path / "silence.png")
     spectrum, mel = (next(ax for ax in figure.axes if ax.get_title().startswith(t)) for t in ("Spectrogram", "Levels"))
@@ -177,7 +177,7 @@ def test_silence_and_the_shortest_clips_are_drawn(config, tmp_path, length):
         assert ax.images[0].get_clim()[0] == values_of(ax).min() == values_of(ax).max()
 
 
-def test_what_is_not_a_number_leaves_a_gap(signals, config, tmp_path):
+def test_nan_is_plotted_as_a_gap(signals, config, tmp_path):
     audio = signals["noise"].copy()
     audio[2000] = np.nan
     figure = plot.features(audio, config)
@@ -187,7 +187,7 @@ def test_what_is_not_a_number_leaves_a_gap(signals, config, tmp_path):
     assert np.ma.getmaskarray(figure.axes[1].images[0].get_array()).any() or np.isnan(powers).any()
 
 
-def test_of_long_clips_neighboring_bins_are_one(monkeypatch, signals, config):
+def test_bins_of_long_clips_are_pooled(monkeypatch, signals, config):
     from artifex.generative_models.extensions.audio_processing.spectral import summary
 
     whole = clip_features(signals["noise"], config)
@@ -223,6 +223,6 @@ def test_of_long_clips_neighboring_bins_are_one(monkeypatch, signals, config):
         (lambda c: plot.features(np.ones(100, np.float32), c.evolve(center=False)), ValueError, "at least 512 samples"),
     ],
 )
-def test_what_cannot_be_drawn_is_an_error(config, call, error, message):
+def test_invalid_plot_input_raises(config, call, error, message):
     with pytest.raises(error, match=message):
         call(config)

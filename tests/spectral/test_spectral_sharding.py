@@ -1,4 +1,4 @@
-"""A batch sharded over devices: the same numbers, and no device computes another's examples."""
+"""A batch sharded over devices: equal results, and each device computes its own examples."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ def placed(mesh):
 
 @pytest.mark.thorough
 @pytest.mark.parametrize("function", [forward_and_backward, round_trip, stretch, invert])
-def test_sharded_batch_gives_the_same_and_nothing_is_gathered(placed, function):
+def test_sharded_batch_gives_equal_results_without_gathering(placed, function):
     compiled = jax.jit(function).lower(placed).compile()
     assert "all-gather" not in compiled.as_text()
     for ours, plain in zip(jax.tree.leaves(compiled(placed)), jax.tree.leaves(function(AUDIO)), strict=True):
@@ -62,7 +62,7 @@ def test_sharded_batch_gives_the_same_and_nothing_is_gathered(placed, function):
         np.testing.assert_allclose(ours, plain, rtol=0, atol=1e-4 * np.abs(plain).max())
 
 
-def test_levels_of_a_sharded_batch_are_the_same_eagerly_mapped_along_time_and_with_lengths(mesh, placed):
+def test_levels_of_a_sharded_batch_are_equal_eagerly_vmapped_sharded_in_time_and_with_lengths(mesh, placed):
     plain = log_mel_spectrogram(AUDIO, CONFIG)
     assert log_mel_spectrogram(placed, CONFIG).sharding.spec[0] == "data"
     mapped = jax.jit(jax.vmap(lambda x: log_mel_spectrogram(x, CONFIG)))(placed)

@@ -1,4 +1,4 @@
-"""What holds for every feature alike, beside the kit's rules: loud and faint constants, wrong input, float64."""
+"""Properties of every feature beyond the conformance kit: loud and faint constants, invalid input, float64."""
 
 from __future__ import annotations
 
@@ -20,12 +20,12 @@ FUNCTIONS = {
     for name in spectral.__all__
     if name != "analyze" and "lengths" in inspect.signature(function := getattr(spectral, name)).parameters
 }
-# Six octaves above 200 Hz are more than 8 kHz have.
+# At 8 kHz there are fewer than six octaves above 200 Hz.
 FUNCTIONS["spectral_contrast"] = partial(spectral.spectral_contrast, n_bands=3)
 every_function = pytest.mark.parametrize("function", FUNCTIONS.values(), ids=FUNCTIONS)
 
 
-def test_gradient_of_the_power_is_that_of_the_closed_form(signals, config):
+def test_gradient_of_the_power_equals_the_closed_form(signals, config):
     audio = signals["noise"].astype(np.float64)
     gradient = jax.grad(lambda x: jnp.sum(FUNCTIONS["power_spectrogram"](x, config)))(signals["noise"])
     # The DFT of n points is n times an isometry once the mirrored bins are counted: sum over bins of |X|^2.
@@ -37,7 +37,7 @@ def test_gradient_of_the_power_is_that_of_the_closed_form(signals, config):
     for start in range(0, len(audio) + 1, 128):
         window[start : start + 512] += frames
         frame = padded[start : start + 512] * signs
-        # DC and Nyquist stand once among the bins, the others twice.
+        # DC and Nyquist occur once, the other bins twice.
         edge = frame.sum() + (-1) ** np.arange(512) * (frame * (-1) ** np.arange(512)).sum()
         ends[start : start + 512] += signs * edge
     again = window * padded + ends
@@ -45,14 +45,14 @@ def test_gradient_of_the_power_is_that_of_the_closed_form(signals, config):
 
 
 @every_function
-def test_constants_loud_and_next_to_nothing_are_finite(function, config):
+def test_loud_and_faint_constants_are_finite(function, config):
     for level in (1.0, 1e6, 1e-30):
         assert np.isfinite(function(np.full(4000, level, np.float32), config)).all()
 
 
 @every_function
 @pytest.mark.parametrize("bad", [np.nan, np.inf])
-def test_bad_value_is_seen_in_what_comes_of_it(function, signals, config, bad):
+def test_nan_or_infinity_propagates_to_the_result(function, signals, config, bad):
     assert not np.isfinite(function(np.where(np.arange(4000) == 2000, bad, signals["noise"]), config)).all()
 
 
@@ -67,17 +67,22 @@ def test_bad_value_is_seen_in_what_comes_of_it(function, signals, config, bad):
     ],
     ids=["integers", "complex", "empty", "scalar"],
 )
-def test_wrong_audio_says_what_was_given_and_what_to_do(function, config, audio, error, message):
+def test_invalid_audio_raises_with_a_remedy(function, config, audio, error, message):
     with pytest.raises(error, match=message):
         function(audio, config)
 
 
-def test_uncentered_clip_shorter_than_a_frame_is_an_error(config):
+def test_audio_of_shape_time_and_channels_warns(config):
+    with pytest.warns(UserWarning, match=r"shape \(1000, 2\) is 1000 clips of 2 samples, .* transpose"):
+        FUNCTIONS["stft"](np.zeros((1000, 2), np.float32), config)
+
+
+def test_uncentered_clip_shorter_than_a_frame_raises(config):
     with pytest.raises(ValueError, match="at least 512 samples for one frame .* got 100; pad it or set center=True"):
         FUNCTIONS["stft"](np.zeros(100, np.float32), config.evolve(center=False))
 
 
-def test_one_compilation_serves_all_analyses_of_equal_configuration(signals):
+def test_equal_configurations_share_one_compilation(signals):
     options = {"sample_rate": 8000, "n_fft": 400, "n_mels": 30}
     traces = []
 
@@ -90,7 +95,7 @@ def test_one_compilation_serves_all_analyses_of_equal_configuration(signals):
     assert len(traces) == 1
 
 
-def test_an_option_that_a_feature_does_not_take_is_refused_by_name(signals, config):
+def test_unknown_option_of_a_feature_raises(signals, config):
     with pytest.raises(TypeError, match="unexpected keyword argument 'n_mfc'"):
         FUNCTIONS["mfcc"](signals["noise"], config, n_mfc=13)
 
@@ -102,7 +107,7 @@ def doubles():
 
 
 @pytest.mark.usefixtures("doubles")
-def test_float64_equals_numpys_to_nine_digits_where_it_is_enabled(signals, config, quietly):
+def test_float64_equals_numpy_to_nine_digits_when_enabled(signals, config, quietly):
     audio = signals["noise"].astype(np.float64)
     expected = librosa.stft(audio, n_fft=512, hop_length=128)
     bank = librosa.filters.mel(sr=8000, n_fft=512, n_mels=40, dtype=np.float64)
@@ -124,7 +129,7 @@ def test_float64_equals_numpys_to_nine_digits_where_it_is_enabled(signals, confi
 
 
 @pytest.mark.usefixtures("doubles")
-def test_float32_audio_stays_float32_where_float64_is_enabled(signals, config):
+def test_float32_audio_stays_float32_when_float64_is_enabled(signals, config):
     def everything(audio):
         return [function(audio, config) for function in FUNCTIONS.values()], spectral.time_stretch(
             audio, 1.1, config, length=4000
@@ -134,7 +139,7 @@ def test_float32_audio_stays_float32_where_float64_is_enabled(signals, config):
     assert {leaf.dtype for leaf in leaves} == {np.dtype(np.float32), np.dtype(np.complex64)}
 
 
-def test_methods_of_the_extension_compile_and_map_as_they_are(batch):
+def test_methods_of_the_extension_work_under_jit_and_vmap(batch):
     options = {"sample_rate": 8000, "n_fft": 512, "hop_length": 128, "n_mels": 40}
     analysis = SpectralAnalysis(ExtensionConfig(extensions={"spectral": options}))
     expected = np.asarray(analysis.compute_mel_spectrogram(batch))
@@ -147,7 +152,7 @@ def test_methods_of_the_extension_compile_and_map_as_they_are(batch):
 
 
 @pytest.mark.parametrize("amin", [1e-50, 1e-300])
-def test_floors_below_what_float32_holds_are_finite_on_silence(signals, config, amin):
+def test_amin_below_the_range_of_float32_is_finite_on_silence(signals, config, amin):
     silence = signals["silence"]
     assert np.isfinite(FUNCTIONS["log_mel_spectrogram"](silence, config.evolve(amin=amin))).all()
     assert np.isfinite(spectral.power_to_db(silence, amin=amin)).all()
@@ -155,14 +160,13 @@ def test_floors_below_what_float32_holds_are_finite_on_silence(signals, config, 
     np.testing.assert_allclose(FUNCTIONS["spectral_flatness"](silence, config, amin=amin), 1.0, rtol=1e-4)
 
 
-def test_what_is_no_configuration_is_named_with_the_way_to_one(signals, config):
-    message = "called with audio and a SpectralConfig, got {} and {}; create"
-    with pytest.raises(TypeError, match=message.format("ndarray", "str")):
+def test_invalid_configuration_raises_with_a_remedy(signals, config):
+    with pytest.raises(TypeError, match="config must be a SpectralConfig, got str; pass audio first"):
         FUNCTIONS["mel_spectrogram"](signals["tone"], "whisper")
-    with pytest.raises(TypeError, match=message.format("SpectralConfig", "ndarray")):
+    with pytest.raises(TypeError, match="config must be a SpectralConfig, got ndarray; pass audio first"):
         FUNCTIONS["mel_spectrogram"](config, signals["tone"])
 
 
-def test_rms_has_full_scale_1_whatever_the_input_is_scaled_by(signals, config):
+def test_rms_does_not_depend_on_input_scale(signals, config):
     plain = np.asarray(FUNCTIONS["rms"](signals["tone"], config))
     np.testing.assert_allclose(FUNCTIONS["rms"](signals["tone"], config.evolve(input_scale=32768.0)), plain, rtol=1e-6)

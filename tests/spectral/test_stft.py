@@ -1,4 +1,4 @@
-"""The transform, its powers and levels against librosa and jax.scipy, and its inverse."""
+"""STFT, power and levels against librosa and jax.scipy, and the inverse STFT."""
 
 from __future__ import annotations
 
@@ -51,14 +51,14 @@ def librosas(config):
 
 
 def assert_close(ours, reference, share):
-    """Within a share of the reference's peak, of the same shape."""
+    """Check that shapes are equal and values agree within a fraction of the peak of the reference."""
     ours, reference = np.asarray(ours), np.asarray(reference)
     assert ours.shape == reference.shape
     assert np.abs(ours - reference).max() <= share * np.abs(reference).max()
 
 
 @pytest.mark.parametrize("options", CONVENTIONS, ids=str)
-def test_spectrum_equals_librosas_under_every_convention(batch, options):
+def test_spectrum_equals_librosa_for_every_option(batch, options):
     config = config_of(**options)
     reference = librosa.stft(batch, **librosas(config))
     ours = stft(batch, config)
@@ -67,7 +67,7 @@ def test_spectrum_equals_librosas_under_every_convention(batch, options):
 
 
 @pytest.mark.parametrize("row", range(4), ids=["noise", "tone", "click", "silence"])
-def test_magnitude_and_power_equal_librosas_alone_and_in_a_batch(batch, row, config):
+def test_magnitude_and_power_equal_librosa_unbatched_and_batched(batch, row, config):
     audio = batch[row]
     expected = np.abs(librosa.stft(audio, **librosas(config)))
     assert_close(magnitude_spectrogram(audio, config), expected, 1e-6)
@@ -76,9 +76,9 @@ def test_magnitude_and_power_equal_librosas_alone_and_in_a_batch(batch, row, con
     assert_close(power_spectrogram(batch, config)[row], expected**2, 1e-6)
 
 
-def test_spectrum_equals_jax_scipys_times_the_sum_of_the_window(signals):
+def test_spectrum_equals_jax_scipy_times_the_sum_of_the_window(signals):
     config = config_of(hop_length=100, window_type="hamming")
-    # A whole number of hops, since scipy pads to one.
+    # A whole number of hops, to which scipy pads.
     audio = signals["noise"][: 39 * config.hop]
     window = scipy.signal.get_window(config.window_type, config.n_fft)
     overlap = config.n_fft - config.hop
@@ -91,7 +91,7 @@ def test_spectrum_equals_jax_scipys_times_the_sum_of_the_window(signals):
 
 @pytest.mark.parametrize("length", [1, 2, 500])
 @pytest.mark.parametrize("pad_mode", ["constant", "reflect"])
-def test_clip_shorter_than_a_frame_is_what_numpys_padding_gives(signals, length, pad_mode):
+def test_clip_shorter_than_a_frame_is_padded_as_by_numpy(signals, length, pad_mode):
     config = config_of(hop_length=128, pad_mode=pad_mode)
     audio = signals["noise"][:length].astype(np.float64)
     padded = np.pad(audio, config.n_fft // 2, mode=pad_mode)
@@ -104,7 +104,7 @@ WINDOWS = sorted(registry("window"))
 
 
 @pytest.mark.parametrize("window", WINDOWS)
-def test_spectrum_under_every_window_equals_numpys(signals, window):
+def test_spectrum_with_every_window_equals_numpy(signals, window):
     config = config_of(n_fft=64, n_mels=10, window_type=window)
     audio = signals["noise"][:500]
     frames = np.lib.stride_tricks.sliding_window_view(np.pad(audio.astype(np.float64), 32), 64)[::16]
@@ -113,7 +113,7 @@ def test_spectrum_under_every_window_equals_numpys(signals, window):
 
 
 def steps(config):
-    """Hops up to the window's length with which it has an inverse."""
+    """Return the hops up to the length of the window with which the STFT is invertible."""
     hops = (config.win // 4, config.win // 3, config.win)
     return [
         hop
@@ -126,7 +126,7 @@ def steps(config):
 @pytest.mark.usefixtures("quickly")
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
 @pytest.mark.parametrize("window", WINDOWS)
-def test_inverse_gives_the_audio_back_over_the_grid_of_windows_hops_and_lengths(window, dtype):
+def test_istft_inverts_stft_for_all_windows_hops_and_lengths(window, dtype):
     audio = np.random.default_rng(0).uniform(-1, 1, 200).astype(dtype)
     tried = 0
     with jax.enable_x64(dtype == np.float64), jax.disable_jit():
@@ -134,17 +134,17 @@ def test_inverse_gives_the_audio_back_over_the_grid_of_windows_hops_and_lengths(
             config = config_of(n_fft=n_fft, win_length=win, n_mels=4, window_type=window)
             for hop in steps(config):
                 for length in (1, 100) if hop == config.win // 4 else (100,):
-                    # With as many zeros behind as a frame, the last samples are covered by the frames too.
+                    # With a frame of zeros appended, the last samples are covered by frames, too.
                     padded = np.pad(audio[:length], (0, n_fft))
                     here = config.evolve(hop_length=hop)
                     again = istft(stft(padded, here), here, length=length)
                     assert again.shape == (length,)
                     np.testing.assert_allclose(again, audio[:length], atol=1e-12 if dtype == np.float64 else 1e-5)
                     tried += 1
-    assert tried >= 4  # two lengths at least for either window
+    assert tried >= 4  # at least two lengths for each window
 
 
-def test_inverse_equals_librosas_on_a_spectrum_that_no_audio_has(config):
+def test_istft_of_an_inconsistent_spectrum_equals_librosa(config):
     rng = np.random.default_rng(1)
     spectrum = (rng.standard_normal((3, 257, 20)) + 1j * rng.standard_normal((3, 257, 20))).astype(np.complex64)
     length = 128 * 19
@@ -152,19 +152,19 @@ def test_inverse_equals_librosas_on_a_spectrum_that_no_audio_has(config):
     assert_close(istft(spectrum, config, length=length), expected, 1e-5)
 
 
-def test_inverse_is_zero_where_no_frame_reaches(config):
+def test_istft_is_zero_outside_all_frames(config):
     audio = istft(jnp.ones((257, 3), complex), config, length=4000)
     assert audio.shape == (4000,)
     assert not np.any(audio[512:])
 
 
-def test_inverse_of_a_short_batch_is_that_of_each_example(signals, config):
+def test_istft_of_a_batch_equals_that_of_each_example(signals, config):
     spectra = stft(np.stack([signals["noise"], signals["tone"]]), config)[..., :1]
     both = istft(spectra, config, length=200)
     np.testing.assert_allclose(both[1], istft(spectra[1], config, length=200), atol=1e-7)
 
 
-def test_window_and_hop_that_lose_samples_cannot_be_inverted():
+def test_istft_raises_for_a_window_and_hop_that_leave_samples_uncovered():
     config = config_of(hop_length=512)
     with pytest.raises(ValueError, match=r"'hann' of 512 samples and hop_length 512 cannot be inverted.*NOLA"):
         istft(jnp.ones((257, 4), complex), config, length=1000)
@@ -182,13 +182,13 @@ def test_window_and_hop_that_lose_samples_cannot_be_inverted():
         (np.ones(257, complex), ValueError, r"got shape \(257,\)"),
     ],
 )
-def test_inverse_says_what_is_wrong_with_a_spectrum(config, spectrum, error, message):
+def test_istft_raises_for_an_invalid_spectrum(config, spectrum, error, message):
     with pytest.raises(error, match=message):
         istft(spectrum, config, length=100)
 
 
 @pytest.mark.parametrize("top_db", [80.0, 20.0, None])
-def test_levels_equal_librosas(signals, config, top_db):
+def test_levels_equal_librosa(signals, config, top_db):
     power = np.abs(librosa.stft(signals["noise"], **librosas(config))) ** 2
     np.testing.assert_allclose(
         power_to_db(power, ref=2.0, top_db=top_db),
@@ -203,32 +203,38 @@ def test_levels_equal_librosas(signals, config, top_db):
     )
 
 
-def test_top_db_counts_from_the_loudest_value_of_each_example():
+def test_top_db_is_relative_to_the_maximum_of_each_example():
     quiet, loud = np.full((4, 5), 1e-6, np.float32), np.full((4, 5), 1e6, np.float32)
     levels = power_to_db(np.stack([quiet, loud]))
     np.testing.assert_allclose(levels[0], -60.0, atol=1e-4)
 
 
 @pytest.mark.parametrize(("options", "message"), [({"amin": 0.0}, "amin"), ({"top_db": -3.0}, "top_db")])
-def test_levels_refuse_bounds_that_make_no_sense(options, message):
+def test_invalid_level_options_raise(options, message):
     with pytest.raises(ValueError, match=message):
         power_to_db(np.ones(3, np.float32), **options)
 
 
+@pytest.mark.parametrize("convert", [power_to_db, amplitude_to_db])
+def test_function_as_reference_raises(convert):
+    with pytest.raises(TypeError, match="ref must be a number or an array, got a function"):
+        convert(np.ones(3, np.float32), ref=np.max)
+
+
 @pytest.mark.parametrize("name", ["noise", "tone", "click"])
-def test_instantaneous_frequency_equals_librosas(signals, config, name):
+def test_instantaneous_frequency_equals_librosa(signals, config, name):
     options = {"sr": 8000, "n_fft": 512, "hop_length": 128, "pad_mode": "constant", "dtype": np.complex128}
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore", UserWarning)  # librosa's, about a call of its own
+        warnings.simplefilter("ignore", UserWarning)  # of librosa, about its own call
         expected, _, magnitude = librosa.reassigned_spectrogram(signals[name], reassign_times=False, **options)
     ours = np.asarray(instantaneous_frequency(signals[name], config))
-    # A quotient of two numbers that are next to nothing is rounding in both tools.
+    # A quotient of two tiny numbers is a rounding error in both tools.
     heard = magnitude > 1e-2 * magnitude.max()
     assert heard.any()
     np.testing.assert_allclose(ours[heard], expected[heard], rtol=0, atol=1e-4 * 4000)
 
 
-def test_instantaneous_frequency_of_silence_is_the_bins_own(signals, config):
+def test_instantaneous_frequency_of_silence_is_that_of_the_bin(signals, config):
     ours = np.asarray(instantaneous_frequency(signals["silence"], config))
     np.testing.assert_array_equal(
         ours, np.broadcast_to(librosa.fft_frequencies(sr=8000, n_fft=512)[:, None], ours.shape)

@@ -10,25 +10,25 @@ from artifex.generative_models.core.components.kind import Kind
 
 @hookimpl
 def artifex_kinds() -> list[Kind]:
-    """Return the kinds that artifex-core owns."""
+    """Return the kinds that artifex-core declares."""
     return [
         Kind(
             name="modality",
             group="artifex.modalities",
-            summary="A kind of data: its configuration, shapes, encode and decode.",
+            summary="Encodes a kind of data for a model and decodes it: a class (config=None, *, rngs).",
             form="class",
         ),
         Kind(
             name="extension",
             group="artifex.extensions",
-            summary="An nnx module beside a model: features, and a weighted loss.",
+            summary="Computes features and a weighted loss beside a model: a class (config, *, rngs).",
             form="class",
             attributes=("__call__", "loss_fn"),
         ),
         Kind(
             name="dataset",
             group="artifex.datasets",
-            summary="Examples by index, and batches of them.",
+            summary="Returns examples by index, and batches: a BaseDataset class.",
             form="class",
             attributes=("__len__", "get_batch"),
         ),

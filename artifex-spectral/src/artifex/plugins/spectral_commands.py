@@ -1,4 +1,4 @@
-"""Commands of artifex-spectral: plot the features of a recording, and compare presets. jax is imported when they run."""
+"""Commands of artifex-spectral: plot the features of a recording, compare presets. jax is imported when they run."""
 
 from __future__ import annotations
 
@@ -47,8 +47,8 @@ def features(
     preset: Annotated[
         str | None,
         typer.Option(
-            help="Preset; `artifex list preset` lists them. Default: that of librosa, with frames that suit the sample "
-            "rate of the file.",
+            help="Preset; `artifex list preset` lists them. Default: librosa's settings, with n_fft adapted to the "
+            "sample rate of the file.",
             metavar="NAME",
             show_default=False,
         ),
@@ -97,7 +97,7 @@ def features(
 
     mono = audio.mean(axis=0, dtype=np.float32)
     found = summary.clip_features(mono, settings)
-    name = preset or config or "librosa, with frames that suit the sample rate"
+    name = preset or config or "librosa's settings, with n_fft adapted to the sample rate"
     figure = plot.features_figure(
         audio if len(audio) <= _MAX_CHANNELS_PLOTTED else mono,
         found,
@@ -122,13 +122,12 @@ def diff(
     a: Annotated[
         str, typer.Argument(help="Preset, or TOML, YAML or JSON file with fields of SpectralConfig.", metavar="A")
     ],
-    b: Annotated[str, typer.Argument(help="Another one.", metavar="B")],
-    show_all: Annotated[bool, typer.Option("--all", help="Print equal settings, too.")] = False,
+    b: Annotated[str, typer.Argument(help="Preset or file to compare with A.", metavar="B")],
+    show_all: Annotated[bool, typer.Option("--all", help="Print settings that are equal, too.")] = False,
 ) -> None:
-    """Print the settings in which two presets differ: why two mel spectrograms differ.
+    """Print the settings in which two presets differ.
 
-    Settings that follow from others are shown as they are applied, such as the default of hop_length and the padding of
-    centered frames.
+    Defaults that depend on other settings are shown as values, such as n_fft // 4 for hop_length.
     """
     one, other = _load_config(a), _load_config(b)
     ours, theirs = _effective_settings(one), _effective_settings(other)
@@ -196,7 +195,7 @@ def default_config(rate: int) -> SpectralConfig:
     from artifex.generative_models.extensions.audio_processing.spectral.config import SpectralConfig
 
     octaves = math.ceil(math.log2(rate / 48_000)) if rate > 48_000 else math.ceil(math.log2(min(rate, 32_000) / 32_000))
-    n_fft = max(64, 2048 * 2**octaves if octaves >= 0 else 2048 // 2**-octaves)
+    n_fft = max(64, int(2048 * 2.0**octaves))
     return SpectralConfig(sample_rate=rate, n_fft=n_fft, n_mels=min(128, n_fft // 4))
 
 
@@ -224,7 +223,7 @@ def _read(file: Path) -> tuple[NDArray[np.float32], int]:
 
 def _signal_facts(audio: NDArray[np.float32], mono: NDArray[np.float32], rate: int) -> Iterator[tuple[str, str]]:
     yield "sample rate", f"{rate} Hz"
-    yield "channels", "1" if len(audio) == 1 else f"{len(audio)}; the features are those of their mean"
+    yield "channels", "1" if len(audio) == 1 else f"{len(audio)}, averaged for the features"
     yield "duration", f"{mono.size / rate:.3f} s, {mono.size} samples"
     peak, power = float(np.abs(audio).max()), float(np.mean(np.square(audio, dtype=np.float64)))
     yield "peak", _format_dbfs(peak)
@@ -240,9 +239,8 @@ def _signal_facts(audio: NDArray[np.float32], mono: NDArray[np.float32], rate: i
 
 
 def _statistics(found: dict[str, NDArray[Any]], settings: SpectralConfig) -> Iterator[tuple[str, ...]]:
-    level = {"db": "dB", "ln": "natural log", "log10": "log10"}[settings.log]
-    if settings.level_scale != 1 or settings.level_offset:
-        level += ", rescaled"
+    from artifex.generative_models.extensions.audio_processing.spectral.levels import level_unit
+
     units = {
         "rms": "full scale 1",
         "zero_crossing_rate": "fraction of samples",
@@ -253,7 +251,7 @@ def _statistics(found: dict[str, NDArray[Any]], settings: SpectralConfig) -> Ite
         "spectral_crest": "ratio",
         "spectral_entropy": "0 to 1",
         "onset_strength": "dB",
-        "log_mel_spectrogram": level,
+        "log_mel_spectrogram": level_unit(settings),
     }
     for name, unit in units.items():
         yield _statistics_row(name, found[name], unit)

@@ -201,7 +201,8 @@ def check_range(
         ValueError: f_min must be at most f_max, got f_min = 800.0 Hz, f_max = 200.0 Hz
     """
     if static and any(map(is_jax_array, (bounds, *(bounds if isinstance(bounds, tuple | list) else ())))):
-        raise TypeError(f"{name} must be Python numbers, not JAX arrays: it determines the shape of the computation")
+        label = name if isinstance(name, str) else " and ".join(name)
+        raise TypeError(f"{label} must be Python numbers, since shapes depend on them, got a JAX array")
     try:
         low, high = bounds
     except (TypeError, ValueError):

@@ -136,8 +136,8 @@ def remove_abandoned_files(folder: str | os.PathLike[str], *, other_hosts: bool 
         match = _TEMPORARY.fullmatch(path.name)
         if match is None or path.name in _in_progress:
             continue
-        abandoned = not _is_running(int(match["pid"])) if match["host"] == _host() else other_hosts
-        if abandoned:
+        is_abandoned = not _is_running(int(match["pid"])) if match["host"] == _host() else other_hosts
+        if is_abandoned:
             path.unlink(missing_ok=True)
             removed.append(path)
     return removed
@@ -296,7 +296,7 @@ def _sync(path: Path) -> None:
 
 @cache
 def _host() -> str:
-    """Identify where process ids are comparable: the host, and its process-id namespace for containers."""
+    """Return the host and its process-id namespace, within which process ids are comparable."""
     try:
         namespace = os.readlink("/proc/self/ns/pid")
     except OSError:  # not Linux
@@ -305,7 +305,7 @@ def _host() -> str:
 
 
 def _is_running(pid: int) -> bool:
-    if pid == os.getpid():
+    if pid == os.getpid():  # an earlier process of this id: the files of this one are in _in_progress
         return False
     if os.name == "nt":  # signal 0 ends a process there
         return True

@@ -12,28 +12,28 @@ if TYPE_CHECKING:
 
 
 class AudioType(Protocol):
-    """A synthetic sound, its options bound."""
+    """A synthetic sound with its options bound."""
 
     def __call__(self, key: jax.Array, /, *, n_time_steps: int, sample_rate: int) -> jax.Array:
         """Render a waveform (n_time_steps,), float32."""
 
 
 class Augmentation(Protocol):
-    """A random change of one example, its options bound."""
+    """A random change of one example, with its options bound."""
 
     def __call__(self, x: ArrayLike, key: jax.Array, /) -> jax.Array:
         """Augment one example; shape and dtype are kept."""
 
 
 class Metric(Protocol):
-    """A score of an estimate against a reference, its options bound."""
+    """A score of an estimate against a reference, with its options bound."""
 
     def __call__(self, estimate: ArrayLike, reference: ArrayLike, /) -> jax.Array:
         """Score one example; returns a scalar."""
 
 
 class Window(Protocol):
-    """A window, its options bound."""
+    """A window with its options bound."""
 
     def __call__(self, length: int, /, *, periodic: bool = True) -> np.ndarray | jax.Array:
         """Compute the window (length,)."""
@@ -55,7 +55,7 @@ class Representation(Protocol):
 
 
 class Modality(Protocol):
-    """A kind of data with its configuration; see ``modalities.base.Modality``."""
+    """An encoder and decoder of one kind of data; see ``modalities.base.Modality``."""
 
     config: Any
 
@@ -70,17 +70,17 @@ class Modality(Protocol):
         """Encode examples for a model."""
 
     def decode(self, encoded: Any, /) -> Any:
-        """Decode what a model works on."""
+        """Decode encoded examples; the inverse of ``encode``."""
 
 
 class Dataset(Protocol):
-    """Examples by index, and batches of them; see ``modalities.base.BaseDataset``."""
+    """A dataset that returns examples by index, and batches; see ``modalities.base.BaseDataset``."""
 
     config: Any
     split: str
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
-        """Create it; the options differ per dataset."""
+        """Create it; each dataset has its own options."""
 
     def __len__(self) -> int:
         """Return the number of examples."""
@@ -99,7 +99,7 @@ class Dataset(Protocol):
 
 
 class Extension(Protocol):
-    """Features and a weighted loss beside a model; see ``extensions.base.ModelExtension``."""
+    """A module that computes features and a weighted loss; see ``extensions.base.ModelExtension``."""
 
     weight: float
     enabled: bool

@@ -1,11 +1,12 @@
 """The conformance kit in pytest: ``pytest --artifex`` adds a test for each installed component.
 
-pytest imports this module in every project where artifex is installed. It is not part of ``core.testing``, whose import
-takes that of JAX.
+pytest imports this module in every project where artifex is installed. It is therefore not part of ``core.testing``,
+which imports jax.
 """
 
 from __future__ import annotations
 
+import contextlib
 from typing import Any
 
 import pytest
@@ -26,10 +27,8 @@ def pytest_configure(config: pytest.Config) -> None:
     if _is_enabled(config):
         import jax
 
-        try:
+        with contextlib.suppress(RuntimeError):  # JAX has started: that rule is skipped
             jax.config.update("jax_num_cpu_devices", 2)
-        except RuntimeError:  # JAX has started: that rule is skipped
-            return
 
 
 def pytest_collection_modifyitems(session: pytest.Session, config: pytest.Config, items: list[pytest.Item]) -> None:

@@ -53,8 +53,8 @@ class BaseDataset(ABC):
     Args:
         config: Configuration of the examples.
         split: Name of the split, such as ``"train"``.
-        rngs: Random streams for ``get_batch``: the stream ``sample`` if there is one, else the default stream. None
-            draws the same sequence of batches for every dataset.
+        rngs: Random streams for ``get_batch``: the stream ``sample`` if there is one, else the default stream. With None,
+            every dataset draws the same sequence of batches.
 
     Example:
         >>> class Squares(BaseDataset):
@@ -181,7 +181,7 @@ class BaseDataset(ABC):
         return draws.integers(0, len(self), size=batch_size)
 
     def collate_fn(self, samples: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
-        """Combine examples to a batch: arrays are stacked, other values become lists.
+        """Combine examples into a batch: arrays are stacked, other values become lists.
 
         Args:
             samples: Examples with equal keys and, for each key, arrays of equal shape.
@@ -228,12 +228,12 @@ def checksum(*parts: Any) -> str:
 
 
 def position(index: Any, length: int, name: str) -> int:
-    """Convert an index that may be negative to one that is not.
+    """Normalize an index: a negative one counts from the end.
 
     Args:
         index: An integer from ``-length`` to ``length - 1``.
         length: Number of examples.
-        name: Name of the indexed object, for the message.
+        name: Name of the indexed object that the error message shows.
 
     Returns:
         The index, from 0 to ``length - 1``.

@@ -93,6 +93,26 @@ def augmentation(
     return attach
 
 
+def function_and_options(augmentation: Any) -> tuple[Any, dict[str, Any]]:
+    """Return the function of an augmentation and its bound options.
+
+    Args:
+        augmentation: A function or a partial application of one.
+
+    Returns:
+        The function and a dict of its options.
+
+    Example:
+        >>> function_and_options(Bound(jax.numpy.clip, max=1.0))[1]
+        {'max': 1.0}
+    """
+    options: dict[str, Any] = {}
+    while isinstance(augmentation, functools.partial):
+        options = {**augmentation.keywords, **options}
+        augmentation = augmentation.func
+    return augmentation, options
+
+
 def drawn_parameters(function: Callable[..., Any], key: jax.Array, shape: tuple[int, ...]) -> dict[str, Any]:
     """Return the parameters that an augmentation draws for an example.
 
@@ -108,10 +128,7 @@ def drawn_parameters(function: Callable[..., Any], key: jax.Array, shape: tuple[
         >>> drawn_parameters(lambda audio, key: audio, jax.random.key(0), (8000,))
         {}
     """
-    options: dict[str, Any] = {}
-    while isinstance(function, functools.partial):
-        options = {**function.keywords, **options}
-        function = function.func
+    function, options = function_and_options(function)
     draw = getattr(function, "draw", None)
     if draw is None:
         return {}

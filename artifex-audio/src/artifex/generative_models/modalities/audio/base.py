@@ -137,6 +137,23 @@ class AudioModalityConfig(Configuration):
         return self.representation.value if isinstance(self.representation, Enum) else self.representation
 
 
+def config_or_default(config: AudioModalityConfig | None) -> AudioModalityConfig:
+    """Return a configuration, or the default one for None.
+
+    Args:
+        config: The configuration.
+
+    Returns:
+        The configuration.
+
+    Raises:
+        TypeError: When it has another type.
+    """
+    if config is not None and not isinstance(config, AudioModalityConfig):
+        raise TypeError(f"config must be an AudioModalityConfig or None, got {config!r} ({type(config).__name__})")
+    return AudioModalityConfig() if config is None else config
+
+
 class AudioModality(Modality):
     """Encoder and decoder between waveforms and the representation of a configuration.
 
@@ -161,11 +178,7 @@ class AudioModality(Modality):
     config: AudioModalityConfig
 
     def __init__(self, config: AudioModalityConfig | None = None, *, rngs: nnx.Rngs | None = None) -> None:
-        if config is not None and not isinstance(config, AudioModalityConfig):
-            raise TypeError(
-                f"AudioModality: config must be an AudioModalityConfig or None, got {type(config).__name__}"
-            )
-        super().__init__(config if config is not None else AudioModalityConfig())
+        super().__init__(config_or_default(config))
         self.representation = registry("representation")[self.config.representation_name](self.config)
 
     @property

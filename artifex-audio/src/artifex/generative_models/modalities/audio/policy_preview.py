@@ -51,7 +51,7 @@ def preview(
     sample_rate: int | None = None,
     overwrite: bool = False,
 ) -> list[PreviewDraw]:
-    """Apply a policy to a recording several times and write the results, to listen to and to look at.
+    """Apply a policy to a recording several times; write the audio, figures and drawn parameters.
 
     For draw ``i`` it writes ``NAME.draw-i.wav`` (32-bit float, so that nothing is clipped) and ``NAME.draw-i.png``
     (waveform and spectrogram before and after). ``NAME.draws.json``, with the policy and the drawn parameters, is written
@@ -61,7 +61,7 @@ def preview(
         source: The recording; the drawn parameters are the same for all its channels.
         policy: A waveform policy, as ``compose`` takes its steps. Steps get the sample rate of the recording.
         out: The output folder; created if missing.
-        n_draws: How many times to apply the policy, at least 1.
+        n_draws: Number of times that the policy is applied, at least 1.
         seed: Seed of the draws. Draw ``i`` has the key ``jax.random.fold_in(jax.random.key(seed), i)``, ``i`` from 1.
         sample_rate: Sample rate in Hz to resample to first; None keeps that of the recording.
         overwrite: Whether to replace existing files.
@@ -108,7 +108,10 @@ def preview(
         PreviewDraw(audio=f"{stem}.wav", picture=f"{stem}.png", parameters=describe(function, key, audio.shape))
         for stem, key in zip(stems, keys, strict=True)
     ]
-    folder.mkdir(parents=True, exist_ok=True)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise type(error)(f"{folder} cannot be created: {error.strerror}; give another folder with --out") from error
     levels = _levels(audio, rate)
     for draw, after in zip(draws, augmented, strict=True):
         write_audio(folder / draw.audio, after, rate, subtype="FLOAT")

@@ -254,7 +254,7 @@ def spectral_extension(purpose: str, **options: Any) -> SpectralExtension:
     """Create the extension ``spectral`` of artifex-spectral, which artifex-audio does not import.
 
     Args:
-        purpose: What the extension is needed for, as the subject of the error message.
+        purpose: Purpose of the extension, the subject of the error message.
         **options: Its options, such as ``n_fft``.
 
     Returns:

@@ -69,12 +69,14 @@ def main() -> None:
             error.show()
         else:
             command = error.ctx.command_path if error.ctx is not None else "artifex"
-            print(f"artifex: {error.format_message().rstrip('.')}; see {command} --help", file=sys.stderr)
+            message = error.format_message()
+            end = "" if message.endswith((".", "?")) else "."
+            print(f"artifex: {message}{end} See {command} --help", file=sys.stderr)
         sys.exit(2)
     except typer.Abort:
         sys.exit("artifex: interrupted")
     except EXPECTED_ERRORS as error:
-        # Notes that start with "in " name the place in a configuration; JAX adds others, about its traceback.
+        # Notes that start with "in " locate the error in a configuration; JAX adds others, about its traceback.
         places = [note for note in getattr(error, "__notes__", []) if note.startswith("in ")]
         print("; ".join([f"artifex: {error}", *places]), file=sys.stderr)
         sys.exit(2)

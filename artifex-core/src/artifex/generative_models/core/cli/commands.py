@@ -31,14 +31,15 @@ def list_components(
     """List the installed components by kind, with the distribution that provides each."""
     registries = {name: registry(name) for name in ([kind] if kind is not None else kinds())}
     if as_json:
-        print(json.dumps({name: _as_json(found) for name, found in registries.items()}, indent=2))
+        print(json.dumps({name: _as_json(components) for name, components in registries.items()}, indent=2))
         return
-    rows = {name: _rows_of(found) for name, found in registries.items()}
+    rows = {name: _rows_of(components) for name, components in registries.items()}
     widths = [max((len(row[column]) for each in rows.values() for row in each), default=0) for column in range(3)]
-    for number, (name, found) in enumerate(registries.items()):
-        say("", skip=number == 0)
+    for number, (name, components) in enumerate(registries.items()):
+        if number:
+            say()
         say(name, "bold")
-        say(found.kind.summary, "dim", indent=2)
+        say(components.kind.summary, "dim", indent=2)
         table(rows[name] or [("(none installed)", "", "", "")], widths=widths)
     if kind is None:
         for name, declarations in scan().kinds.items():
@@ -52,21 +53,21 @@ def show(
     name: Annotated[str, typer.Argument(help="A component's name, or name@distribution.")],
 ) -> None:
     """Show the source, options and documentation of a component."""
-    found = registry(kind)
-    choice = found.choice(name)
+    components = registry(kind)
+    choice = components.choice(name)
     claim = choice.claim
     with contextlib.redirect_stdout(sys.stderr):  # output of a plugin at import
-        component = found[name]
+        component = components[name]
     # A value is documented by its class.
-    documented = type(component) if found.kind.form == "value" else component
+    documented = type(component) if components.kind.form == "value" else component
     sections = sections_of(documented)
-    say(f"{claim.name}", "bold", after=f"  {kind}, {describe_source(claim)}")
+    say(claim.name, "bold", after=f"  {kind}, {describe_source(claim)}")
     say(sections.pop("", "(no documentation)"))
-    say("")
-    say(_signature_text(claim.name, documented, found.kind))
+    say()
+    say(_signature_text(claim.name, component, components.kind))
     descriptions = argument_descriptions(documented)
     sections.pop("Args", None)
-    options = options_of(found.kind, component)
+    options = options_of(components.kind, component)
     if options is None:
         _print_section("Options", [("any", "all keyword arguments are accepted")])
     else:
@@ -75,7 +76,7 @@ def show(
         rows = [(p.name, _type_text(p), _default_text(p), descriptions.get(p.name, "")) for p in options.values()]
         _print_section("Options", rows or [("none",)])
     for title, body in sections.items():
-        say("")
+        say()
         say(title, "bold")
         say(body, indent=2)
     entry_point = [claim.value] if claim.distribution != IN_PROCESS else []
@@ -92,6 +93,8 @@ def check(
     """Check components against the rules of their kinds; exit code 1 if one breaks a rule."""
     if kind is not None:
         registry(kind)
+    if dist is not None and name is not None:
+        raise ValueError(f"--dist selects all components of a distribution; write {name}@{dist} for one")
     if dist is not None and installed_version(dist) is None:
         raise ValueError(f"--dist {dist}: no such distribution is installed")
     import jax
@@ -100,25 +103,28 @@ def check(
     from artifex.generative_models.core import testing
 
     selected = [(kind, name)] if kind is not None and name is not None else testing.components(kind, dist)
+    if not selected:
+        say("No installed component matches.")
+        return
     reports = []
-    width = max((len(f"{of_kind} {component}") for of_kind, component in selected), default=0)
+    width = max(len(f"{of_kind} {component}") for of_kind, component in selected)
     for of_kind, component in selected:
         start = time.perf_counter()
         with contextlib.redirect_stdout(sys.stderr):
             report = testing.check(of_kind, component)
         seconds = time.perf_counter() - start
         reports.append(report)
-        result = f"passes {len(report.passes)} rules" if report.passed else f"breaks {len(report.failures)}"
+        result = f"passes {len(report.passes)} rules" if report.passed else f"breaks {len(report.failures)} rules"
         skipped = f", {len(report.skipped)} skipped" if report.skipped else ""
-        mark, style = ("ok", "green") if report.passed else ("no", "bold red")
-        say(f"{mark:4}", style, after=f"{f'{of_kind} {component}':{width}}  {seconds:4.1f} s  {result}{skipped}")
+        mark, style = ("ok", "green") if report.passed else ("FAIL", "bold red")
+        say(f"{mark:6}", style, after=f"{f'{of_kind} {component}':{width}}  {seconds:4.1f} s  {result}{skipped}")
     failed = [report for report in reports if not report.passed]
     for report in failed:
-        say("")
+        say()
         say(str(report))
     for note in sorted({f"{rule}: {reason}" for report in reports for rule, reason in report.skipped}):
         say(f"skipped: {note}", "dim")
-    say("")
+    say()
     say(f"{len(reports) - len(failed)} of {len(reports)} components pass.", "bold red" if failed else "green")
     if failed:
         raise typer.Exit(1)
@@ -129,9 +135,9 @@ def describe_source(claim: Claim) -> str:
     return "registered in this process" if claim.distribution == IN_PROCESS else claim.provider
 
 
-def _rows_of(found: Registry[Any]) -> list[tuple[str, str, str, str]]:
+def _rows_of(components: Registry[Any]) -> list[tuple[str, str, str, str]]:
     pins = active_pins()
-    claims_by_name = {name: found.claims(name) for name in found}
+    claims_by_name = {name: components.claims(name) for name in components}
     return [
         (name, claim.distribution, claim.version, _note(claim, claims, pins))
         for name, claims in claims_by_name.items()
@@ -151,12 +157,12 @@ def _note(claim: Claim, claims: tuple[Claim, ...], pins: Pins) -> str:
     return f"{state}: write {claim.qualified_name}" if len(claims) > 1 else ""
 
 
-def _as_json(found: Registry[Any]) -> dict[str, Any]:
+def _as_json(components: Registry[Any]) -> dict[str, Any]:
     pins = active_pins()
     return {
-        "summary": found.kind.summary,
-        "group": found.kind.group,
-        "components": {name: [_claim_as_json(claim, pins) for claim in found.claims(name)] for name in found},
+        "summary": components.kind.summary,
+        "group": components.kind.group,
+        "components": {name: [_claim_as_json(claim, pins) for claim in components.claims(name)] for name in components},
     }
 
 
@@ -172,12 +178,16 @@ def _parameter_names(component: Any) -> list[str]:
 
 
 def _signature_text(name: str, component: Any, kind: Kind) -> str:
-    signature, error = call_guarded(signature_of, component)
-    if signature is None or error is not None:
-        return f"{name}(…)"
-    without_types = [parameter.replace(annotation=_EMPTY) for parameter in signature.parameters.values()]
-    callee = name if kind.form == "function" else component.__name__
-    return f"{callee}{signature.replace(parameters=without_types, return_annotation=_EMPTY)}"
+    """Return a signature without types; that of a value shows the value's fields, not the defaults of its class."""
+    if kind.form == "value":
+        callee, parameters = type(component).__name__, options_of(kind, component)
+    else:
+        signature, _ = call_guarded(signature_of, component)
+        callee = name if kind.form == "function" else component.__name__
+        parameters = None if signature is None else dict(signature.parameters)
+    if parameters is None:
+        return f"{callee}(…)"
+    return f"{callee}{inspect.Signature([p.replace(annotation=_EMPTY) for p in parameters.values()])}"
 
 
 def _type_text(parameter: inspect.Parameter) -> str:
@@ -200,6 +210,6 @@ def _source_location(component: Any) -> Iterator[str]:
 
 def _print_section(title: str, rows: Sequence[tuple[str, ...]]) -> None:
     if rows:
-        say("")
+        say()
         say(title, "bold")
         table(rows)

@@ -63,12 +63,13 @@ def doctor() -> None:
     findings = [Finding(fault) for fault in artifex_cli.namespace_faults()]
     for title, collect in (("Versions", _versions), ("Devices", _devices), ("Components", _components)):
         rows, found = collect()
-        say("", skip=title == "Versions")
+        if title != "Versions":
+            say()
         say(title, "bold")
         table(rows)
         findings += found
     findings += _discovery_problems()
-    say("")
+    say()
     for note in _notes():
         say(f"Note: {note}")
     if not findings:
@@ -77,7 +78,8 @@ def doctor() -> None:
     say(f"{len(findings)} {'problem' if len(findings) == 1 else 'problems'}:", "bold red")
     for number, finding in enumerate(findings, 1):
         say(f"{number}. {finding.problem}", indent=2)
-        say(f"-> {finding.remedy}", indent=5, skip=not finding.remedy)
+        if finding.remedy:
+            say(f"-> {finding.remedy}", indent=5)
     raise typer.Exit(1)
 
 
@@ -239,7 +241,7 @@ def _unknown_groups() -> Iterator[Finding]:
         yield Finding(
             f"{names} of {distributions} cannot be used: no installed distribution declares a kind with the entry-point "
             f"group {group!r}.{suggest(group, declared)}",
-            f"install the distribution that owns {group}, or {_disable(distributions)}",
+            f"install the distribution that declares it, or {_disable(distributions)}",
         )
 
 

@@ -31,14 +31,14 @@ class Template:
     Args:
         name: The kind.
         module: The module to write it to.
-        spelling: The spelling of the plugin's name that the object has: ``component``, ``classname`` or ``constant``.
-        requires: The distribution that owns the kind.
+        object_name: Which of ``_names_of(plugin)`` the object has: ``component``, ``classname`` or ``constant``.
+        requires: The distribution that declares the kind.
         summary: The component that the template contains, in a few words.
     """
 
     name: str
     module: str
-    spelling: str
+    object_name: str
     requires: str
     summary: str
 
@@ -49,8 +49,8 @@ class Template:
 
 
 TEMPLATES: Mapping[str, Template] = {
-    name: Template(name=name, module=module, spelling=spelling, requires=requires, summary=summary)
-    for name, module, spelling, requires, summary in (
+    name: Template(name=name, module=module, object_name=object_name, requires=requires, summary=summary)
+    for name, module, object_name, requires, summary in (
         ("audio_type", "sounds", "component", "artifex-audio", "a tone with exponential decay"),
         ("augmentation", "augmentations", "component", "artifex-audio", "a random overdrive"),
         ("window", "windows", "component", "artifex-spectral", "a power-of-sine window"),
@@ -111,8 +111,8 @@ def write_plugin(
 
     Args:
         name: ``ambulance`` or ``artifex-plugin-ambulance``: the distribution is artifex-plugin-ambulance, each component
-            is named ``ambulance``. A letter first, then letters and digits, parts joined by ``-``, ``_`` or ``.``;
-            at most 40 characters.
+            is named ``ambulance``. It starts with a letter and consists of letters and digits, with ``-``, ``_`` or
+            ``.`` between parts; at most 40 characters.
         kinds: Kinds of component, out of ``TEMPLATES``; one component of each is written.
         out: The folder in which the package's folder is created; created if it does not exist.
         license: The package's license, an SPDX expression.
@@ -136,12 +136,12 @@ def write_plugin(
         raise ValueError(f"kinds must contain at least one of: {', '.join(TEMPLATES)}")
     if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9.+-]*( (AND|OR|WITH) [A-Za-z0-9][A-Za-z0-9.+-]*)*", license):
         raise ValueError(f"license must be an SPDX expression such as 'MIT' or 'Apache-2.0 OR MIT', got {license!r}")
-    spellings = _spellings(name)
-    _check_not_taken(spellings, templates)
-    target = Path(out) / spellings["distribution"]
+    names = _names_of(name)
+    _check_not_taken(names, templates)
+    target = Path(out) / names["distribution"]
     if target.is_symlink() or (target.exists() and (not target.is_dir() or any(target.iterdir()))):
         raise FileExistsError(f"{target} already exists: move it, or choose another name or folder (out)")
-    _write_package(target, _render(spellings, templates, license))
+    _write_package(target, _render(names, templates, license))
     return target
 
 
@@ -152,13 +152,13 @@ def _template(kind: str) -> Template:
     return TEMPLATES[kind]
 
 
-def _spellings(name: str) -> dict[str, str]:
+def _names_of(plugin: str) -> dict[str, str]:
     """Return the names of the plugin's distribution, package, component, class and constant."""
-    bare_name = normalize_name(name).removeprefix(PREFIX)
+    bare_name = normalize_name(plugin).removeprefix(PREFIX)
     if not re.fullmatch(r"[a-z][a-z0-9]*(-[a-z0-9]+)*", bare_name) or len(bare_name) > MAX_NAME_LENGTH:
         raise ValueError(
-            f"a plugin's name must be a letter, then letters and digits, parts joined by '-', at most "
-            f"{MAX_NAME_LENGTH} characters, such as ambulance or my-ambulance, got {name!r}"
+            f"a plugin's name must start with a letter and consist of letters, digits and single '-', at most "
+            f"{MAX_NAME_LENGTH} characters, such as ambulance or my-ambulance, got {plugin!r}"
         )
     component = bare_name.replace("-", "_")
     classname = "".join(part.capitalize() for part in bare_name.split("-"))
@@ -174,9 +174,9 @@ def _spellings(name: str) -> dict[str, str]:
     }
 
 
-def _check_not_taken(spellings: Mapping[str, str], templates: Sequence[Template]) -> None:
+def _check_not_taken(names: Mapping[str, str], templates: Sequence[Template]) -> None:
     """Raise an error if another distribution provides the name: neither could be used without ``@distribution``."""
-    distribution, component = spellings["distribution"], spellings["component"]
+    distribution, component = names["distribution"], names["component"]
     for template in templates:
         for claim in scan().groups.get(template.group, {}).get(component, []):
             if claim.distribution != distribution:
@@ -186,27 +186,27 @@ def _check_not_taken(spellings: Mapping[str, str], templates: Sequence[Template]
                 )
 
 
-def _render(spellings: Mapping[str, str], templates: Sequence[Template], license: str) -> dict[str, str]:  # noqa: A002
+def _render(names: Mapping[str, str], templates: Sequence[Template], license: str) -> dict[str, str]:  # noqa: A002
     """Render the files of the package, by path."""
-    owners = ["artifex-core", *sorted({template.requires for template in templates} - {"artifex-core"})]
+    required = ["artifex-core", *sorted({template.requires for template in templates} - {"artifex-core"})]
     version = installed_version("artifex-core")
     values: dict[str, Any] = {
-        **spellings,
+        **names,
         "kinds": [
-            {**attrs.asdict(template), "group": template.group, "object": spellings[template.spelling]}
+            {**attrs.asdict(template), "group": template.group, "object": names[template.object_name]}
             for template in templates
         ],
         "provides": _enumerate_kinds([template.name for template in templates]),
-        "requirements": [f"{owner}>={version}" for owner in owners],
+        "requirements": [f"{distribution}>={version}" for distribution in required],
         "license": license,
     }
     render = _renderer(values)
-    files = {path.format_map(spellings): render(source) for path, source in _FILES.items()}
-    files[f"src/{spellings['package']}/py.typed"] = ""
+    files = {path.format_map(names): render(source) for path, source in _FILES.items()}
+    files[f"src/{names['package']}/py.typed"] = ""
     for template in templates:
         module = render(f"components/{template.name}.py")
         _check_imports_not_shadowed(module)
-        files[f"src/{spellings['package']}/{template.module}.py"] = module
+        files[f"src/{names['package']}/{template.module}.py"] = module
         files[f"tests/test_{template.module}.py"] = render(f"tests/{template.name}.py")
     return files
 
@@ -244,7 +244,7 @@ def _renderer(values: Mapping[str, Any]) -> Callable[[str], str]:
 def _write_package(target: Path, files: Mapping[str, str]) -> None:
     """Write files to a temporary folder and rename it to the target, so that the target is never incomplete."""
     target.parent.mkdir(parents=True, exist_ok=True)
-    # tempfile.mkdtemp would create a folder that only its owner may read.
+    # tempfile.mkdtemp would create a folder that other users cannot read.
     temporary = target.parent / f".{target.name}.{uuid.uuid4().hex}"
     try:
         for path, text in files.items():

@@ -7,22 +7,19 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 
-def say(text: str, style: str = "", *, after: str = "", indent: int = 0, skip: bool = False) -> None:
+def say(text: str = "", style: str = "", *, after: str = "", indent: int = 0) -> None:
     """Print text; on a terminal it is wrapped to the terminal's width.
 
     Args:
-        text: The text.
+        text: The text; by default an empty line.
         style: The style on a terminal, as rich names it.
         after: Text after it, without the style.
         indent: Number of spaces before each line.
-        skip: Whether to print nothing.
 
     Example:
         >>> say("bands", indent=2)
           bands
     """
-    if skip:
-        return
     if not sys.stdout.isatty():
         lines = f"{text}{after}".splitlines() or [""]
         print("\n".join((" " * indent + line).rstrip() for line in lines))

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Literal, overload
 import attrs
 
 from artifex.generative_models.core.components.kind import component_error, options_of
-from artifex.generative_models.core.components.registries import kinds, registry
+from artifex.generative_models.core.components.registries import registry
 from artifex.generative_models.core.errors import suggest
 
 if TYPE_CHECKING:
@@ -92,18 +92,19 @@ def create(kind: str, name: str, /, **options: Any) -> Any:
         TypeError: modality 'grayscale' has no option 'confg'. Did you mean 'config'? Its options: config, rngs
         >>> registry("modality").unregister("grayscale")
     """
-    component = registry(kind)[name]
-    form = kinds()[kind]
-    known = options_of(form, component)
+    components = registry(kind)
+    component = components[name]
+    known = options_of(components.kind, component)
     for option in options:
         if known is not None and option not in known:
             valid = f"Its options: {', '.join(known)}" if known else "It has no options"
             raise TypeError(f"{kind} {name!r} has no option {option!r}.{suggest(option, known)} {valid}")
-    if form.form == "class":
+    form = components.kind.form
+    if form == "class":
         return component(**options)
     if not options:
         return component
-    return attrs.evolve(component, **options) if form.form == "value" else Bound(component, **options)
+    return attrs.evolve(component, **options) if form == "value" else Bound(component, **options)
 
 
 def resolve(kind: str, spec: object) -> Any:

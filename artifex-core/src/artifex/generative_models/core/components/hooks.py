@@ -20,12 +20,12 @@ class HookSpecs:
 
     @hookspec
     def artifex_kinds(self) -> list[Kind]:
-        """Return the kinds of component that this distribution owns."""
+        """Return the kinds of component that this distribution declares."""
         return []
 
     @hookspec
     def artifex_contracts(self) -> dict[str, str]:
-        """Return, for each kind that this distribution owns, the ``"module:function"`` that describes how to test it."""
+        """Return the contract of each kind that this distribution declares, as ``"module:function"``."""
         return {}
 
     @hookspec
@@ -70,7 +70,7 @@ def register_module(manager: pluggy.PluginManager, module: Any, name: str) -> li
 
     Raises:
         ValueError: If the module is registered already.
-        TypeError: If a hook is not marked with ``@hookimpl`` or returns something else than specified.
+        TypeError: If a hook is not marked with ``@hookimpl``, or ``artifex_kinds`` returns anything but kinds.
     """
     registered = manager.get_name(module)
     if registered is not None:
@@ -85,11 +85,12 @@ def register_module(manager: pluggy.PluginManager, module: Any, name: str) -> li
 
 
 def _declared_kinds(manager: pluggy.PluginManager, module: Any, name: str) -> list[Kind]:
-    own = {hook: [function for plugin, function in implementations(manager, hook) if plugin == name] for hook in HOOKS}
-    for hook, functions in own.items():
-        if hasattr(module, hook) and not functions:
+    hooks = {hook: dict(implementations(manager, hook)).get(name) for hook in HOOKS}
+    for hook, function in hooks.items():
+        if hasattr(module, hook) and function is None:
             raise TypeError(f"{hook} is not marked with @hookimpl")
-    kinds = [kind for artifex_kinds in own["artifex_kinds"] for kind in artifex_kinds()]
+    artifex_kinds = hooks["artifex_kinds"]
+    kinds = list(artifex_kinds()) if artifex_kinds is not None else []
     for kind in kinds:
         if not isinstance(kind, Kind):
             raise TypeError(f"artifex_kinds() must return a list of Kind, got the item {kind!r}")

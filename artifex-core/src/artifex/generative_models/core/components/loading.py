@@ -1,4 +1,4 @@
-"""Import the objects that entry points name, and call code of plugins without letting it end the program."""
+"""Import the objects that entry points name, and call plugin code with exceptions returned as values."""
 
 from __future__ import annotations
 

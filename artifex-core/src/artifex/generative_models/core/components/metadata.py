@@ -77,7 +77,7 @@ def distributions_with(group: str) -> Iterator[Distribution]:
             error = cause
             if isinstance(cause, TypeError):  # importlib_metadata found a line without "="
                 error = ValueError("entry_points.txt contains a line that is not name = value")
-            yield Distribution(_name_or(str(installed), installed.read_text), "", (), error)
+            yield Distribution(_name_or_path(str(installed), installed.read_text), "", (), error)
             continue
         if name not in seen:
             seen.add(name)
@@ -155,7 +155,7 @@ def _name_and_version(read_text: Callable[[str], str | None]) -> tuple[str, str]
     return normalize_name(name[1]), version[1] if version is not None else ""
 
 
-def _name_or(path: str, read_text: Callable[[str], str | None]) -> str:
+def _name_or_path(path: str, read_text: Callable[[str], str | None]) -> str:
     try:
         return _name_and_version(read_text)[0]
     except Exception:  # noqa: BLE001  if its metadata cannot be read, the path identifies a distribution

@@ -1,4 +1,4 @@
-"""Pins: the distribution that provides a name in a project, as the project's ``artifex.toml`` chooses it."""
+"""Pins: the distribution that provides a component in a project, as its file ``artifex.toml`` selects it."""
 
 from __future__ import annotations
 
@@ -64,7 +64,7 @@ def active_pins() -> Pins:
     """
     pins = read_pins()
     if pins.error is not None:
-        raise type(pins.error)(str(pins.error))
+        raise pins.error.with_traceback(None)
     return pins
 
 
@@ -171,7 +171,7 @@ def _checked_table(path: str, text: str, value: Any, *keys: str) -> dict[str, An
 def _location(path: str | None, text: str, *keys: str) -> str:
     """Return the file and line of a key.
 
-    tomllib does not report lines. The line is the last one of the shortest beginning of the file that has the key.
+    tomllib does not report lines. The line is the last one of the shortest valid prefix of the file that has the key.
     """
     lines = text.split("\n")
     n_lines = next((n for n in range(1, len(lines) + 1) if _has_key("\n".join(lines[:n]), keys)), len(lines))

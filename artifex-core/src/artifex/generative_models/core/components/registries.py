@@ -45,8 +45,8 @@ class Choice:
 
     Args:
         claim: The claim.
-        reason: Why it was selected: it is the only claim, it was named, a file pins it, or it was registered in this
-            process.
+        reason: Why it was selected: it is the only claim, it was requested as ``name@distribution``, a file pins it, or
+            it was registered in this process.
         others: The claims that were not selected.
     """
 
@@ -138,7 +138,7 @@ class Registry(Mapping[str, C], Generic[C]):
         if not claims:
             raise UnknownComponentError(self._unknown_message(name))
         if at:
-            claim, reason = claims[0], "named"
+            claim, reason = claims[0], "requested by name@distribution"
         elif claims[0].distribution == IN_PROCESS:
             claim, reason = claims[0], "registered in this process"
         else:
@@ -197,7 +197,7 @@ class Registry(Mapping[str, C], Generic[C]):
 
     def __getitem__(self, name: str) -> C:
         if not isinstance(name, str):
-            raise TypeError(f"the name of a {self._name} must be a string, got {name!r}")
+            raise TypeError(f"{self._name}: the name of a component must be a string, got {name!r}")
         with self._lock:
             if name in self._registered:
                 return self._registered[name]
@@ -228,7 +228,7 @@ class Registry(Mapping[str, C], Generic[C]):
             ConflictingComponentError: If several distributions provide it.
             BrokenComponentError: If it cannot be loaded.
         """
-        return self[name] if name in self else default  # noqa: SIM401  this is the get in question
+        return self[name] if name in self else default  # noqa: SIM401  the suggested form is this method
 
     def __repr__(self) -> str:
         return f"<registry of {self._name}: {', '.join(self) or 'empty'}>"
@@ -273,7 +273,7 @@ class Registry(Mapping[str, C], Generic[C]):
                 f"{self._name} {claims[0].name!r} is provided by {_providers(claims)}; write {names}, or pin one in "
                 f"{FILE}"
             )
-        return claims[0], "the only claim"
+        return claims[0], "the only distribution that provides it"
 
     def _load(self, claim: Claim) -> C:
         with self._lock:

@@ -74,8 +74,7 @@ class Configuration:
             >>> ExtensionConfig(weight=0.5).to_dict()
             {'weight': 0.5, 'enabled': True, 'extensions': {}}
         """
-        plain: dict[str, Any] = to_plain(self)
-        return plain
+        return dict(to_plain(self))
 
     @classmethod
     def from_file(cls, path: str | os.PathLike[str], *, section: str | None = None) -> Self:

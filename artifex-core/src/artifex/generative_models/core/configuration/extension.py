@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, cast
 
 import attrs
 
@@ -14,8 +14,7 @@ from artifex.generative_models.core.configuration.base import Configuration
 
 def _copy_options(extensions: Mapping[str, Mapping[str, Any]]) -> dict[str, dict[str, Any]]:
     """Copy the options; return anything but nested mappings unchanged, for the validator to reject."""
-    copied: dict[str, dict[str, Any]] = _copy_nested(extensions)
-    return copied
+    return cast("dict[str, dict[str, Any]]", _copy_nested(extensions))
 
 
 def _copy_nested(value: Any) -> Any:

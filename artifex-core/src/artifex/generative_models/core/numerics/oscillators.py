@@ -166,28 +166,29 @@ def _sample_index(length: int, like: Array, dtype: DTypeLike) -> Array:
 
 def _fixed_point_phase(f_start: Array, f_end: Array, start: Array, n_time_steps: int, sample_rate: int) -> Array:
     limbs = _frequency_limbs(f_start)
-    bend = _words_of_quotient(_frequency_limbs(f_end) - limbs, 2 * n_time_steps * sample_rate, 3)
+    slope = _words_of_quotient(_frequency_limbs(f_end) - limbs, 2 * n_time_steps * sample_rate, 3)
     step_high, step_low = _words_of_quotient(limbs, sample_rate, 2)
     # Compensates for truncation, so that a phase that is a multiple of 2**-32 is exact.
     step_low = step_low + np.uint32(3)
     step_high = step_high + (step_low < 3).astype(np.uint32)
-    turn = jnp.minimum((start - jnp.round(start)) * np.float32(2.0**32), np.float32(2.0**31 - 2**7))
+    offset = jnp.minimum((start - jnp.round(start)) * np.float32(2.0**32), np.float32(2.0**31 - 2**7))
+    offset = offset.astype(np.int32).astype(np.uint32)
 
     is_valid = (jnp.abs(f_start) < _FREQUENCY_BOUND) & (jnp.abs(f_end) < _FREQUENCY_BOUND) & jnp.isfinite(start)
     unit = jnp.where(is_valid, np.float32(2.0**-32), np.float32(np.nan))[..., None]
-    step_high, step_low, bend_high, bend_middle, bend_low, offset = (
-        word[..., None] for word in (step_high, step_low, *bend, turn.astype(np.int32).astype(np.uint32))
+    step_high, step_low, slope_high, slope_middle, slope_low, offset = (
+        word[..., None] for word in (step_high, step_low, *slope, offset)
     )
 
     def make(shape: tuple[int, ...]) -> Array:
         n = _sample_index(shape[0], start, np.uint32)
-        # The mean frequency since the start is step + bend * n, in 64 bits; the phase is n times that.
-        low = bend_middle * n
-        mean_low = low + high_word(bend_low, n)
+        # The mean frequency since the start is step + slope * n, in 64 bits; the phase is n times that.
+        low = slope_middle * n
+        mean_low = low + high_word(slope_low, n)
         carry = (mean_low < low).astype(np.uint32)
         mean_low = mean_low + step_low
         carry = carry + (mean_low < step_low).astype(np.uint32)
-        mean_high = bend_high * n + high_word(bend_middle, n) + step_high + carry
+        mean_high = slope_high * n + high_word(slope_middle, n) + step_high + carry
         phase = mean_high * n + high_word(mean_low, n) + offset
         cycles = lax.bitcast_convert_type(phase, np.int32).astype(np.float32) * unit
         # Phases just below 0.5 would round to 0.5.

@@ -18,13 +18,13 @@ Shape = int | Sequence[int]
 
 
 def compute_padded(make: Callable[[tuple[int, ...]], Array], shape: tuple[int, ...]) -> Array:
-    """Compute a one-dimensional array with its length rounded up to a multiple of 64, and cut the rest off.
+    """Compute a one-dimensional array with its length rounded up to a multiple of 64, and slice it to its length.
 
     If the threads of XLA:CPU do not divide the length of a loop, the loop checks a bound for every element and is not
-    vectorized, which is ten times slower. The barrier keeps the cut out of the loop on JAX 0.12; JAX 0.10 ignores it.
+    vectorized, which is ten times slower. The barrier keeps the slice out of the loop on JAX 0.12; JAX 0.10 ignores it.
 
     Args:
-        make: Returns an array, given its shape. The last axis of the result is cut.
+        make: Returns an array, given its shape. The last axis of the result is sliced.
         shape: The requested shape. Shapes of other than one axis are passed to ``make`` unchanged.
 
     Returns:
@@ -53,7 +53,7 @@ def _as_shape(shape: Shape) -> tuple[int, ...]:
 
 
 def _is_unrolled(key: ArrayLike, shape: tuple[int, ...]) -> TypeGuard[Array]:
-    """Return whether the unrolled rounds are used. jax.random makes all other draws and raises its own errors."""
+    """Return whether to use the unrolled rounds; otherwise ``jax.random`` draws, or raises its errors."""
     if min(shape, default=0) < 0 or math.prod(shape) >= 2**32:
         return False
     if not isinstance(key, Array | np.ndarray) or not _is_set(_SETTINGS):
@@ -178,9 +178,11 @@ def check_key(function: str, key: ArrayLike) -> None:
     """
     if isinstance(key, Array | np.ndarray):
         typed = jnp.issubdtype(key.dtype, jax.dtypes.prng_key)
-        if (typed and not key.ndim) or (not typed and key.dtype == np.uint32 and key.ndim == 1):
+        are_keys = typed or key.dtype == np.uint32
+        if are_keys and key.ndim == (0 if typed else 1):
             return
-        given = f"{'keys' if typed else key.dtype} of shape {key.shape}; batch it over keys with jax.vmap"
+        remedy = "; batch it over keys with jax.vmap" if are_keys else ""
+        given = f"{'keys' if typed else key.dtype} of shape {key.shape}{remedy}"
     else:
         given = f"{key!r} ({type(key).__name__})"
     raise TypeError(f"{function} takes one random key, such as jax.random.key(0), got {given}")

@@ -13,6 +13,8 @@ from artifex.generative_models.core.plot.figures import axes_or_new, check_time,
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
+    from matplotlib.collections import QuadMesh
+    from matplotlib.image import AxesImage
 
 SCALES = ("linear", "log")
 
@@ -106,7 +108,7 @@ def spectrogram(
     half = top / max(1, len(array) - 1) / 2
     bottom = 0.0
     if scale == "linear":
-        _image(ax, bar, array, (-half, top + half), step, start, label, limits, "magma")
+        _draw(ax, bar, array, (-half, top + half), step, start, label, limits)
     else:
         edges = np.clip(np.linspace(-half, top + half, len(array) + 1), 0.0, None)
         if scale == "log":
@@ -115,7 +117,7 @@ def spectrogram(
             ax.set_yscale("log")
         else:
             ax.set_yscale("function", functions=scale)
-        _mesh(ax, bar, array, edges, step, start, label, limits)
+        _draw(ax, bar, array, edges, step, start, label, limits)
     ax.set_ylim(bottom, top)
     if scale != "linear":
         to_scale = np.log if isinstance(scale, str) else scale[0]
@@ -172,7 +174,7 @@ def bands(
     if not np.isfinite(hz).all() or np.any(np.diff(hz) <= 0):
         raise ValueError("centers must be finite and increasing")
     ax = axes_or_new(ax)
-    _image(ax, bar, array, (0.0, len(array)), step, start, label, limits, "magma")
+    _draw(ax, bar, array, (0.0, len(array)), step, start, label, limits)
     ticks = _tick_frequencies(hz[0], hz[-1]) if len(hz) > 1 else [float(hz[0])]
     places = {each: (float(np.interp(each, hz, np.arange(len(hz)))) + 0.5) / len(hz) for each in ticks}
     _set_ticks(ax, places, height=len(hz))
@@ -232,8 +234,8 @@ def rows(
 
     last = first + len(array)
     colors = "coolwarm" if diverging else "magma"
-    vertical = (first - 0.5, last - 0.5)
-    _image(ax, bar, array, vertical, step, start, label, limits, colors, mean=True)
+    edges = (first - 0.5, last - 0.5)
+    _draw(ax, bar, array, edges, step, start, label, limits, colors=colors, mean=True)
     if names is not None:
         ax.set_yticks(range(first, last), list(names))
     else:
@@ -275,66 +277,39 @@ def _color_limits(values: NDArray[Any], limits: tuple[float, float] | None) -> t
     finite = np.isfinite(values)
     if not finite.any():
         return 0.0, 1.0
-    low, high = (
-        float(np.min(values, initial=np.inf, where=finite)),
-        float(np.max(values, initial=-np.inf, where=finite)),
-    )
+    low, high = float(np.min(values[finite])), float(np.max(values[finite]))
     return (low, high) if high > low else (low - 0.5, low + 0.5)
 
 
-def _image(
+def _draw(
     ax: Axes,
     bar: Axes | None,
     values: NDArray[Any],
-    vertical: tuple[float, float],
+    edges: tuple[float, float] | NDArray[np.float64],
     step: float,
     start: float,
     label: str,
     limits: tuple[float, float] | None,
-    colors: str,
     *,
+    colors: str = "magma",
     mean: bool = False,
 ) -> None:
+    """Draw rows of equal height, given the outer two edges, or of any heights, given all edges, with a color bar."""
     check_time(step, start)
     span = time_limits(values.shape[1], step, start)
     low, high = _color_limits(values, limits)
     values, step, start = _reduce_columns(values, step, start, mean=mean)
-    image = ax.imshow(
-        values,
-        origin="lower",
-        aspect="auto",
-        cmap=colors,
-        vmin=low,
-        vmax=high,
-        extent=(start - step / 2, start + (values.shape[1] - 0.5) * step, *vertical),
-    )
-    _label_image(ax, bar, image, span, label)
-
-
-def _mesh(
-    ax: Axes,
-    bar: Axes | None,
-    values: NDArray[Any],
-    edges: NDArray[np.float64],
-    step: float,
-    start: float,
-    label: str,
-    limits: tuple[float, float] | None,
-) -> None:
-    check_time(step, start)
-    span = time_limits(values.shape[1], step, start)
-    low, high = _color_limits(values, limits)
-    values, step, start = _reduce_columns(values, step, start)
-    seconds = start + (np.arange(values.shape[1] + 1) - 0.5) * step
-    mesh = ax.pcolormesh(seconds, edges, values, cmap="magma", vmin=low, vmax=high, rasterized=True)
-    _label_image(ax, bar, mesh, span, label)
-
-
-def _label_image(ax: Axes, bar: Axes | None, drawn: Any, span: tuple[float, float], label: str) -> None:
+    image: AxesImage | QuadMesh
+    if isinstance(edges, tuple):
+        extent = (start - step / 2, start + (values.shape[1] - 0.5) * step, *edges)
+        image = ax.imshow(values, origin="lower", aspect="auto", cmap=colors, vmin=low, vmax=high, extent=extent)
+    else:
+        seconds = start + (np.arange(values.shape[1] + 1) - 0.5) * step
+        image = ax.pcolormesh(seconds, edges, values, cmap=colors, vmin=low, vmax=high, rasterized=True)
     ax.set_xlim(*span)
     ax.set_xlabel("time (s)")
     place = {"ax": ax, "pad": 0.015} if bar is None else {"cax": bar}
-    ax.figure.colorbar(drawn, label=label, **place)
+    ax.figure.colorbar(image, label=label, **place)
 
 
 def _tick_frequencies(low: float, high: float) -> list[float]:

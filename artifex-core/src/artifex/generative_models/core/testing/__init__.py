@@ -1,6 +1,7 @@
 """The conformance kit: check that components work under JAX, and report the failing input and the likely cause.
 
-The owner of a kind describes how its components are called (hook ``artifex_contracts``); the rules are the same for all.
+The distribution that declares a kind provides its contract (hook ``artifex_contracts``): a function that describes how
+its components are called. The rules are the same for all kinds.
 """
 
 from artifex.generative_models.core.testing.compilation import quick_compilation

@@ -1,4 +1,4 @@
-"""The contracts of the kinds that artifex-core owns: how the kit calls their components."""
+"""The contracts of the kinds of artifex-core: how the conformance kit calls their components."""
 
 from __future__ import annotations
 
@@ -106,7 +106,7 @@ def dataset(component: Any) -> list[Subject | Rule]:
             raise Skipped(f"the dataset requires {', '.join(required)}")
         try:
             return component(**{name: None for name in ("config", "rngs") if name in parameters})
-        except ValueError as error:  # it needs arguments that only its own tests have
+        except ValueError as error:  # it requires other arguments
             raise Skipped(f"the dataset cannot be created without arguments: {error}") from error
 
     def check_base_class() -> None:

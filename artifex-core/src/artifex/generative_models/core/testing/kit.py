@@ -32,7 +32,7 @@ def check(kind: str, component: object) -> Report:
         The report: ``assert report.passed, str(report)``.
 
     Raises:
-        LookupError: If there is no such kind or component, or the kind's owner provides no contract.
+        LookupError: If there is no such kind or component, or no contract for the kind.
 
     Example:
         >>> def double_difference(estimate, reference):
@@ -103,10 +103,10 @@ def contract_locations() -> dict[str, str]:
         True
     """
     locations: dict[str, str] = {}
-    for owner, artifex_contracts in implementations(scan().manager, "artifex_contracts"):
+    for plugin, artifex_contracts in implementations(scan().manager, "artifex_contracts"):
         declared, error = call_guarded(_as_dict, artifex_contracts)
         if error is not None:
-            warnings.warn(f"contracts of {owner} skipped: {error!r}", PluginWarning, stacklevel=2)
+            warnings.warn(f"contracts of {plugin} skipped: {error!r}", PluginWarning, stacklevel=2)
         locations |= declared or {}
     return {kind: locations[kind] for kind in kinds() if kind in locations}
 
@@ -116,7 +116,7 @@ def _rules(kind_name: str, component: Any) -> Iterator[tuple[str, Callable[[], N
     location = contract_locations().get(kind_name)
     if location is None:
         raise UnknownComponentError(
-            f"there is no contract for the kind {kind_name!r}; its owner must implement the hook artifex_contracts"
+            f"there is no contract for the kind {kind_name!r}; the distribution that declares it must implement the hook artifex_contracts"
         )
     contract = load_object(location)
     yield "documented", functools.partial(check_documentation, kind, component)

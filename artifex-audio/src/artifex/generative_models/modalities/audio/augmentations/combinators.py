@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import inspect
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterator
 from typing import Any, TypeVar
 
 import jax
@@ -15,28 +16,22 @@ from jax.typing import ArrayLike
 from artifex.generative_models.core import numerics
 from artifex.generative_models.core.components.factory import Bound
 from artifex.generative_models.core.protocols import Augmentation
-from artifex.generative_models.modalities.audio.annotations import augmentation, drawn_parameters
+from artifex.generative_models.modalities.audio.annotations import (
+    augmentation,
+    drawn_parameters,
+    function_and_options,
+)
 
 T = TypeVar("T")
 
 Steps = tuple[Augmentation, ...]
 
 
-def draw_in_order(key: jax.Array, shape: tuple[int, ...], *, steps: Steps) -> dict[str, Any]:
-    """Draw the parameters of ``compose``.
-
-    Args:
-        key: PRNG key.
-        shape: Shape of the example.
-        steps: The steps, as functions.
-
-    Returns:
-        ``steps``: the drawn parameters of every step.
-    """
+def _draw_in_order(key: jax.Array, shape: tuple[int, ...], *, steps: Steps) -> dict[str, Any]:
     return {"steps": _draw_steps("compose", steps, _split(key, steps), shape)}
 
 
-@augmentation(draw=draw_in_order)
+@augmentation(draw=_draw_in_order)
 def apply_in_order(example: ArrayLike, key: jax.Array, *, steps: Steps) -> jax.Array:
     """Apply all steps in order; step ``i`` gets key ``i`` of ``jax.random.split(key, n)``.
 
@@ -46,7 +41,7 @@ def apply_in_order(example: ArrayLike, key: jax.Array, *, steps: Steps) -> jax.A
         steps: The steps, as functions.
 
     Returns:
-        The augmented example, same shape and dtype.
+        The augmented example, same shape and dtype. Annotation: ``steps``, the drawn parameters of every step.
     """
     numerics.check_key("compose", key)
     return call_compiled(_apply_in_order, example, key, steps=steps)
@@ -62,26 +57,15 @@ def _split(key: jax.Array, steps: Steps) -> list[jax.Array]:
     return list(jax.random.split(key, len(steps))) if steps else []
 
 
-def draw_one(
+def _draw_one(
     key: jax.Array, shape: tuple[int, ...], *, steps: Steps, weights: tuple[float, ...] | None = None
 ) -> dict[str, Any]:
-    """Draw the parameters of ``one_of``.
-
-    Args:
-        key: PRNG key.
-        shape: Shape of the example.
-        steps: The steps, as functions.
-        weights: As for ``one_of``.
-
-    Returns:
-        ``choice``, the index of the step; ``steps``.
-    """
     choice_key, step_key = jax.random.split(key)
     choice = _draw_choice(choice_key, len(steps), weights)
     return {"choice": choice, "steps": _draw_steps("one_of", steps, _fold_in_positions(step_key, steps), shape)}
 
 
-@augmentation(draw=draw_one)
+@augmentation(draw=_draw_one)
 def apply_one(
     example: ArrayLike, key: jax.Array, *, steps: Steps, weights: tuple[float, ...] | None = None
 ) -> jax.Array:
@@ -94,7 +78,8 @@ def apply_one(
         weights: As for ``one_of``.
 
     Returns:
-        The augmented example, same shape and dtype.
+        The augmented example, same shape and dtype. Annotations: ``choice``, the index of the step; ``steps``, the
+        drawn parameters of every step.
     """
     numerics.check_key("one_of", key)
     return call_compiled(_apply_one, example, key, steps=steps, weights=weights)
@@ -118,23 +103,12 @@ def _draw_choice(key: jax.Array, n_steps: int, weights: tuple[float, ...] | None
     return jnp.sum(drawn >= jnp.asarray(thresholds, jnp.float32).astype(drawn.dtype), dtype=jnp.int32)
 
 
-def draw_some(key: jax.Array, shape: tuple[int, ...], *, steps: Steps, n: tuple[int, int]) -> dict[str, Any]:
-    """Draw the parameters of ``some_of``.
-
-    Args:
-        key: PRNG key.
-        shape: Shape of the example.
-        steps: The steps, as functions.
-        n: As for ``some_of``.
-
-    Returns:
-        ``chosen`` (n_steps,), whether each step is applied; ``steps``.
-    """
+def _draw_some(key: jax.Array, shape: tuple[int, ...], *, steps: Steps, n: tuple[int, int]) -> dict[str, Any]:
     chosen, step_keys = _draw_subset(key, len(steps), n)
     return {"chosen": chosen, "steps": _draw_steps("some_of", steps, step_keys, shape)}
 
 
-@augmentation(draw=draw_some)
+@augmentation(draw=_draw_some)
 def apply_some(example: ArrayLike, key: jax.Array, *, steps: Steps, n: tuple[int, int]) -> jax.Array:
     """Apply a drawn subset of n[0] to n[1] steps, in order.
 
@@ -145,7 +119,8 @@ def apply_some(example: ArrayLike, key: jax.Array, *, steps: Steps, n: tuple[int
         n: As for ``some_of``.
 
     Returns:
-        The augmented example, same shape and dtype.
+        The augmented example, same shape and dtype. Annotations: ``chosen`` (n_steps,), whether each step is applied;
+        ``steps``, the drawn parameters of every step.
     """
     numerics.check_key("some_of", key)
     return call_compiled(_apply_some, example, key, steps=steps, n=n)
@@ -167,17 +142,7 @@ def _draw_subset(key: jax.Array, n_steps: int, n: tuple[int, int]) -> tuple[jax.
     return ranks < count, step_keys
 
 
-def draw_random_order(key: jax.Array, shape: tuple[int, ...], *, steps: Steps) -> dict[str, Any]:
-    """Draw the parameters of ``random_order``.
-
-    Args:
-        key: PRNG key.
-        shape: Shape of the example.
-        steps: The steps, as functions.
-
-    Returns:
-        ``order`` (n_steps,), the indices of the steps in order of application; ``steps``.
-    """
+def _draw_random_order(key: jax.Array, shape: tuple[int, ...], *, steps: Steps) -> dict[str, Any]:
     order_key, step_key = jax.random.split(key)
     step_keys = _fold_in_positions(step_key, steps)
     return {
@@ -186,7 +151,7 @@ def draw_random_order(key: jax.Array, shape: tuple[int, ...], *, steps: Steps) -
     }
 
 
-@augmentation(draw=draw_random_order)
+@augmentation(draw=_draw_random_order)
 def apply_in_random_order(example: ArrayLike, key: jax.Array, *, steps: Steps) -> jax.Array:
     """Apply all steps in a drawn order.
 
@@ -196,7 +161,8 @@ def apply_in_random_order(example: ArrayLike, key: jax.Array, *, steps: Steps) -
         steps: The steps, as functions.
 
     Returns:
-        The augmented example, same shape and dtype.
+        The augmented example, same shape and dtype. Annotations: ``order`` (n_steps,), the indices of the steps in
+        order of application; ``steps``, the drawn parameters of every step.
     """
     numerics.check_key("random_order", key)
     return call_compiled(_apply_in_random_order, example, key, steps=steps)
@@ -219,26 +185,15 @@ def _draw_permutation(key: jax.Array, n_steps: int) -> jax.Array:
     return jnp.argsort(numerics.uniform(key, (n_steps,)))
 
 
-def draw_with_probability(
+def _draw_with_probability(
     key: jax.Array, shape: tuple[int, ...], *, steps: Steps, probability: float | jax.Array
 ) -> dict[str, Any]:
-    """Draw the parameters of ``with_probability``.
-
-    Args:
-        key: PRNG key.
-        shape: Shape of the example.
-        steps: The steps, as functions.
-        probability: As for ``with_probability``.
-
-    Returns:
-        ``applied``; ``steps``.
-    """
     applied_key, step_key = jax.random.split(key)
     applied = _draw_applied(applied_key, probability)
     return {"applied": applied, "steps": _draw_steps("with_probability", steps, [step_key], shape)}
 
 
-@augmentation(draw=draw_with_probability)
+@augmentation(draw=_draw_with_probability)
 def apply_with_probability(
     example: ArrayLike, key: jax.Array, *, steps: Steps, probability: float | jax.Array
 ) -> jax.Array:
@@ -251,7 +206,8 @@ def apply_with_probability(
         probability: As for ``with_probability``.
 
     Returns:
-        The augmented example, same shape and dtype.
+        The augmented example, same shape and dtype. Annotations: ``applied``; ``steps``, the drawn parameters of the
+        step.
     """
     numerics.check_key("with_probability", key)
     return call_compiled(_apply_with_probability, example, key, steps=steps, probability=probability)
@@ -278,26 +234,6 @@ COMBINATORS: dict[Callable[..., Any], str] = {
     apply_in_random_order: "random_order",
     apply_with_probability: "with_probability",
 }
-
-
-def function_and_options(step: Any) -> tuple[Any, dict[str, Any]]:
-    """Return the function of a step and its bound options.
-
-    Args:
-        step: A function or a partial application of one.
-
-    Returns:
-        The function and a dict of its options.
-
-    Example:
-        >>> function_and_options(Bound(jnp.clip, max=1.0))[1]
-        {'max': 1.0}
-    """
-    options: dict[str, Any] = {}
-    while isinstance(step, functools.partial):
-        options = {**step.keywords, **options}
-        step = step.func
-    return step, options
 
 
 def step_name(step: Any) -> str:
@@ -357,7 +293,7 @@ def check_sample_rate_bound(step: Augmentation, label: str) -> None:
         )
 
 
-def _labels(combinator: str, steps: Steps) -> Iterable[tuple[str, Augmentation]]:
+def _labels(combinator: str, steps: Steps) -> Iterator[tuple[str, Augmentation]]:
     for position, step in enumerate(steps, 1):
         label = f"step {position}, {step_name(step)},"
         check_sample_rate_bound(step, label)
@@ -365,7 +301,11 @@ def _labels(combinator: str, steps: Steps) -> Iterable[tuple[str, Augmentation]]
 
 
 def _draw_steps(combinator: str, steps: Steps, keys: list[jax.Array], shape: tuple[int, ...]) -> list[dict[str, Any]]:
-    return [drawn_parameters(step, key, shape) for (_, step), key in zip(_labels(combinator, steps), keys, strict=True)]
+    drawn = []
+    for (label, step), key in zip(_labels(combinator, steps), keys, strict=True):
+        with _errors_name(label):
+            drawn.append(drawn_parameters(step, key, shape))
+    return drawn
 
 
 def _fold_in_positions(key: jax.Array, steps: Steps) -> list[jax.Array]:
@@ -378,16 +318,23 @@ def _appliers(combinator: str, steps: Steps) -> list[Callable[[jax.Array, jax.Ar
 
 
 def _apply_step(label: str, step: Augmentation, example: jax.Array, key: jax.Array) -> jax.Array:
-    try:
+    with _errors_name(label):
         changed = jnp.asarray(step(example, key))
-    except (TypeError, ValueError) as error:
-        error.add_note(f"in {label}")
-        raise
     if (changed.shape, changed.dtype) != (example.shape, example.dtype):
         raise ValueError(
             f"{label} must keep shape and dtype, got {changed.shape} {changed.dtype} from {example.shape} {example.dtype}"
         )
     return changed
+
+
+@contextlib.contextmanager
+def _errors_name(label: str) -> Iterator[None]:
+    """Add the label of a step to the errors raised within it."""
+    try:
+        yield
+    except (TypeError, ValueError) as error:
+        error.add_note(f"in {label}")
+        raise
 
 
 def _apply_if(

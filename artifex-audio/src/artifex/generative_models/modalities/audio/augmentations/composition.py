@@ -13,6 +13,7 @@ from artifex.generative_models.core import resolve
 from artifex.generative_models.core.checks import check_integer, check_number, check_option
 from artifex.generative_models.core.components.factory import Bound
 from artifex.generative_models.core.protocols import Augmentation
+from artifex.generative_models.modalities.audio.annotations import function_and_options
 from artifex.generative_models.modalities.audio.augmentations.combinators import (
     COMBINATORS,
     apply_in_order,
@@ -20,13 +21,14 @@ from artifex.generative_models.modalities.audio.augmentations.combinators import
     apply_one,
     apply_some,
     apply_with_probability,
-    function_and_options,
     option_defaults,
 )
 from artifex.generative_models.modalities.audio.augmentations.units import SampleRate
 
 # A step of a policy: a name, a (name, options) pair, a mapping with "name", a list of steps, or a function.
 Step = str | tuple[str, Mapping[str, Any]] | Mapping[str, Any] | list[Any] | Callable[..., jax.Array]
+
+_PROBABILITY = "the probability of a step is called probability, beside its name and options"
 
 
 def compose(*steps: Step, sample_rate: SampleRate = None) -> Augmentation:
@@ -88,9 +90,10 @@ def one_of(*steps: Step, weights: Sequence[float] | None = None, sample_rate: Sa
     _check_not_empty("one_of", steps)
     options: dict[str, Any] = {}
     if weights is not None:
-        for index, weight in enumerate(weights):
+        has_one_for_each = np.shape(weights) == (len(steps),)
+        for index, weight in enumerate(weights if has_one_for_each else ()):
             check_number(f"weights[{index}]", weight, minimum=0)
-        if len(weights) != len(steps) or not sum(weights):
+        if not has_one_for_each or not sum(weights):
             raise ValueError(
                 f"weights must be {len(steps)} numbers, one for each step of one_of, not all 0, got {weights!r}"
             )
@@ -128,10 +131,8 @@ def some_of(
         ``audiomentations.SomeOf``.
     """
     _check_not_empty("some_of", steps)
-    if not isinstance(n, int) and not (isinstance(n, tuple | list) and len(n) == 2):
-        raise TypeError(f"n must be a number of steps or (min, max), got {n!r} ({type(n).__name__})")
-    minimum, maximum = (n, n) if isinstance(n, int) else n
-    maximum = len(steps) if maximum is None else maximum
+    bounds: Any = n if isinstance(n, tuple | list) and len(n) == 2 else (n, n)
+    minimum, maximum = bounds[0], len(steps) if bounds[1] is None else bounds[1]
     check_integer("n[0]", minimum, minimum=0, unit="steps")
     check_integer("n[1]", maximum, minimum=0, maximum=len(steps), unit="steps")
     if minimum > maximum:
@@ -226,6 +227,8 @@ def create_policy(spec: Step, *, sample_rate: SampleRate = None) -> Augmentation
     if isinstance(spec, list):
         return compose(*spec, sample_rate=sample_rate)
     if isinstance(spec, tuple) and len(spec) == 2 and isinstance(spec[1], Mapping):
+        if not isinstance(spec[0], str):
+            raise TypeError(f"a (name, options) pair must begin with the name of an augmentation, got {spec[0]!r}")
         spec = {"name": spec[0], **spec[1]}
     if isinstance(spec, Mapping):
         _check_mapping(spec)
@@ -236,7 +239,13 @@ def create_policy(spec: Step, *, sample_rate: SampleRate = None) -> Augmentation
         if make is not None:
             return _from_mapping(make, options, sample_rate)
         spec = {name: tuples(value) for name, value in options.items()}
-    return _without_defaults(_with_sample_rate(resolve("augmentation", spec), sample_rate))
+    try:
+        step = resolve("augmentation", spec)
+    except TypeError as error:
+        if isinstance(spec, Mapping) and any(option == "p" or option.startswith("prob") for option in spec):
+            raise TypeError(f"{_PROBABILITY}, got {spec!r}") from error
+        raise
+    return _without_defaults(_with_sample_rate(step, sample_rate))
 
 
 def tuples(value: Any) -> Any:
@@ -289,11 +298,11 @@ def _check_mapping(spec: Mapping[str, Any]) -> None:
     if not spec:
         raise TypeError("a step must have a name, and a policy a list of steps, got an empty mapping")
     if "steps" not in spec and not isinstance(spec.get("name"), str):
-        raise TypeError(f"a step must have a name, and a policy a list called steps, got {dict(spec)!r}")
-    if spec.get("name") == "with_probability" or "p" in spec:
         raise TypeError(
-            f"the probability of a step is called probability, beside its name and options, got {dict(spec)!r}"
+            f"a step must have a name, a string, beside its options, and a policy a list called steps, got {dict(spec)!r}"
         )
+    if spec.get("name") == "with_probability":
+        raise TypeError(f"{_PROBABILITY}, got {dict(spec)!r}")
 
 
 def _from_mapping(make: Callable[..., Augmentation], options: dict[str, Any], sample_rate: SampleRate) -> Augmentation:
@@ -305,7 +314,9 @@ def _from_mapping(make: Callable[..., Augmentation], options: dict[str, Any], sa
     known = [parameter.name for parameter in parameters if parameter.kind is parameter.KEYWORD_ONLY]
     for option in options:
         if option not in known:
-            raise TypeError(f"{name} takes no option {option!r}. It takes: {', '.join(['steps', *known])}")
+            raise TypeError(
+                f"{name} takes no option {option!r}. It takes: {', '.join(['steps', *known, 'probability'])}"
+            )
     return make(*steps, **{"sample_rate": sample_rate, **options})
 
 

@@ -21,23 +21,13 @@ _N_BISECTIONS = 20
 _MIN_RMS = np.float32(1e-9)  # its square is still a normal float32
 
 
-def draw_clip_distortion(
+def _draw_clip_distortion(
     key: jax.Array, shape: tuple[int, ...], *, fraction_range: Bounds = (0.0, 0.4)
 ) -> dict[str, jax.Array]:
-    """Draw the parameters of ``clip_distortion``.
-
-    Args:
-        key: PRNG key.
-        shape: Shape of the clip.
-        fraction_range: As for ``clip_distortion``.
-
-    Returns:
-        ``fraction``, the fraction of clipped samples.
-    """
     return {"fraction": draw_uniform(key, fraction_range)}
 
 
-@augmentation(draw=draw_clip_distortion)
+@augmentation(draw=_draw_clip_distortion)
 def clip_distortion(audio: ArrayLike, key: jax.Array, fraction_range: Bounds = (0.0, 0.4)) -> jax.Array:
     """Clip a random fraction of the samples.
 
@@ -52,7 +42,7 @@ def clip_distortion(audio: ArrayLike, key: jax.Array, fraction_range: Bounds = (
 
     Returns:
         The same shape and dtype. The gradient is 1 for samples that are not clipped and 0 for clipped samples; the
-        threshold is held constant.
+        threshold is held constant. Annotation: ``fraction``.
 
     Raises:
         ValueError: For a scalar, an empty clip, a fraction outside [0, 1] or an invalid range.
@@ -75,34 +65,19 @@ def clip_distortion(audio: ArrayLike, key: jax.Array, fraction_range: Bounds = (
 
 @jit()
 def _clip_distortion(waveform: jax.Array, key: jax.Array, fraction_range: Bounds) -> jax.Array:
-    return _apply_clipping(
-        waveform, draw_clip_distortion(key, waveform.shape, fraction_range=fraction_range)["fraction"]
-    )
-
-
-def _apply_clipping(audio: jax.Array, fraction: jax.Array) -> jax.Array:
-    values = audio.astype(working_dtype(audio.dtype))
+    fraction = _draw_clip_distortion(key, waveform.shape, fraction_range=fraction_range)["fraction"]
+    values = waveform.astype(working_dtype(waveform.dtype))
     threshold = _exceeded_by(fraction.astype(values.dtype), jnp.abs(values))
-    return jnp.clip(values, -threshold, threshold).astype(audio.dtype)
+    return jnp.clip(values, -threshold, threshold).astype(waveform.dtype)
 
 
-def draw_tanh_distortion(
+def _draw_tanh_distortion(
     key: jax.Array, shape: tuple[int, ...], *, distortion_range: Bounds = (0.01, 0.7)
 ) -> dict[str, jax.Array]:
-    """Draw the parameters of ``tanh_distortion``.
-
-    Args:
-        key: PRNG key.
-        shape: Shape of the clip.
-        distortion_range: As for ``tanh_distortion``.
-
-    Returns:
-        ``distortion``, from 0 to 1.
-    """
     return {"distortion": draw_uniform(key, distortion_range)}
 
 
-@augmentation(draw=draw_tanh_distortion)
+@augmentation(draw=_draw_tanh_distortion)
 def tanh_distortion(audio: ArrayLike, key: jax.Array, distortion_range: Bounds = (0.01, 0.7)) -> jax.Array:
     """Apply hyperbolic tangent saturation of a random amount, and restore the RMS.
 
@@ -115,7 +90,8 @@ def tanh_distortion(audio: ArrayLike, key: jax.Array, distortion_range: Bounds =
         distortion_range: Range (min, max) of the amount of distortion, from 0 to 1; drawn uniformly. May be traced.
 
     Returns:
-        The same shape, dtype and RMS; silence is returned unchanged. The gradient holds the gain constant.
+        The same shape, dtype and RMS; silence is returned unchanged. The gradient holds the gain constant. Annotation:
+        ``distortion``.
 
     Raises:
         ValueError: For a scalar, an empty clip, an amount outside [0, 1] or an invalid range.
@@ -137,19 +113,15 @@ def tanh_distortion(audio: ArrayLike, key: jax.Array, distortion_range: Bounds =
 
 @jit()
 def _tanh_distortion(waveform: jax.Array, key: jax.Array, distortion_range: Bounds) -> jax.Array:
-    drawn = draw_tanh_distortion(key, waveform.shape, distortion_range=distortion_range)
-    return _apply_tanh(waveform, drawn["distortion"])
-
-
-def _apply_tanh(audio: jax.Array, distortion: jax.Array) -> jax.Array:
-    values = audio.astype(working_dtype(audio.dtype))
+    distortion = _draw_tanh_distortion(key, waveform.shape, distortion_range=distortion_range)["distortion"]
+    values = waveform.astype(working_dtype(waveform.dtype))
     threshold = _exceeded_by(0.99 * distortion.astype(values.dtype), jnp.abs(values))
     distorted = jnp.tanh(values * (0.5 / (threshold + 1e-6)))
     before, after = (
         jnp.maximum(numerics.rms(signal, axis=None), _MIN_RMS.astype(values.dtype)) for signal in (values, distorted)
     )
     changed = jnp.where(before > _MIN_RMS.astype(values.dtype), distorted * (before / after), distorted)
-    return changed.astype(audio.dtype)
+    return changed.astype(waveform.dtype)
 
 
 @vmap_in_chunks
@@ -171,23 +143,13 @@ def _exceeded_by(fraction: jax.Array, magnitudes: jax.Array) -> jax.Array:
     return at(high)
 
 
-def draw_bit_crush(
+def _draw_bit_crush(
     key: jax.Array, shape: tuple[int, ...], *, bit_depth_range: tuple[int | jax.Array, int | jax.Array] = (5, 10)
 ) -> dict[str, jax.Array]:
-    """Draw the parameters of ``bit_crush``.
-
-    Args:
-        key: PRNG key.
-        shape: Shape of the clip.
-        bit_depth_range: As for ``bit_crush``.
-
-    Returns:
-        ``bit_depth``, an integer.
-    """
     return {"bit_depth": draw_integer(key, bit_depth_range)}
 
 
-@augmentation(draw=draw_bit_crush)
+@augmentation(draw=_draw_bit_crush)
 def bit_crush(
     audio: ArrayLike, key: jax.Array, bit_depth_range: tuple[int | jax.Array, int | jax.Array] = (5, 10)
 ) -> jax.Array:
@@ -201,7 +163,7 @@ def bit_crush(
 
     Returns:
         The same shape and dtype: multiples of ``2 / 2**bit_depth``, among them -1 and 1. Values beyond full scale are
-        rounded, not clipped. The gradient is that of the input (straight-through estimator).
+        rounded, not clipped. The gradient is that of the input (straight-through estimator). Annotation: ``bit_depth``.
 
     Raises:
         ValueError: For a scalar, an empty clip, a bit depth outside 1 to 24 or an invalid range.
@@ -224,34 +186,20 @@ def bit_crush(
 def _bit_crush(
     waveform: jax.Array, key: jax.Array, bit_depth_range: tuple[int | jax.Array, int | jax.Array]
 ) -> jax.Array:
-    drawn = draw_bit_crush(key, waveform.shape, bit_depth_range=bit_depth_range)
-    return _apply_bit_crush(waveform, drawn["bit_depth"])
-
-
-def _apply_bit_crush(audio: jax.Array, bit_depth: jax.Array) -> jax.Array:
-    working = working_dtype(audio.dtype)
-    values = audio.astype(working)
+    bit_depth = _draw_bit_crush(key, waveform.shape, bit_depth_range=bit_depth_range)["bit_depth"]
+    working = working_dtype(waveform.dtype)
+    values = waveform.astype(working)
     n_steps = _power_of_two(bit_depth - 1, working)
-    return _straight_through(jnp.round(values * n_steps) / n_steps, values).astype(audio.dtype)
+    return _straight_through(jnp.round(values * n_steps) / n_steps, values).astype(waveform.dtype)
 
 
-def draw_mu_law_quantize(
+def _draw_mu_law_quantize(
     key: jax.Array, shape: tuple[int, ...], *, bit_depth_range: tuple[int | jax.Array, int | jax.Array] = (5, 8)
 ) -> dict[str, jax.Array]:
-    """Draw the parameters of ``mu_law_quantize``.
-
-    Args:
-        key: PRNG key.
-        shape: Shape of the clip.
-        bit_depth_range: As for ``mu_law_quantize``.
-
-    Returns:
-        ``bit_depth``, an integer.
-    """
     return {"bit_depth": draw_integer(key, bit_depth_range)}
 
 
-@augmentation(draw=draw_mu_law_quantize)
+@augmentation(draw=_draw_mu_law_quantize)
 def mu_law_quantize(
     audio: ArrayLike, key: jax.Array, bit_depth_range: tuple[int | jax.Array, int | jax.Array] = (5, 8)
 ) -> jax.Array:
@@ -266,8 +214,8 @@ def mu_law_quantize(
 
     Returns:
         The same shape and dtype, clipped to full scale. The gradient is that of the input (straight-through estimator)
-        within full scale and 0 beyond. Mu-law has no level at 0: silence becomes the smallest positive level, 0.0001
-        at 8 bits and 0.0038 at 5.
+        within full scale and 0 beyond. Mu-law has no level at 0: silence becomes the smallest positive level, 0.0001 at
+        8 bits and 0.0038 at 5. Annotation: ``bit_depth``.
 
     Raises:
         ValueError: For a scalar, an empty clip, a bit depth outside 1 to 16 or an invalid range.
@@ -291,19 +239,15 @@ def mu_law_quantize(
 def _mu_law_quantize(
     waveform: jax.Array, key: jax.Array, bit_depth_range: tuple[int | jax.Array, int | jax.Array]
 ) -> jax.Array:
-    drawn = draw_mu_law_quantize(key, waveform.shape, bit_depth_range=bit_depth_range)
-    return _apply_mu_law(waveform, drawn["bit_depth"])
-
-
-def _apply_mu_law(audio: jax.Array, bit_depth: jax.Array) -> jax.Array:
-    working = working_dtype(audio.dtype)
+    bit_depth = _draw_mu_law_quantize(key, waveform.shape, bit_depth_range=bit_depth_range)["bit_depth"]
+    working = working_dtype(waveform.dtype)
     mu = _power_of_two(bit_depth, working) - 1
     scale = jnp.log1p(mu)
-    values = jnp.clip(audio.astype(working), -1, 1)
+    values = jnp.clip(waveform.astype(working), -1, 1)
     compressed = jnp.copysign(jnp.log(1 + mu * jnp.abs(values)) / scale, values)
     level = (2 * jnp.floor((compressed + 1) / 2 * mu + 0.5) - mu) / mu
     expanded = jnp.copysign((jnp.exp(jnp.abs(level) * scale) - 1) / mu, level)
-    return _straight_through(expanded, values).astype(audio.dtype)
+    return _straight_through(expanded, values).astype(waveform.dtype)
 
 
 @jax.custom_jvp
@@ -324,24 +268,13 @@ def _power_of_two(exponent: jax.Array, dtype: np.dtype) -> jax.Array:
     return jnp.left_shift(jnp.ones((), jnp.int32), exponent).astype(dtype)
 
 
-def draw_tremolo(
+def _draw_tremolo(
     key: jax.Array,
     shape: tuple[int, ...],
     *,
     rate_range: Bounds = (0.5, 8.0),
     depth_range: Bounds = (0.1, 0.9),
 ) -> dict[str, jax.Array]:
-    """Draw the parameters of ``tremolo``.
-
-    Args:
-        key: PRNG key.
-        shape: Shape of the clip.
-        rate_range: As for ``tremolo``, like the next one.
-        depth_range: Range of the depth.
-
-    Returns:
-        ``rate`` in Hz; ``depth``, a fraction; ``phase`` in cycles, from 0 to 1.
-    """
     rate_key, depth_key, phase_key = jax.random.split(key, 3)
     return {
         "rate": draw_uniform(rate_key, rate_range),
@@ -350,7 +283,7 @@ def draw_tremolo(
     }
 
 
-@augmentation(draw=draw_tremolo)
+@augmentation(draw=_draw_tremolo)
 def tremolo(
     audio: ArrayLike,
     key: jax.Array,
@@ -395,15 +328,9 @@ def tremolo(
 
 @jit(static_argnames=["sample_rate"])
 def _tremolo(waveform: jax.Array, key: jax.Array, rates: Bounds, depths: Bounds, sample_rate: int) -> jax.Array:
-    drawn = draw_tremolo(key, waveform.shape, rate_range=rates, depth_range=depths)
-    return _apply_tremolo(waveform, drawn["rate"], drawn["depth"], drawn["phase"], sample_rate=sample_rate)
-
-
-def _apply_tremolo(
-    audio: jax.Array, rate: jax.Array, depth: jax.Array, phase: jax.Array, *, sample_rate: int
-) -> jax.Array:
-    working = working_dtype(audio.dtype)
-    rate, depth, phase = (parameter.astype(working) for parameter in (rate, depth, phase))
-    cycles = numerics.phase_ramp(rate, n_time_steps=audio.shape[-1], sample_rate=sample_rate, start=phase)
+    drawn = _draw_tremolo(key, waveform.shape, rate_range=rates, depth_range=depths)
+    working = working_dtype(waveform.dtype)
+    rate, depth, phase = (drawn[name].astype(working) for name in ("rate", "depth", "phase"))
+    cycles = numerics.phase_ramp(rate, n_time_steps=waveform.shape[-1], sample_rate=sample_rate, start=phase)
     gain = 1 - depth * (1 + numerics.sin2pi(cycles)) / 2
-    return (audio.astype(working) * jnp.broadcast_to(gain.astype(working), audio.shape)).astype(audio.dtype)
+    return (waveform.astype(working) * jnp.broadcast_to(gain.astype(working), waveform.shape)).astype(waveform.dtype)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 from collections.abc import Callable
 from typing import Any
 
@@ -12,6 +11,7 @@ from jax.typing import ArrayLike
 
 from artifex.generative_models.core.checks import check_option
 from artifex.generative_models.core.numerics import working_dtype
+from artifex.generative_models.modalities.audio.annotations import function_and_options
 
 
 def works_on(augmentation: Callable[..., Any]) -> str:
@@ -27,10 +27,7 @@ def works_on(augmentation: Callable[..., Any]) -> str:
         >>> works_on(lambda audio, key: audio)
         'waveform'
     """
-    while isinstance(augmentation, functools.partial):
-        augmentation = augmentation.func
-    domain: str = getattr(augmentation, "works_on", "waveform")
-    return domain
+    return str(getattr(function_and_options(augmentation)[0], "works_on", "waveform"))
 
 
 def as_spectrogram(name: str, spectrogram: ArrayLike, *, if_complex: str | None = None) -> jax.Array:

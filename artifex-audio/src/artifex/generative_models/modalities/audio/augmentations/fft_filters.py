@@ -37,24 +37,13 @@ _BAND_LIMIT_TRANSITION = 140.0  # Hz
 _AIR_TAPS = 255
 
 
-def draw_band_limit(
+def _draw_band_limit(
     key: jax.Array, shape: tuple[int, ...], *, rate_range: Bounds = _RATES, sample_rate: int
 ) -> dict[str, jax.Array]:
-    """Draw the parameters of ``band_limit``.
-
-    Args:
-        key: PRNG key.
-        shape: Shape of the clip.
-        rate_range: As for ``band_limit``.
-        sample_rate: Sample rate of the clip in Hz.
-
-    Returns:
-        ``rate``, the lower sample rate in Hz.
-    """
     return {"rate": draw_log_uniform(key, _limit_rates(rate_range, sample_rate))}
 
 
-@augmentation(draw=draw_band_limit)
+@augmentation(draw=_draw_band_limit)
 def band_limit(audio: ArrayLike, key: jax.Array, rate_range: Bounds = _RATES, *, sample_rate: int) -> jax.Array:
     """Remove the frequencies that a recording at a random lower sample rate would not contain.
 
@@ -100,20 +89,16 @@ def _limit_rates(rate_range: Bounds, sample_rate: int) -> Bounds:
 
 @jit(static_argnames=["sample_rate"])
 def _band_limit(waveform: jax.Array, key: jax.Array, rates: Bounds, sample_rate: int) -> jax.Array:
-    drawn = draw_band_limit(key, waveform.shape, rate_range=rates, sample_rate=sample_rate)
-    return _apply_band_limit(waveform, drawn["rate"], sample_rate=sample_rate)
-
-
-def _apply_band_limit(audio: jax.Array, rate: jax.Array, *, sample_rate: int) -> jax.Array:
-    working = working_dtype(audio.dtype)
+    rate = _draw_band_limit(key, waveform.shape, rate_range=rates, sample_rate=sample_rate)["rate"]
+    working = working_dtype(waveform.dtype)
     window = _kaiser_window(_odd_length(_TRANSITION * sample_rate / _BAND_LIMIT_TRANSITION)).astype(working)
     cutoff = (rate.astype(working) - _BAND_LIMIT_TRANSITION) / sample_rate  # as a fraction of half the sample rate
     time = np.arange(len(window)) - len(window) // 2
     kernel = cutoff * jnp.sinc(cutoff * time.astype(working)) * window
-    return _convolve(audio, kernel / jnp.sum(kernel))
+    return _convolve(waveform, kernel / jnp.sum(kernel))
 
 
-def draw_drop_frequencies(
+def _draw_drop_frequencies(
     key: jax.Array,
     shape: tuple[int, ...],
     *,
@@ -121,18 +106,6 @@ def draw_drop_frequencies(
     n_notches_range: tuple[int, int] = (1, 3),
     sample_rate: int,
 ) -> dict[str, jax.Array]:
-    """Draw the parameters of ``drop_frequencies``.
-
-    Args:
-        key: PRNG key.
-        shape: Shape of the clip.
-        frequency_range: As for ``drop_frequencies``, like the next one.
-        n_notches_range: Range of the number of bands.
-        sample_rate: Sample rate in Hz.
-
-    Returns:
-        ``n_notches``, an integer; ``frequency`` (max number,) in Hz, of which the first ``n_notches`` are used.
-    """
     number_key, frequency_key = jax.random.split(key)
     return {
         "n_notches": draw_integer(number_key, n_notches_range),
@@ -140,7 +113,7 @@ def draw_drop_frequencies(
     }
 
 
-@augmentation(draw=draw_drop_frequencies)
+@augmentation(draw=_draw_drop_frequencies)
 def drop_frequencies(
     audio: ArrayLike,
     key: jax.Array,
@@ -207,21 +180,15 @@ def _drop_frequencies(
     width: float,
     sample_rate: int,
 ) -> jax.Array:
-    drawn = draw_drop_frequencies(
+    drawn = _draw_drop_frequencies(
         key,
         waveform.shape,
         frequency_range=frequencies,
         n_notches_range=n_notches_range,
         sample_rate=sample_rate,
     )
-    return _apply_notches(waveform, drawn["frequency"], drawn["n_notches"], width=width, sample_rate=sample_rate)
-
-
-def _apply_notches(
-    audio: jax.Array, frequency: jax.Array, n_notches: jax.Array, *, width: float, sample_rate: int
-) -> jax.Array:
-    working = working_dtype(audio.dtype)
-    frequency = frequency.astype(working)
+    working = working_dtype(waveform.dtype)
+    frequency = drawn["frequency"].astype(working)
     window = _kaiser_window(_odd_length(_TRANSITION * sample_rate / (width / 3))).astype(working)
     # The grid is twice as dense as the kernel is long; the gain of the bin at an edge sets the edge within the bin.
     n_fft = 2 ** math.ceil(math.log2(2 * len(window)))
@@ -229,12 +196,12 @@ def _apply_notches(
     bins = (np.arange(n_fft // 2 + 1) * bin_width).astype(working)
     distance = jnp.abs(bins[None, :] - frequency[:, None])
     gain = jnp.clip((distance - width / 2) / bin_width + 0.5, 0, 1)
-    is_used = jnp.arange(len(frequency), dtype=jnp.int32) < n_notches
+    is_used = jnp.arange(len(frequency), dtype=jnp.int32) < drawn["n_notches"]
     response = jnp.min(jnp.where(is_used[:, None], gain, 1), axis=0, initial=1)
-    return _convolve(audio, _zero_phase_kernel(response, window))
+    return _convolve(waveform, _zero_phase_kernel(response, window))
 
 
-def draw_air_absorption(
+def _draw_air_absorption(
     key: jax.Array,
     shape: tuple[int, ...],
     *,
@@ -242,18 +209,6 @@ def draw_air_absorption(
     humidity_range: Bounds = (30.0, 90.0),
     distance_range: Bounds = (10.0, 100.0),
 ) -> dict[str, jax.Array]:
-    """Draw the parameters of ``air_absorption``.
-
-    Args:
-        key: PRNG key.
-        shape: Shape of the clip.
-        temperature_range: As for ``air_absorption``, like the next two.
-        humidity_range: Range of the relative humidity.
-        distance_range: Range of the distance.
-
-    Returns:
-        ``temperature`` in degrees Celsius, ``humidity`` in percent, ``distance`` in meters.
-    """
     temperature_key, humidity_key, distance_key = jax.random.split(key, 3)
     return {
         "temperature": draw_uniform(temperature_key, temperature_range),
@@ -262,7 +217,7 @@ def draw_air_absorption(
     }
 
 
-@augmentation(draw=draw_air_absorption)
+@augmentation(draw=_draw_air_absorption)
 def air_absorption(
     audio: ArrayLike,
     key: jax.Array,
@@ -321,26 +276,14 @@ def air_absorption(
 def _air_absorption(
     waveform: jax.Array, key: jax.Array, ranges: Mapping[str, Bounds], sample_rate: int | jax.Array
 ) -> jax.Array:
-    return _apply_air_absorption(
-        waveform, **draw_air_absorption(key, waveform.shape, **ranges), sample_rate=sample_rate
-    )
-
-
-def _apply_air_absorption(
-    audio: jax.Array,
-    temperature: jax.Array,
-    humidity: jax.Array,
-    distance: jax.Array,
-    *,
-    sample_rate: int | jax.Array,
-) -> jax.Array:
-    working = working_dtype(audio.dtype)
-    temperature, humidity, distance = (parameter.astype(working) for parameter in (temperature, humidity, distance))
+    drawn = _draw_air_absorption(key, waveform.shape, **ranges)
+    working = working_dtype(waveform.dtype)
+    temperature, humidity, distance = (drawn[name].astype(working) for name in ("temperature", "humidity", "distance"))
     window = _kaiser_window(_AIR_TAPS).astype(working)
     cycles_per_sample = np.linspace(0, 0.5, _AIR_TAPS // 2 + 2).astype(working)
     frequency = jnp.asarray(sample_rate, working) * cycles_per_sample
     attenuation_db = distance * _air_attenuation(frequency, temperature, humidity)
-    return _convolve(audio, _zero_phase_kernel(jnp.exp(-math.log(10) / 20 * attenuation_db), window))
+    return _convolve(waveform, _zero_phase_kernel(jnp.exp(-math.log(10) / 20 * attenuation_db), window))
 
 
 def _air_attenuation(frequency: jax.Array, temperature: jax.Array, humidity: jax.Array) -> jax.Array:
@@ -358,29 +301,14 @@ def _air_attenuation(frequency: jax.Array, temperature: jax.Array, humidity: jax
     return 8.686 * square * (1.84e-11 * root + (by_oxygen + by_nitrogen) / (relative**2 * root))
 
 
-def draw_phase_corruption(
+def _draw_phase_corruption(
     key: jax.Array, shape: tuple[int, ...], *, strength_range: Bounds = (0.0, 1.0)
 ) -> dict[str, jax.Array]:
-    """Draw the parameters of ``phase_corruption``; the phases themselves are not among them.
-
-    Args:
-        key: PRNG key.
-        shape: Shape of the clip.
-        strength_range: As for ``phase_corruption``.
-
-    Returns:
-        ``strength``, from 0 to 1.
-    """
-    return _draw_strength(key, strength_range)[0]
+    strength_key, _ = jax.random.split(key)  # the second key draws the phase offsets
+    return {"strength": draw_uniform(strength_key, strength_range)}
 
 
-def _draw_strength(key: jax.Array, strength_range: Bounds) -> tuple[dict[str, jax.Array], jax.Array]:
-    """Return the parameters of ``phase_corruption`` and the key of the phase offsets."""
-    strength_key, offset_key = jax.random.split(key)
-    return {"strength": draw_uniform(strength_key, strength_range)}, offset_key
-
-
-@augmentation(draw=draw_phase_corruption)
+@augmentation(draw=_draw_phase_corruption)
 def phase_corruption(
     audio: ArrayLike, key: jax.Array, strength_range: Bounds = (0.0, 1.0), *, n_fft: int = 1024
 ) -> jax.Array:
@@ -423,16 +351,13 @@ def phase_corruption(
 
 @jit(static_argnames=["n_fft"])
 def _phase_corruption(waveform: jax.Array, key: jax.Array, strengths: Bounds, n_fft: int) -> jax.Array:
-    drawn, offset_key = _draw_strength(key, strengths)
-    offsets = drawn["strength"] * draw_uniform(offset_key, (-0.5, 0.5), (n_fft // 2 + 2,))
-    return _apply_phase(waveform, offsets, n_fft=n_fft)
-
-
-def _apply_phase(audio: jax.Array, offsets: jax.Array, *, n_fft: int) -> jax.Array:
-    """Add phase offsets in cycles, given at the frequencies of a transform of ``n_fft`` samples."""
-    working = working_dtype(audio.dtype)
+    strength = _draw_phase_corruption(key, waveform.shape, strength_range=strengths)["strength"]
+    _, offset_key = jax.random.split(key)
+    # In cycles, at the frequencies of a transform of n_fft samples.
+    offsets = strength * draw_uniform(offset_key, (-0.5, 0.5), (n_fft // 2 + 2,))
+    working = working_dtype(waveform.dtype)
     offsets = offsets.astype(working)
-    length = audio.shape[-1]
+    length = waveform.shape[-1]
     bins = np.arange(length // 2 + 1)
     position = bins * (n_fft / length)
     below = np.floor(position).astype(np.int32)
@@ -442,9 +367,9 @@ def _apply_phase(audio: jax.Array, offsets: jax.Array, *, n_fft: int) -> jax.Arr
     is_complex = (bins > 0) & (2 * bins < length)
     cycles = jnp.where(is_complex, left + (right - left) * fraction, 0)
     rotation = jax.lax.complex(numerics.cos2pi(cycles), numerics.sin2pi(cycles))
-    spectrum = jnp.fft.rfft(audio.astype(working))
-    rotated = spectrum * rotation.reshape(*[1] * (audio.ndim - 1), -1)
-    return jnp.fft.irfft(rotated, n=length).astype(audio.dtype)
+    spectrum = jnp.fft.rfft(waveform.astype(working))
+    rotated = spectrum * rotation.reshape(*[1] * (waveform.ndim - 1), -1)
+    return jnp.fft.irfft(rotated, n=length).astype(waveform.dtype)
 
 
 def _convolve(audio: jax.Array, kernel: jax.Array) -> jax.Array:

@@ -42,24 +42,13 @@ _MAX_DEFAULT_FRACTION = 0.99
 _MAX_EDGE_FRACTION = 0.99
 
 
-def draw_low_pass(
+def _draw_low_pass(
     key: jax.Array, shape: tuple[int, ...], *, frequency_range: Bounds = _LOW_PASS, sample_rate: int | jax.Array
 ) -> dict[str, jax.Array]:
-    """Draw the parameters of ``low_pass``.
-
-    Args:
-        key: PRNG key.
-        shape: Shape of the clip.
-        frequency_range: As for ``low_pass``.
-        sample_rate: Sample rate in Hz.
-
-    Returns:
-        ``frequency``, the cutoff in Hz.
-    """
     return {"frequency": _draw_frequency(key, frequency_range, _LOW_PASS, sample_rate)}
 
 
-@augmentation(draw=draw_low_pass)
+@augmentation(draw=_draw_low_pass)
 def low_pass(
     audio: ArrayLike,
     key: jax.Array,
@@ -99,33 +88,16 @@ def low_pass(
     waveform = as_float("low_pass", audio)
     _check_order(order, even=True)
     cutoffs = _check_frequencies(frequency_range, _LOW_PASS, sample_rate)
-    ranges = {"frequency_range": cutoffs}
-    return _draw_and_filter(waveform, key, ranges, sample_rate, draw_low_pass, _apply_low_pass, order=int(order))
+    return _pass_filter(waveform, key, cutoffs, sample_rate, "lowpass", _draw_low_pass, int(order))
 
 
-def _apply_low_pass(audio: jax.Array, frequency: jax.Array, *, sample_rate: int | jax.Array, order: int) -> jax.Array:
-    cutoff = frequency.astype(working_dtype(audio.dtype))
-    return _filter(audio, butterworth("lowpass", order, cutoff, sample_rate=sample_rate))
-
-
-def draw_high_pass(
+def _draw_high_pass(
     key: jax.Array, shape: tuple[int, ...], *, frequency_range: Bounds = _HIGH_PASS, sample_rate: int | jax.Array
 ) -> dict[str, jax.Array]:
-    """Draw the parameters of ``high_pass``.
-
-    Args:
-        key: PRNG key.
-        shape: Shape of the clip.
-        frequency_range: As for ``high_pass``.
-        sample_rate: Sample rate in Hz.
-
-    Returns:
-        ``frequency``, the cutoff in Hz.
-    """
     return {"frequency": _draw_frequency(key, frequency_range, _HIGH_PASS, sample_rate)}
 
 
-@augmentation(draw=draw_high_pass)
+@augmentation(draw=_draw_high_pass)
 def high_pass(
     audio: ArrayLike,
     key: jax.Array,
@@ -166,16 +138,10 @@ def high_pass(
     waveform = as_float("high_pass", audio)
     _check_order(order, even=True)
     cutoffs = _check_frequencies(frequency_range, _HIGH_PASS, sample_rate)
-    ranges = {"frequency_range": cutoffs}
-    return _draw_and_filter(waveform, key, ranges, sample_rate, draw_high_pass, _apply_high_pass, order=int(order))
+    return _pass_filter(waveform, key, cutoffs, sample_rate, "highpass", _draw_high_pass, int(order))
 
 
-def _apply_high_pass(audio: jax.Array, frequency: jax.Array, *, sample_rate: int | jax.Array, order: int) -> jax.Array:
-    cutoff = frequency.astype(working_dtype(audio.dtype))
-    return _filter(audio, butterworth("highpass", order, cutoff, sample_rate=sample_rate))
-
-
-def draw_band_pass(
+def _draw_band(
     key: jax.Array,
     shape: tuple[int, ...],
     *,
@@ -183,18 +149,6 @@ def draw_band_pass(
     bandwidth_fraction_range: Bounds = (0.5, 1.99),
     sample_rate: int | jax.Array,
 ) -> dict[str, jax.Array]:
-    """Draw the parameters of ``band_pass``.
-
-    Args:
-        key: PRNG key.
-        shape: Shape of the clip.
-        frequency_range: As for ``band_pass``, like the next one.
-        bandwidth_fraction_range: Range of the relative bandwidth.
-        sample_rate: Sample rate in Hz.
-
-    Returns:
-        ``frequency``, the center in Hz; ``bandwidth_fraction``, the bandwidth divided by the center.
-    """
     frequency_key, bandwidth_key = jax.random.split(key)
     return {
         "frequency": _draw_frequency(frequency_key, frequency_range, _BAND, sample_rate),
@@ -202,7 +156,7 @@ def draw_band_pass(
     }
 
 
-@augmentation(draw=draw_band_pass)
+@augmentation(draw=_draw_band)
 def band_pass(
     audio: ArrayLike,
     key: jax.Array,
@@ -244,55 +198,12 @@ def band_pass(
     numerics.check_key("band_pass", key)
     waveform = as_float("band_pass", audio)
     _check_order(order, even=False)
-    ranges = {
-        "frequency_range": _check_frequencies(frequency_range, _BAND, sample_rate),
-        "bandwidth_fraction_range": _check_bandwidths(bandwidth_fraction_range),
-    }
-    return _draw_and_filter(waveform, key, ranges, sample_rate, draw_band_pass, _apply_band_pass, order=int(order))
+    centers = _check_frequencies(frequency_range, _BAND, sample_rate)
+    bandwidths = _check_bandwidths(bandwidth_fraction_range)
+    return _band_filter(waveform, key, centers, bandwidths, sample_rate, "bandpass", int(order))
 
 
-def _apply_band_pass(
-    audio: jax.Array,
-    frequency: jax.Array,
-    bandwidth_fraction: jax.Array,
-    *,
-    sample_rate: int | jax.Array,
-    order: int,
-) -> jax.Array:
-    values = audio.astype(working_dtype(audio.dtype))
-    rate = jnp.asarray(sample_rate, values.dtype)
-    low, high = _band_edges(frequency, bandwidth_fraction, rate)
-    return butterworth_band_filter(values, "bandpass", order, low, high, sample_rate=rate).astype(audio.dtype)
-
-
-def draw_band_stop(
-    key: jax.Array,
-    shape: tuple[int, ...],
-    *,
-    frequency_range: Bounds = _BAND,
-    bandwidth_fraction_range: Bounds = (0.5, 1.99),
-    sample_rate: int | jax.Array,
-) -> dict[str, jax.Array]:
-    """Draw the parameters of ``band_stop``.
-
-    Args:
-        key: PRNG key.
-        shape: Shape of the clip.
-        frequency_range: As for ``band_stop``, like the next one.
-        bandwidth_fraction_range: Range of the relative bandwidth.
-        sample_rate: Sample rate in Hz.
-
-    Returns:
-        ``frequency``, the center in Hz; ``bandwidth_fraction``, the bandwidth divided by the center.
-    """
-    frequency_key, bandwidth_key = jax.random.split(key)
-    return {
-        "frequency": _draw_frequency(frequency_key, frequency_range, _BAND, sample_rate),
-        "bandwidth_fraction": draw_uniform(bandwidth_key, bandwidth_fraction_range),
-    }
-
-
-@augmentation(draw=draw_band_stop)
+@augmentation(draw=_draw_band)
 def band_stop(
     audio: ArrayLike,
     key: jax.Array,
@@ -334,28 +245,12 @@ def band_stop(
     numerics.check_key("band_stop", key)
     waveform = as_float("band_stop", audio)
     _check_order(order, even=False)
-    ranges = {
-        "frequency_range": _check_frequencies(frequency_range, _BAND, sample_rate),
-        "bandwidth_fraction_range": _check_bandwidths(bandwidth_fraction_range),
-    }
-    return _draw_and_filter(waveform, key, ranges, sample_rate, draw_band_stop, _apply_band_stop, order=int(order))
+    centers = _check_frequencies(frequency_range, _BAND, sample_rate)
+    bandwidths = _check_bandwidths(bandwidth_fraction_range)
+    return _band_filter(waveform, key, centers, bandwidths, sample_rate, "bandstop", int(order))
 
 
-def _apply_band_stop(
-    audio: jax.Array,
-    frequency: jax.Array,
-    bandwidth_fraction: jax.Array,
-    *,
-    sample_rate: int | jax.Array,
-    order: int,
-) -> jax.Array:
-    values = audio.astype(working_dtype(audio.dtype))
-    rate = jnp.asarray(sample_rate, values.dtype)
-    low, high = _band_edges(frequency, bandwidth_fraction, rate)
-    return butterworth_band_filter(values, "bandstop", order, low, high, sample_rate=rate).astype(audio.dtype)
-
-
-def draw_low_shelf(
+def _draw_low_shelf(
     key: jax.Array,
     shape: tuple[int, ...],
     *,
@@ -364,19 +259,6 @@ def draw_low_shelf(
     q_range: Bounds = (0.1, 0.999),
     sample_rate: int | jax.Array,
 ) -> dict[str, jax.Array]:
-    """Draw the parameters of ``low_shelf``.
-
-    Args:
-        key: PRNG key.
-        shape: Shape of the clip.
-        frequency_range: As for ``low_shelf``, like the next two.
-        gain_db_range: Range of the gain.
-        q_range: Range of the quality factor.
-        sample_rate: Sample rate in Hz.
-
-    Returns:
-        ``frequency`` in Hz, ``gain_db`` in dB and the quality factor ``q``.
-    """
     frequency_key, gain_key, q_key = jax.random.split(key, 3)
     return {
         "frequency": _draw_frequency(frequency_key, frequency_range, _LOW_SHELF, sample_rate),
@@ -385,7 +267,7 @@ def draw_low_shelf(
     }
 
 
-@augmentation(draw=draw_low_shelf)
+@augmentation(draw=_draw_low_shelf)
 def low_shelf(
     audio: ArrayLike,
     key: jax.Array,
@@ -403,9 +285,8 @@ def low_shelf(
         frequency_range: Range (min, max) of the midpoint, where the gain in dB is halved, in Hz, below half the sample
             rate; drawn log-uniformly. The default range is limited to 0.99 times half the sample rate. May be traced.
         gain_db_range: Range (min, max) of the gain at 0 Hz in dB; drawn uniformly. May be traced.
-        q_range: Range (min, max) of the quality factor, above 0; drawn uniformly. A
-            higher value is steeper; above 0.7071 the response overshoots. May be
-            traced.
+        q_range: Range (min, max) of the quality factor, above 0; drawn uniformly. A higher value is steeper;
+            above 0.7071 the response overshoots. May be traced.
         sample_rate: Sample rate in Hz. May be traced.
 
     Returns:
@@ -431,16 +312,10 @@ def low_shelf(
         "gain_db_range": check_range("gain_db_range", gain_db_range, unit="dB"),
         "q_range": check_range("q_range", q_range, above=0),
     }
-    return _draw_and_filter(waveform, key, ranges, sample_rate, draw_low_shelf, _apply_low_shelf)
+    return _equalize(waveform, key, ranges, sample_rate, "lowshelf", _draw_low_shelf)
 
 
-def _apply_low_shelf(
-    audio: jax.Array, frequency: jax.Array, gain_db: jax.Array, q: jax.Array, *, sample_rate: int | jax.Array
-) -> jax.Array:
-    return _filter(audio, _section("lowshelf", audio, frequency, gain_db, q, sample_rate)[None])
-
-
-def draw_high_shelf(
+def _draw_high_shelf(
     key: jax.Array,
     shape: tuple[int, ...],
     *,
@@ -449,19 +324,6 @@ def draw_high_shelf(
     q_range: Bounds = (0.1, 0.999),
     sample_rate: int | jax.Array,
 ) -> dict[str, jax.Array]:
-    """Draw the parameters of ``high_shelf``.
-
-    Args:
-        key: PRNG key.
-        shape: Shape of the clip.
-        frequency_range: As for ``high_shelf``, like the next two.
-        gain_db_range: Range of the gain.
-        q_range: Range of the quality factor.
-        sample_rate: Sample rate in Hz.
-
-    Returns:
-        ``frequency`` in Hz, ``gain_db`` in dB and the quality factor ``q``.
-    """
     frequency_key, gain_key, q_key = jax.random.split(key, 3)
     return {
         "frequency": _draw_frequency(frequency_key, frequency_range, _HIGH_SHELF, sample_rate),
@@ -470,7 +332,7 @@ def draw_high_shelf(
     }
 
 
-@augmentation(draw=draw_high_shelf)
+@augmentation(draw=_draw_high_shelf)
 def high_shelf(
     audio: ArrayLike,
     key: jax.Array,
@@ -488,9 +350,8 @@ def high_shelf(
         frequency_range: Range (min, max) of the midpoint, where the gain in dB is halved, in Hz, below half the sample
             rate; drawn log-uniformly. The default range is limited to 0.99 times half the sample rate. May be traced.
         gain_db_range: Range (min, max) of the gain at half the sample rate in dB; drawn uniformly. May be traced.
-        q_range: Range (min, max) of the quality factor, above 0; drawn uniformly. A
-            higher value is steeper; above 0.7071 the response overshoots. May be
-            traced.
+        q_range: Range (min, max) of the quality factor, above 0; drawn uniformly. A higher value is steeper;
+            above 0.7071 the response overshoots. May be traced.
         sample_rate: Sample rate in Hz. May be traced.
 
     Returns:
@@ -518,16 +379,10 @@ def high_shelf(
         "gain_db_range": check_range("gain_db_range", gain_db_range, unit="dB"),
         "q_range": check_range("q_range", q_range, above=0),
     }
-    return _draw_and_filter(waveform, key, ranges, sample_rate, draw_high_shelf, _apply_high_shelf)
+    return _equalize(waveform, key, ranges, sample_rate, "highshelf", _draw_high_shelf)
 
 
-def _apply_high_shelf(
-    audio: jax.Array, frequency: jax.Array, gain_db: jax.Array, q: jax.Array, *, sample_rate: int | jax.Array
-) -> jax.Array:
-    return _filter(audio, _section("highshelf", audio, frequency, gain_db, q, sample_rate)[None])
-
-
-def draw_peaking(
+def _draw_peaking(
     key: jax.Array,
     shape: tuple[int, ...],
     *,
@@ -536,19 +391,6 @@ def draw_peaking(
     q_range: Bounds = (0.5, 5.0),
     sample_rate: int | jax.Array,
 ) -> dict[str, jax.Array]:
-    """Draw the parameters of ``peaking``.
-
-    Args:
-        key: PRNG key.
-        shape: Shape of the clip.
-        frequency_range: As for ``peaking``, like the next two.
-        gain_db_range: Range of the gain.
-        q_range: Range of the quality factor.
-        sample_rate: Sample rate in Hz.
-
-    Returns:
-        ``frequency`` in Hz, ``gain_db`` in dB and the quality factor ``q``.
-    """
     frequency_key, gain_key, q_key = jax.random.split(key, 3)
     return {
         "frequency": _draw_frequency(frequency_key, frequency_range, _PEAKING, sample_rate),
@@ -557,7 +399,7 @@ def draw_peaking(
     }
 
 
-@augmentation(draw=draw_peaking)
+@augmentation(draw=_draw_peaking)
 def peaking(
     audio: ArrayLike,
     key: jax.Array,
@@ -575,9 +417,8 @@ def peaking(
         frequency_range: Center range (min, max) in Hz, below half the sample rate; drawn log-uniformly. The
             default range is limited to 0.99 times half the sample rate. May be traced.
         gain_db_range: Range (min, max) of the gain at the center in dB; drawn uniformly. May be traced.
-        q_range: Range (min, max) of the quality factor, above 0; drawn uniformly. It is
-            the center divided by the bandwidth. May be
-            traced.
+        q_range: Range (min, max) of the quality factor, above 0; drawn uniformly. It is the center divided by
+            the bandwidth. May be traced.
         sample_rate: Sample rate in Hz. May be traced.
 
     Returns:
@@ -603,16 +444,10 @@ def peaking(
         "gain_db_range": check_range("gain_db_range", gain_db_range, unit="dB"),
         "q_range": check_range("q_range", q_range, above=0),
     }
-    return _draw_and_filter(waveform, key, ranges, sample_rate, draw_peaking, _apply_peaking)
+    return _equalize(waveform, key, ranges, sample_rate, "peaking", _draw_peaking)
 
 
-def _apply_peaking(
-    audio: jax.Array, frequency: jax.Array, gain_db: jax.Array, q: jax.Array, *, sample_rate: int | jax.Array
-) -> jax.Array:
-    return _filter(audio, _section("peaking", audio, frequency, gain_db, q, sample_rate)[None])
-
-
-def draw_parametric_eq(
+def _draw_parametric_eq(
     key: jax.Array,
     shape: tuple[int, ...],
     *,
@@ -624,23 +459,6 @@ def draw_parametric_eq(
     f_max: float | jax.Array = _EQ[1],
     sample_rate: int | jax.Array,
 ) -> dict[str, jax.Array]:
-    """Draw the parameters of ``parametric_eq``.
-
-    Args:
-        key: PRNG key.
-        shape: Shape of the clip.
-        gain_db_range: As for ``parametric_eq``, like the next five.
-        q_range: Range of the quality factor of the peaks.
-        shelf_q_range: Range of the quality factor of the shelves.
-        n_bands: Number of filters.
-        f_min: Minimum frequency.
-        f_max: Maximum frequency.
-        sample_rate: Sample rate in Hz.
-
-    Returns:
-        ``frequency`` in Hz and ``gain_db`` in dB (n_bands,); the quality factors ``q`` (n_bands - 2,) of the peaks and
-        ``shelf_q`` (2,) of the shelves.
-    """
     frequency_key, gain_key, q_key, shelf_key = jax.random.split(key, 4)
     low, high = (jnp.log(jnp.asarray(end, jnp.float32)) for end in _limit_default((f_min, f_max), _EQ, sample_rate))
     position = jnp.arange(n_bands, dtype=jnp.float32) + draw_uniform(frequency_key, (0, 1), (n_bands,))
@@ -652,7 +470,7 @@ def draw_parametric_eq(
     }
 
 
-@augmentation(draw=draw_parametric_eq)
+@augmentation(draw=_draw_parametric_eq)
 def parametric_eq(
     audio: ArrayLike,
     key: jax.Array,
@@ -730,42 +548,66 @@ def _parametric_eq(
     sample_rate: int | jax.Array,
     n_bands: int,
 ) -> jax.Array:
-    drawn = draw_parametric_eq(key, waveform.shape, **ranges, n_bands=n_bands, sample_rate=sample_rate)
-    return _apply_parametric_eq(waveform, **drawn, sample_rate=sample_rate)
+    drawn = _draw_parametric_eq(key, waveform.shape, **ranges, n_bands=n_bands, sample_rate=sample_rate)
+    frequency, gain_db, shelf_q = drawn["frequency"], drawn["gain_db"], drawn["shelf_q"]
+    low_shelf_section = _section("lowshelf", waveform, frequency[:1], gain_db[:1], shelf_q[:1], sample_rate)
+    peaks = _section("peaking", waveform, frequency[1:-1], gain_db[1:-1], drawn["q"], sample_rate)
+    high_shelf_section = _section("highshelf", waveform, frequency[-1:], gain_db[-1:], shelf_q[1:], sample_rate)
+    return _filter(waveform, jnp.concatenate([low_shelf_section, peaks, high_shelf_section]))
 
 
-def _apply_parametric_eq(
-    audio: jax.Array,
-    frequency: jax.Array,
-    gain_db: jax.Array,
-    q: jax.Array,
-    shelf_q: jax.Array,
-    *,
+@jit(static_argnames=["kind", "draw", "order"])
+def _pass_filter(
+    waveform: jax.Array,
+    key: jax.Array,
+    frequency_range: Bounds,
     sample_rate: int | jax.Array,
+    kind: str,
+    draw: Callable[..., dict[str, jax.Array]],
+    order: int,
 ) -> jax.Array:
-    low_shelf_section = _section("lowshelf", audio, frequency[:1], gain_db[:1], shelf_q[:1], sample_rate)
-    peaks = _section("peaking", audio, frequency[1:-1], gain_db[1:-1], q, sample_rate)
-    high_shelf_section = _section("highshelf", audio, frequency[-1:], gain_db[-1:], shelf_q[1:], sample_rate)
-    return _filter(audio, jnp.concatenate([low_shelf_section, peaks, high_shelf_section]))
+    drawn = draw(key, waveform.shape, frequency_range=frequency_range, sample_rate=sample_rate)
+    cutoff = drawn["frequency"].astype(working_dtype(waveform.dtype))
+    return _filter(waveform, butterworth(kind, order, cutoff, sample_rate=sample_rate))
 
 
-@jit(static_argnames=["draw", "apply", "order"])
-def _draw_and_filter(
+@jit(static_argnames=["kind", "order"])
+def _band_filter(
+    waveform: jax.Array,
+    key: jax.Array,
+    frequency_range: Bounds,
+    bandwidth_fraction_range: Bounds,
+    sample_rate: int | jax.Array,
+    kind: str,
+    order: int,
+) -> jax.Array:
+    drawn = _draw_band(
+        key,
+        waveform.shape,
+        frequency_range=frequency_range,
+        bandwidth_fraction_range=bandwidth_fraction_range,
+        sample_rate=sample_rate,
+    )
+    values = waveform.astype(working_dtype(waveform.dtype))
+    rate = jnp.asarray(sample_rate, values.dtype)
+    low, high = _band_edges(drawn["frequency"], drawn["bandwidth_fraction"], rate)
+    return butterworth_band_filter(values, kind, order, low, high, sample_rate=rate).astype(waveform.dtype)
+
+
+@jit(static_argnames=["kind", "draw"])
+def _equalize(
     waveform: jax.Array,
     key: jax.Array,
     ranges: Mapping[str, Bounds],
     sample_rate: int | jax.Array,
+    kind: str,
     draw: Callable[..., dict[str, jax.Array]],
-    apply: Callable[..., jax.Array],
-    order: int | None = None,
 ) -> jax.Array:
-    """Draw the parameters of a filter from validated ranges, and apply the filter."""
     drawn = draw(key, waveform.shape, **ranges, sample_rate=sample_rate)
-    static = {} if order is None else {"order": order}
-    return apply(waveform, **drawn, sample_rate=sample_rate, **static)
+    return _filter(waveform, _section(kind, waveform, **drawn, sample_rate=sample_rate)[None])
 
 
-def _limit_default(bounds: Any, default: tuple[float, float], sample_rate: int | jax.Array) -> tuple[Any, Any] | Any:
+def _limit_default(bounds: Any, default: tuple[float, float], sample_rate: int | jax.Array) -> Any:
     """Return frequency bounds; default ones are limited to 0.99 times half the sample rate."""
     if not is_default(bounds, default):
         return bounds

@@ -17,23 +17,13 @@ from artifex.generative_models.modalities.audio.preprocessing.levels import norm
 from artifex.generative_models.modalities.audio.preprocessing.loudness import loudness_normalize
 
 
-def draw_random_gain(
+def _draw_random_gain(
     key: jax.Array, shape: tuple[int, ...], *, gain_range: Bounds = (0.7, 1.3)
 ) -> dict[str, jax.Array]:
-    """Draw the parameters of ``random_gain``.
-
-    Args:
-        key: PRNG key.
-        shape: Shape of the clip.
-        gain_range: As for ``random_gain``.
-
-    Returns:
-        ``gain``, a factor.
-    """
     return {"gain": draw_uniform(key, gain_range)}
 
 
-@augmentation(draw=draw_random_gain)
+@augmentation(draw=_draw_random_gain)
 def random_gain(audio: ArrayLike, key: jax.Array, gain_range: Bounds = (0.7, 1.3)) -> jax.Array:
     """Multiply a clip by a random gain.
 
@@ -43,7 +33,7 @@ def random_gain(audio: ArrayLike, key: jax.Array, gain_range: Bounds = (0.7, 1.3
         gain_range: Gain range (min, max), factors of at least 0; drawn uniformly. May be traced.
 
     Returns:
-        The same shape and dtype. The result is not clipped: a gain above 1 can exceed full scale.
+        The same shape and dtype. The result is not clipped: a gain above 1 can exceed full scale. Annotation: ``gain``.
 
     Raises:
         ValueError: For a scalar, an empty clip, a negative gain or an invalid range.
@@ -62,15 +52,12 @@ def random_gain(audio: ArrayLike, key: jax.Array, gain_range: Bounds = (0.7, 1.3
 
 @jit()
 def _random_gain(waveform: jax.Array, key: jax.Array, gain_range: Bounds) -> jax.Array:
-    return _apply_gain(waveform, draw_random_gain(key, waveform.shape, gain_range=gain_range)["gain"])
+    gain = _draw_random_gain(key, waveform.shape, gain_range=gain_range)["gain"]
+    working = working_dtype(waveform.dtype)
+    return (waveform.astype(working) * gain.astype(working)).astype(waveform.dtype)
 
 
-def _apply_gain(audio: jax.Array, gain: jax.Array) -> jax.Array:
-    working = working_dtype(audio.dtype)
-    return (audio.astype(working) * gain.astype(working)).astype(audio.dtype)
-
-
-def draw_gain_transition(
+def _draw_gain_transition(
     key: jax.Array,
     shape: tuple[int, ...],
     *,
@@ -78,18 +65,6 @@ def draw_gain_transition(
     duration_range: Bounds = (0.2, 6.0),
     sample_rate: int | jax.Array,
 ) -> dict[str, jax.Array]:
-    """Draw the parameters of ``gain_transition``.
-
-    Args:
-        key: PRNG key.
-        shape: Shape of the clip (..., time).
-        gain_db_range: As for ``gain_transition``, like the next two.
-        duration_range: Range of the fade's duration.
-        sample_rate: Sample rate.
-
-    Returns:
-        ``gain_db`` (2,), before and after the fade; ``duration`` and ``start`` in seconds.
-    """
     first_key, second_key, duration_key, start_key = jax.random.split(key, 4)
     gain_db = jnp.stack([draw_uniform(first_key, gain_db_range), draw_uniform(second_key, gain_db_range)])
     duration = draw_uniform(duration_key, duration_range)
@@ -97,7 +72,7 @@ def draw_gain_transition(
     return {"gain_db": gain_db, "duration": duration, "start": start}
 
 
-@augmentation(draw=draw_gain_transition)
+@augmentation(draw=_draw_gain_transition)
 def gain_transition(
     audio: ArrayLike,
     key: jax.Array,
@@ -146,24 +121,18 @@ def gain_transition(
 def _gain_transition(
     waveform: jax.Array, key: jax.Array, gains: Bounds, durations: Bounds, sample_rate: int | jax.Array
 ) -> jax.Array:
-    drawn = draw_gain_transition(
+    drawn = _draw_gain_transition(
         key, waveform.shape, gain_db_range=gains, duration_range=durations, sample_rate=sample_rate
     )
-    return _apply_fade(waveform, drawn["gain_db"], drawn["duration"], drawn["start"], sample_rate=sample_rate)
-
-
-def _apply_fade(
-    audio: jax.Array, gain_db: jax.Array, duration: jax.Array, start: jax.Array, *, sample_rate: int | jax.Array
-) -> jax.Array:
-    working = working_dtype(audio.dtype)
-    before_db, after_db = gain_db.astype(working)
-    duration, start = duration.astype(working), start.astype(working)
+    working = working_dtype(waveform.dtype)
+    before_db, after_db = drawn["gain_db"].astype(working)
+    duration, start = drawn["duration"].astype(working), drawn["start"].astype(working)
     rate = jnp.asarray(sample_rate, working)
-    time = jnp.arange(audio.shape[-1], dtype=working)
+    time = jnp.arange(waveform.shape[-1], dtype=working)
     progress = jnp.clip((time - start * rate) / (duration * rate), 0, 1)
     level_db = before_db + (after_db - before_db) * progress
     gain = jnp.exp(level_db * (math.log(10) / 20))
-    return (audio.astype(working) * jnp.broadcast_to(gain, audio.shape)).astype(audio.dtype)
+    return (waveform.astype(working) * jnp.broadcast_to(gain, waveform.shape)).astype(waveform.dtype)
 
 
 @augmentation(draw=None)
@@ -225,23 +194,13 @@ def normalize(audio: ArrayLike, key: jax.Array, *, threshold: ArrayLike = 0.0) -
     return normalize_audio(waveform.reshape(-1), threshold=threshold).reshape(waveform.shape)
 
 
-def draw_random_loudness(
+def _draw_random_loudness(
     key: jax.Array, shape: tuple[int, ...], *, lufs_range: Bounds = (-31.0, -13.0)
 ) -> dict[str, jax.Array]:
-    """Draw the parameters of ``random_loudness``.
-
-    Args:
-        key: PRNG key.
-        shape: Shape of the clip.
-        lufs_range: As for ``random_loudness``.
-
-    Returns:
-        ``lufs``, the integrated loudness in LUFS.
-    """
     return {"lufs": draw_uniform(key, lufs_range)}
 
 
-@augmentation(draw=draw_random_loudness)
+@augmentation(draw=_draw_random_loudness)
 def random_loudness(
     audio: ArrayLike, key: jax.Array, lufs_range: Bounds = (-31.0, -13.0), *, sample_rate: int
 ) -> jax.Array:
@@ -257,7 +216,7 @@ def random_loudness(
 
     Returns:
         The same shape and dtype, not clipped: peaks can exceed full scale. A clip without any block above -70 LUFS is
-        returned unchanged. A clip that contains NaN or infinity becomes NaN.
+        returned unchanged. A clip that contains NaN or infinity becomes NaN. Annotation: ``lufs``.
 
     Raises:
         ValueError: For a scalar, an empty clip, more than five channels, a rate below 4000 Hz, or an invalid range.
@@ -282,6 +241,6 @@ def random_loudness(
 
 @jit(static_argnames=["sample_rate"])
 def _random_loudness(waveform: jax.Array, key: jax.Array, lufs_range: Bounds, sample_rate: int) -> jax.Array:
-    drawn = draw_random_loudness(key, waveform.shape, lufs_range=lufs_range)
+    drawn = _draw_random_loudness(key, waveform.shape, lufs_range=lufs_range)
     lufs = drawn["lufs"].astype(working_dtype(waveform.dtype))
     return loudness_normalize(waveform, lufs, sample_rate=sample_rate, channel_axis=-2 if waveform.ndim > 1 else None)

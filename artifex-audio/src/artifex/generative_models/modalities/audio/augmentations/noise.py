@@ -19,20 +19,11 @@ from artifex.generative_models.modalities.audio.augmentations.draws import Bound
 from artifex.generative_models.modalities.audio.generators.noises import colored_noise
 
 
-def draw_add_gaussian_noise(key: jax.Array, shape: tuple[int, ...]) -> dict[str, jax.Array]:
-    """Return no parameters: ``add_gaussian_noise`` draws only the noise itself.
-
-    Args:
-        key: PRNG key.
-        shape: Shape of the clip.
-
-    Returns:
-        An empty dict.
-    """
-    return {}
+def _draw_add_gaussian_noise(key: jax.Array, shape: tuple[int, ...]) -> dict[str, jax.Array]:
+    return {}  # only the noise itself is random
 
 
-@augmentation(draw=draw_add_gaussian_noise)
+@augmentation(draw=_draw_add_gaussian_noise)
 def add_gaussian_noise(audio: ArrayLike, key: jax.Array, noise_level: ArrayLike = 0.005) -> jax.Array:
     """Add white Gaussian noise of a given standard deviation.
 
@@ -70,29 +61,14 @@ def _add_gaussian_noise(waveform: jax.Array, key: jax.Array, noise_level: ArrayL
     return (waveform.astype(working) + noise).astype(waveform.dtype)
 
 
-def draw_add_gaussian_snr(
+def _draw_add_gaussian_snr(
     key: jax.Array, shape: tuple[int, ...], *, snr_db_range: Bounds = (5.0, 40.0)
 ) -> dict[str, jax.Array]:
-    """Draw the parameters of ``add_gaussian_snr``.
-
-    Args:
-        key: PRNG key.
-        shape: Shape of the clip.
-        snr_db_range: As for ``add_gaussian_snr``.
-
-    Returns:
-        ``snr_db``, the signal-to-noise ratio in dB.
-    """
-    return _draw_gaussian_snr(key, snr_db_range)[0]
+    snr_key, _ = jax.random.split(key)  # the second key draws the noise
+    return {"snr_db": draw_uniform(snr_key, snr_db_range)}
 
 
-def _draw_gaussian_snr(key: jax.Array, snr_db_range: Bounds) -> tuple[dict[str, jax.Array], jax.Array]:
-    """Return the parameters of ``add_gaussian_snr`` and the key of the noise."""
-    snr_key, noise_key = jax.random.split(key)
-    return {"snr_db": draw_uniform(snr_key, snr_db_range)}, noise_key
-
-
-@augmentation(draw=draw_add_gaussian_snr)
+@augmentation(draw=_draw_add_gaussian_snr)
 def add_gaussian_snr(audio: ArrayLike, key: jax.Array, snr_db_range: Bounds = (5.0, 40.0)) -> jax.Array:
     """Add white Gaussian noise at a random signal-to-noise ratio.
 
@@ -128,39 +104,24 @@ def add_gaussian_snr(audio: ArrayLike, key: jax.Array, snr_db_range: Bounds = (5
 
 @jit()
 def _add_gaussian_snr(waveform: jax.Array, key: jax.Array, snr_db_range: Bounds) -> jax.Array:
-    drawn, noise_key = _draw_gaussian_snr(key, snr_db_range)
+    snr_db = _draw_add_gaussian_snr(key, waveform.shape, snr_db_range=snr_db_range)["snr_db"]
+    _, noise_key = jax.random.split(key)
     noise = numerics.normal(noise_key, waveform.shape, working_dtype(waveform.dtype))
-    return _apply_noise(waveform, noise, drawn["snr_db"])
+    return _add_noise(waveform, noise, snr_db)
 
 
-def draw_add_colored_noise(
+def _draw_add_colored_noise(
     key: jax.Array,
     shape: tuple[int, ...],
     *,
     snr_db_range: Bounds = (5.0, 40.0),
     slope_db_range: Bounds = (-6.0, 6.0),
 ) -> dict[str, jax.Array]:
-    """Draw the parameters of ``add_colored_noise``.
-
-    Args:
-        key: PRNG key.
-        shape: Shape of the clip.
-        snr_db_range: As for ``add_colored_noise``, like the next one.
-        slope_db_range: Range of the slope.
-
-    Returns:
-        ``snr_db`` in dB and ``slope_db`` in dB per octave.
-    """
-    return _draw_colored_noise(key, snr_db_range, slope_db_range)[0]
+    snr_key, slope_key, _ = jax.random.split(key, 3)  # the third key draws the noise
+    return {"snr_db": draw_uniform(snr_key, snr_db_range), "slope_db": draw_uniform(slope_key, slope_db_range)}
 
 
-def _draw_colored_noise(key: jax.Array, snrs: Bounds, slopes: Bounds) -> tuple[dict[str, jax.Array], jax.Array]:
-    """Return the parameters of ``add_colored_noise`` and the key of the noise."""
-    snr_key, slope_key, noise_key = jax.random.split(key, 3)
-    return {"snr_db": draw_uniform(snr_key, snrs), "slope_db": draw_uniform(slope_key, slopes)}, noise_key
-
-
-@augmentation(draw=draw_add_colored_noise)
+@augmentation(draw=_draw_add_colored_noise)
 def add_colored_noise(
     audio: ArrayLike,
     key: jax.Array,
@@ -203,7 +164,8 @@ def add_colored_noise(
 
 @jit()
 def _add_colored_noise(waveform: jax.Array, key: jax.Array, snrs: Bounds, slopes: Bounds) -> jax.Array:
-    drawn, noise_key = _draw_colored_noise(key, snrs, slopes)
+    drawn = _draw_add_colored_noise(key, waveform.shape, snr_db_range=snrs, slope_db_range=slopes)
+    *_, noise_key = jax.random.split(key, 3)
     slope_db = drawn["slope_db"].astype(working_dtype(waveform.dtype))
     # The slope does not depend on the sample rate.
     options: dict[str, Any] = {"n_time_steps": waveform.shape[-1], "sample_rate": 1, "slope_db": slope_db}
@@ -216,10 +178,10 @@ def _add_colored_noise(waveform: jax.Array, key: jax.Array, snrs: Bounds, slopes
     else:
         keys = jax.random.split(noise_key, math.prod(waveform.shape[:-1]))
         noise = jax.vmap(channel)(keys).reshape(waveform.shape)
-    return _apply_noise(waveform, noise, drawn["snr_db"])
+    return _add_noise(waveform, noise, drawn["snr_db"])
 
 
-def draw_add_background_noise(
+def _draw_add_background_noise(
     key: jax.Array,
     shape: tuple[int, ...],
     *,
@@ -227,18 +189,6 @@ def draw_add_background_noise(
     bank: ArrayLike | None = None,
     lengths: ArrayLike | None = None,
 ) -> dict[str, jax.Array]:
-    """Draw the parameters of ``add_background_noise``.
-
-    Args:
-        key: PRNG key.
-        shape: Shape of the clip (..., time).
-        snr_db_range: As for ``add_background_noise``, like the next two.
-        bank: Recordings (n, ..., time).
-        lengths: Lengths of the recordings in samples (n,).
-
-    Returns:
-        ``index`` of the recording; ``offset``, the sample of the recording at the start of the clip; ``snr_db``.
-    """
     index_key, offset_key, snr_key = jax.random.split(key, 3)
     n_sounds, *_, longest = np.shape(default_noises() if bank is None else bank)
     index = draw_integer(index_key, (0, n_sounds - 1))
@@ -250,7 +200,7 @@ def draw_add_background_noise(
     return {"index": index, "offset": offset, "snr_db": draw_uniform(snr_key, snr_db_range)}
 
 
-@augmentation(draw=draw_add_background_noise)
+@augmentation(draw=_draw_add_background_noise)
 def add_background_noise(
     audio: ArrayLike,
     key: jax.Array,
@@ -307,7 +257,7 @@ def add_background_noise(
 def _add_background_noise(
     waveform: jax.Array, key: jax.Array, snrs: Bounds, bank: jax.Array, lengths: jax.Array | None
 ) -> jax.Array:
-    drawn = draw_add_background_noise(key, waveform.shape, snr_db_range=snrs, bank=bank, lengths=lengths)
+    drawn = _draw_add_background_noise(key, waveform.shape, snr_db_range=snrs, bank=bank, lengths=lengths)
     index, offset = drawn["index"], drawn["offset"]
     time = waveform.shape[-1]
     if lengths is None and bank.shape[-1] >= time:
@@ -317,7 +267,7 @@ def _add_background_noise(
         length = jnp.int32(bank.shape[-1]) if lengths is None else lengths[index]
         excerpt = _repeat(bank, index, offset, length, time)
     noise = excerpt.astype(working_dtype(waveform.dtype))
-    return _apply_noise(waveform, noise, drawn["snr_db"], noise_rms=numerics.rms(noise, axis=None))
+    return _add_noise(waveform, noise, drawn["snr_db"], noise_rms=numerics.rms(noise, axis=None))
 
 
 def _repeat(bank: jax.Array, index: jax.Array, offset: jax.Array, length: jax.Array, time: int) -> jax.Array:
@@ -336,7 +286,7 @@ def _repeat(bank: jax.Array, index: jax.Array, offset: jax.Array, length: jax.Ar
     return bank.at[(index, *channels, position)].get(mode="clip")
 
 
-def _apply_noise(audio: jax.Array, noise: jax.Array, snr_db: jax.Array, noise_rms: ArrayLike = 1) -> jax.Array:
+def _add_noise(audio: jax.Array, noise: jax.Array, snr_db: jax.Array, noise_rms: ArrayLike = 1) -> jax.Array:
     """Add noise (..., time) at a signal-to-noise ratio; noise of RMS 0 adds nothing."""
     values = audio.astype(working_dtype(audio.dtype))
     level = scaled_rms(values) * jnp.exp(snr_db.astype(values.dtype) * (-math.log(10) / 20))

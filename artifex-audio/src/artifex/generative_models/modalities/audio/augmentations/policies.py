@@ -60,7 +60,7 @@ def augment_audio(audio: ArrayLike, key: jax.Array) -> jax.Array:
 
     Example:
         >>> import jax.numpy as jnp
-        >>> augmented = augment_audio(jnp.sin(jnp.arange(4000) * 0.2), jax.random.key(0))
+        >>> augmented = augment_audio(jnp.sin(jnp.arange(4000.0) * 0.2), jax.random.key(0))
         >>> augmented.shape, 0.8 <= float(abs(augmented).max()) <= 1.2
         ((4000,), True)
     """

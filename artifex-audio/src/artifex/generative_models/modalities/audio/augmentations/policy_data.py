@@ -9,11 +9,10 @@ import numpy as np
 
 from artifex.generative_models.core import numerics, registry
 from artifex.generative_models.core.protocols import Augmentation
-from artifex.generative_models.modalities.audio.annotations import drawn_parameters
+from artifex.generative_models.modalities.audio.annotations import drawn_parameters, function_and_options
 from artifex.generative_models.modalities.audio.augmentations.combinators import (
     COMBINATORS,
     check_sample_rate_bound,
-    function_and_options,
     option_defaults,
     step_name,
 )

@@ -40,24 +40,14 @@ _MIN_RELATIVE_LEVEL = 1e-4  # relative to the level of the response; below it th
 _MIN_LEVEL = 1e-18  # its square is not representable in float32
 
 
-def draw_impulse_response(
+def _draw_impulse_response(
     key: jax.Array, shape: tuple[int, ...], *, bank: ArrayLike | None = None
 ) -> dict[str, jax.Array]:
-    """Draw the parameters of ``impulse_response``.
-
-    Args:
-        key: PRNG key.
-        shape: Shape of the clip.
-        bank: As for ``impulse_response``.
-
-    Returns:
-        ``index`` of the response.
-    """
     n_responses = N_DEFAULT_RESPONSES if bank is None else np.shape(bank)[0]
     return {"index": draw_integer(key, (0, n_responses - 1))}
 
 
-@augmentation(draw=draw_impulse_response)
+@augmentation(draw=_draw_impulse_response)
 def impulse_response(
     audio: ArrayLike,
     key: jax.Array,
@@ -118,13 +108,11 @@ def impulse_response(
 def _impulse_response(
     waveform: jax.Array, key: jax.Array, bank: jax.Array, keep: str | None, compensate_delay: bool
 ) -> jax.Array:
-    response = bank[draw_impulse_response(key, waveform.shape, bank=bank)["index"]]
-    return _apply_impulse_response(waveform, response, keep=keep, compensate_delay=compensate_delay)
+    response = bank[_draw_impulse_response(key, waveform.shape, bank=bank)["index"]]
+    return _convolve(waveform, response, keep=keep, compensate_delay=compensate_delay)
 
 
-def _apply_impulse_response(
-    audio: jax.Array, response: jax.Array, *, keep: str | None, compensate_delay: bool
-) -> jax.Array:
+def _convolve(audio: jax.Array, response: jax.Array, *, keep: str | None, compensate_delay: bool) -> jax.Array:
     working = working_dtype(audio.dtype)
     values = audio.astype(working)
     response = response.astype(working)
@@ -138,7 +126,7 @@ def _apply_impulse_response(
     return _restore_level(values, wet, response, keep).astype(audio.dtype)
 
 
-def draw_room(
+def _draw_room(
     key: jax.Array,
     shape: tuple[int, ...],
     *,
@@ -148,21 +136,6 @@ def draw_room(
     absorption_range: Bounds = (0.075, 0.4),
     margin: float = 0.1,
 ) -> dict[str, jax.Array]:
-    """Draw the parameters of ``room``.
-
-    Args:
-        key: PRNG key.
-        shape: Shape of the clip.
-        width_range: As for ``room``, like the next four.
-        depth_range: Range of the depth.
-        height_range: Range of the height.
-        absorption_range: Range of the absorption.
-        margin: Minimum distance to the walls.
-
-    Returns:
-        ``width``, ``depth`` and ``height`` in meters; ``absorption``, a fraction; the positions ``source`` (3,) and
-        ``microphone`` (3,) in meters from a lower corner.
-    """
     width_key, depth_key, height_key, absorption_key, source_key, microphone_key = jax.random.split(key, 6)
     width = draw_uniform(width_key, width_range)
     depth = draw_uniform(depth_key, depth_range)
@@ -178,7 +151,7 @@ def draw_room(
     }
 
 
-@augmentation(draw=draw_room)
+@augmentation(draw=_draw_room)
 def room(
     audio: ArrayLike,
     key: jax.Array,
@@ -277,43 +250,15 @@ def _room(
     keep: str | None,
     compensate_delay: bool,
 ) -> jax.Array:
-    drawn = draw_room(key, waveform.shape, **ranges)
-    return _apply_room(
-        waveform,
-        **drawn,
-        sample_rate=sample_rate,
-        n_taps=n_taps,
-        order=order,
-        keep=keep,
-        compensate_delay=compensate_delay,
-    )
-
-
-def _apply_room(
-    audio: jax.Array,
-    width: jax.Array,
-    depth: jax.Array,
-    height: jax.Array,
-    absorption: jax.Array,
-    source: jax.Array,
-    microphone: jax.Array,
-    *,
-    sample_rate: int,
-    n_taps: int,
-    order: int,
-    keep: str | None,
-    compensate_delay: bool,
-) -> jax.Array:
-    working = working_dtype(audio.dtype)
-    size = jnp.stack([width, depth, height])
-    size, source, microphone, absorption = (
-        parameter.astype(working) for parameter in (size, source, microphone, absorption)
-    )
+    drawn = _draw_room(key, waveform.shape, **ranges)
+    working = working_dtype(waveform.dtype)
+    size = jnp.stack([drawn["width"], drawn["depth"], drawn["height"]]).astype(working)
+    source, microphone, absorption = (drawn[name].astype(working) for name in ("source", "microphone", "absorption"))
     start = _norm(source - microphone) if compensate_delay else jnp.zeros((), working)
     response = _room_response(size, source, microphone, absorption, start, sample_rate, n_taps, order, _SPEED_OF_SOUND)
     if sample_rate > 2 * _HIGH_PASS:
         response = sosfilt(response, biquad("highpass", _HIGH_PASS, sample_rate=sample_rate)[None])
-    return _apply_impulse_response(audio, response, keep=keep, compensate_delay=False)
+    return _convolve(waveform, response, keep=keep, compensate_delay=False)
 
 
 def room_impulse_response(

@@ -21,24 +21,15 @@ _FACTORS = {"power": math.log(10) / 10, "magnitude": math.log(10) / 20}
 _SUMMANDS = {"dB": 1.0, "ln": math.log(10) / 10, "log10": 0.1}
 
 
-def draw_spectral_noise(
+def _draw_spectral_noise(
     key: jax.Array, shape: tuple[int, ...], *, snr_db_range: Bounds = (6.0, 30.0)
 ) -> dict[str, jax.Array]:
-    """Draw the parameters of ``spectral_noise``.
-
-    Args:
-        key: PRNG key.
-        shape: Shape of the example.
-        snr_db_range: As for ``spectral_noise``.
-
-    Returns:
-        ``snr_db``. The noise itself is drawn from the second key of ``jax.random.split(key)``.
-    """
     bounds = check_range("snr_db_range", snr_db_range, unit="dB")
-    return {"snr_db": draw_uniform(jax.random.split(key)[0], bounds)}
+    snr_key, _ = jax.random.split(key)  # the second key draws the noise
+    return {"snr_db": draw_uniform(snr_key, bounds)}
 
 
-@augmentation(draw=draw_spectral_noise, domain="spectrogram")
+@augmentation(draw=_draw_spectral_noise, domain="spectrogram")
 def spectral_noise(
     spectrogram: ArrayLike,
     key: jax.Array,
@@ -64,7 +55,7 @@ def spectral_noise(
             May be traced.
 
     Returns:
-        The noisy spectrogram, same shape and dtype.
+        The noisy spectrogram, same shape and dtype. Annotation: ``snr_db``.
 
     Raises:
         ValueError: If there are fewer than two axes or an empty axis, or an option is out of range.
@@ -82,7 +73,7 @@ def spectral_noise(
     numerics.check_key("spectral_noise", key)
     values = as_spectrogram("spectral_noise", spectrogram)
     check_choice("kind", kind, choices=("additive", "multiplicative"))
-    drawn = draw_spectral_noise(key, values.shape, snr_db_range=snr_db_range)
+    drawn = _draw_spectral_noise(key, values.shape, snr_db_range=snr_db_range)
     n_valid = valid_frames(n_valid_frames, values.shape[-1])
     return _add_noise(values, jax.random.split(key)[1], drawn["snr_db"], n_valid, kind)
 
@@ -114,7 +105,7 @@ def _gaussian(key: jax.Array, shape: tuple[int, ...], dtype: np.dtype) -> jax.Ar
     return jax.lax.complex(parts[0], parts[1])
 
 
-def draw_filter_augment(
+def _draw_filter_augment(
     key: jax.Array,
     shape: tuple[int, ...],
     *,
@@ -123,21 +114,6 @@ def draw_filter_augment(
     min_bandwidth: int = 6,
     filter_type: str = "linear",
 ) -> dict[str, jax.Array]:
-    """Draw ``n_bands``, ``edges`` in bins and ``gain_db`` for ``filter_augment``.
-
-    Args:
-        key: PRNG key.
-        shape: Shape of the spectrogram (..., freq, time).
-        gain_db_range: As in ``filter_augment``.
-        n_bands: As in ``filter_augment``.
-        min_bandwidth: As in ``filter_augment``.
-        filter_type: As in ``filter_augment``.
-
-    Returns:
-        ``n_bands``; ``edges`` (max bands - 1,), the first bin of every band after the first, or the number of bins for
-        bands that do not exist; ``gain_db`` of every band or, for linear filters, of every edge. Gains of bands beyond
-        ``n_bands`` are not used.
-    """
     gains = check_range("gain_db_range", gain_db_range, unit="dB")
     min_bands, max_bands = check_range("n_bands", n_bands, integer=True, static=True, minimum=1, unit="bands")
     check_integer("min_bandwidth", min_bandwidth, minimum=1, unit="bins")
@@ -146,7 +122,7 @@ def draw_filter_augment(
     return _draw_filter(key, gains, shape[-2], (int(min_bands), int(max_bands)), int(min_bandwidth), n_gains)
 
 
-@augmentation(draw=draw_filter_augment, domain="spectrogram")
+@augmentation(draw=_draw_filter_augment, domain="spectrogram")
 def filter_augment(
     spectrogram: ArrayLike,
     key: jax.Array,
@@ -175,7 +151,9 @@ def filter_augment(
             ``"log10"``.
 
     Returns:
-        The filtered spectrogram, same shape and dtype.
+        The filtered spectrogram, same shape and dtype. Annotations: ``n_bands``; ``edges`` (max bands - 1,), the first
+        bin of every band after the first, or the number of bins for bands that do not exist; ``gain_db`` of every band
+        or, for linear filters, of every edge. Gains of bands beyond ``n_bands`` are not used.
 
     Raises:
         ValueError: If there are fewer than two axes or an empty axis, or an option is out of range.
@@ -194,7 +172,7 @@ def filter_augment(
     check_choice("scale", scale, choices=(*_FACTORS, *_SUMMANDS))
     if_complex = None if scale == "magnitude" else 'give scale="magnitude"'
     values = as_spectrogram("filter_augment", spectrogram, if_complex=if_complex)
-    drawn = draw_filter_augment(
+    drawn = _draw_filter_augment(
         key,
         values.shape,
         gain_db_range=gain_db_range,

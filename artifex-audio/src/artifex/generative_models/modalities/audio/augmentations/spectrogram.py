@@ -27,7 +27,7 @@ from artifex.generative_models.modalities.audio.augmentations.units import Sampl
 from artifex.generative_models.modalities.audio.augmentations.warping import draw_time_warp, warp_frames
 
 
-def draw_frequency_mask(
+def _draw_frequency_mask(
     key: jax.Array,
     shape: tuple[int, ...],
     *,
@@ -35,23 +35,11 @@ def draw_frequency_mask(
     mask_param: int | jax.Array = 10,
     max_fraction: float | None = None,
 ) -> dict[str, jax.Array]:
-    """Draw the parameters of ``frequency_mask``.
-
-    Args:
-        key: PRNG key.
-        shape: Shape of the example.
-        num_masks: As for ``frequency_mask``.
-        mask_param: As for ``frequency_mask``.
-        max_fraction: As for ``frequency_mask``.
-
-    Returns:
-        ``freq_start`` and ``freq_width`` (num_masks,) in bins; empty without masks.
-    """
     _check_masks("", num_masks, mask_param, max_fraction)
     return _draw_masks("freq", key, shape[-2], num_masks, mask_param, max_fraction)
 
 
-@augmentation(draw=draw_frequency_mask, domain="spectrogram")
+@augmentation(draw=_draw_frequency_mask, domain="spectrogram")
 def frequency_mask(
     spectrogram: ArrayLike,
     key: jax.Array,
@@ -80,7 +68,8 @@ def frequency_mask(
             over them. None means all. May be traced.
 
     Returns:
-        The masked spectrogram, same shape and dtype.
+        The masked spectrogram, same shape and dtype. Annotations: ``freq_start`` and ``freq_width`` (num_masks,) in
+        bins; none without masks.
 
     Raises:
         ValueError: If there are fewer than two axes or an empty axis, or an option is out of range.
@@ -96,13 +85,13 @@ def frequency_mask(
     """
     numerics.check_key("frequency_mask", key)
     values = as_spectrogram("frequency_mask", spectrogram)
-    drawn = draw_frequency_mask(
+    drawn = _draw_frequency_mask(
         key, values.shape, num_masks=num_masks, mask_param=mask_param, max_fraction=max_fraction
     )
     return _mask("frequency_mask", values, drawn, fill_value, n_valid_frames)
 
 
-def draw_time_mask(
+def _draw_time_mask(
     key: jax.Array,
     shape: tuple[int, ...],
     *,
@@ -114,29 +103,13 @@ def draw_time_mask(
     sample_rate: SampleRate = None,
     hop_length: int | None = None,
 ) -> dict[str, jax.Array]:
-    """Draw the parameters of ``time_mask``.
-
-    Args:
-        key: PRNG key.
-        shape: Shape of the example.
-        num_masks: As for ``time_mask``.
-        mask_param: As for ``time_mask``.
-        max_fraction: As for ``time_mask``.
-        n_valid_frames: As for ``time_mask``.
-        mask_param_seconds: As for ``time_mask``.
-        sample_rate: Sample rate in Hz, for options in seconds.
-        hop_length: As for ``time_mask``.
-
-    Returns:
-        ``time_start`` and ``time_width`` (num_masks,) in frames; empty without masks.
-    """
     mask_param = frames_from_seconds("mask_param", mask_param, mask_param_seconds, sample_rate, hop_length, default=10)
     _check_masks("", num_masks, mask_param, max_fraction)
     n_valid = valid_frames(n_valid_frames, shape[-1])
     return _draw_masks("time", key, n_valid, num_masks, mask_param, max_fraction)
 
 
-@augmentation(draw=draw_time_mask, domain="spectrogram")
+@augmentation(draw=_draw_time_mask, domain="spectrogram")
 def time_mask(
     spectrogram: ArrayLike,
     key: jax.Array,
@@ -169,7 +142,8 @@ def time_mask(
         hop_length: Samples from frame to frame, for ``mask_param_seconds``.
 
     Returns:
-        The masked spectrogram, same shape and dtype.
+        The masked spectrogram, same shape and dtype. Annotations: ``time_start`` and ``time_width`` (num_masks,) in
+        frames; none without masks.
 
     Raises:
         ValueError: If there are fewer than two axes or an empty axis, or an option is out of range.
@@ -186,7 +160,7 @@ def time_mask(
     """
     numerics.check_key("time_mask", key)
     values = as_spectrogram("time_mask", spectrogram)
-    drawn = draw_time_mask(
+    drawn = _draw_time_mask(
         key,
         values.shape,
         num_masks=num_masks,
@@ -227,7 +201,7 @@ _DEFAULTS = {
 }
 
 
-def draw_spec_augment(
+def _draw_spec_augment(
     key: jax.Array,
     shape: tuple[int, ...],
     *,
@@ -245,31 +219,11 @@ def draw_spec_augment(
     sample_rate: SampleRate = None,
     hop_length: int | None = None,
 ) -> dict[str, jax.Array]:
-    """Draw the parameters of ``spec_augment``.
-
-    The first two keys of ``jax.random.split`` draw the masks along frequency and time; if time is warped, a third draws
-    the warp.
-
-    Args:
-        key: PRNG key.
-        shape: Shape of the example.
-        freq_masks: As for ``spec_augment``.
-        time_masks: As for ``spec_augment``.
-        freq_mask_param: As for ``spec_augment``.
-        time_mask_param: As for ``spec_augment``.
-        time_warp: As for ``spec_augment``.
-        freq_max_fraction: As for ``spec_augment``.
-        time_max_fraction: As for ``spec_augment``.
-        policy: As for ``spec_augment``.
-        n_valid_frames: As for ``spec_augment``.
-        time_mask_param_seconds: As for ``spec_augment``.
-        time_warp_seconds: As for ``spec_augment``.
-        sample_rate: Sample rate in Hz, for options in seconds.
-        hop_length: As for ``spec_augment``.
-
-    Returns:
-        The parameters of ``time_warp``, ``frequency_mask`` and ``time_mask``.
-    """
+    for name, seconds in (("time_mask_param", time_mask_param_seconds), ("time_warp", time_warp_seconds)):
+        if policy is not None and seconds is not None:
+            raise ValueError(
+                f"policy {policy!r} sets {name}, got {name}_seconds={seconds!r} too: give the policy or its options, not both"
+            )
     options = _policy_options(
         policy,
         freq_masks=freq_masks,
@@ -299,7 +253,7 @@ def draw_spec_augment(
     return drawn
 
 
-@augmentation(draw=draw_spec_augment, domain="spectrogram")
+@augmentation(draw=_draw_spec_augment, domain="spectrogram")
 def spec_augment(
     spectrogram: ArrayLike,
     key: jax.Array,
@@ -352,7 +306,8 @@ def spec_augment(
         hop_length: Samples from frame to frame, for options in seconds.
 
     Returns:
-        The augmented spectrogram, same shape and dtype.
+        The augmented spectrogram, same shape and dtype. Annotations: those of ``time_warp``, ``frequency_mask`` and
+        ``time_mask``.
 
     Raises:
         ValueError: If there are fewer than two axes or an empty axis, an option is out of range, or ``policy`` is given
@@ -369,7 +324,7 @@ def spec_augment(
     """
     numerics.check_key("spec_augment", key)
     values = as_spectrogram("spec_augment", spectrogram)
-    drawn = draw_spec_augment(
+    drawn = _draw_spec_augment(
         key,
         values.shape,
         freq_masks=freq_masks,

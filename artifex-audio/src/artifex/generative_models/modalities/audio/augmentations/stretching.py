@@ -23,23 +23,13 @@ _MAX_SEMITONES = 24.0
 _HALF_WIDTH = 32
 
 
-def draw_time_stretch(
+def _draw_time_stretch(
     key: jax.Array, shape: tuple[int, ...], *, rate_range: tuple[float, float] = (0.8, 1.2)
 ) -> dict[str, jax.Array]:
-    """Draw the parameters of ``time_stretch``.
-
-    Args:
-        key: PRNG key.
-        shape: Shape of the example.
-        rate_range: As for ``time_stretch``.
-
-    Returns:
-        ``rate``.
-    """
     return {"rate": draw_uniform(key, check_range("rate_range", rate_range, above=0, static=True))}
 
 
-@augmentation(draw=draw_time_stretch)
+@augmentation(draw=_draw_time_stretch)
 def time_stretch(
     audio: ArrayLike,
     key: jax.Array,
@@ -69,7 +59,7 @@ def time_stretch(
         hop_length: Samples from frame to frame, at most ``n_fft``. None means ``n_fft // 4``.
 
     Returns:
-        The stretched waveform, same shape and dtype.
+        The stretched waveform, same shape and dtype. Annotation: ``rate``.
 
     Raises:
         MissingDependencyError: If artifex-spectral is not installed.
@@ -77,7 +67,7 @@ def time_stretch(
         TypeError: If ``audio`` is of integers (convert it with ``to_float``), or the range is traced.
 
     Example:
-        >>> tone = jnp.sin(jnp.arange(4000) * 0.2)
+        >>> tone = jnp.sin(jnp.arange(4000.0) * 0.2)
         >>> time_stretch(tone, jax.random.key(0), rate_range=(0.9, 1.1)).shape
         (4000,)
 
@@ -87,7 +77,7 @@ def time_stretch(
     numerics.check_key("time_stretch", key)
     waveform = as_float("time_stretch", audio)
     check_choice("tail", tail, choices=("wrap", "zeros"))
-    drawn = draw_time_stretch(key, waveform.shape, rate_range=rate_range)
+    drawn = _draw_time_stretch(key, waveform.shape, rate_range=rate_range)
     length, max_rate = waveform.shape[-1], float(rate_range[1])
     vocoder, n_fft = _vocoder("time_stretch", length, n_fft, hop_length)
     # The last frames at the maximum rate extend half a frame beyond the samples that are kept.
@@ -95,19 +85,9 @@ def time_stretch(
     return _time_stretch(waveform, drawn["rate"], vocoder, n_appended)
 
 
-def draw_pitch_shift(
+def _draw_pitch_shift(
     key: jax.Array, shape: tuple[int, ...], *, semitones_range: tuple[float, float] = (-4.0, 4.0)
 ) -> dict[str, jax.Array]:
-    """Draw the parameters of ``pitch_shift``.
-
-    Args:
-        key: PRNG key.
-        shape: Shape of the example.
-        semitones_range: As for ``pitch_shift``.
-
-    Returns:
-        ``semitones``.
-    """
     bounds = check_range(
         "semitones_range",
         semitones_range,
@@ -119,7 +99,7 @@ def draw_pitch_shift(
     return {"semitones": draw_uniform(key, bounds)}
 
 
-@augmentation(draw=draw_pitch_shift)
+@augmentation(draw=_draw_pitch_shift)
 def pitch_shift(
     audio: ArrayLike,
     key: jax.Array,
@@ -148,7 +128,8 @@ def pitch_shift(
         hop_length: Samples from frame to frame, at most ``n_fft``. None means ``n_fft // 4``.
 
     Returns:
-        The shifted waveform, same shape and dtype. Frequencies above half the sample rate are removed.
+        The shifted waveform, same shape and dtype. Frequencies above half the sample rate are removed. Annotation:
+        ``semitones``.
 
     Raises:
         MissingDependencyError: If artifex-spectral is not installed.
@@ -156,7 +137,7 @@ def pitch_shift(
         TypeError: If ``audio`` is of integers (convert it with ``to_float``), or the range is traced.
 
     Example:
-        >>> tone = jnp.sin(jnp.arange(4000) * 0.2)
+        >>> tone = jnp.sin(jnp.arange(4000.0) * 0.2)
         >>> octave_up = pitch_shift(tone, jax.random.key(0), semitones_range=(12, 12))
         >>> octave_up.shape, int(jnp.abs(jnp.fft.rfft(octave_up)).argmax())
         ((4000,), 255)
@@ -167,29 +148,19 @@ def pitch_shift(
     numerics.check_key("pitch_shift", key)
     waveform = as_float("pitch_shift", audio)
     check_choice("tail", tail, choices=("wrap", "zeros"))
-    drawn = draw_pitch_shift(key, waveform.shape, semitones_range=semitones_range)
+    drawn = _draw_pitch_shift(key, waveform.shape, semitones_range=semitones_range)
     max_ratio = max(1.0, 2 ** (float(semitones_range[1]) / 12))
     vocoder, n_fft = _vocoder("pitch_shift", waveform.shape[-1], n_fft, hop_length)
     return _pitch_shift(waveform, drawn["semitones"], vocoder, max_ratio, n_fft if tail == "wrap" else 0)
 
 
-def draw_speed(
+def _draw_speed(
     key: jax.Array, shape: tuple[int, ...], *, speed_range: tuple[float, float] = (0.9, 1.1)
 ) -> dict[str, jax.Array]:
-    """Draw the parameters of ``speed``.
-
-    Args:
-        key: PRNG key.
-        shape: Shape of the example.
-        speed_range: As for ``speed``.
-
-    Returns:
-        ``speed``.
-    """
     return {"speed": draw_uniform(key, check_range("speed_range", speed_range, above=0, static=True))}
 
 
-@augmentation(draw=draw_speed)
+@augmentation(draw=_draw_speed)
 def speed(
     audio: ArrayLike, key: jax.Array, speed_range: tuple[float, float] = (0.9, 1.1), *, tail: str = "zeros"
 ) -> jax.Array:
@@ -204,16 +175,17 @@ def speed(
             of a slower clip is cut in either case.
 
     Returns:
-        The resampled waveform, same shape and dtype. Frequencies above half the sample rate are removed.
+        The resampled waveform, same shape and dtype. Frequencies above half the sample rate are removed. Annotation:
+        ``speed``.
 
     Raises:
         ValueError: If ``audio`` is a scalar or empty, or an option is out of range.
         TypeError: If ``audio`` is of integers (convert it with ``to_float``), or the range is traced.
 
     Example:
-        >>> tone = jnp.sin(jnp.arange(4000) * 0.2)
+        >>> tone = jnp.sin(jnp.arange(4000.0) * 0.2)
         >>> faster = speed(tone, jax.random.key(0), speed_range=(1.25, 1.25))
-        >>> bool(jnp.abs(faster[100:3000] - jnp.sin(jnp.arange(100, 3000) * 0.25)).max() < 1e-3)
+        >>> bool(jnp.abs(faster[100:3000] - jnp.sin(jnp.arange(100.0, 3000.0) * 0.25)).max() < 1e-3)
         True
 
     Reference:
@@ -223,7 +195,7 @@ def speed(
     numerics.check_key("speed", key)
     waveform = as_float("speed", audio)
     check_choice("tail", tail, choices=("wrap", "zeros"))
-    drawn = draw_speed(key, waveform.shape, speed_range=speed_range)
+    drawn = _draw_speed(key, waveform.shape, speed_range=speed_range)
     length, max_speed = waveform.shape[-1], max(1.0, float(speed_range[1]))
     # The filter extends beyond the last sample that is read.
     n_appended = math.ceil(length * max_speed) - length + math.ceil(_HALF_WIDTH * max_speed) if tail == "wrap" else 0

@@ -16,7 +16,7 @@ from artifex.generative_models.modalities.audio.augmentations.units import Sampl
 from artifex.generative_models.modalities.audio.preprocessing import as_waveforms
 
 
-def draw_time_shift(
+def _draw_time_shift(
     key: jax.Array,
     shape: tuple[int, ...],
     *,
@@ -24,25 +24,13 @@ def draw_time_shift(
     max_shift_seconds: float | jax.Array | None = None,
     sample_rate: SampleRate = None,
 ) -> dict[str, jax.Array]:
-    """Draw the parameters of ``time_shift``.
-
-    Args:
-        key: PRNG key.
-        shape: Shape of the example.
-        max_shift: As for ``time_shift``.
-        max_shift_seconds: As for ``time_shift``.
-        sample_rate: Sample rate in Hz, for options in seconds.
-
-    Returns:
-        ``shift`` in samples.
-    """
     max_shift = to_samples("max_shift", max_shift, max_shift_seconds, sample_rate, default=1600)
     check_option("max_shift", max_shift, integer=True, minimum=0, unit="samples")
     limit = jnp.asarray(max_shift, jnp.int32)
     return {"shift": draw_integer(key, (-limit, limit))}
 
 
-@augmentation(draw=draw_time_shift)
+@augmentation(draw=_draw_time_shift)
 def time_shift(
     audio: ArrayLike,
     key: jax.Array,
@@ -70,7 +58,7 @@ def time_shift(
         sample_rate: Sample rate in Hz, for options in seconds. May be traced.
 
     Returns:
-        The shifted waveform, same shape and dtype. A positive shift is a delay.
+        The shifted waveform, same shape and dtype. A positive shift is a delay. Annotation: ``shift`` in samples.
 
     Raises:
         ValueError: If ``audio`` is a scalar or empty, an option is out of range, or a length is given in samples and in
@@ -93,7 +81,7 @@ def time_shift(
     has_fade = is_jax_array(fade) or bool(fade)
     if has_fade:
         as_float("time_shift with a fade", waveform)
-    drawn = draw_time_shift(
+    drawn = _draw_time_shift(
         key, waveform.shape, max_shift=max_shift, max_shift_seconds=max_shift_seconds, sample_rate=sample_rate
     )
     return _shift(waveform, drawn["shift"], fade, mode, has_fade)
@@ -125,19 +113,9 @@ def reverse(audio: ArrayLike, key: jax.Array) -> jax.Array:
     return as_waveforms("reverse", audio)[..., ::-1]
 
 
-def draw_silence_span(
+def _draw_silence_span(
     key: jax.Array, shape: tuple[int, ...], *, fraction_range: tuple[ArrayLike, ArrayLike] = (0.01, 0.2)
 ) -> dict[str, jax.Array]:
-    """Draw the parameters of ``silence_span``.
-
-    Args:
-        key: PRNG key.
-        shape: Shape of the example.
-        fraction_range: As for ``silence_span``.
-
-    Returns:
-        ``fraction`` of the clip; ``start`` and ``width`` in samples.
-    """
     bounds = check_range("fraction_range", fraction_range, minimum=0, maximum=1)
     fraction_key, start_key = jax.random.split(key)
     fraction = draw_uniform(fraction_key, bounds)
@@ -145,7 +123,7 @@ def draw_silence_span(
     return {"fraction": fraction, "start": draw_integer(start_key, (0, shape[-1] - width)), "width": width}
 
 
-@augmentation(draw=draw_silence_span)
+@augmentation(draw=_draw_silence_span)
 def silence_span(
     audio: ArrayLike,
     key: jax.Array,
@@ -168,7 +146,8 @@ def silence_span(
         sample_rate: Sample rate in Hz, for ``fade_seconds``. May be traced.
 
     Returns:
-        The waveform with the span silenced, same shape and dtype.
+        The waveform with the span silenced, same shape and dtype. Annotations: ``fraction`` of the clip; ``start`` and
+        ``width`` in samples.
 
     Raises:
         ValueError: If ``audio`` is a scalar or empty, or an option is out of range.
@@ -186,11 +165,11 @@ def silence_span(
     waveform = as_float("silence_span", audio)
     fade = to_samples("fade", fade, fade_seconds, sample_rate, default=80)
     check_option("fade", fade, integer=True, minimum=0, unit="samples")
-    drawn = draw_silence_span(key, waveform.shape, fraction_range=fraction_range)
+    drawn = _draw_silence_span(key, waveform.shape, fraction_range=fraction_range)
     return _silence_span(waveform, drawn["start"], drawn["width"], fade)
 
 
-def draw_drop_chunks(
+def _draw_drop_chunks(
     key: jax.Array,
     shape: tuple[int, ...],
     *,
@@ -199,19 +178,6 @@ def draw_drop_chunks(
     width_range_seconds: tuple[float | jax.Array, float | jax.Array] | None = None,
     sample_rate: SampleRate = None,
 ) -> dict[str, jax.Array]:
-    """Draw the parameters of ``drop_chunks``.
-
-    Args:
-        key: PRNG key.
-        shape: Shape of the example.
-        count_range: As for ``drop_chunks``.
-        width_range: As for ``drop_chunks``.
-        width_range_seconds: As for ``drop_chunks``.
-        sample_rate: Sample rate in Hz, for options in seconds.
-
-    Returns:
-        ``count``; ``width`` and ``start`` (max count,) in samples.
-    """
     counts = check_range("count_range", count_range, integer=True, static=True, minimum=1, unit="chunks")
     width_range = to_samples("width_range", width_range, width_range_seconds, sample_rate, default=(100, 1000))
     widths = check_range("width_range", width_range, integer=True, minimum=1, unit="samples")
@@ -221,7 +187,7 @@ def draw_drop_chunks(
     return {"count": draw_integer(count_key, counts), "width": width, "start": start}
 
 
-@augmentation(draw=draw_drop_chunks)
+@augmentation(draw=_draw_drop_chunks)
 def drop_chunks(
     audio: ArrayLike,
     key: jax.Array,
@@ -243,7 +209,8 @@ def drop_chunks(
         sample_rate: Sample rate in Hz, for ``width_range_seconds``. May be traced.
 
     Returns:
-        The waveform with the chunks set to zero, same shape and dtype.
+        The waveform with the chunks set to zero, same shape and dtype. Annotations: ``count``; ``width`` and ``start``
+        (max count,) in samples, of which the first ``count`` are used.
 
     Raises:
         ValueError: If ``audio`` is a scalar or empty, or an option is out of range.
@@ -259,7 +226,7 @@ def drop_chunks(
     """
     numerics.check_key("drop_chunks", key)
     waveform = as_float("drop_chunks", audio)
-    drawn = draw_drop_chunks(
+    drawn = _draw_drop_chunks(
         key,
         waveform.shape,
         count_range=count_range,
@@ -270,7 +237,7 @@ def drop_chunks(
     return _zero_chunks(waveform, drawn["count"], drawn["start"], drawn["width"])
 
 
-def draw_splice_out(
+def _draw_splice_out(
     key: jax.Array,
     shape: tuple[int, ...],
     *,
@@ -279,19 +246,6 @@ def draw_splice_out(
     max_width_seconds: float | jax.Array | None = None,
     sample_rate: SampleRate = None,
 ) -> dict[str, jax.Array]:
-    """Draw the parameters of ``splice_out``.
-
-    Args:
-        key: PRNG key.
-        shape: Shape of the example.
-        n_spans: As for ``splice_out``.
-        max_width: As for ``splice_out``.
-        max_width_seconds: As for ``splice_out``.
-        sample_rate: Sample rate in Hz, for options in seconds.
-
-    Returns:
-        ``start`` and ``width`` (n_spans,) in samples, in the order in which spans are removed.
-    """
     check_integer("n_spans", n_spans, minimum=1)
     max_width = to_samples("max_width", max_width, max_width_seconds, sample_rate, default=400)
     check_option("max_width", max_width, integer=True, minimum=0, unit="samples")
@@ -299,7 +253,7 @@ def draw_splice_out(
     return {"start": start, "width": width}
 
 
-@augmentation(draw=draw_splice_out)
+@augmentation(draw=_draw_splice_out)
 def splice_out(
     audio: ArrayLike,
     key: jax.Array,
@@ -323,7 +277,8 @@ def splice_out(
         sample_rate: Sample rate in Hz, for ``max_width_seconds``. May be traced.
 
     Returns:
-        The spliced waveform, same shape and dtype.
+        The spliced waveform, same shape and dtype. Annotations: ``start`` and ``width`` (n_spans,) in samples, in the
+        order in which spans are removed.
 
     Raises:
         ValueError: If ``audio`` is a scalar or empty, or an option is out of range.
@@ -340,7 +295,7 @@ def splice_out(
     """
     numerics.check_key("splice_out", key)
     waveform = as_float("splice_out", audio)
-    drawn = draw_splice_out(
+    drawn = _draw_splice_out(
         key,
         waveform.shape,
         n_spans=n_spans,

@@ -7,7 +7,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
-from artifex.generative_models.core.checks import check_option, is_jax_array
+from artifex.generative_models.core.checks import check_option, check_range, is_jax_array
 
 SampleRate = int | jax.Array | None
 
@@ -49,8 +49,9 @@ def to_samples(
     if sample_rate is None:
         raise TypeError(f"{name}_seconds requires sample_rate in Hz, got None")
     check_option("sample_rate", sample_rate, above=0, unit="Hz")
-    if isinstance(seconds, tuple | list):
-        return tuple(_round(f"{name}_seconds[{index}]", each, sample_rate, 1) for index, each in enumerate(seconds))
+    if isinstance(default, tuple):
+        bounds = check_range(f"{name}_seconds", seconds, minimum=0, unit="seconds")
+        return tuple(_round(f"{name}_seconds", bound, sample_rate, 1) for bound in bounds)
     return _round(f"{name}_seconds", seconds, sample_rate, 1 if hop_length is None else hop_length)
 
 

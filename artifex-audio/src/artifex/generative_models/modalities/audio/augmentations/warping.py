@@ -77,7 +77,7 @@ def time_warp(
         hop_length: Samples from frame to frame, for ``max_warp_seconds``.
 
     Returns:
-        The warped spectrogram, same shape and dtype.
+        The warped spectrogram, same shape and dtype. Annotations: ``warp_center`` and ``warp_distance`` in frames.
 
     Raises:
         ValueError: If there are fewer than two axes or an empty axis, or an option is out of range.
@@ -143,23 +143,13 @@ def warp_frames(values: jax.Array, center: jax.Array, distance: jax.Array, n_val
     return _interpolate(values, -distance.astype(dtype) * jnp.where(position <= target, before, after), -1)
 
 
-def draw_frequency_warp(
+def _draw_frequency_warp(
     key: jax.Array, shape: tuple[int, ...], *, alpha_range: Bounds = (0.9, 1.1)
 ) -> dict[str, jax.Array]:
-    """Draw the parameters of ``frequency_warp``.
-
-    Args:
-        key: PRNG key.
-        shape: Shape of the example.
-        alpha_range: As for ``frequency_warp``.
-
-    Returns:
-        ``alpha``.
-    """
     return {"alpha": draw_uniform(key, check_range("alpha_range", alpha_range, above=0))}
 
 
-@augmentation(draw=draw_frequency_warp, domain="spectrogram")
+@augmentation(draw=_draw_frequency_warp, domain="spectrogram")
 def frequency_warp(
     spectrogram: ArrayLike,
     key: jax.Array,
@@ -182,7 +172,7 @@ def frequency_warp(
             4800 Hz at 16 kHz. May be traced.
 
     Returns:
-        The warped spectrogram, same shape and dtype.
+        The warped spectrogram, same shape and dtype. Annotation: ``alpha``.
 
     Raises:
         ValueError: If there are fewer than two axes or an empty axis, or an option is out of range.
@@ -203,7 +193,7 @@ def frequency_warp(
     check_option("f_hi_fraction", f_hi_fraction, above=0)
     if not is_jax_array(f_hi_fraction) and f_hi_fraction >= 1:
         raise ValueError(f"f_hi_fraction must be above 0 and below 1, got {f_hi_fraction}")
-    drawn = draw_frequency_warp(key, values.shape, alpha_range=alpha_range)
+    drawn = _draw_frequency_warp(key, values.shape, alpha_range=alpha_range)
     return _scale_frequency(values, drawn["alpha"], f_hi_fraction)
 
 

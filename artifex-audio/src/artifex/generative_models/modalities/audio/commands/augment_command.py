@@ -18,7 +18,7 @@ def augment(
             show_default="the policy of augment_audio",
         ),
     ] = None,
-    draws: Annotated[int, typer.Option(help="How many times to apply the policy, each time with new draws.")] = 4,
+    draws: Annotated[int, typer.Option(min=1, help="Number of times that the policy is applied.")] = 4,
     out: Annotated[Path, typer.Option(help="The output folder.")] = Path("augmented"),
     seed: Annotated[int, typer.Option(help="Seed of the draws.")] = 0,
     sample_rate: Annotated[
@@ -58,7 +58,7 @@ def augment(
         lines = format_parameters(draw.parameters)
         table([tuple(line.split(": ", 1)) for line in lines] or [("no step was applied",)])
     say("")
-    say(f"figures: the .png files beside them; drawn parameters: {printable(out / f'{audio.stem}.draws.json')}")
+    say(f"figures: .png files of the same names; drawn parameters: {printable(out / f'{audio.stem}.draws.json')}")
 
 
 def _read_policy(given: str | None) -> Any:

@@ -82,8 +82,8 @@ def extract(
     shard: Annotated[
         str | None,
         typer.Option(
-            help="Be process I of N, with I from 0: write every N-th shard, starting with shard I. The other processes "
-            "may run at any time.",
+            help="Write the shards of process I of N, with I from 0: every N-th shard, starting with shard I. The other "
+            "processes may run at any time.",
             metavar="I/N",
             show_default="from the variables of SLURM, Kubernetes, Open MPI or JAX, else all shards",
         ),
@@ -99,7 +99,7 @@ def extract(
         typer.Option("--overwrite", help="Replace an extraction with other settings or of other recordings."),
     ] = False,
     report: Annotated[bool, typer.Option(help="Write report.html.")] = True,
-    examples: Annotated[int, typer.Option(help="Number of examples in the report.")] = 6,
+    examples: Annotated[int, typer.Option(min=0, help="Number of examples in the report.")] = 6,
     verify: Annotated[
         bool,
         typer.Option(
@@ -114,8 +114,6 @@ def extract(
     interruption, the same command resumes with the first shard that is not committed. Recordings that cannot be read are
     listed at the end with the reason; the exit code is then 1.
     """
-    from rich.console import Console
-
     from artifex.generative_models.modalities.audio import extraction
     from artifex.generative_models.modalities.audio.commands.printing import progress_bar
     from artifex.generative_models.modalities.audio.io import AudioReadError
@@ -138,41 +136,30 @@ def extract(
     assignment = extraction.parse_assignment(shard) if shard is not None else None
     if assignment is None and engine == "local":
         assignment = extraction.assignment_from_environment()
-    bar = progress_bar("extracting")
-    task = bar.add_task("extracting", total=None)
-
-    def show_progress(done: int, total: int) -> None:
-        bar.start()
-        bar.update(task, completed=done, total=total)
-
     start = time.perf_counter()
     try:
-        result = extraction.extract(
-            audio or [],
-            out,
-            config=settings,
-            variable_length=variable_length,
-            n_synthetic=_DEFAULT_SYNTHETIC if n_synthetic is None else n_synthetic,
-            batch_size=batch_size,
-            shard_size=shard_size,
-            assignment=assignment,
-            engine=engine,
-            overwrite=overwrite,
-            report=report,
-            n_report_examples=examples,
-            progress=show_progress,
-        )
+        with progress_bar("extracting") as show_progress:
+            result = extraction.extract(
+                audio or [],
+                out,
+                config=settings,
+                variable_length=variable_length,
+                n_synthetic=_DEFAULT_SYNTHETIC if n_synthetic is None else n_synthetic,
+                batch_size=batch_size,
+                shard_size=shard_size,
+                assignment=assignment,
+                engine=engine,
+                overwrite=overwrite,
+                report=report,
+                n_report_examples=examples,
+                progress=show_progress,
+            )
     except AudioReadError as error:
-        bar.stop()
-        Console(stderr=True).print(f"artifex: {error}", soft_wrap=True, markup=False, highlight=False)
+        typer.echo(f"artifex: {error}", err=True)
         raise typer.Exit(1) from error
     except KeyboardInterrupt:
-        bar.stop()
-        Console(stderr=True).print("interrupted; the same command resumes the extraction", soft_wrap=True)
+        typer.echo("interrupted; the same command resumes the extraction", err=True)
         raise
-    finally:
-        if bar.live.is_started:
-            bar.stop()
     _print_result(result, settings, assignment, report=report, seconds=time.perf_counter() - start)
     if result.failures:
         raise typer.Exit(1)
@@ -240,21 +227,13 @@ def _print_result(
 
 
 def _print_failures(result: Extraction) -> None:
-    from rich.console import Console
-    from rich.table import Table
-    from rich.text import Text
-
+    from artifex.generative_models.core.cli.terminal import say, table
     from artifex.generative_models.modalities.audio.commands.printing import count, printable
 
-    if not result.failures:
-        return
-    title = f"{count(len(result.failures), 'recording')} could not be extracted"
-    table = Table(title=title, title_justify="left")
-    table.add_column("file", overflow="fold")
-    table.add_column("reason", overflow="fold")
-    for failure in result.failures:
-        table.add_row(Text(printable(failure["source"])), Text(printable(failure["reason"])))
-    Console().print(table)
+    if result.failures:
+        say(f"{count(len(result.failures), 'recording')} could not be extracted:", "bold red")
+        table([(printable(failure["source"]), printable(failure["reason"])) for failure in result.failures])
+        say("")
 
 
 def _verify(folders: list[Path], out: Path) -> None:

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
-if TYPE_CHECKING:
-    from rich.progress import Progress
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 
 
 def count(number: int, noun: str) -> str:
@@ -37,25 +35,21 @@ def printable(text: object) -> str:
     return str(text).encode("utf-8", "replace").decode("utf-8")
 
 
-def progress_bar(description: str, *, disable: bool = False) -> Progress:
-    """Create a progress bar on standard error that disappears when it is finished.
+@contextmanager
+def progress_bar(description: str) -> Iterator[Callable[[int, int], None]]:
+    """Show a progress bar on standard error if it is a terminal; the bar disappears at the end.
 
     Args:
         description: Name of the task.
-        disable: Whether to print nothing.
 
-    Returns:
-        The progress bar, not started.
+    Yields:
+        A function that updates the bar, of the number of completed items and the total.
     """
     from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-    return Progress(
-        TextColumn(description),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TimeRemainingColumn(),
-        console=Console(stderr=True),
-        transient=True,
-        disable=disable,
-    )
+    console = Console(stderr=True)
+    columns = TextColumn(description), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn()
+    with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as bar:
+        task = bar.add_task(description, total=None)
+        yield lambda done, total: bar.update(task, completed=done, total=total)

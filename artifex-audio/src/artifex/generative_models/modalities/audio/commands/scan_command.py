@@ -34,8 +34,6 @@ def scan(
     Prints durations, sample rates, channels, formats, peaks and labels, and writes one line per readable recording.
     Unreadable files are listed with the reason; the exit code is then 1.
     """
-    from rich.console import Console
-
     from artifex.generative_models.core.cli.terminal import say
     from artifex.generative_models.modalities.audio.commands.printing import printable, progress_bar
     from artifex.generative_models.modalities.audio.datasets.manifests import check_manifest_path, write_manifest
@@ -46,9 +44,8 @@ def scan(
     check_manifest_path(out)
     if out.exists() and not overwrite:
         raise FileExistsError(f"{out} exists; replace it with --overwrite, or give another file with --out")
-    with progress_bar("scanning", disable=not Console(stderr=True).is_terminal) as bar:
-        task = bar.add_task("scanning", total=None)
-        result = scan_recordings(audio, progress=lambda done, total: bar.update(task, completed=done, total=total))
+    with progress_bar("scanning") as show_progress:
+        result = scan_recordings(audio, progress=show_progress)
     _print_result(result)
     if result.recordings:
         write_manifest(out, result.manifest())
@@ -88,7 +85,8 @@ def _print_result(result: ScanResult) -> None:
         rows.append(("labels", _format_counts(labels)))
         table(rows)
     if result.problems:
-        say("", skip=not result.recordings)
+        if result.recordings:
+            say()
         say(f"{count(len(result.problems), 'file')} cannot be read:", "bold red")
         for problem in result.problems:
             say(f"{printable(problem.source)}: {problem.message}", indent=2)

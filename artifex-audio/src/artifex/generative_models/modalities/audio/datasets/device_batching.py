@@ -213,12 +213,12 @@ def _check_positions(loader: Loader, sharding: jax.sharding.Sharding) -> None:
         )
     start, stop = ranges[0][0], ranges[-1][1]
     index, count = loader.shard
-    n_rows = batch_size // count
-    if (start, stop) != (index * n_rows, (index + 1) * n_rows):
+    n_per_shard = batch_size // count
+    if (start, stop) != (index * n_per_shard, (index + 1) * n_per_shard):
         fitting = f"({start // (stop - start)}, {batch_size // (stop - start)})"
         raise ValueError(
             f"the devices of this process hold examples {start} to {stop} of a batch, but the loader with shard=({index}, "
-            f"{count}) makes examples {index * n_rows} to {(index + 1) * n_rows}; use make_loader(shard={fitting})"
+            f"{count}) makes examples {index * n_per_shard} to {(index + 1) * n_per_shard}; use make_loader(shard={fitting})"
         )
 
 

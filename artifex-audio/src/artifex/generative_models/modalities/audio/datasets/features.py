@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from artifex.generative_models.modalities.audio.base import AudioModalityConfig
+from artifex.generative_models.modalities.audio.base import AudioModalityConfig, config_or_default
 from artifex.generative_models.modalities.audio.shards import layout
 from artifex.generative_models.modalities.audio.shards.reading import no_extraction, read_plan_table, read_records
 from artifex.generative_models.modalities.audio.shards.records import (
@@ -36,7 +36,8 @@ class FeatureDataset(BaseDataset):
         config: The expected configuration of the features; None takes the folder's. ``duration`` is not compared for
             variable-length features.
         split: Name of the split that the folder contains.
-        rngs: Random streams for the indices that ``get_batch`` draws; None draws the same sequence of batches every time.
+        rngs: Random number generators that ``get_batch`` draws indices from; by default every dataset draws the same
+            sequence.
         name: Name of the dataset, for error messages.
 
     Raises:
@@ -85,7 +86,7 @@ class FeatureDataset(BaseDataset):
         self._key = self.config.representation_name
         self.time_axis_keys = (self._key,)
 
-        # Columns instead of records: a few numbers and two strings per example, also for millions of examples.
+        # Stored as columns, which take less memory than one dict per example.
         shard_index: dict[str, int] = {}
         label_index = {label: index for index, label in enumerate(self.labels)}
         examples = [
@@ -172,9 +173,7 @@ def _check_config(
 ) -> None:
     if config is None:
         return
-    if not isinstance(config, AudioModalityConfig):
-        raise TypeError(f"FeatureDataset: config must be an AudioModalityConfig or None, got {type(config).__name__}")
-    expected = config.to_dict()
+    expected = config_or_default(config).to_dict()
     differing = [f"{key} is {value}, not {expected[key]}" for key, value in stored.items() if value != expected[key]]
     if differing:
         raise ValueError(f"the features in {folder} were extracted with another configuration: {', '.join(differing)}")

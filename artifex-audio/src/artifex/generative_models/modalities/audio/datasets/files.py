@@ -43,7 +43,7 @@ class AudioFileDataset(RecordingDataset):
             padded), or ``"whole"`` (variable-length examples, neither cropped nor padded).
         hop: Hop between sliding windows in seconds; by default the configuration's duration.
         labels: ``"folder"`` labels a recording by the folder directly below the given one, or the given one itself; a
-            function returns the label for a path; None omits labels. With a manifest, ``"folder"`` uses its column.
+            function returns the label for a path; None omits labels. With a manifest, ``"folder"`` uses its column ``label``.
             ``dataset.labels`` contains the class names in order of their indices, the same for every split.
         on_error: ``"raise"`` raises for a recording that cannot be read. ``"skip"`` replaces it by silence with
             ``valid=False``, which iteration skips, and adds the reason to ``dataset.problems`` of this process.

@@ -14,7 +14,7 @@ import attrs
 import numpy as np
 
 from artifex.generative_models.core.checks import check_choice, check_flag, check_integer, check_number
-from artifex.generative_models.modalities.audio.base import AudioModalityConfig, AudioRepresentation
+from artifex.generative_models.modalities.audio.base import AudioModalityConfig, AudioRepresentation, config_or_default
 from artifex.generative_models.modalities.audio.datasets.random_draws import crop_rng
 from artifex.generative_models.modalities.audio.io import (
     AudioInfo,
@@ -121,9 +121,7 @@ class RecordingDataset(BaseDataset):
         rngs: nnx.Rngs | None,
         name: str,
     ) -> None:
-        if config is not None and not isinstance(config, AudioModalityConfig):
-            raise TypeError(f"config must be an AudioModalityConfig or None, got {type(config).__name__}")
-        super().__init__(config if config is not None else AudioModalityConfig(), split, rngs=rngs)
+        super().__init__(config_or_default(config), split, rngs=rngs)
         check_flag("mono", mono)
         check_choice("crop", crop, choices=_CROPS)
         check_choice("on_error", on_error, choices=_ON_ERROR)

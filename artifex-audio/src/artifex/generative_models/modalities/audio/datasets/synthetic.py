@@ -99,8 +99,6 @@ class SyntheticAudioDataset(BaseDataset):
         sharding: jax.sharding.Sharding | None = None,
         rngs: nnx.Rngs | None = None,
     ) -> None:
-        if config is not None and not isinstance(config, AudioModalityConfig):
-            raise TypeError(f"config must be an AudioModalityConfig or None, got {type(config).__name__}")
         self.modality = AudioModality(config, rngs=rngs)
         super().__init__(self.modality.config, split, rngs=rngs)
         check_integer("n_samples", n_samples, minimum=1, maximum=2**32)
@@ -214,7 +212,7 @@ class SyntheticAudioDataset(BaseDataset):
     def _cached_example(self, index: int) -> dict[str, Any]:
         """Return an example of the cached block; access in sequence renders the next block.
 
-        The cache is replaced in one assignment: concurrent threads may render a block twice, but never see half of one.
+        The cache is replaced in one assignment: concurrent threads may render a block twice, but always read a complete one.
         """
         last, self._last_index = self._last_index, index
         start, block = self._cached_block
@@ -236,16 +234,16 @@ class SyntheticAudioDataset(BaseDataset):
             clips = split(audio)
             features = {name: split(encoded) for name, encoded in self._features(audio).items()}
             annotations = _split_annotations(type_annotations, len(positions)) if self.annotations else []
-            for row, place in enumerate(positions.tolist()):
+            for i, place in enumerate(positions.tolist()):
                 examples[place] = {
-                    "audio": clips[row],
+                    "audio": clips[i],
                     "audio_type": label,
                     "sample_rate": self.config.sample_rate,
                     "duration": self.config.duration,
-                    **{name: encoded[row] for name, encoded in features.items()},
+                    **{name: encoded[i] for name, encoded in features.items()},
                 }
                 if self.annotations:
-                    examples[place]["annotations"] = annotations[row]
+                    examples[place]["annotations"] = annotations[i]
         return examples
 
     def _batch(self, indices: np.ndarray) -> dict[str, Any]:
@@ -344,7 +342,7 @@ class SyntheticAudioDataset(BaseDataset):
         )
 
     def _is_whole_rotations(self, indices: np.ndarray) -> bool:
-        """Return whether indices are whole rotations through the types, whose number needs no padding."""
+        """Return whether indices are consecutive, start at the first type, and fill whole rotations without padding."""
         n_rotations, remainder = divmod(len(indices), len(self.labels))
         if self._weights is not None or self.annotations or remainder or indices[0] % len(self.labels):
             return False
@@ -465,7 +463,7 @@ def _positions_by_device(sharding: jax.sharding.Sharding, batch_size: int) -> di
 def _split_annotations(annotations: Mapping[str, jax.Array], count: int) -> list[dict[str, Any]]:
     """Transfer annotations to the host and split them into one dict per example, without their padding."""
     arrays = {name: np.asarray(values) for name, values in annotations.items()}
-    return [_drop_missing_onsets({name: values[row] for name, values in arrays.items()}) for row in range(count)]
+    return [_drop_missing_onsets({name: values[i] for name, values in arrays.items()}) for i in range(count)]
 
 
 def _drop_missing_onsets(annotations: dict[str, Any]) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""Which shards a process writes when several processes work on one extraction."""
+"""Assignment of shards to the processes of one extraction."""
 
 from __future__ import annotations
 

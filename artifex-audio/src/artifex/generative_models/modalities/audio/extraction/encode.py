@@ -109,9 +109,7 @@ def example_record(
         "id": recording["id"],
         "source": recording["source"],
         "label": recording["label"],
-        "source_sample_rate": source_format["source_sample_rate"],
-        "source_channels": source_format["source_channels"],
-        "source_format": source_format["source_format"],
+        **source_format,
         "representation": plan.config.representation_name,
         "sample_rate": sample_rate,
         "n_samples": len(audio),
@@ -126,7 +124,7 @@ def example_record(
 def _encode_in_batches(
     plan: Plan, waveforms: Iterable[tuple[int, Waveform | AudioReadError]]
 ) -> Iterator[tuple[int, Example | str]]:
-    """Yield the example of each recording, or the reason why there is none, in the order in which batches finish."""
+    """Yield the example of each recording, or the reason why it failed, in the order in which batches finish."""
     batches: dict[int, list[tuple[int, Waveform]]] = {}
     # Computation on the device is asynchronous: a batch is computed while the previous one is unpacked and the
     # recordings of the next one are read.

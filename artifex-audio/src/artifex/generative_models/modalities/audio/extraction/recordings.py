@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import re
 import unicodedata
 from collections.abc import Callable
@@ -110,12 +109,18 @@ def read_headers(
     Returns:
         The recordings with ``n_samples``, or with ``error`` where the header could not be read.
     """
+
+    def with_header(recording: PlannedRecording) -> PlannedRecording:
+        try:
+            header = probe(recording["source"])
+        except AudioReadError as error:
+            raise_if_transient(error)
+            return {**recording, "error": error.reason}
+        n_samples = -(-header.n_samples * config.sample_rate // header.sample_rate)
+        return {**recording, "n_samples": n_samples if variable_length else min(config.n_time_steps, n_samples)}
+
     with ThreadPoolExecutor(THREADS) as pool:
-        headers = pool.map(_probe, (recording["source"] for recording in recordings))
-        return [
-            _with_header(recording, header, config, variable_length=variable_length)
-            for recording, header in zip(recordings, headers, strict=True)
-        ]
+        return list(pool.map(with_header, recordings))
 
 
 def synthetic_recordings(config: AudioModalityConfig, n_examples: int) -> list[PlannedRecording]:
@@ -163,7 +168,7 @@ def synthetic_reader(config: AudioModalityConfig, n_examples: int) -> Reader:
 
 def file_reader(
     recordings: list[PlannedRecording],
-    base: str | os.PathLike[str],
+    base: Path,
     config: AudioModalityConfig,
     *,
     variable_length: bool,
@@ -181,7 +186,7 @@ def file_reader(
         it was planned.
     """
     max_samples = None if variable_length else config.n_time_steps
-    return partial(_decode, recordings, Path(base), config.sample_rate, max_samples)
+    return partial(_decode, recordings, base, config.sample_rate, max_samples)
 
 
 def raise_if_transient(error: AudioReadError) -> None:
@@ -191,9 +196,9 @@ def raise_if_transient(error: AudioReadError) -> None:
         error: The error.
 
     Raises:
-        AudioReadError: For a temporary reason; the message says what to do.
+        AudioReadError: For a temporary reason.
     """
-    if getattr(error, "transient", False):
+    if error.transient:
         message = f"{error.reason}; this may be temporary: run the same command again, committed shards are kept"
         raise AudioReadError(error.path, message) from error
 
@@ -209,7 +214,7 @@ def _decode(
     try:
         audio, info = decode(file, span, sample_rate=sample_rate)
     except AudioReadError as error:
-        if not getattr(error, "transient", False):
+        if not error.transient:
             _check_unchanged(file, recordings[index])
         raise
     _check_unchanged(file, recordings[index])
@@ -231,27 +236,6 @@ def _check_unchanged(file: Path, recording: PlannedRecording) -> None:
         raise OSError(
             f"{file} has changed since the extraction was started; restore it, or start again with --overwrite"
         )
-
-
-def _probe(file: str) -> AudioInfo | AudioReadError:
-    try:
-        return probe(file)
-    except AudioReadError as error:
-        raise_if_transient(error)
-        return error
-
-
-def _with_header(
-    recording: PlannedRecording,
-    header: AudioInfo | AudioReadError,
-    config: AudioModalityConfig,
-    *,
-    variable_length: bool,
-) -> PlannedRecording:
-    if isinstance(header, AudioReadError):
-        return {**recording, "error": header.reason}
-    n_samples = -(-header.n_samples * config.sample_rate // header.sample_rate)
-    return {**recording, "n_samples": n_samples if variable_length else min(config.n_time_steps, n_samples)}
 
 
 def _unique_ids(names: list[str]) -> list[str]:

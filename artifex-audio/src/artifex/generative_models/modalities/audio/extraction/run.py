@@ -138,7 +138,11 @@ def extract(
     check_choice("engine", engine, choices=ENGINES)
     if engine == "ray" and assignment is not None:
         raise ValueError("--engine ray distributes all shards over its cluster; omit --shard")
-    _check_extras(report=report)
+    check_dependencies()
+    if report:
+        from artifex.generative_models.modalities.audio.extraction.report import check_report_dependencies
+
+        check_report_dependencies()
     folder = Path(out).resolve()
     given = [Path(paths)] if isinstance(paths, str | os.PathLike) else [Path(path) for path in paths]
     variable_length = variable_length and bool(given)
@@ -209,14 +213,6 @@ class _ProgressCounter:
         self.done += finished
         if self.progress is not None:
             self.progress(self.done, self.total)
-
-
-def _check_extras(*, report: bool) -> None:
-    check_dependencies()
-    if report:
-        from artifex.generative_models.modalities.audio.extraction.report import check_report_dependencies
-
-        check_report_dependencies()
 
 
 def _check_representation(config: AudioModalityConfig, *, variable_length: bool) -> None:

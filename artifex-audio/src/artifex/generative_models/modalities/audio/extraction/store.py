@@ -65,36 +65,26 @@ def write_shard(
         FileExistsError: When the plan of the folder has been replaced.
     """
     try:
-        _write_and_commit(folder, number, digest, examples, failures)
+        with atomic_path(folder / shard_file(number, digest)) as temporary:
+            write_records(temporary, examples)
+            size, checksum = temporary.stat().st_size, file_checksum(temporary)
+            check_plan(folder, digest)
+        sidecar = Sidecar(
+            plan=digest,
+            shard=number,
+            bytes=size,
+            sha256_of_shard=checksum,
+            records=[record for record, _ in examples],
+            failures=list(failures),
+        )
+        check_plan(folder, digest)
+        write_atomic(folder / sidecar_file(number, digest), with_checksum(sidecar))
     except (OSError, RuntimeError):
         # The temporary file may have been removed by a process that found the extraction complete: it removes all
         # temporary files. Then another process has committed this shard, too.
         check_plan(folder, digest)
         if read_sidecar(folder, number, digest) is None:
             raise
-
-
-def _write_and_commit(
-    folder: Path,
-    number: int,
-    digest: str,
-    examples: Sequence[tuple[ExampleRecord, np.ndarray]],
-    failures: Sequence[FailureRecord],
-) -> None:
-    with atomic_path(folder / shard_file(number, digest)) as temporary:
-        write_records(temporary, examples)
-        size, checksum = temporary.stat().st_size, file_checksum(temporary)
-        check_plan(folder, digest)
-    sidecar = Sidecar(
-        plan=digest,
-        shard=number,
-        bytes=size,
-        sha256_of_shard=checksum,
-        records=[record for record, _ in examples],
-        failures=list(failures),
-    )
-    check_plan(folder, digest)
-    write_atomic(folder / sidecar_file(number, digest), with_checksum(sidecar))
 
 
 def read_sidecar(folder: Path, number: int, digest: str) -> Sidecar | None:

@@ -93,10 +93,11 @@ def _match_pattern(pattern: Path) -> list[tuple[Path, Path]]:
     matches = [Path(path) for path in sorted(glob.glob(str(pattern), recursive=True))]
     pairs: list[tuple[Path, Path]] = []
     for path in matches:
-        if not path.is_dir():
-            pairs += [(path, path.parent)] if path.suffix.lower() in SUFFIXES else []
-        elif "**" not in pattern.parts:
-            pairs += [(file, path) for file in _search_folder(path)]
+        if path.is_dir():
+            if "**" not in pattern.parts:  # which matches the files in the folder, too
+                pairs += [(file, path) for file in _search_folder(path)]
+        elif path.suffix.lower() in SUFFIXES:
+            pairs.append((path, path.parent))
     if not pairs:
         matched = f"matches {len(matches)} paths, but no audio files" if matches else "matches nothing"
         raise FileNotFoundError(f"{pattern}: this pattern {matched}; expected files with {', '.join(SUFFIXES)}")

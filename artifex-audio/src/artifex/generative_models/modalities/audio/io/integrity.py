@@ -90,7 +90,7 @@ def check_samples(info: AudioInfo, samples: np.ndarray) -> None:
         samples: Samples of any shape, not empty.
 
     Raises:
-        AudioReadError: When they are.
+        AudioReadError: For such samples.
     """
     peak = float(np.maximum(samples.max(), -samples.min()))
     if not math.isfinite(peak):
@@ -120,13 +120,13 @@ def _trailing_bytes(log: str, stream: IO[bytes]) -> int:
     unknown, length = _LOGGED_CHUNK.search(log), _LOGGED_LENGTH.search(log)
     if not unknown or not length:
         return 0
-    place, position = int(unknown[1]), stream.tell()
-    stream.seek(place)
+    offset, position = int(unknown[1]), stream.tell()
+    stream.seek(offset)
     first = stream.read(4)
     stream.seek(position)
     is_text = first[:3].isalnum() or (first.isascii() and first.decode().isprintable())
     is_padding = first in (bytes(4), b"\xff" * 4)
-    return 0 if is_text or is_padding else int(length[1]) - place
+    return 0 if is_text or is_padding else int(length[1]) - offset
 
 
 def _check_ogg(name: str, stream: IO[bytes], size: int) -> None:
@@ -192,7 +192,7 @@ def _check_flac(name: str, stream: IO[bytes], size: int) -> None:
         while place >= 0:
             first = _flac_first_sample(tail[place : place + 16], block_size)
             is_last = first is None or first < n_samples <= first + block_size
-            # Compressed audio may contain bytes that look like a frame header: only a frame whose checksum is right counts.
+            # Compressed audio may contain bytes that look like a frame header; the checksum excludes them.
             if not is_last and not _crc(tail[place:], 16, 0x8005):
                 raise AudioReadError(
                     name,

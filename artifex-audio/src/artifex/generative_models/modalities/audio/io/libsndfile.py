@@ -73,7 +73,7 @@ class FileRecording:
         stream: The file itself.
 
     Attributes:
-        info: Its header.
+        info: The header of the file.
 
     Raises:
         AudioReadError: When the header is inconsistent.
@@ -98,7 +98,7 @@ class FileRecording:
         Args:
             start: First sample.
             count: Number of samples.
-            out: Memory (count, channels) that may be used for the result.
+            out: Buffer (count, channels) that may be used for the result.
 
         Returns:
             float32 (count, channels), full scale [-1, 1].

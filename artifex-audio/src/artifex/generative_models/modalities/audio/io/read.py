@@ -13,14 +13,13 @@ import numpy as np
 from artifex.generative_models.core.checks import check_flag, check_integer, check_number
 from artifex.generative_models.core.extras import require
 from artifex.generative_models.modalities.audio.io.integrity import check_samples
-from artifex.generative_models.modalities.audio.io.libsndfile import open_file
+from artifex.generative_models.modalities.audio.io.libsndfile import FileRecording, open_file
 from artifex.generative_models.modalities.audio.io.sources import (
     MAX_SAMPLE_RATE,
     ArrayRecording,
     AudioInfo,
     AudioReadError,
     AudioSource,
-    OpenRecording,
     Samples,
     source_name,
 )
@@ -77,7 +76,7 @@ def read_audio(
 
     Returns:
         The samples as float32, full scale [-1, 1], shape (time,), or (channels, time) with ``mono=False``; and their
-        sample rate in Hz. Resampling n samples gives ``ceil(n * sample_rate / rate)``.
+        sample rate in Hz. Resampling n samples from the file's ``rate`` gives ``ceil(n * sample_rate / rate)``.
 
     Raises:
         AudioReadError: When the file does not exist, is empty, truncated or not audio, contains values that are not
@@ -153,7 +152,7 @@ def decode(
             )
         start, count = span(info)
         context = _with_context(info, start, count, sample_rate)
-        # Samples that are copied below by mixing, resampling or transposing are read into memory that is used again.
+        # Samples that mixing, resampling or transposing copies below are read into a reused buffer.
         is_copied = info.n_channels > 1 or sample_rate not in (None, info.sample_rate)
         scratch = _scratch("read", len(context), info.n_channels) if is_copied else None
         samples = recording.read(context.start, len(context), out=scratch)
@@ -200,7 +199,7 @@ def read_blocks(
             yield info, block
 
 
-def _open(source: AudioSource, name: str | None) -> AbstractContextManager[OpenRecording]:
+def _open(source: AudioSource, name: str | None) -> AbstractContextManager[FileRecording | ArrayRecording]:
     if isinstance(source, Samples):
         return nullcontext(ArrayRecording(source, source_name(source, name)))
     return open_file(source, name)
@@ -252,9 +251,9 @@ _memory = threading.local()
 
 
 def _scratch(purpose: str, count: int, n_channels: int) -> np.ndarray | None:
-    """Return memory (count, n_channels) that this thread uses again, or None above a maximum size.
+    """Return an uninitialized buffer (count, n_channels), reused in this thread, or None above a maximum size.
 
-    Allocating new memory of this size, page by page, takes as long as reading and resampling together.
+    Allocating a new one takes as long as reading and resampling together.
     """
     size = count * n_channels
     if count < 1 or size > _MAX_SCRATCH:

@@ -1,4 +1,4 @@
-"""Sources of audio: paths, bytes and arrays; the facts in their headers; and the error for those that cannot be read."""
+"""Sources of audio (paths, bytes and arrays), their headers, and the error for those that cannot be read."""
 
 from __future__ import annotations
 
@@ -6,7 +6,6 @@ import os
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
-from typing import Protocol
 
 import attrs
 import numpy as np
@@ -114,32 +113,6 @@ def source_name(source: AudioSource, name: str | None = None) -> str:
     return name or _NAME if isinstance(source, bytes | Samples) else os.fspath(source)
 
 
-class OpenRecording(Protocol):
-    """A recording that is open for reading.
-
-    Attributes:
-        info: Its header.
-    """
-
-    info: AudioInfo
-
-    def read(self, start: int, count: int, *, out: np.ndarray | None = None) -> np.ndarray:
-        """Return a span of the recording.
-
-        Args:
-            start: First sample.
-            count: Number of samples.
-            out: Memory (count, channels) that may be used for the result.
-
-        Returns:
-            float32 (count, channels), full scale [-1, 1].
-
-        Raises:
-            AudioReadError: When the span cannot be decoded.
-        """
-        ...
-
-
 class ArrayRecording:
     """Samples as an open recording.
 
@@ -148,7 +121,7 @@ class ArrayRecording:
         name: Name of the recording in error messages.
 
     Attributes:
-        info: The facts that a header would contain; ``subtype`` is the dtype.
+        info: The header that a file of the samples would have; ``subtype`` is the dtype.
 
     Raises:
         AudioReadError: When the shape, dtype or sample rate is invalid.

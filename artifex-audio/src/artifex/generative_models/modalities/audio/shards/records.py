@@ -237,7 +237,7 @@ def check_shard_exists(path: Path) -> None:
         path: The file.
 
     Raises:
-        FileNotFoundError: When it does not exist; the message says what to do.
+        FileNotFoundError: When it does not exist.
     """
     if not path.is_file():
         raise FileNotFoundError(

@@ -14,63 +14,26 @@ from numpy.typing import NDArray
 
 from artifex.generative_models.core import create
 from artifex.generative_models.core.configuration import ExtensionConfig
-from artifex.generative_models.extensions.audio_processing.spectral.cepstral import (
-    finish_mfcc,
-    lfcc,
-    measure_mfcc,
-    mfcc,
+from artifex.generative_models.extensions.audio_processing.spectral import (
+    cepstral,
+    chromagram,
+    features,
+    fourier,
+    inversion,
+    mel,
+    vocoder,
 )
-from artifex.generative_models.extensions.audio_processing.spectral.chromagram import chroma
 from artifex.generative_models.extensions.audio_processing.spectral.config import SpectralConfig
-from artifex.generative_models.extensions.audio_processing.spectral.features import (
-    measure_bandwidth,
-    measure_centroid,
-    measure_rolloff,
-    onset_strength,
-    rms,
-    spectral_bandwidth,
-    spectral_centroid,
-    spectral_contrast,
-    spectral_crest,
-    spectral_entropy,
-    spectral_flatness,
-    spectral_flux,
-    spectral_rolloff,
-    spectral_slope,
-    zero_crossing_rate,
-)
 from artifex.generative_models.extensions.audio_processing.spectral.filterbanks import band_frequencies
-from artifex.generative_models.extensions.audio_processing.spectral.fourier import (
-    instantaneous_frequency,
-    istft,
-    magnitude_spectrogram,
-    measure_power,
-    power_spectrogram,
-    stft,
-)
 from artifex.generative_models.extensions.audio_processing.spectral.framing import Frames
-from artifex.generative_models.extensions.audio_processing.spectral.inversion import (
-    griffin_lim,
-    log_mel_to_audio,
-    mel_to_audio,
-    mfcc_to_audio,
-)
-from artifex.generative_models.extensions.audio_processing.spectral.mel import (
-    finish_log_mel,
-    log_mel_spectrogram,
-    measure_log_mel,
-    measure_mel,
-    mel_spectrogram,
-)
 from artifex.generative_models.extensions.audio_processing.spectral.pipeline import analyze
-from artifex.generative_models.extensions.audio_processing.spectral.vocoder import time_stretch
 from artifex.generative_models.extensions.base import ModelExtension
 
 
 class SpectralAnalysis(ModelExtension):
     """Spectral features of audio and their inverses, with one configuration.
 
-    It contains no arrays, and its methods are pure functions of their arguments: ``jax.jit``, ``jax.vmap`` and
+    An instance contains no arrays, and its methods are pure functions of their arguments: ``jax.jit``, ``jax.vmap`` and
     ``jax.grad`` apply to them directly.
 
     Args:
@@ -165,12 +128,12 @@ class SpectralAnalysis(ModelExtension):
 
         Args:
             audio: Waveforms, (..., time), floating point, full scale 1.
-            lengths: Number of valid samples of each example; None for all.
+            lengths: Number of valid samples of each example, by default all.
 
         Returns:
             Complex spectra, (..., n_freq, n_frames).
         """
-        return stft(audio, self.config, lengths=lengths)
+        return fourier.stft(audio, self.config, lengths=lengths)
 
     def istft(self, spectrum: ArrayLike, *, length: int, min_coverage: float = 0.0) -> jax.Array:
         """Compute the inverse short-time Fourier transform; see ``istft``.
@@ -183,55 +146,55 @@ class SpectralAnalysis(ModelExtension):
         Returns:
             Waveforms, (..., length).
         """
-        return istft(spectrum, self.config, length=length, min_coverage=min_coverage)
+        return fourier.istft(spectrum, self.config, length=length, min_coverage=min_coverage)
 
     def compute_stft(self, audio: ArrayLike, *, lengths: ArrayLike | None = None) -> jax.Array:
         """Compute the magnitude of the short-time Fourier transform; see ``magnitude_spectrogram``.
 
         Args:
             audio: Waveforms, (..., time), floating point, full scale 1.
-            lengths: Number of valid samples of each example; None for all.
+            lengths: Number of valid samples of each example, by default all.
 
         Returns:
             Magnitudes, (..., n_freq, n_frames).
         """
-        return magnitude_spectrogram(audio, self.config, lengths=lengths)
+        return fourier.magnitude_spectrogram(audio, self.config, lengths=lengths)
 
     def compute_spectrogram(self, audio: ArrayLike, *, lengths: ArrayLike | None = None) -> jax.Array:
         """Compute the power spectrogram; see ``power_spectrogram``.
 
         Args:
             audio: Waveforms, (..., time), floating point, full scale 1.
-            lengths: Number of valid samples of each example; None for all.
+            lengths: Number of valid samples of each example, by default all.
 
         Returns:
             Power, (..., n_freq, n_frames).
         """
-        return power_spectrogram(audio, self.config, lengths=lengths)
+        return fourier.power_spectrogram(audio, self.config, lengths=lengths)
 
     def compute_mel_spectrogram(self, audio: ArrayLike, *, lengths: ArrayLike | None = None) -> jax.Array:
         """Compute a mel spectrogram; see ``mel_spectrogram``.
 
         Args:
             audio: Waveforms, (..., time), floating point, full scale 1.
-            lengths: Number of valid samples of each example; None for all.
+            lengths: Number of valid samples of each example, by default all.
 
         Returns:
             Power, or magnitude if ``config.power`` is 1, (..., n_mels, n_frames).
         """
-        return mel_spectrogram(audio, self.config, lengths=lengths)
+        return mel.mel_spectrogram(audio, self.config, lengths=lengths)
 
     def compute_log_mel_spectrogram(self, audio: ArrayLike, *, lengths: ArrayLike | None = None) -> jax.Array:
         """Compute a log-mel spectrogram; see ``log_mel_spectrogram``.
 
         Args:
             audio: Waveforms, (..., time), floating point, full scale 1.
-            lengths: Number of valid samples of each example; None for all.
+            lengths: Number of valid samples of each example, by default all.
 
         Returns:
             Levels, by default in dB, (..., n_mels, n_frames).
         """
-        return log_mel_spectrogram(audio, self.config, lengths=lengths)
+        return mel.log_mel_spectrogram(audio, self.config, lengths=lengths)
 
     def compute_mfcc(
         self, audio: ArrayLike, n_mfcc: int | None = None, *, lengths: ArrayLike | None = None
@@ -241,12 +204,12 @@ class SpectralAnalysis(ModelExtension):
         Args:
             audio: Waveforms, (..., time), floating point, full scale 1.
             n_mfcc: Number of coefficients; None for the configured number, by default 13.
-            lengths: Number of valid samples of each example; None for all.
+            lengths: Number of valid samples of each example, by default all.
 
         Returns:
             Coefficients, (..., n_mfcc, n_frames).
         """
-        return mfcc(audio, self.config, n_mfcc=n_mfcc, lengths=lengths)
+        return cepstral.mfcc(audio, self.config, n_mfcc=n_mfcc, lengths=lengths)
 
     def compute_lfcc(
         self, audio: ArrayLike, *, n_lfcc: int | None = None, lengths: ArrayLike | None = None
@@ -256,12 +219,12 @@ class SpectralAnalysis(ModelExtension):
         Args:
             audio: Waveforms, (..., time), floating point, full scale 1.
             n_lfcc: Number of coefficients; None for the configured number, by default 13.
-            lengths: Number of valid samples of each example; None for all.
+            lengths: Number of valid samples of each example, by default all.
 
         Returns:
             Coefficients, (..., n_lfcc, n_frames).
         """
-        return lfcc(audio, self.config, n_lfcc=n_lfcc, lengths=lengths)
+        return cepstral.lfcc(audio, self.config, n_lfcc=n_lfcc, lengths=lengths)
 
     def compute_chroma(
         self, audio: ArrayLike, *, n_chroma: int = 12, tuning: float = 0.0, lengths: ArrayLike | None = None
@@ -271,61 +234,61 @@ class SpectralAnalysis(ModelExtension):
         Args:
             audio: Waveforms, (..., time), floating point, full scale 1.
             n_chroma: Number of pitch classes per octave; the first one is C.
-            tuning: Deviation of A4 from 440 Hz, in pitch classes.
-            lengths: Number of valid samples of each example; None for all.
+            tuning: Deviation of A4 from 440 Hz in chroma bins, which are semitones for ``n_chroma`` 12.
+            lengths: Number of valid samples of each example, by default all.
 
         Returns:
             Relative power, 0 to 1, (..., n_chroma, n_frames).
         """
-        return chroma(audio, self.config, n_chroma=n_chroma, tuning=tuning, lengths=lengths)
+        return chromagram.chroma(audio, self.config, n_chroma=n_chroma, tuning=tuning, lengths=lengths)
 
     def compute_instantaneous_frequency(self, audio: ArrayLike, *, lengths: ArrayLike | None = None) -> jax.Array:
         """Compute the instantaneous frequency of each bin; see ``instantaneous_frequency``.
 
         Args:
             audio: Waveforms, (..., time), floating point, full scale 1.
-            lengths: Number of valid samples of each example; None for all.
+            lengths: Number of valid samples of each example, by default all.
 
         Returns:
             Frequencies in Hz, (..., n_freq, n_frames).
         """
-        return instantaneous_frequency(audio, self.config, lengths=lengths)
+        return fourier.instantaneous_frequency(audio, self.config, lengths=lengths)
 
     def compute_spectral_centroid(self, audio: ArrayLike, *, lengths: ArrayLike | None = None) -> jax.Array:
         """Compute the spectral centroid; see ``spectral_centroid``.
 
         Args:
             audio: Waveforms, (..., time), floating point, full scale 1.
-            lengths: Number of valid samples of each example; None for all.
+            lengths: Number of valid samples of each example, by default all.
 
         Returns:
             Frequencies in Hz, (..., n_frames).
         """
-        return spectral_centroid(audio, self.config, lengths=lengths)
+        return features.spectral_centroid(audio, self.config, lengths=lengths)
 
     def compute_spectral_bandwidth(self, audio: ArrayLike, *, lengths: ArrayLike | None = None) -> jax.Array:
         """Compute the spectral bandwidth; see ``spectral_bandwidth``.
 
         Args:
             audio: Waveforms, (..., time), floating point, full scale 1.
-            lengths: Number of valid samples of each example; None for all.
+            lengths: Number of valid samples of each example, by default all.
 
         Returns:
             Bandwidths in Hz, (..., n_frames).
         """
-        return spectral_bandwidth(audio, self.config, lengths=lengths)
+        return features.spectral_bandwidth(audio, self.config, lengths=lengths)
 
     def compute_spectral_rolloff(self, audio: ArrayLike, *, lengths: ArrayLike | None = None) -> jax.Array:
         """Compute the spectral rolloff; see ``spectral_rolloff``.
 
         Args:
             audio: Waveforms, (..., time), floating point, full scale 1.
-            lengths: Number of valid samples of each example; None for all.
+            lengths: Number of valid samples of each example, by default all.
 
         Returns:
             Frequencies in Hz, (..., n_frames).
         """
-        return spectral_rolloff(audio, self.config, lengths=lengths)
+        return features.spectral_rolloff(audio, self.config, lengths=lengths)
 
     def compute_spectral_flatness(
         self, audio: ArrayLike, *, amin: float = 1e-10, lengths: ArrayLike | None = None
@@ -335,12 +298,12 @@ class SpectralAnalysis(ModelExtension):
         Args:
             audio: Waveforms, (..., time), floating point, full scale 1.
             amin: Minimum power, above 0; smaller values are replaced by it.
-            lengths: Number of valid samples of each example; None for all.
+            lengths: Number of valid samples of each example, by default all.
 
         Returns:
             Ratios, 0 to 1, (..., n_frames).
         """
-        return spectral_flatness(audio, self.config, amin=amin, lengths=lengths)
+        return features.spectral_flatness(audio, self.config, amin=amin, lengths=lengths)
 
     def compute_spectral_contrast(
         self,
@@ -357,104 +320,106 @@ class SpectralAnalysis(ModelExtension):
             audio: Waveforms, (..., time), floating point, full scale 1.
             n_bands: Number of octave bands above ``f_min``; one more band is below it.
             f_min: Upper edge of the lowest band in Hz.
-            quantile: Fraction of the bins of a band whose mean is the peak and the valley, above 0 and at most 0.5.
-            lengths: Number of valid samples of each example; None for all.
+            quantile: Fraction of the bins of a band that are averaged for its peak and its valley, at most 0.5.
+            lengths: Number of valid samples of each example, by default all.
 
         Returns:
             Differences in dB, (..., n_bands + 1, n_frames).
         """
-        return spectral_contrast(audio, self.config, n_bands=n_bands, f_min=f_min, quantile=quantile, lengths=lengths)
+        return features.spectral_contrast(
+            audio, self.config, n_bands=n_bands, f_min=f_min, quantile=quantile, lengths=lengths
+        )
 
     def compute_spectral_flux(self, audio: ArrayLike, *, lengths: ArrayLike | None = None) -> jax.Array:
         """Compute the spectral flux; see ``spectral_flux``.
 
         Args:
             audio: Waveforms, (..., time), floating point, full scale 1.
-            lengths: Number of valid samples of each example; None for all.
+            lengths: Number of valid samples of each example, by default all.
 
         Returns:
             Sums of increases in magnitude, (..., n_frames).
         """
-        return spectral_flux(audio, self.config, lengths=lengths)
+        return features.spectral_flux(audio, self.config, lengths=lengths)
 
     def compute_spectral_crest(self, audio: ArrayLike, *, lengths: ArrayLike | None = None) -> jax.Array:
         """Compute the spectral crest factor; see ``spectral_crest``.
 
         Args:
             audio: Waveforms, (..., time), floating point, full scale 1.
-            lengths: Number of valid samples of each example; None for all.
+            lengths: Number of valid samples of each example, by default all.
 
         Returns:
             Ratios, 1 to ``n_freq``, (..., n_frames).
         """
-        return spectral_crest(audio, self.config, lengths=lengths)
+        return features.spectral_crest(audio, self.config, lengths=lengths)
 
     def compute_spectral_entropy(self, audio: ArrayLike, *, lengths: ArrayLike | None = None) -> jax.Array:
         """Compute the normalized spectral entropy; see ``spectral_entropy``.
 
         Args:
             audio: Waveforms, (..., time), floating point, full scale 1.
-            lengths: Number of valid samples of each example; None for all.
+            lengths: Number of valid samples of each example, by default all.
 
         Returns:
             Values, 0 to 1, (..., n_frames).
         """
-        return spectral_entropy(audio, self.config, lengths=lengths)
+        return features.spectral_entropy(audio, self.config, lengths=lengths)
 
     def compute_spectral_slope(self, audio: ArrayLike, *, lengths: ArrayLike | None = None) -> jax.Array:
         """Compute the spectral slope; see ``spectral_slope``.
 
         Args:
             audio: Waveforms, (..., time), floating point, full scale 1.
-            lengths: Number of valid samples of each example; None for all.
+            lengths: Number of valid samples of each example, by default all.
 
         Returns:
             Slopes in 1/Hz, (..., n_frames).
         """
-        return spectral_slope(audio, self.config, lengths=lengths)
+        return features.spectral_slope(audio, self.config, lengths=lengths)
 
     def compute_onset_strength(self, audio: ArrayLike, *, lengths: ArrayLike | None = None) -> jax.Array:
         """Compute the onset strength; see ``onset_strength``.
 
         Args:
             audio: Waveforms, (..., time), floating point, full scale 1.
-            lengths: Number of valid samples of each example; None for all.
+            lengths: Number of valid samples of each example, by default all.
 
         Returns:
             Increases in dB, (..., n_frames).
         """
-        return onset_strength(audio, self.config, lengths=lengths)
+        return features.onset_strength(audio, self.config, lengths=lengths)
 
     def compute_rms(self, audio: ArrayLike, *, lengths: ArrayLike | None = None) -> jax.Array:
         """Compute the root mean square of each frame; see ``rms``.
 
         Args:
             audio: Waveforms, (..., time), floating point, full scale 1.
-            lengths: Number of valid samples of each example; None for all.
+            lengths: Number of valid samples of each example, by default all.
 
         Returns:
             Amplitudes, (..., n_frames).
         """
-        return rms(audio, self.config, lengths=lengths)
+        return features.rms(audio, self.config, lengths=lengths)
 
     def compute_zero_crossing_rate(self, audio: ArrayLike, *, lengths: ArrayLike | None = None) -> jax.Array:
         """Compute the zero-crossing rate; see ``zero_crossing_rate``.
 
         Args:
             audio: Waveforms, (..., time), floating point, full scale 1.
-            lengths: Number of valid samples of each example; None for all.
+            lengths: Number of valid samples of each example, by default all.
 
         Returns:
             Rates, 0 to 1, (..., n_frames).
         """
-        return zero_crossing_rate(audio, self.config, lengths=lengths)
+        return features.zero_crossing_rate(audio, self.config, lengths=lengths)
 
     def extract_spectral_features(self, audio: ArrayLike, *, lengths: ArrayLike | None = None) -> dict[str, jax.Array]:
         """Compute several features from one transform.
 
         Args:
             audio: Waveforms, (..., time), floating point, full scale 1.
-            lengths: Number of valid samples of each example; None for all.
+            lengths: Number of valid samples of each example, by default all.
 
         Returns:
             ``spectrogram`` (power), ``mel_spectrogram``, ``log_mel_spectrogram``, ``mfcc``, ``spectral_centroid``,
@@ -482,7 +447,7 @@ class SpectralAnalysis(ModelExtension):
         Returns:
             Waveforms, (..., length).
         """
-        return mel_to_audio(mel, self.config, length=length, n_iter=n_iter, key=key)
+        return inversion.mel_to_audio(mel, self.config, length=length, n_iter=n_iter, key=key)
 
     def log_mel_to_audio(
         self, levels: ArrayLike, *, length: int, n_iter: int = 32, key: jax.Array | None = None
@@ -498,7 +463,7 @@ class SpectralAnalysis(ModelExtension):
         Returns:
             Waveforms, (..., length).
         """
-        return log_mel_to_audio(levels, self.config, length=length, n_iter=n_iter, key=key)
+        return inversion.log_mel_to_audio(levels, self.config, length=length, n_iter=n_iter, key=key)
 
     def mfcc_to_audio(
         self, cepstra: ArrayLike, *, length: int, n_iter: int = 32, key: jax.Array | None = None
@@ -514,7 +479,7 @@ class SpectralAnalysis(ModelExtension):
         Returns:
             Waveforms, (..., length).
         """
-        return mfcc_to_audio(cepstra, self.config, length=length, n_iter=n_iter, key=key)
+        return inversion.mfcc_to_audio(cepstra, self.config, length=length, n_iter=n_iter, key=key)
 
     def magnitude_to_audio(
         self, magnitude: ArrayLike, *, length: int, n_iter: int = 32, key: jax.Array | None = None
@@ -530,7 +495,7 @@ class SpectralAnalysis(ModelExtension):
         Returns:
             Waveforms, (..., length).
         """
-        return griffin_lim(magnitude, self.config, length=length, n_iter=n_iter, key=key)
+        return inversion.griffin_lim(magnitude, self.config, length=length, n_iter=n_iter, key=key)
 
     def time_stretch(self, audio: ArrayLike, rate: ArrayLike, *, length: int) -> jax.Array:
         """Stretch audio in time without changing the pitch; see ``time_stretch``.
@@ -543,7 +508,7 @@ class SpectralAnalysis(ModelExtension):
         Returns:
             Waveforms, (..., length).
         """
-        return time_stretch(audio, rate, self.config, length=length)
+        return vocoder.time_stretch(audio, rate, self.config, length=length)
 
 
 def _get_audio(data: ArrayLike | Mapping[str, ArrayLike], name: str) -> jax.Array:
@@ -557,13 +522,13 @@ def _get_audio(data: ArrayLike | Mapping[str, ArrayLike], name: str) -> jax.Arra
 
 def _measure_features(frames: Frames, config: SpectralConfig) -> dict[str, Any]:
     return {
-        "spectrogram": measure_power(frames, config),
-        "mel_spectrogram": measure_mel(frames, config),
-        "log_mel_spectrogram": measure_log_mel(frames, config),
-        "mfcc": measure_mfcc(frames, config),
-        "spectral_centroid": measure_centroid(frames, config),
-        "spectral_bandwidth": measure_bandwidth(frames, config),
-        "spectral_rolloff": measure_rolloff(frames, config),
+        "spectrogram": fourier.measure_power(frames, config),
+        "mel_spectrogram": mel.measure_mel(frames, config),
+        "log_mel_spectrogram": mel.measure_log_mel(frames, config),
+        "mfcc": cepstral.measure_mfcc(frames, config),
+        "spectral_centroid": features.measure_centroid(frames, config),
+        "spectral_bandwidth": features.measure_bandwidth(frames, config),
+        "spectral_rolloff": features.measure_rolloff(frames, config),
     }
 
 
@@ -571,6 +536,6 @@ def _finish_features(
     measured: dict[str, Any], config: SpectralConfig, n_valid: jax.Array | None
 ) -> dict[str, jax.Array]:
     return measured | {
-        "log_mel_spectrogram": finish_log_mel(measured["log_mel_spectrogram"], config, n_valid),
-        "mfcc": finish_mfcc(measured["mfcc"], config, n_valid),
+        "log_mel_spectrogram": mel.finish_log_mel(measured["log_mel_spectrogram"], config, n_valid),
+        "mfcc": cepstral.finish_mfcc(measured["mfcc"], config, n_valid),
     }

@@ -31,11 +31,11 @@ def mfcc(
         config: Analysis configuration.
         n_mfcc: Number of coefficients, at most ``n_mels``; None for ``config.n_cepstra``.
         lengths: Number of valid samples of each example, integers that broadcast against the leading axes; samples
-            past them are ignored. None for all.
+            past them are ignored. By default all are valid.
 
     Returns:
-        Coefficients, (..., n_mfcc, n_frames), in the dtype of the audio. With ``lengths``, frames past the valid ones are
-        those of silence.
+        Coefficients, (..., n_mfcc, n_frames), in the dtype of the audio. With ``lengths``, frames past the valid ones
+        equal those of silence.
 
     Raises:
         TypeError: If the audio is not real floating point, or ``lengths`` are not integers.
@@ -48,8 +48,8 @@ def mfcc(
         (5, 16)
 
     Reference:
-        Davis and Mermelstein, "Comparison of parametric representations for monosyllabic word recognition in continuously
-        spoken sentences", 1980; ``librosa.feature.mfcc``; lifter and energy as in Kaldi and HTK.
+        Davis and Mermelstein, "Comparison of parametric representations for monosyllabic word recognition in
+        continuously spoken sentences", 1980; ``librosa.feature.mfcc``; lifter and energy as in Kaldi and HTK.
     """
     n_coefficients = _check_count("n_mfcc", n_mfcc, config)
     return analyze(
@@ -60,18 +60,18 @@ def mfcc(
 def lfcc(
     audio: ArrayLike, config: SpectralConfig, *, n_lfcc: int | None = None, lengths: ArrayLike | None = None
 ) -> jax.Array:
-    """Compute linear-frequency cepstral coefficients: MFCC with bands that are evenly spaced in Hz.
+    """Compute linear-frequency cepstral coefficients: MFCC with triangular bands that are evenly spaced in Hz.
 
     Args:
         audio: Waveforms, (..., time), floating point, full scale 1.
         config: Analysis configuration.
         n_lfcc: Number of coefficients, at most ``n_mels``; None for ``config.n_cepstra``.
         lengths: Number of valid samples of each example, integers that broadcast against the leading axes; samples
-            past them are ignored. None for all.
+            past them are ignored. By default all are valid.
 
     Returns:
-        Coefficients, (..., n_lfcc, n_frames), in the dtype of the audio. With ``lengths``, frames past the valid ones are
-        those of silence.
+        Coefficients, (..., n_lfcc, n_frames), in the dtype of the audio. With ``lengths``, frames past the valid ones
+        equal those of silence.
 
     Raises:
         TypeError: If the audio is not real floating point, or ``lengths`` are not integers.

@@ -34,13 +34,13 @@ def chroma(
         audio: Waveforms, (..., time), floating point, full scale 1.
         config: Analysis configuration.
         n_chroma: Number of pitch classes per octave; the first one is C.
-        tuning: Deviation of A4 from 440 Hz, in pitch classes.
+        tuning: Deviation of A4 from 440 Hz in chroma bins, which are semitones for ``n_chroma`` 12.
         lengths: Number of valid samples of each example, integers that broadcast against the leading axes; samples
-            past them are ignored. None for all.
+            past them are ignored. By default all are valid.
 
     Returns:
-        Relative power, 0 to 1, (..., n_chroma, n_frames), in the dtype of the audio; 0 for silence. With ``lengths``, frames
-        past the valid ones are those of silence.
+        Relative power, 0 to 1, (..., n_chroma, n_frames), in the dtype of the audio; 0 for silence. With ``lengths``,
+        frames past the valid ones equal those of silence.
 
     Raises:
         TypeError: If the audio is not real floating point, or ``lengths`` are not integers.
@@ -86,7 +86,7 @@ def chroma_filter_bank(
         sample_rate: Sample rate in Hz.
         n_fft: FFT length in samples.
         n_chroma: Number of pitch classes per octave; the first one is C.
-        tuning: Deviation of A4 from 440 Hz, in pitch classes.
+        tuning: Deviation of A4 from 440 Hz in chroma bins, which are semitones for ``n_chroma`` 12.
         center_octave: Octave with the largest weight, counted from 27.5 Hz; librosa's ``ctroct``.
         octave_width: Standard deviation of the Gaussian weight of octaves, in octaves, above 0; None for equal weights.
             librosa's ``octwidth``.

@@ -63,7 +63,7 @@ def _optional(validator: _Validator) -> _Validator:
 
 @attrs.frozen(kw_only=True)
 class SpectralConfig(Configuration):
-    """Settings of the spectral analysis. The defaults are librosa's, except for 13 cepstral coefficients.
+    """Settings of the spectral analysis. The defaults are librosa's, except for ``n_mfcc``, which is 13.
 
     Args:
         sample_rate: Sample rate in Hz.
@@ -79,16 +79,17 @@ class SpectralConfig(Configuration):
         center: Whether frame t is centered on sample ``t * hop_length``, with half a frame of padding at both ends.
             Otherwise frame t starts at that sample.
         pad_length: Samples of padding at both ends; None for the padding that ``center`` implies.
-        pad_mode: Padding: ``"constant"`` (zeros), ``"reflect"`` (without repeating the edge sample) or ``"symmetric"``
-            (repeating the edge sample).
-        frame_count: Number of frames: ``"fit"`` (all that fit into the padded signal), ``"drop_last"`` (one fewer, as
-            in Whisper) or ``"round"`` (``length / hop_length``, rounded, as in Kaldi with ``snip_edges=False``).
+        pad_mode: Values of the padding: ``"constant"`` (zeros), ``"reflect"`` (without repeating the edge sample) or
+            ``"symmetric"`` (repeating the edge sample).
+        frame_count: Rule for the number of frames: ``"fit"`` (all that fit into the padded signal), ``"drop_last"``
+            (one fewer, as in Whisper) or ``"round"`` (``length / hop_length``, rounded, as in Kaldi with
+            ``snip_edges=False``).
         remove_dc: Whether the mean of each frame is subtracted.
         preemphasis: Coefficient of the pre-emphasis ``x[n] - preemphasis * x[n - 1]`` of each frame, 0 to 1. The first
             sample of a frame is used in place of the one before it.
-        power: Exponent of the magnitudes in mel bands: 2 for power, 1 for magnitude.
-        power_offset: Value added to the power spectrum, at least 0; it keeps gradients of magnitudes finite in
-            HiFi-GAN.
+        power: Exponent of the magnitudes to which the mel filters apply: 2 for power, 1 for magnitude.
+        power_offset: Value added to the power spectrum, at least 0, as in HiFi-GAN, where it keeps gradients of
+            magnitudes finite.
         n_mels: Number of mel bands, at most ``n_fft // 2 + 1``.
         f_min: Lower edge of the mel bands in Hz.
         f_max: Upper edge of the mel bands in Hz, at most half the sample rate; None for half the sample rate.
@@ -100,17 +101,18 @@ class SpectralConfig(Configuration):
         log: Unit of log-mel levels: ``"db"``, ``"ln"`` or ``"log10"``.
         ref: Reference power (magnitude if ``power`` is 1), whose level is 0.
         amin: Minimum power (magnitude); smaller values are replaced by it before the logarithm.
-        top_db: Maximum distance in dB between the levels of an example and its maximum level, whatever the unit; lower
-            levels are clipped. None for no clipping.
-        level_offset: Value added to levels.
-        level_scale: Factor applied to levels after that, not 0.
+        top_db: Range of the levels in dB, for every ``log``; levels further below the maximum of the example are
+            clipped. None for no clipping.
+        level_offset: Value added to levels, in their unit.
+        level_scale: Factor applied to levels after ``level_offset`` is added, not 0.
         n_mfcc: Number of cepstral coefficients, at most ``n_mels``; None for 13, or ``n_mels`` if that is smaller.
-        dct_norm: Normalization of the DCT: ``"ortho"`` (orthonormal), ``"htk"`` (``sqrt(2 / n_mels)`` for all
-            coefficients) or None (2).
+        dct_norm: Normalization of the DCT-II: ``"ortho"`` (orthonormal), ``"htk"`` (factor ``sqrt(2 / n_mels)`` for all
+            coefficients) or None (factor 2, as in scipy).
         lifter: Cepstral lifter: coefficient n is multiplied by ``1 + lifter / 2 * sin(pi n / lifter)``; 0 for none.
         c0_last: Whether coefficient 0 is the last one, as in HTK.
         use_energy: Whether coefficient 0 is replaced by the log energy of the frame.
-        rolloff_fraction: Fraction of a frame's magnitude at or below its spectral rolloff, above 0 and at most 1.
+        rolloff_fraction: Fraction of the magnitude of a frame up to the spectral rolloff, above 0 and at most 1;
+            librosa's ``roll_percent``.
 
     Raises:
         TypeError: If a value has the wrong type, or a field does not exist (the nearest one is suggested).
@@ -231,7 +233,7 @@ class SpectralConfig(Configuration):
 
     @property
     def min_length(self) -> int:
-        """Minimum number of samples that give a frame."""
+        """Minimum number of samples for one frame."""
         if self.frame_count == "round":
             return self.hop - self.hop // 2
         dropped = self.hop if self.frame_count == "drop_last" else 0
@@ -253,7 +255,7 @@ class SpectralConfig(Configuration):
             length: Lengths in samples, an integer or an array.
 
         Returns:
-            Numbers of frames: an int for an int, an array for an array; 0 for signals shorter than ``min_length``.
+            Numbers of frames, an int for an int, else an array; 0 for signals shorter than ``min_length``.
 
         Example:
             >>> SpectralConfig().n_frames(22050), SpectralConfig(center=False).n_frames(2047)
@@ -319,14 +321,19 @@ class SpectralConfig(Configuration):
                 f"{self.f_top} Hz; lower f_max or leave it out"
             )
         if self.f_min >= self.f_top:
-            raise ValueError(f"SpectralConfig: f_min must be below f_max {self.f_top} Hz, got {self.f_min} Hz")
+            raise ValueError(
+                f"SpectralConfig: f_min must be below f_max {self.f_top} Hz, got {self.f_min} Hz; lower f_min"
+            )
         if self.n_mels > self.n_freq:
             raise ValueError(
                 f"SpectralConfig: n_mels must be at most {self.n_freq}, the number of frequency bins for n_fft "
                 f"{self.n_fft}, got {self.n_mels}; lower n_mels or raise n_fft to at least {2 * self.n_mels - 2}"
             )
         if self.n_cepstra > self.n_mels:
-            raise ValueError(f"SpectralConfig: n_mfcc must be at most n_mels {self.n_mels}, got {self.n_mfcc}")
+            raise ValueError(
+                f"SpectralConfig: n_mfcc must be at most n_mels {self.n_mels}, got {self.n_mfcc}; lower n_mfcc or raise "
+                f"n_mels"
+            )
         if self.level_scale == 0:
             raise ValueError("SpectralConfig: level_scale must not be 0, or all levels would be 0; leave it at 1")
         _warn_of_empty_filters(
@@ -353,7 +360,7 @@ def _warn_of_empty_filters(
         sufficient *= 2
     listed = ", ".join(map(str, empty[:12])) + (", …" if len(empty) > 12 else "")
     warnings.warn(
-        f"{len(empty)} of {n_mels} mel filters are empty and always give 0 (filters {listed}): the frequency bins of "
+        f"{len(empty)} of {n_mels} mel filters are empty and always return 0 (filters {listed}): the frequency bins of "
         f"n_fft {n_fft} are {sample_rate / n_fft:.1f} Hz apart, more than the width of these filters. Raise n_fft to "
         f"{sufficient} or lower n_mels",
         UserWarning,
@@ -365,7 +372,7 @@ def _without_bins(
     lower: NDArray[np.float64], upper: NDArray[np.float64], sample_rate: int, n_fft: int
 ) -> NDArray[np.intp]:
     """Return the indices of the open frequency intervals that contain no bin of the FFT."""
-    # The first bin above the lower edge, give or take rounding.
+    # The first bin above the lower edge is one of these three, also after rounding.
     near = np.floor(lower * n_fft / sample_rate)[:, None] + np.arange(3)
     frequencies = near * sample_rate / n_fft
     inside = (frequencies > lower[:, None]) & (frequencies < upper[:, None]) & (near <= n_fft // 2)

@@ -55,4 +55,4 @@ def preset(component: Any) -> list[Subject | Rule]:
             raise Violation("from_dict(to_dict()) must return an equal configuration")
         hash(component)
 
-    return [Rule(name="travels through plain values", verify=verify_round_trip)]
+    return [Rule(name="round trip through plain values", verify=verify_round_trip)]

@@ -33,11 +33,11 @@ def spectral_centroid(audio: ArrayLike, config: SpectralConfig, *, lengths: Arra
         audio: Waveforms, (..., time), floating point, full scale 1.
         config: Analysis configuration.
         lengths: Number of valid samples of each example, integers that broadcast against the leading axes; samples
-            past them are ignored. None for all.
+            past them are ignored. By default all are valid.
 
     Returns:
         Frequencies in Hz, (..., n_frames), in the dtype of the audio; 0 for silence. With ``lengths``, frames past the
-        valid ones are those of silence.
+        valid ones equal those of silence.
 
     Raises:
         TypeError: If the audio is not real floating point, or ``lengths`` are not integers.
@@ -62,11 +62,11 @@ def spectral_bandwidth(audio: ArrayLike, config: SpectralConfig, *, lengths: Arr
         audio: Waveforms, (..., time), floating point, full scale 1.
         config: Analysis configuration.
         lengths: Number of valid samples of each example, integers that broadcast against the leading axes; samples
-            past them are ignored. None for all.
+            past them are ignored. By default all are valid.
 
     Returns:
         Bandwidths in Hz, (..., n_frames), in the dtype of the audio; 0 for silence. With ``lengths``, frames past the
-        valid ones are those of silence.
+        valid ones equal those of silence.
 
     Raises:
         TypeError: If the audio is not real floating point, or ``lengths`` are not integers.
@@ -84,17 +84,17 @@ def spectral_bandwidth(audio: ArrayLike, config: SpectralConfig, *, lengths: Arr
 
 
 def spectral_rolloff(audio: ArrayLike, config: SpectralConfig, *, lengths: ArrayLike | None = None) -> jax.Array:
-    """Compute the spectral rolloff: the frequency with ``config.rolloff_fraction`` of the magnitude below it.
+    """Compute the spectral rolloff: the lowest frequency up to which ``config.rolloff_fraction`` of the magnitude is.
 
     Args:
         audio: Waveforms, (..., time), floating point, full scale 1.
         config: Analysis configuration.
         lengths: Number of valid samples of each example, integers that broadcast against the leading axes; samples
-            past them are ignored. None for all.
+            past them are ignored. By default all are valid.
 
     Returns:
         Frequencies in Hz, (..., n_frames), in the dtype of the audio; 0 for silence. The gradient is 0. With
-        ``lengths``, frames past the valid ones are those of silence.
+        ``lengths``, frames past the valid ones equal those of silence.
 
     Raises:
         TypeError: If the audio is not real floating point, or ``lengths`` are not integers.
@@ -122,11 +122,11 @@ def spectral_flatness(
         config: Analysis configuration.
         amin: Minimum power, above 0; smaller values are replaced by it.
         lengths: Number of valid samples of each example, integers that broadcast against the leading axes; samples
-            past them are ignored. None for all.
+            past them are ignored. By default all are valid.
 
     Returns:
         Ratios, 0 (a tone) to 1 (white noise), (..., n_frames), in the dtype of the audio; 1 for silence. With
-        ``lengths``, frames past the valid ones are those of silence.
+        ``lengths``, frames past the valid ones equal those of silence.
 
     Raises:
         TypeError: If the audio is not real floating point, or ``lengths`` are not integers.
@@ -152,11 +152,11 @@ def spectral_crest(audio: ArrayLike, config: SpectralConfig, *, lengths: ArrayLi
         audio: Waveforms, (..., time), floating point, full scale 1.
         config: Analysis configuration.
         lengths: Number of valid samples of each example, integers that broadcast against the leading axes; samples
-            past them are ignored. None for all.
+            past them are ignored. By default all are valid.
 
     Returns:
         Ratios, 1 (flat) to ``n_freq`` (a single line), (..., n_frames), in the dtype of the audio; 1 for silence. With
-        ``lengths``, frames past the valid ones are those of silence.
+        ``lengths``, frames past the valid ones equal those of silence.
 
     Raises:
         TypeError: If the audio is not real floating point, or ``lengths`` are not integers.
@@ -181,11 +181,11 @@ def spectral_entropy(audio: ArrayLike, config: SpectralConfig, *, lengths: Array
         audio: Waveforms, (..., time), floating point, full scale 1.
         config: Analysis configuration.
         lengths: Number of valid samples of each example, integers that broadcast against the leading axes; samples
-            past them are ignored. None for all.
+            past them are ignored. By default all are valid.
 
     Returns:
         Values from 0 (a single line) to 1 (flat), (..., n_frames), in the dtype of the audio; 1 for silence. With
-        ``lengths``, frames past the valid ones are those of silence.
+        ``lengths``, frames past the valid ones equal those of silence.
 
     Raises:
         TypeError: If the audio is not real floating point, or ``lengths`` are not integers.
@@ -210,11 +210,11 @@ def spectral_slope(audio: ArrayLike, config: SpectralConfig, *, lengths: ArrayLi
         audio: Waveforms, (..., time), floating point, full scale 1.
         config: Analysis configuration.
         lengths: Number of valid samples of each example, integers that broadcast against the leading axes; samples
-            past them are ignored. None for all.
+            past them are ignored. By default all are valid.
 
     Returns:
         Slopes in 1/Hz, (..., n_frames), in the dtype of the audio, independent of the level; 0 for silence. With
-        ``lengths``, frames past the valid ones are those of silence.
+        ``lengths``, frames past the valid ones equal those of silence.
 
     Raises:
         TypeError: If the audio is not real floating point, or ``lengths`` are not integers.
@@ -248,15 +248,15 @@ def spectral_contrast(
         config: Analysis configuration.
         n_bands: Number of octave bands above ``f_min``; one more band is below it.
         f_min: Upper edge of the lowest band in Hz.
-        quantile: Fraction of the bins of a band, at least one bin, whose mean is the peak and the valley, above 0 and at
-            most 0.5.
+        quantile: Fraction of the bins of a band (at least one bin) that are averaged for its peak and for its valley,
+            above 0 and at most 0.5.
         lengths: Number of valid samples of each example, integers that broadcast against the leading axes; samples
-            past them are ignored. None for all.
+            past them are ignored. By default all are valid.
 
     Returns:
         Differences in dB, (..., n_bands + 1, n_frames), in the dtype of the audio; 0 for silence. Peaks and valleys
         are clipped to 80 dB below the maximum of the example. As in librosa, levels are ``10 log10`` of magnitudes: a
-        tone 20 dB above its surroundings has a contrast of 10 dB. With ``lengths``, frames past the valid ones are
+        tone 20 dB above its surroundings has a contrast of 10 dB. With ``lengths``, frames past the valid ones equal
         those of silence.
 
     Raises:
@@ -285,11 +285,11 @@ def spectral_flux(audio: ArrayLike, config: SpectralConfig, *, lengths: ArrayLik
         audio: Waveforms, (..., time), floating point, full scale 1.
         config: Analysis configuration.
         lengths: Number of valid samples of each example, integers that broadcast against the leading axes; samples
-            past them are ignored. None for all.
+            past them are ignored. By default all are valid.
 
     Returns:
         Half-wave rectified L1 norms, (..., n_frames), in the dtype of the audio; 0 for the first frame. With
-        ``lengths``, frames past the valid ones are those of silence.
+        ``lengths``, frames past the valid ones equal those of silence.
 
     Raises:
         TypeError: If the audio is not real floating point, or ``lengths`` are not integers.
@@ -316,11 +316,11 @@ def onset_strength(audio: ArrayLike, config: SpectralConfig, *, lengths: ArrayLi
         audio: Waveforms, (..., time), floating point, full scale 1.
         config: Analysis configuration.
         lengths: Number of valid samples of each example, integers that broadcast against the leading axes; samples
-            past them are ignored. None for all.
+            past them are ignored. By default all are valid.
 
     Returns:
-        Increases in dB, whatever ``config.log``, (..., n_frames), in the dtype of the audio; 0 for silence. With
-        ``lengths``, frames past the valid ones are those of silence.
+        Increases in dB, independent of ``config.log``, (..., n_frames), in the dtype of the audio; 0 for silence. With
+        ``lengths``, frames past the valid ones equal those of silence.
 
     Raises:
         TypeError: If the audio is not real floating point, or ``lengths`` are not integers.
@@ -345,11 +345,11 @@ def rms(audio: ArrayLike, config: SpectralConfig, *, lengths: ArrayLike | None =
         audio: Waveforms, (..., time), floating point, full scale 1.
         config: Analysis configuration.
         lengths: Number of valid samples of each example, integers that broadcast against the leading axes; samples
-            past them are ignored. None for all.
+            past them are ignored. By default all are valid.
 
     Returns:
-        Amplitudes, full scale 1 whatever ``input_scale``, (..., n_frames), in the dtype of the audio. With
-        ``lengths``, frames past the valid ones are those of silence.
+        Amplitudes, full scale 1, independent of ``input_scale``, (..., n_frames), in the dtype of the audio. With
+        ``lengths``, frames past the valid ones equal those of silence.
 
     Raises:
         TypeError: If the audio is not real floating point, or ``lengths`` are not integers.
@@ -375,11 +375,11 @@ def zero_crossing_rate(audio: ArrayLike, config: SpectralConfig, *, lengths: Arr
         audio: Waveforms, (..., time), floating point, full scale 1.
         config: Analysis configuration.
         lengths: Number of valid samples of each example, integers that broadcast against the leading axes; samples
-            past them are ignored. None for all.
+            past them are ignored. By default all are valid.
 
     Returns:
         Rates from 0 to 1, (..., n_frames), in the dtype of the audio. The gradient is 0. With ``lengths``, frames past
-        the valid ones are those of silence.
+        the valid ones equal those of silence.
 
     Raises:
         TypeError: If the audio is not real floating point, or ``lengths`` are not integers.
@@ -392,8 +392,8 @@ def zero_crossing_rate(audio: ArrayLike, config: SpectralConfig, *, lengths: Arr
         0.5
 
     Reference:
-        ``librosa.feature.zero_crossing_rate``, which pads with the edge samples and counts crossings next to zeros at the
-        edges of a frame.
+        ``librosa.feature.zero_crossing_rate``, which pads with the edge samples and counts crossings next to zeros at
+        the edges of a frame.
     """
     return analyze(audio, config, lengths, measure=measure_zero_crossing_rate)
 
@@ -428,7 +428,7 @@ def measure_flatness(frames: Frames, config: SpectralConfig, *, amin: float = _M
 def measure_crest(frames: Frames, config: SpectralConfig) -> jax.Array:
     """Compute the spectral crest factor (..., n_frames) of frames."""
     fractions = _sum_normalized(frames.power, 1 / config.n_freq)
-    # XLA's maximum ignores NaN on CPUs, see normalized.
+    # XLA's maximum ignores NaN on CPUs.
     return jnp.where(jnp.isnan(fractions[..., 0]), jnp.nan, config.n_freq * jnp.max(fractions, axis=-1))
 
 
@@ -461,7 +461,7 @@ def _check_contrast(config: SpectralConfig, n_bands: int, f_min: float, quantile
     if empty:
         raise ValueError(
             f"band {empty[0]} of the spectral contrast contains no frequency bin: the bins of n_fft {config.n_fft} are "
-            f"{config.sample_rate / config.n_fft:.1f} Hz apart; raise n_fft or f_min {f_min} Hz"
+            f"{config.sample_rate / config.n_fft:.1f} Hz apart; raise n_fft, or f_min above {f_min} Hz"
         )
 
 

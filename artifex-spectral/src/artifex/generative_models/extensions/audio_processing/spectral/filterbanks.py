@@ -66,7 +66,9 @@ def filter_bank(
     check_integer("n_mels", n_mels, minimum=1)
     top = sample_rate / 2 if f_max is None else f_max
     check_number("f_max", top, above=0.0, unit="Hz")
-    check_number("f_min", f_min, minimum=0.0, maximum=top, unit="Hz")
+    check_number("f_min", f_min, minimum=0.0, unit="Hz")
+    if f_min >= top:
+        raise ValueError(f"f_min must be below f_max {top} Hz, got {f_min} Hz; lower f_min or raise f_max")
     check_choice("mel_norm", mel_norm, choices=MEL_NORMS)
     check_choice("filter_shape", filter_shape, choices=FILTER_SHAPES)
     edges = mel_frequencies(n_mels + 2, f_min=f_min, f_max=top, mel_scale=mel_scale)
@@ -106,8 +108,7 @@ def config_filter_bank(config: SpectralConfig) -> NDArray[np.float64]:
 def filter_blocks(config: SpectralConfig) -> tuple[tuple[slice, NDArray[np.float64]], ...]:
     """Split the filter bank of a configuration into at most four blocks of adjacent filters.
 
-    A filter has few nonzero weights. Four blocks of 80 mel filters over 513 bins contain a third of the weights of the
-    whole matrix.
+    Most weights are 0: the four blocks of 80 mel filters over 513 bins contain a quarter of the whole matrix.
 
     Returns:
         For each block the bins with nonzero weights, and the weights (bins, filters).

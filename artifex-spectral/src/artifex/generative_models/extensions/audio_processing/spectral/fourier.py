@@ -37,11 +37,11 @@ def stft(audio: ArrayLike, config: SpectralConfig, *, lengths: ArrayLike | None 
         audio: Waveforms, (..., time), floating point, full scale 1.
         config: Analysis configuration.
         lengths: Number of valid samples of each example, integers that broadcast against the leading axes; samples
-            past them are ignored. None for all.
+            past them are ignored. By default all are valid.
 
     Returns:
-        Complex spectra, (..., n_fft // 2 + 1, n_frames), complex64 (complex128 for float64), unscaled. Phases are relative
-        to the start of each frame. With ``lengths``, frames past the valid ones are those of silence.
+        Complex spectra, (..., n_fft // 2 + 1, n_frames), complex64 (complex128 for float64), unscaled. Phases are
+        relative to the start of each frame. With ``lengths``, frames past the valid ones equal those of silence.
 
     Raises:
         TypeError: If the audio is not real floating point, or ``lengths`` are not integers.
@@ -65,11 +65,11 @@ def magnitude_spectrogram(audio: ArrayLike, config: SpectralConfig, *, lengths: 
         audio: Waveforms, (..., time), floating point, full scale 1.
         config: Analysis configuration.
         lengths: Number of valid samples of each example, integers that broadcast against the leading axes; samples
-            past them are ignored. None for all.
+            past them are ignored. By default all are valid.
 
     Returns:
-        Magnitudes, (..., n_fft // 2 + 1, n_frames), in the dtype of the audio. With ``lengths``, frames past the valid ones
-        are those of silence.
+        Magnitudes, (..., n_fft // 2 + 1, n_frames), in the dtype of the audio. With ``lengths``, frames past the valid
+        ones equal those of silence.
 
     Raises:
         TypeError: If the audio is not real floating point, or ``lengths`` are not integers.
@@ -93,11 +93,11 @@ def power_spectrogram(audio: ArrayLike, config: SpectralConfig, *, lengths: Arra
         audio: Waveforms, (..., time), floating point, full scale 1.
         config: Analysis configuration.
         lengths: Number of valid samples of each example, integers that broadcast against the leading axes; samples
-            past them are ignored. None for all.
+            past them are ignored. By default all are valid.
 
     Returns:
-        Power, (..., n_fft // 2 + 1, n_frames), in the dtype of the audio; float16 overflows above 65504. With ``lengths``,
-        frames past the valid ones are those of silence.
+        Power, (..., n_fft // 2 + 1, n_frames), in the dtype of the audio; float16 overflows above 65504. With
+        ``lengths``, frames past the valid ones equal those of silence.
 
     Raises:
         TypeError: If the audio is not real floating point, or ``lengths`` are not integers.
@@ -121,12 +121,12 @@ def instantaneous_frequency(audio: ArrayLike, config: SpectralConfig, *, lengths
         audio: Waveforms, (..., time), floating point, full scale 1.
         config: Analysis configuration.
         lengths: Number of valid samples of each example, integers that broadcast against the leading axes; samples
-            past them are ignored. None for all.
+            past them are ignored. By default all are valid.
 
     Returns:
-        Frequencies in Hz, 0 to half the sample rate, (..., n_fft // 2 + 1, n_frames), in the dtype of the audio; the center
-        frequency of the bin where its magnitude is negligible. With ``lengths``, frames past the valid ones are those of
-        silence.
+        Frequencies in Hz, 0 to half the sample rate, (..., n_fft // 2 + 1, n_frames), in the dtype of the audio; the
+        center frequency of the bin where its magnitude is negligible. With ``lengths``, frames past the valid ones equal
+        those of silence.
 
     Raises:
         TypeError: If the audio is not real floating point, or ``lengths`` are not integers.

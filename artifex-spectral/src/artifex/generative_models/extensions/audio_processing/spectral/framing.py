@@ -21,16 +21,19 @@ _Array = TypeVar("_Array", NDArray[Any], jax.Array)
 # Where the sum of squared windows is below this fraction of its maximum, dividing by it amplifies rounding errors.
 _MIN_OVERLAP = 1e-10
 
+# Below this magnitude the phase is undefined: its square, by which gradients divide, underflows in float32.
+MIN_MAGNITUDE = 1e-18
+
 
 class Frames:
-    """Frames of audio, as the measures of ``pipeline.analyze`` see them. Attributes are computed on first access.
+    """Frames of audio, the first argument of ``measure`` in ``analyze``. Attributes are computed on first access.
 
     Args:
         audio: Padded waveforms, (..., at least ``(n_frames - 1 + ceil(frame_length / hop)) * hop``), float32 or
             float64.
         n_frames: Number of frames.
         config: Analysis configuration.
-        valid: Mask of the valid frames, (..., n_frames) bool; other frames are silent. None for all.
+        valid: Mask of the valid frames, (..., n_frames) bool; other frames are set to 0. None if all are valid.
     """
 
     def __init__(self, audio: jax.Array, n_frames: int, config: SpectralConfig, valid: jax.Array | None = None) -> None:
@@ -100,7 +103,7 @@ def pad_audio(audio: jax.Array, config: SpectralConfig, lengths: jax.Array | Non
         audio: Waveforms, (..., time), float32 or float64.
         config: Analysis configuration.
         lengths: Number of valid samples of each example, (...,) integers; samples past them are ignored, and the end is
-            padded from there. None for all.
+            padded from there. None if all are valid.
 
     Returns:
         Padded waveforms, with as many samples as ``Frames`` requires.
@@ -131,7 +134,7 @@ def compute_spectra(audio: jax.Array, config: SpectralConfig, n_frames: int | No
     Args:
         audio: Waveforms, (..., time).
         config: Analysis configuration.
-        n_frames: Number of frames, from the first; None for all.
+        n_frames: Number of frames, counted from the first, by default all.
 
     Returns:
         Complex spectra, time before frequency.
@@ -154,7 +157,7 @@ def synthesize(
         spectra: Complex spectra, (..., n_frames, n_freq).
         config: Analysis configuration.
         length: Length of the result in samples.
-        n_valid: True number of frames, a scalar; the other frames must be zero. None for all.
+        n_valid: Number of valid frames, a scalar; later frames must be 0. None if all are valid.
         min_coverage: Fraction of the full sum of squared windows below which the result fades out.
 
     Returns:

@@ -20,6 +20,7 @@ from artifex.generative_models.extensions.audio_processing.spectral.config impor
 from artifex.generative_models.extensions.audio_processing.spectral.filterbanks import config_filter_bank
 from artifex.generative_models.extensions.audio_processing.spectral.fourier import frame_response
 from artifex.generative_models.extensions.audio_processing.spectral.framing import (
+    MIN_MAGNITUDE,
     aligned,
     check_invertible,
     compute_spectra,
@@ -33,9 +34,6 @@ from artifex.generative_models.extensions.audio_processing.spectral.pipeline imp
 
 # Mel power below this (-180 dB) is treated as silence; gradients of quotients overflow far below it in float32.
 _SILENCE = 1e-18
-
-# Below this magnitude the phase is undefined: its square, by which gradients divide, underflows in float32.
-_MIN_MAGNITUDE = 1e-18
 
 # Fraction of the full sum of squared windows below which the result of Griffin-Lim fades out. At poorly covered ends
 # (a missing frame, or no padding) inconsistent phases would be amplified: noise to 8 times its peak.
@@ -71,7 +69,7 @@ def griffin_lim(
         the edge of a window contributes.
 
     Raises:
-        TypeError: If the magnitudes are not real floating point.
+        TypeError: If the magnitudes are not real floating point, or ``key`` is not a single PRNG key.
         ValueError: If a shape does not match the configuration, or the window and hop leave samples uncovered.
 
     Example:
@@ -91,6 +89,8 @@ def griffin_lim(
     check_integer("length", length, minimum=1, unit="samples")
     check_integer("n_iter", n_iter, minimum=0)
     check_number("momentum", momentum, minimum=0.0, maximum=1.0)
+    if key is not None:
+        numerics.check_key("griffin_lim", key)
     n_frames = magnitude.shape[-1]
     if n_frames > config.n_frames(length):
         raise ValueError(
@@ -111,9 +111,9 @@ def griffin_lim(
 def mel_to_magnitude(mel: ArrayLike, config: SpectralConfig, *, n_iter: int = 30) -> jax.Array:
     """Approximate the magnitudes of a mel spectrogram by non-negative spectra with the same mel bands.
 
-    Multiplicative updates start from a smooth spectrum, keep it positive, and treat loud and quiet bands alike. Many
-    spectra have the same mel bands: non-negative least squares (``scipy.optimize.nnls``) finds one that is 0 at most
-    frequencies; the result of this function stays smooth.
+    Multiplicative updates start from a smooth spectrum and keep it positive; relative errors of loud and quiet bands
+    have the same weight. Many spectra have the same mel bands: non-negative least squares (``scipy.optimize.nnls``)
+    returns one that is 0 at most frequencies, this function a smooth one.
 
     Args:
         mel: Mel power (magnitude if ``config.power`` is 1), (..., n_mels, n_frames), real; negative values count as 0.
@@ -314,7 +314,7 @@ def mfcc_to_audio(
 
 
 def _as_working(name: str, given: ArrayLike) -> tuple[jax.Array, np.dtype]:
-    """Convert an array to float32 or float64, for all intermediate steps, and return its own dtype, too."""
+    """Convert an array to float32 or float64 for the intermediate steps; return it and its original dtype."""
     array = jnp.asarray(given)
     check_real(name, array)
     return array.astype(numerics.working_dtype(array.dtype)), array.dtype
@@ -384,7 +384,7 @@ def _griffin_lim(
             imag = rebuilt.imag - acceleration * previous.imag
             size = numerics.safe_sqrt(jnp.square(real) + jnp.square(imag))
             # The comparison is False for NaN, which propagates.
-            silent = size <= _MIN_MAGNITUDE
+            silent = size <= MIN_MAGNITUDE
             scale = jnp.where(silent, 0, target / jnp.where(silent, 1, size))
             return lax.complex(scale * real, scale * imag), rebuilt
 
@@ -444,7 +444,7 @@ def _log_mel_to_mel(levels: jax.Array, *, config: SpectralConfig) -> jax.Array:
 def _mfcc_to_log_mel(cepstra: jax.Array, *, config: SpectralConfig) -> jax.Array:
     working = numerics.working_dtype(cepstra.dtype)
     table = dct_table(cepstra.shape[-2], config.n_mels, config.dct_norm, config.lifter)
-    # The rows are orthogonal, so that the pseudo-inverse divides each by its squared norm, which a lifter may make 0.
+    # The rows are orthogonal, so that the pseudo-inverse divides each by its squared norm, which is 0 where a lifter is.
     inverse = (table * _reciprocal(np.sum(table**2, axis=1, keepdims=True), 1e-12)).astype(working)
     ordered = jnp.roll(cepstra, 1, axis=-2) if config.c0_last else cepstra
     levels = jnp.einsum("cm,...ct->...mt", inverse, ordered.astype(working), precision=lax.Precision.HIGHEST)

@@ -20,7 +20,7 @@ def power_to_db(
 
     Args:
         power: Power, (..., freq, time) or (time,), non-negative.
-        ref: Reference power, which is 0 dB.
+        ref: Reference power, which is 0 dB: a scalar, or an array that broadcasts against ``power``.
         amin: Minimum power, above 0; smaller values are replaced by it.
         top_db: Maximum distance in dB from the maximum level of each example (its last two axes); lower levels are
             clipped. None for no clipping.
@@ -29,7 +29,7 @@ def power_to_db(
         Levels in dB, in the shape and dtype of ``power``.
 
     Raises:
-        TypeError: If ``power`` is not real floating point, or ``ref`` is not a number or an array.
+        TypeError: If ``power`` is not real floating point, or ``ref`` is a function.
         ValueError: If ``amin`` or ``top_db`` is out of range.
 
     Example:
@@ -52,7 +52,7 @@ def amplitude_to_db(
 
     Args:
         amplitude: Amplitude, (..., freq, time) or (time,), non-negative.
-        ref: Reference amplitude, which is 0 dB.
+        ref: Reference amplitude, which is 0 dB: a scalar, or an array that broadcasts against ``amplitude``.
         amin: Minimum amplitude, above 0; smaller values are replaced by it.
         top_db: Maximum distance in dB from the maximum level of each example (its last two axes); lower levels are
             clipped. None for no clipping.
@@ -61,7 +61,7 @@ def amplitude_to_db(
         Levels in dB, in the shape and dtype of ``amplitude``.
 
     Raises:
-        TypeError: If ``amplitude`` is not real floating point, or ``ref`` is not a number or an array.
+        TypeError: If ``amplitude`` is not real floating point, or ``ref`` is a function.
         ValueError: If ``amin`` or ``top_db`` is out of range.
 
     Example:
@@ -125,6 +125,12 @@ def clip_and_scale_levels(level: jax.Array, config: SpectralConfig) -> jax.Array
     return level if config.level_scale == 1 else level * config.level_scale
 
 
+def level_unit(config: SpectralConfig) -> str:
+    """Return the unit of the log-mel levels of a configuration, for tables and plots."""
+    unit = {"db": "dB", "ln": "natural log", "log10": "log10"}[config.log]
+    return f"{unit}, rescaled" if config.level_scale != 1 or config.level_offset else unit
+
+
 def db_to_unit(difference: float, config: SpectralConfig) -> float:
     """Convert a difference of levels in dB to the unit of a configuration."""
     decades = difference * config.power / 20.0
@@ -132,8 +138,8 @@ def db_to_unit(difference: float, config: SpectralConfig) -> float:
 
 
 def _check_level_options(ref: ArrayLike, amin: float, top_db: float | None) -> None:
-    if callable(ref) or ref is None or isinstance(ref, str):
-        raise TypeError(f"ref must be a number or an array, such as power.max(), got {ref!r}")
+    if callable(ref):
+        raise TypeError("ref must be a number or an array, got a function; pass its value, for example ref=power.max()")
     check_number("amin", amin, above=0.0)
     if top_db is not None:
         check_number("top_db", top_db, minimum=0.0, unit="dB")

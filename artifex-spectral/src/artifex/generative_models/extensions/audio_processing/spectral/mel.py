@@ -27,11 +27,11 @@ def mel_spectrogram(audio: ArrayLike, config: SpectralConfig, *, lengths: ArrayL
         audio: Waveforms, (..., time), floating point, full scale 1.
         config: Analysis configuration.
         lengths: Number of valid samples of each example, integers that broadcast against the leading axes; samples
-            past them are ignored. None for all.
+            past them are ignored. By default all are valid.
 
     Returns:
-        Power, or magnitude if ``config.power`` is 1, (..., n_mels, n_frames), in the dtype of the audio. With ``lengths``,
-        frames past the valid ones are those of silence.
+        Power, or magnitude if ``config.power`` is 1, (..., n_mels, n_frames), in the dtype of the audio. With
+        ``lengths``, frames past the valid ones equal those of silence.
 
     Raises:
         TypeError: If the audio is not real floating point, or ``lengths`` are not integers.
@@ -55,11 +55,11 @@ def log_mel_spectrogram(audio: ArrayLike, config: SpectralConfig, *, lengths: Ar
         audio: Waveforms, (..., time), floating point, full scale 1.
         config: Analysis configuration.
         lengths: Number of valid samples of each example, integers that broadcast against the leading axes; samples
-            past them are ignored. None for all.
+            past them are ignored. By default all are valid.
 
     Returns:
-        Levels, by default in dB, (..., n_mels, n_frames), in the dtype of the audio. With ``lengths``, frames past the valid
-        ones are those of silence.
+        Levels, by default in dB, (..., n_mels, n_frames), in the dtype of the audio. With ``lengths``, frames past the
+        valid ones equal those of silence.
 
     Raises:
         TypeError: If the audio is not real floating point, or ``lengths`` are not integers.

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import math
+import warnings
 from collections.abc import Callable, Hashable, Mapping
-from types import MappingProxyType
 from typing import Any, TypeVar, overload
 
 import jax
@@ -24,10 +24,11 @@ _CHUNK_FRAMES = 1024
 # If the results are as large as the spectra, they leave the cache anyway, and only more frames than these are.
 _CHUNK_FRAMES_OF_SPECTRA = 4096
 
+# Clips that are not longer than this, and more than this of them, are probably channels on the wrong axis.
+_MAX_CHANNELS = 8
+
 _Measured = TypeVar("_Measured")
 _Result = TypeVar("_Result")
-
-_NO_OPTIONS: Mapping[str, Hashable] = MappingProxyType({})
 
 
 @overload
@@ -63,39 +64,40 @@ def analyze(
     *,
     measure: Callable[..., _Measured],
     finish: Callable[..., _Result] | None = None,
-    options: Mapping[str, Hashable] = _NO_OPTIONS,
+    options: Mapping[str, Hashable] | None = None,
     returns_spectra: bool = False,
 ) -> _Measured | _Result:
     """Compute a feature of audio from a function of its frames.
 
-    Every feature of this package calls this function, and so can features of your own. It validates the audio, pads
-    and frames it, handles batch axes, variable-length examples, half precision and sharded arrays, and analyzes long
-    input in cache-sized chunks on a CPU. The computation is compiled once for each combination of shapes,
-    configuration, functions and options. ``measure`` and ``finish`` should therefore be functions of a module: a
-    lambda or a nested function is a new function in each call and compiles again.
+    Every feature of this package calls this function, and user-defined features can call it, too. It validates, pads
+    and frames the audio, handles batch axes, variable-length examples, half precision and sharded arrays, and analyzes
+    long input in cache-sized chunks on a CPU. It compiles once for each combination of shapes, configuration, functions
+    and options. ``measure`` and ``finish`` should therefore be module-level functions: a lambda or nested function is
+    a new object in each call and is compiled again.
 
     Args:
         audio: Waveforms, (..., time), floating point, full scale 1.
         config: Analysis configuration.
         lengths: Number of valid samples of each example, integers that broadcast against the leading axes; samples
-            past them are ignored. None for all.
+            past them are ignored. By default all are valid.
         measure: ``measure(frames, config, **options)`` computes the feature of each frame independently, from the
             attributes of ``Frames``: ``samples`` (..., n_frames, frame_length), and ``spectra``, ``power`` and
-            ``magnitude`` (..., n_frames, n_freq). It returns an array whose last axis is the frames, or a pytree of
-            such arrays.
+            ``magnitude`` (..., n_frames, n_freq). It returns an array (..., n_frames) or (..., rows, n_frames), or a
+            pytree of such arrays.
         finish: ``finish(measured, config, n_valid, **options)`` applies operations on several frames, such as a maximum
-            over time. ``n_valid`` is the number of valid frames, (...,) int32, or None for all. None returns
-            the result of ``measure``.
+            over time, to the result of ``measure``. ``n_valid`` is the number of valid frames of each example, (...,)
+            int32, or None without ``lengths``. By default the result of ``measure`` is returned.
         options: Keyword arguments of both functions. They are static and must be hashable.
-        returns_spectra: Whether the result is as large as the spectra, which makes chunks less useful.
+        returns_spectra: Whether the result is as large as the spectra; then only longer input is analyzed in chunks.
 
     Returns:
         The result of ``finish``, or of ``measure``, in the dtype of the audio. With ``lengths``, frames past the valid
-        ones are those of silence; ``config.n_frames(lengths)`` is the number of valid frames.
+        ones equal those of silence; ``config.n_frames(lengths)`` is the number of valid frames.
 
     Raises:
         TypeError: If the audio is not real floating point, or ``lengths`` are not integers.
-        ValueError: If the audio is empty or shorter than a frame, or the shape of ``lengths`` does not broadcast.
+        ValueError: If the audio is empty or shorter than a frame, the shape of ``lengths`` does not broadcast, or
+            ``measure`` returns another shape.
 
     Example:
         >>> from artifex.generative_models.extensions.audio_processing.spectral import SpectralConfig
@@ -107,14 +109,14 @@ def analyze(
         (2, 16)
     """
     audio = check_audio(audio, config)
-    valid = None if lengths is None else check_lengths(lengths, audio.shape[:-1], audio.shape[-1])
+    valid = None if lengths is None else check_lengths("lengths", lengths, audio.shape[:-1], audio.shape[-1])
     result: _Measured | _Result = _analyze(
         audio,
         valid,
         config=config,
         measure=measure,
         finish=finish,
-        options=tuple(sorted(options.items())),
+        options=tuple(sorted((options or {}).items())),
         max_frames=_CHUNK_FRAMES_OF_SPECTRA if returns_spectra else _CHUNK_FRAMES,
         single_device=on_one_device(audio),
     )
@@ -135,10 +137,10 @@ def check_audio(audio: ArrayLike, config: SpectralConfig) -> jax.Array:
         TypeError: If ``config`` is not a configuration, or the audio is not real floating point.
         ValueError: If the audio is empty or shorter than a frame.
     """
-    if not isinstance(config, SpectralConfig) or isinstance(audio, SpectralConfig):
+    if not isinstance(config, SpectralConfig):
         raise TypeError(
-            f"a feature must be called with audio and a SpectralConfig, got {type(audio).__name__} and "
-            f"{type(config).__name__}; create('preset', 'whisper') returns the configuration of a preset"
+            f"config must be a SpectralConfig, got {type(config).__name__}; pass audio first, then a configuration such "
+            f"as SpectralConfig(sample_rate=16000) or create('preset', 'whisper')"
         )
     if audio is None or isinstance(audio, str):
         raise TypeError(f"audio must be an array of shape (..., time), got {type(audio).__name__}")
@@ -154,6 +156,13 @@ def check_audio(audio: ArrayLike, config: SpectralConfig) -> jax.Array:
         raise ValueError(
             f"audio must have at least {config.min_length} samples for one frame (frames of {config.frame_length} "
             f"samples), got {audio.shape[-1]}; pad it" + ("" if config.padding else " or set center=True")
+        )
+    if audio.ndim > 1 and audio.shape[-1] <= _MAX_CHANNELS < audio.shape[-2]:
+        warnings.warn(
+            f"audio of shape {audio.shape} is {audio.shape[-2]} clips of {audio.shape[-1]} samples, since time is the "
+            f"last axis; transpose audio of shape (time, channels)",
+            UserWarning,
+            stacklevel=4,
         )
     return audio
 
@@ -180,10 +189,11 @@ def check_real(name: str, array: jax.Array) -> None:
         array: The array.
 
     Raises:
-        TypeError: If it is not.
+        TypeError: If it is complex or not floating point.
     """
     if not jnp.issubdtype(array.dtype, np.floating):
-        raise TypeError(f"{name}: the array must be real floating point, got {array.dtype}")
+        remedy = "take its magnitude with abs" if array.dtype.kind == "c" else "convert it with astype(float)"
+        raise TypeError(f"{name}: the array must be real floating point, got {array.dtype}; {remedy}")
 
 
 def check_spectrum(name: str, array: jax.Array, n_rows: int | None = None, rows: str = "freq") -> None:
@@ -192,11 +202,11 @@ def check_spectrum(name: str, array: jax.Array, n_rows: int | None = None, rows:
     Args:
         name: Name of the argument, for the message.
         array: The array.
-        n_rows: Expected size of the second to last axis; None for any.
+        n_rows: Expected size of the second to last axis; by default any.
         rows: Name of that axis, for the message.
 
     Raises:
-        ValueError: If the shape is another one.
+        ValueError: If the array is empty or has another shape.
     """
     if array.ndim < 2 or array.size == 0 or (n_rows is not None and array.shape[-2] != n_rows):
         expected = rows if n_rows is None else f"{rows} = {n_rows}"
@@ -204,13 +214,14 @@ def check_spectrum(name: str, array: jax.Array, n_rows: int | None = None, rows:
 
 
 def check_lengths(
-    lengths: ArrayLike, shape: tuple[int, ...], maximum: int, unit: str = "samples"
+    name: str, lengths: ArrayLike, shape: tuple[int, ...], maximum: int, unit: str = "samples"
 ) -> jax.Array | np.ndarray:
     """Broadcast lengths to the leading axes, or raise if they are invalid.
 
     Args:
+        name: Name of the argument, for the message.
         lengths: Integers.
-        shape: Leading axes.
+        shape: Shape of the leading axes.
         maximum: Maximum length.
         unit: Unit of the lengths, for the message.
 
@@ -223,18 +234,32 @@ def check_lengths(
     """
     given = lengths if isinstance(lengths, jax.Array) else np.asarray(lengths)
     if not jnp.issubdtype(given.dtype, np.integer):
-        raise TypeError(f"lengths must be integers, numbers of {unit}, got {given.dtype}")
-    if isinstance(given, np.ndarray) and given.size and not 0 <= given.min() <= given.max() <= maximum:
-        raise ValueError(f"lengths must be from 0 to {maximum} {unit}, got {given.tolist()}")
-    try:
-        broadcasts = np.broadcast_shapes(given.shape, shape) == shape
-    except ValueError:
-        broadcasts = False
-    if not broadcasts:
-        raise ValueError(f"lengths must broadcast to the leading axes {shape}, got shape {given.shape}")
+        raise TypeError(f"{name} must be integers, numbers of {unit}, got {given.dtype}")
+    if isinstance(given, np.ndarray) and (outside := given[(given < 0) | (given > maximum)]).size:
+        raise ValueError(f"{name} must be from 0 to {maximum} {unit}, got {outside[0]}")
+    check_broadcast(name, given, shape)
     if isinstance(given, np.ndarray):  # NumPy avoids the cost of a dispatch
         return np.broadcast_to(given.astype(np.int32), shape)
     return jnp.broadcast_to(given.astype(np.int32), shape)
+
+
+def check_broadcast(name: str, array: ArrayLike, shape: tuple[int, ...]) -> None:
+    """Raise unless an array broadcasts to the leading axes.
+
+    Args:
+        name: Name of the argument, for the message.
+        array: The array.
+        shape: Shape of the leading axes.
+
+    Raises:
+        ValueError: If it does not.
+    """
+    try:
+        broadcasts = np.broadcast_shapes(np.shape(array), shape) == shape
+    except ValueError:
+        broadcasts = False
+    if not broadcasts:
+        raise ValueError(f"{name} must broadcast to the leading axes {shape}, got shape {np.shape(array)}")
 
 
 @numerics.jit(static_argnames=["config", "measure", "finish", "options", "max_frames", "single_device"])
@@ -261,7 +286,14 @@ def _analyze(
         if n_valid is not None:
             index = jnp.arange(count, dtype=np.int32).reshape((1,) * n_valid.ndim + (count,))
             valid = (index if first is None else first[..., None] + index) < n_valid[..., None]
-        return measure(Frames(padded, count, config, valid), config, **dict(options))
+        measured = measure(Frames(padded, count, config, valid), config, **dict(options))
+        for shape in map(np.shape, jax.tree.leaves(measured)):
+            if shape[-1:] != (count,):
+                raise ValueError(
+                    f"measure must return arrays whose last axis is the frames (here {count}), got shape {shape}; move "
+                    f"that axis to the end, for example with swapaxes(-1, -2)"
+                )
+        return measured
 
     def measure_segments(padded: jax.Array, n_valid: jax.Array | None) -> Any:
         """Measure one segment of an example (examples, time) after another."""
@@ -270,7 +302,7 @@ def _analyze(
         segments = _segments(padded, n_segments, size, config)
         first = jnp.tile(size * jnp.arange(n_segments, dtype=np.int32), len(padded))
         ends = None if n_valid is None else jnp.repeat(n_valid, n_segments)
-        measured = lax.map(lambda part: measure_frames(part[0], part[1], part[2], size), (segments, ends, first))
+        measured = lax.map(lambda segment: measure_frames(*segment, count=size), (segments, ends, first))
 
         def join(x: jax.Array) -> jax.Array:
             x = jnp.moveaxis(x.reshape(len(padded), n_segments, *x.shape[1:]), 1, -2)

@@ -13,7 +13,7 @@ from artifex.generative_models.core import plot
 from artifex.generative_models.core.checks import check_choice, check_number
 from artifex.generative_models.extensions.audio_processing.spectral.config import SpectralConfig
 from artifex.generative_models.extensions.audio_processing.spectral.filterbanks import band_frequencies
-from artifex.generative_models.extensions.audio_processing.spectral.levels import db_to_unit
+from artifex.generative_models.extensions.audio_processing.spectral.levels import db_to_unit, level_unit
 from artifex.generative_models.extensions.audio_processing.spectral.scales import hz_to_mel, mel_to_hz
 from artifex.generative_models.extensions.audio_processing.spectral.summary import clip_features
 
@@ -275,7 +275,7 @@ def features_figure(
         title="Chroma",
     )
     panels[4].tick_params(axis="y", labelsize="x-small")
-    plot.lines({"onset strength": found["onset_strength"]}, **over_time, label="rise (dB)", ax=panels[5])
+    plot.lines({"onset strength": found["onset_strength"]}, **over_time, label="increase (dB)", ax=panels[5])
     panels[5].set_title("Onset strength")
     for panel in panels:
         panel.set_xlim(0.0, np.shape(audio)[-1] / config.sample_rate)
@@ -290,7 +290,6 @@ def features_figure(
 
 
 _SCALE_NAMES = {"slaney": "mel", "htk": "mel", "kaldi": "mel", "bark": "Bark", "erb": "ERB"}
-_UNITS = {"db": "dB", "ln": "natural log", "log10": "log10"}
 
 
 def _draw_cepstra(values: NDArray[Any], config: SpectralConfig, panel: Axes, bar: Axes) -> None:
@@ -322,10 +321,10 @@ def _over_time(config: SpectralConfig) -> dict[str, Any]:
     }
 
 
-def _check_rows(what: str, array: NDArray[Any], rows: int, name: str) -> None:
+def _check_rows(plotted: str, array: NDArray[Any], rows: int, name: str) -> None:
     if array.ndim != 2 or array.shape[0] != rows or not array.shape[1]:
         raise ValueError(
-            f"{what} must be ({name} = {rows}, n_frames) for this configuration, got shape {array.shape}; plot one clip at "
+            f"{plotted} must be ({name} = {rows}, n_frames) for this configuration, got shape {array.shape}; plot one clip at "
             f"a time, with the configuration it was computed with"
         )
 
@@ -345,8 +344,7 @@ def _levels(
         return plot.decibels_below_maximum(powers, db_range=db_range), _BELOW, (-db_range, 0.0)
     label, span = "dB", db_range
     if config is not None:
-        label = f"level ({_UNITS[config.log]}"
-        label += ", rescaled)" if config.level_scale != 1 or config.level_offset else ")"
+        label = f"level ({level_unit(config)})"
         span = db_to_unit(db_range, config) * abs(config.level_scale)
     finite = np.isfinite(values)
     low = float(np.min(values, initial=np.inf, where=finite)) if finite.any() else 0.0

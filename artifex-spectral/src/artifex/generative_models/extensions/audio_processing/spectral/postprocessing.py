@@ -18,7 +18,7 @@ from artifex.generative_models.extensions.audio_processing.spectral.cepstral imp
 from artifex.generative_models.extensions.audio_processing.spectral.framing import aligned
 from artifex.generative_models.extensions.audio_processing.spectral.pipeline import check_lengths, check_real
 
-# A standard deviation up to this many units of rounding of the largest value counts as 0.
+# A standard deviation up to this many rounding errors (eps) of the largest value counts as 0.
 _ROUNDING_UNITS = 16
 
 
@@ -31,8 +31,8 @@ def deltas(features: ArrayLike, *, width: int = 9, order: int = 1, n_frames: Arr
         features: Features, (..., rows, time), floating point.
         width: Number of frames of the fit, odd, at least 3.
         order: Order of the derivative and degree of the polynomial, at least 1 and below ``width``.
-        n_frames: Number of valid frames of each example, integers that broadcast against the leading axes. None for
-            all.
+        n_frames: Number of valid frames of each example, integers that broadcast against the leading axes. By default
+            all are valid.
 
     Returns:
         Derivatives per frame, in the shape and dtype of ``features``; 0 past the valid frames.
@@ -49,7 +49,7 @@ def deltas(features: ArrayLike, *, width: int = 9, order: int = 1, n_frames: Arr
         ``librosa.feature.delta(…, mode="nearest")`` and ``scipy.signal.savgol_filter``; librosa's default mode,
         ``"interp"``, fits one polynomial to the first and last ``width // 2`` frames. ``order=1`` is the regression of
         HTK, Kaldi and ``torchaudio.functional.compute_deltas`` (with ``width=5``); their second derivative is
-        ``deltas(deltas(x))``.
+        ``deltas(deltas(x))``, in Kaldi except at the edges.
     """
     features = _checked("deltas", features)
     check_integer("width", width, minimum=3, unit="frames")
@@ -93,8 +93,8 @@ def cmvn(features: ArrayLike, *, variance: bool = True, n_frames: ArrayLike | No
     Args:
         features: Features, (..., rows, time), floating point.
         variance: Whether to divide by the standard deviation, too.
-        n_frames: Number of valid frames of each example, integers that broadcast against the leading axes. None for
-            all.
+        n_frames: Number of valid frames of each example, integers that broadcast against the leading axes. By default
+            all are valid.
 
     Returns:
         Features, in the shape and dtype of ``features``; 0 past the valid frames.
@@ -129,16 +129,16 @@ def sliding_cmn(
 
     Args:
         features: Features, (..., rows, time), floating point.
-        window: Length of the window in frames, at least 1. If it is not centered, it consists of this many previous
+        window: Length of the window in frames, at least 1. If it is not centered, it contains this many previous
             frames and the frame itself, as in Kaldi.
-        min_window: Minimum number of frames in a window that is not centered, at most ``window``; at the start the
-            window extends past the frame to reach it.
-        center: Whether the window is centered on each frame instead of ending there. At both ends it is shifted, not
-            shortened.
-        variance: Whether to divide by the standard deviation in the window, too; the result is 0 where that is 0 up to
-            rounding.
-        n_frames: Number of valid frames of each example, integers that broadcast against the leading axes. None for
-            all.
+        min_window: Minimum number of frames in a window that is not centered, at most ``window``; the windows of the
+            first frames extend past the frame to contain this many.
+        center: Whether the window is centered on each frame instead of ending there. At both ends of the features it
+            is shifted, not shortened.
+        variance: Whether to divide by the standard deviation in the window, too; the result is 0 where the features
+            are constant up to rounding.
+        n_frames: Number of valid frames of each example, integers that broadcast against the leading axes. By default
+            all are valid.
 
     Returns:
         Features, in the shape and dtype of ``features``; 0 past the valid frames.
@@ -157,7 +157,11 @@ def sliding_cmn(
     features = _checked("sliding_cmn", features)
     check_integer("window", window, minimum=1, unit="frames")
     if not center:
-        check_integer("min_window", min_window, minimum=1, maximum=window, unit="frames")
+        check_integer("min_window", min_window, minimum=1, unit="frames")
+        if min_window > window:
+            raise ValueError(
+                f"min_window must be at most window {window}, got {min_window}; lower min_window or raise window"
+            )
     check_flag("center", center)
     check_flag("variance", variance)
     return _sliding_cmn(
@@ -183,15 +187,15 @@ def pcen(
 ) -> jax.Array:
     """Apply per-channel energy normalization: automatic gain control of each band, and compression.
 
-    The result is causal: padding at the end of a clip does not change it. ``gain``, ``bias``, ``power`` and ``eps`` may
-    be traced, so that they can be learned.
+    The operation is causal: padding at the end of a clip does not change the frames before it. The smoothed level
+    starts at 1, as in librosa. ``gain``, ``bias``, ``power`` and ``eps`` may be traced, so that they can be learned.
 
     Args:
         spectrogram: Magnitude or power, (..., rows, time), non-negative, floating point. The defaults are meant for
             magnitudes of 32-bit samples: multiply audio of full scale 1 by ``2**31`` first.
         sample_rate: Sample rate in Hz.
         hop_length: Samples between successive frames.
-        gain: Exponent of the gain control, a scalar or (rows,), 0 to 1.
+        gain: Exponent of the gain control, a scalar or (rows,), at least 0; 1 removes the level entirely.
         bias: Value added before the compression, a scalar or (rows,), above 0.
         power: Exponent of the compression, a scalar or (rows,), above 0.
         time_constant: Time constant of the smoothed level in seconds, above 0.
@@ -238,7 +242,7 @@ def _checked(name: str, features: ArrayLike) -> jax.Array:
 def _broadcast_counts(features: jax.Array, n_frames: ArrayLike | None) -> jax.Array | None:
     if n_frames is None:
         return None
-    return jnp.asarray(check_lengths(n_frames, features.shape[:-2], features.shape[-1], "frames"))
+    return jnp.asarray(check_lengths("n_frames", n_frames, features.shape[:-2], features.shape[-1], "frames"))
 
 
 def _mask(

@@ -8,6 +8,7 @@ operations (Kaldi's dither) are left out, and ``top_db`` refers to the maximum o
 from __future__ import annotations
 
 import warnings
+from collections.abc import Callable
 from functools import cache
 
 from artifex.generative_models.extensions.audio_processing.spectral.config import SpectralConfig
@@ -16,14 +17,19 @@ from artifex.generative_models.extensions.audio_processing.spectral.config impor
 _EPSILON = 1.1920928955078125e-07
 
 
-def _librosa() -> SpectralConfig:
-    return SpectralConfig(
+@cache
+def _build(name: str) -> SpectralConfig:
+    with warnings.catch_warnings():
+        # The defaults of some tools contain empty mel filters.
+        warnings.filterwarnings("ignore", message=".*mel filters are empty", category=UserWarning)
+        return _PRESETS[name]()
+
+
+_PRESETS: dict[str, Callable[[], SpectralConfig]] = {
+    "librosa": lambda: SpectralConfig(
         sample_rate=22050, n_fft=2048, hop_length=512, n_mels=128, mel_scale="slaney", mel_norm="slaney", n_mfcc=20
-    )
-
-
-def _torchaudio() -> SpectralConfig:
-    return SpectralConfig(
+    ),
+    "torchaudio": lambda: SpectralConfig(
         sample_rate=16000,
         n_fft=400,
         hop_length=200,
@@ -33,15 +39,9 @@ def _torchaudio() -> SpectralConfig:
         mel_norm=None,
         top_db=None,
         n_mfcc=40,
-    )
-
-
-def _torchaudio_mfcc() -> SpectralConfig:
-    return _torchaudio().evolve(top_db=80.0)
-
-
-def _whisper() -> SpectralConfig:
-    return SpectralConfig(
+    ),
+    "torchaudio_mfcc": lambda: _build("torchaudio").evolve(top_db=80.0),
+    "whisper": lambda: SpectralConfig(
         sample_rate=16000,
         n_fft=400,
         hop_length=160,
@@ -52,11 +52,8 @@ def _whisper() -> SpectralConfig:
         top_db=80.0,
         level_offset=4.0,
         level_scale=0.25,
-    )
-
-
-def _kaldi() -> SpectralConfig:
-    return SpectralConfig(
+    ),
+    "kaldi": lambda: SpectralConfig(
         sample_rate=16000,
         input_scale=32768.0,
         n_fft=512,
@@ -79,11 +76,8 @@ def _kaldi() -> SpectralConfig:
         n_mfcc=13,
         lifter=22.0,
         use_energy=True,
-    )
-
-
-def _lhotse() -> SpectralConfig:
-    return _kaldi().evolve(
+    ),
+    "lhotse": lambda: _build("kaldi").evolve(
         input_scale=1.0,
         pad_length=120,
         pad_mode="symmetric",
@@ -91,11 +85,8 @@ def _lhotse() -> SpectralConfig:
         n_mels=80,
         f_max=7600.0,
         use_energy=False,
-    )
-
-
-def _htk() -> SpectralConfig:
-    return _kaldi().evolve(
+    ),
+    "htk": lambda: _build("kaldi").evolve(
         window_type="hamming",
         remove_dc=False,
         power=1,
@@ -105,11 +96,8 @@ def _htk() -> SpectralConfig:
         dct_norm="htk",
         c0_last=True,
         use_energy=False,
-    )
-
-
-def _hifigan() -> SpectralConfig:
-    return SpectralConfig(
+    ),
+    "hifigan": lambda: SpectralConfig(
         sample_rate=22050,
         n_fft=1024,
         hop_length=256,
@@ -123,11 +111,8 @@ def _hifigan() -> SpectralConfig:
         log="ln",
         amin=1e-5,
         top_db=None,
-    )
-
-
-def _vocos() -> SpectralConfig:
-    return SpectralConfig(
+    ),
+    "vocos": lambda: SpectralConfig(
         sample_rate=24000,
         n_fft=1024,
         hop_length=256,
@@ -139,11 +124,8 @@ def _vocos() -> SpectralConfig:
         log="ln",
         amin=1e-7,
         top_db=None,
-    )
-
-
-def _speechbrain() -> SpectralConfig:
-    return SpectralConfig(
+    ),
+    "speechbrain": lambda: SpectralConfig(
         sample_rate=16000,
         n_fft=400,
         hop_length=160,
@@ -153,29 +135,8 @@ def _speechbrain() -> SpectralConfig:
         mel_norm=None,
         filter_shape="symmetric",
         n_mfcc=20,
-    )
-
-
-_PRESETS = {
-    "librosa": _librosa,
-    "torchaudio": _torchaudio,
-    "torchaudio_mfcc": _torchaudio_mfcc,
-    "whisper": _whisper,
-    "kaldi": _kaldi,
-    "lhotse": _lhotse,
-    "htk": _htk,
-    "hifigan": _hifigan,
-    "vocos": _vocos,
-    "speechbrain": _speechbrain,
+    ),
 }
-
-
-@cache
-def _build(name: str) -> SpectralConfig:
-    with warnings.catch_warnings():
-        # Some tools have empty mel filters by default, and their presets have to have them, too.
-        warnings.filterwarnings("ignore", message=".*mel filters are empty", category=UserWarning)
-        return _PRESETS[name]()
 
 
 def __getattr__(name: str) -> SpectralConfig:

@@ -10,27 +10,13 @@ import numpy as np
 from jax import lax
 from numpy.typing import NDArray
 
-from artifex.generative_models.extensions.audio_processing.spectral.cepstral import finish_mfcc, measure_mfcc
-from artifex.generative_models.extensions.audio_processing.spectral.chromagram import measure_chroma
+from artifex.generative_models.extensions.audio_processing.spectral import cepstral, chromagram, features, mel
 from artifex.generative_models.extensions.audio_processing.spectral.config import SpectralConfig
-from artifex.generative_models.extensions.audio_processing.spectral.features import (
-    finish_onset,
-    measure_bandwidth,
-    measure_centroid,
-    measure_crest,
-    measure_entropy,
-    measure_flatness,
-    measure_onset,
-    measure_rms,
-    measure_rolloff,
-    measure_zero_crossing_rate,
-)
 from artifex.generative_models.extensions.audio_processing.spectral.framing import Frames
-from artifex.generative_models.extensions.audio_processing.spectral.mel import finish_log_mel, measure_log_mel
 from artifex.generative_models.extensions.audio_processing.spectral.pipeline import analyze
 
-# The power spectrogram of an hour with 1025 bins would need a gigabyte. Above this number of values bins are pooled, down
-# to this number of rows.
+# The power spectrogram of an hour with 1025 bins would need a gigabyte. Above MAX_VALUES values bins are pooled, down to
+# MIN_ROWS rows.
 MAX_VALUES, MIN_ROWS = 1 << 24, 128
 
 
@@ -44,8 +30,9 @@ def clip_features(audio: Any, config: SpectralConfig) -> dict[str, NDArray[Any]]
     Returns:
         Features by name: ``rms``, ``zero_crossing_rate``, ``spectral_centroid``, ``spectral_bandwidth``,
         ``spectral_rolloff``, ``spectral_flatness``, ``spectral_crest``, ``spectral_entropy`` and ``onset_strength``,
-        (n_frames,); ``log_mel_spectrogram``, ``mfcc`` and ``chroma``, (rows, n_frames); and ``power``, (rows, n_frames),
-        with ``power_frequencies``, (rows,), in Hz: the power spectrogram, max-pooled over frequency for long clips.
+        (n_frames,); ``log_mel_spectrogram``, ``mfcc`` and ``chroma``, (rows, n_frames); and ``power``, (rows,
+        n_frames), with ``power_frequencies``, (rows,), in Hz: the power spectrogram, max-pooled over frequency for long
+        clips.
 
     Raises:
         TypeError: If the audio is not real floating point.
@@ -78,18 +65,18 @@ def _pool_size(n_freq: int, n_frames: int) -> int:
 def _measure_summary(frames: Frames, config: SpectralConfig, *, pool_size: int) -> dict[str, Any]:
     return {
         "power": jnp.swapaxes(_max_pool(frames.power, pool_size), -1, -2),
-        "rms": measure_rms(frames, config),
-        "zero_crossing_rate": measure_zero_crossing_rate(frames, config),
-        "spectral_centroid": measure_centroid(frames, config),
-        "spectral_bandwidth": measure_bandwidth(frames, config),
-        "spectral_rolloff": measure_rolloff(frames, config),
-        "spectral_flatness": measure_flatness(frames, config),
-        "spectral_crest": measure_crest(frames, config),
-        "spectral_entropy": measure_entropy(frames, config),
-        "onset_strength": measure_onset(frames, config),
-        "log_mel_spectrogram": measure_log_mel(frames, config),
-        "mfcc": measure_mfcc(frames, config),
-        "chroma": measure_chroma(frames, config),
+        "rms": features.measure_rms(frames, config),
+        "zero_crossing_rate": features.measure_zero_crossing_rate(frames, config),
+        "spectral_centroid": features.measure_centroid(frames, config),
+        "spectral_bandwidth": features.measure_bandwidth(frames, config),
+        "spectral_rolloff": features.measure_rolloff(frames, config),
+        "spectral_flatness": features.measure_flatness(frames, config),
+        "spectral_crest": features.measure_crest(frames, config),
+        "spectral_entropy": features.measure_entropy(frames, config),
+        "onset_strength": features.measure_onset(frames, config),
+        "log_mel_spectrogram": mel.measure_log_mel(frames, config),
+        "mfcc": cepstral.measure_mfcc(frames, config),
+        "chroma": chromagram.measure_chroma(frames, config),
     }
 
 
@@ -97,9 +84,9 @@ def _finish_summary(
     measured: dict[str, Any], config: SpectralConfig, n_valid: jax.Array | None, *, pool_size: int
 ) -> dict[str, jax.Array]:
     return measured | {
-        "onset_strength": finish_onset(measured["onset_strength"], config, n_valid),
-        "log_mel_spectrogram": finish_log_mel(measured["log_mel_spectrogram"], config, n_valid),
-        "mfcc": finish_mfcc(measured["mfcc"], config, n_valid),
+        "onset_strength": features.finish_onset(measured["onset_strength"], config, n_valid),
+        "log_mel_spectrogram": mel.finish_log_mel(measured["log_mel_spectrogram"], config, n_valid),
+        "mfcc": cepstral.finish_mfcc(measured["mfcc"], config, n_valid),
     }
 
 

@@ -16,14 +16,16 @@ from artifex.generative_models.core.checks import check_integer, check_number
 from artifex.generative_models.core.numerics.batching import batch_local, vmap_in_chunks
 from artifex.generative_models.extensions.audio_processing.spectral.config import SpectralConfig
 from artifex.generative_models.extensions.audio_processing.spectral.framing import (
+    MIN_MAGNITUDE,
     check_invertible,
     compute_spectra,
     synthesize,
 )
-from artifex.generative_models.extensions.audio_processing.spectral.pipeline import check_audio, check_spectrum
-
-# Below this magnitude the phase is undefined: its square, by which gradients divide, underflows in float32.
-_MIN_MAGNITUDE = 1e-18
+from artifex.generative_models.extensions.audio_processing.spectral.pipeline import (
+    check_audio,
+    check_broadcast,
+    check_spectrum,
+)
 
 # Fraction of the full sum of squared windows below which unpadded ends of a clip fade out.
 _MIN_COVERAGE = 0.03
@@ -48,7 +50,8 @@ def phase_vocoder(spectrum: ArrayLike, rate: ArrayLike, *, n_frames: int) -> jax
 
     Raises:
         TypeError: If the spectrum is not complex.
-        ValueError: If it is empty or has fewer than two axes, or ``rate`` is a Python number that is not above 0.
+        ValueError: If it is empty or has fewer than two axes, ``rate`` is a Python number that is not above 0, or the
+            shape of ``rate`` does not broadcast.
 
     Example:
         >>> phase_vocoder(jnp.ones((5, 12), complex), 1.5, n_frames=8).shape
@@ -62,8 +65,7 @@ def phase_vocoder(spectrum: ArrayLike, rate: ArrayLike, *, n_frames: int) -> jax
         raise TypeError(f"phase_vocoder: the spectrum must be complex, got {spectrum.dtype}; use stft")
     check_spectrum("spectrum", spectrum)
     check_integer("n_frames", n_frames, minimum=1)
-    if isinstance(rate, int | float):
-        check_number("rate", rate, above=0.0)
+    _check_rate(rate, spectrum.shape[:-2])
     return _phase_vocoder(spectrum, rate, n_frames=n_frames)
 
 
@@ -83,8 +85,8 @@ def time_stretch(audio: ArrayLike, rate: ArrayLike, config: SpectralConfig, *, l
 
     Raises:
         TypeError: If the audio is not real floating point.
-        ValueError: If the audio is empty or shorter than a frame, ``rate`` is a Python number that is not above 0, or
-            the window and hop leave samples uncovered.
+        ValueError: If the audio is empty or shorter than a frame, ``rate`` is a Python number that is not above 0, the
+            shape of ``rate`` does not broadcast, or the window and hop leave samples uncovered.
 
     Example:
         >>> from artifex.generative_models.extensions.audio_processing.spectral import SpectralConfig
@@ -98,18 +100,17 @@ def time_stretch(audio: ArrayLike, rate: ArrayLike, config: SpectralConfig, *, l
     audio = check_audio(audio, config)
     check_invertible(config)
     check_integer("length", length, minimum=1, unit="samples")
-    if isinstance(rate, int | float):
-        check_number("rate", rate, above=0.0)
+    _check_rate(rate, audio.shape[:-1])
     return _time_stretch(audio, rate, config=config, length=length)
 
 
 def _stretch_example(spectra: jax.Array, rate: jax.Array, n_frames: int) -> jax.Array:
     """Stretch the spectra (time, freq) of one example to (n_frames, freq)."""
     last = len(spectra) - 1
-    # Phases are kept as unit complex numbers, real and imaginary parts apart, so that no angle is computed and none
-    # grows. Division and sqrt, since XLA's rsqrt takes four times as long on a CPU.
+    # Phases are unit complex numbers, real and imaginary parts in separate arrays: angles would lose precision as they
+    # grow. Division and sqrt, since XLA's rsqrt takes four times as long on a CPU.
     magnitude = numerics.safe_abs(spectra)
-    audible = magnitude > _MIN_MAGNITUDE
+    audible = magnitude > MIN_MAGNITUDE
     scale = 1 / jnp.where(audible, magnitude, 1)
     unit = jnp.where(audible, spectra.real * scale, 1), jnp.where(audible, spectra.imag * scale, 0)
     position = jnp.arange(n_frames, dtype=scale.dtype) * rate.astype(scale.dtype)
@@ -138,6 +139,12 @@ def _stretch_example(spectra: jax.Array, rate: jax.Array, n_frames: int) -> jax.
     inside = position < len(spectra)
     _, stretched = lax.scan(step, (unit[0][0], unit[1][0]), (index, fraction, inside))
     return lax.complex(*stretched)
+
+
+def _check_rate(rate: ArrayLike, shape: tuple[int, ...]) -> None:
+    if isinstance(rate, int | float):
+        check_number("rate", rate, above=0.0)
+    check_broadcast("rate", rate, shape)
 
 
 def _broadcast_rate(rate: ArrayLike, shape: tuple[int, ...], dtype: np.dtype[Any]) -> jax.Array:

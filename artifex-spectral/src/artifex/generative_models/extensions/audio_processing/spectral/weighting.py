@@ -43,8 +43,8 @@ def frequency_weighting(frequency: ArrayLike, kind: str = "A", *, min_db: float 
         frequency: Frequencies in Hz, any shape.
         kind: ``"A"`` (hearing at low levels), ``"B"``, ``"C"`` (hearing at high levels), ``"D"`` (aircraft noise) or
             ``"Z"`` (none).
-        min_db: Minimum weight in dB; smaller weights are replaced by it. None for none: the weight of 0 Hz is then
-            minus infinity.
+        min_db: Minimum weight in dB; smaller weights are replaced by it. None for no minimum: the weight of 0 Hz is
+            then minus infinity, except for ``"Z"``.
 
     Returns:
         Weights in dB, a float64 NumPy array of the same shape.

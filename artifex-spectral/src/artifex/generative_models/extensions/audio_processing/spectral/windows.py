@@ -123,7 +123,8 @@ def general_cosine(
     Args:
         length: Length in samples, at least 1.
         periodic: True for the periodic window, for spectral analysis; False for the symmetric one, for filter design.
-        weights: Weights of ``cos(k * angle)`` for k = 0, 1, …, with alternating signs; scipy's ``a``. The default is Hann's.
+        weights: Weights of ``cos(k * angle)`` for k = 0, 1, …, where the angle is 0 at the center of the window and pi
+            at its ends; scipy's ``a``. The default is Hann's.
 
     Returns:
         Window, (length,) float64.
@@ -173,7 +174,7 @@ def blackman(length: int, *, periodic: bool = True) -> NDArray[np.float64]:
 
 
 def nuttall(length: int, *, periodic: bool = True) -> NDArray[np.float64]:
-    """Compute Nuttall's minimum four-term Blackman-Harris window, with side lobes below -97 dB.
+    """Compute Nuttall's minimum four-term Blackman-Harris window, with side lobes below -98 dB.
 
     Args:
         length: Length in samples, at least 1.
@@ -442,7 +443,7 @@ def kaiser(length: int, *, periodic: bool = True, beta: float = 12.0) -> NDArray
         length: Length in samples, at least 1.
         periodic: True for the periodic window, for spectral analysis; False for the symmetric one, for filter design.
         beta: Shape parameter, 0 (boxcar) to 700. Larger values widen the main lobe and lower the side lobes; the
-            default gives side lobes of -90 dB.
+            default has side lobes of about -90 dB.
 
     Returns:
         Window, (length,) float64.
@@ -579,7 +580,7 @@ def window_table(window_type: WindowSpec, length: int, periodic: bool = True) ->
 
     Raises:
         UnknownComponentError: If no window of that name is installed.
-        TypeError: If the specification has another form, or the window does not take an option.
+        TypeError: If the specification has another form, or the window does not accept an option.
         ValueError: If an option is out of range, or the window does not return (length,) finite numbers.
 
     Example:
@@ -590,7 +591,13 @@ def window_table(window_type: WindowSpec, length: int, periodic: bool = True) ->
     """
     check_integer("length", length, minimum=1, unit="samples")
     check_flag("periodic", periodic)
-    function = resolve("window", _name_and_options(window_type) or window_type)
+    named = _name_and_options(window_type)
+    if named is None and isinstance(window_type, list | tuple):  # scipy's form
+        raise TypeError(
+            f"a window with options must be a pair of its name and a mapping, such as ('kaiser', {{'beta': 14}}), got "
+            f"{window_type!r}"
+        )
+    function = resolve("window", named or window_type)
     if "periodic" in getattr(function, "keywords", ()):
         raise TypeError(
             f"the options of the window {window_type!r} must not contain periodic; set window_periodic of the "
@@ -623,8 +630,8 @@ def overlap_sum(
         Sum, (hop_length,) float64, from the start of a frame.
 
     Raises:
-        LookupError: If no window of that name is installed.
-        TypeError: If the window has another form, or does not take an option.
+        UnknownComponentError: If no window of that name is installed.
+        TypeError: If the window has another form, or does not accept an option.
         ValueError: If an argument is out of range.
 
     Example:
@@ -659,8 +666,8 @@ def is_nola(
         Whether the condition holds.
 
     Raises:
-        LookupError: If no window of that name is installed.
-        TypeError: If the window has another form, or does not take an option.
+        UnknownComponentError: If no window of that name is installed.
+        TypeError: If the window has another form, or does not accept an option.
         ValueError: If an argument is out of range.
 
     Example:
@@ -691,8 +698,8 @@ def is_cola(
         Whether the condition holds.
 
     Raises:
-        LookupError: If no window of that name is installed.
-        TypeError: If the window has another form, or does not take an option.
+        UnknownComponentError: If no window of that name is installed.
+        TypeError: If the window has another form, or does not accept an option.
         ValueError: If an argument is out of range.
 
     Example:

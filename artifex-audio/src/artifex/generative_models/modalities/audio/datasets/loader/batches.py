@@ -78,7 +78,7 @@ class BatchMaker:
     def _make(self, step: int) -> dict[str, Any]:
         epoch, indices, bucket = self.plan.examples_of(step, self._start, self._stop)
         is_example = np.array(indices) >= 0
-        # A shard that is padding only reads the first example of the batch for the shapes of its zeros.
+        # If all examples of this shard are padding, the first one of the batch is read for their shapes.
         read = [index for index in indices if index >= 0] or self.plan.examples_of(step, 0, 1)[1]
         examples = self._read(step, read, epoch)
         keys = getattr(self._dataset, "time_axis_keys", ("audio",))
@@ -118,19 +118,18 @@ class BatchMaker:
             raise
 
     def _transform(self, example: Any, index: int, epoch: int) -> Mapping[str, Any]:
-        _check_example(example, f"example {index} of {self._name}")
+        result = _check_example(example, f"example {index} of {self._name}")
         for number, (transform, with_rng) in enumerate(self._transforms):
             try:
                 if with_rng:
-                    example = transform(example, transform_rng(self.plan.seed, epoch, index, number))
+                    output = transform(result, transform_rng(self.plan.seed, epoch, index, number))
                 else:
-                    example = transform(example)
+                    output = transform(result)
             except Exception as error:
                 error.add_note(f"in transform {number} of example {index} of {self._name}, epoch {epoch}")
                 raise
-            _check_example(example, f"transform {number}")
-        checked: Mapping[str, Any] = example
-        return checked
+            result = _check_example(output, f"transform {number}")
+        return result
 
 
 def picklable_error(error: BaseException) -> BaseException:
@@ -174,9 +173,10 @@ def takes_rng(transform: Callable[..., Mapping[str, object]]) -> bool:
     return len(positional) > 1 and (positional[1].default is inspect.Parameter.empty or positional[1].name == "rng")
 
 
-def _check_example(example: Any, origin: str) -> None:
+def _check_example(example: Any, origin: str) -> Mapping[str, Any]:
     if not isinstance(example, Mapping) or not example:
         raise TypeError(f"{origin} must be a dict with at least one entry, got {type(example).__name__}")
+    return example
 
 
 def _length_of(example: Mapping[str, Any], keys: Sequence[str]) -> int:
@@ -218,9 +218,9 @@ def _pad(example: Mapping[str, Any], keys: Sequence[str], bucket: int, index: in
 
 
 def _stack(
-    examples: Sequence[Mapping[str, Any]], indices: Sequence[int], n_rows: int, parent: str = ""
+    examples: Sequence[Mapping[str, Any]], indices: Sequence[int], n_examples: int, parent: str = ""
 ) -> dict[str, Any]:
-    """Return a dict of stacked arrays of ``n_rows`` examples; those after the given ones are zeros."""
+    """Return a dict of stacked arrays of ``n_examples`` examples; those after the given ones are zeros."""
     keys = set(examples[0])
     for example, index in zip(examples, indices, strict=False):
         if set(example) != keys:
@@ -232,7 +232,7 @@ def _stack(
     stacked: dict[str, Any] = {}
     for key in sorted(keys):
         if isinstance(examples[0][key], Mapping):
-            stacked[key] = _stack([example[key] for example in examples], indices, n_rows, f" in {key!r}")
+            stacked[key] = _stack([example[key] for example in examples], indices, n_examples, f" in {key!r}")
             continue
         values = [np.asarray(example[key]) for example in examples]
         dtypes = {value.dtype for value in values}
@@ -248,9 +248,9 @@ def _stack(
                     f"{indices[0]}{_path_of(examples[0])} and {value.shape} in example {index}{_path_of(example)}. "
                     f"{SHAPE_ADVICE}"
                 )
-        array = np.zeros((n_rows, *values[0].shape), reduce(np.promote_types, dtypes))
-        for row, value in enumerate(values[:n_rows]):
-            array[row] = value
+        array = np.zeros((n_examples, *values[0].shape), reduce(np.promote_types, dtypes))
+        for place, value in enumerate(values[:n_examples]):
+            array[place] = value
         stacked[key] = array
     return stacked
 

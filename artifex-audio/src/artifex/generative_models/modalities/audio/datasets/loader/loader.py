@@ -129,8 +129,8 @@ def make_loader(
     import_grain()
     if workers:
         check_main_module()
-    n_rows = plan.batch_size // count
-    make_batch = BatchMaker(plan, dataset, transforms, index * n_rows, (index + 1) * n_rows)
+    n_per_shard = plan.batch_size // count
+    make_batch = BatchMaker(plan, dataset, transforms, index * n_per_shard, (index + 1) * n_per_shard)
     return Loader(make_batch, workers=int(workers), shard=(index, count))
 
 
