@@ -36,8 +36,12 @@ CALLS = {
     "sample_rate must be an integer": lambda: create("audio_type", "sine")(KEY, n_time_steps=9, sample_rate="16000"),
     "Did you mean 'mel_spectrogram'": lambda: audio.AudioModalityConfig(representation="MEL_SPECTROGRAM"),
     "audio must be an array .* got NoneType": lambda: spectral.stft(None, CONFIG),
-    r"ref must be a number or an array, got a function; .* ref=power.max\(\)": lambda: spectral.power_to_db(CLIP, ref=np.max),
-    "istft: config must be a SpectralConfig, got int": lambda: spectral.istft(jnp.ones((1025, 4), complex), 2048, length=9),
+    r"ref must be a number or an array, got a function; .* ref=power.max\(\)": lambda: spectral.power_to_db(
+        CLIP, ref=np.max
+    ),
+    "istft: config must be a SpectralConfig, got int": lambda: spectral.istft(
+        jnp.ones((1025, 4), complex), 2048, length=9
+    ),
     "griffin_lim: config must be": lambda: spectral.griffin_lim(jnp.ones((1025, 4)), 2048, length=9),
     "log_mel_to_mel: config must be": lambda: spectral.log_mel_to_mel(jnp.ones((128, 4)), "librosa"),
     "lengths must be from 0 to 100 samples, got 200": lambda: spectral.stft(CLIP[None], CONFIG, lengths=[200]),
