@@ -92,7 +92,9 @@ def synthetic_epoch() -> Comparison:
     tools = {
         "artifex, slices": Tool(batches, n_samples),
         "artifex, examples": Tool(examples, n_samples),
-        "one by one, as the guide": Tool(lambda: [render_one(i).block_until_ready() for i in range(n_peer)], n_peer),
+        "single clips, as in the guide": Tool(
+            lambda: [render_one(i).block_until_ready() for i in range(n_peer)], n_peer
+        ),
         "np.copyto": Tool(copy, n_samples),
     }
     return Comparison(tools, 4 * n_time_steps)
@@ -102,7 +104,7 @@ def synthetic_mixed(batch_size: int) -> Comparison:
     """Return a batch of several types, compared with batches of each type and with a list of examples."""
     config = AudioModalityConfig(duration=1.0)
     data = SyntheticAudioDataset(config, n_samples=1_000_000, audio_types=TYPES)
-    alone = [SyntheticAudioDataset(config, n_samples=1_000_000, audio_types=[name]) for name in TYPES]
+    single_types = [SyntheticAudioDataset(config, n_samples=1_000_000, audio_types=[name]) for name in TYPES]
     counts = [len(range(number, batch_size, 3)) for number in range(3)]
     start = 0
 
@@ -120,8 +122,8 @@ def synthetic_mixed(batch_size: int) -> Comparison:
         assert np.abs(data[first : first + batch_size]["audio"] - clips).max() < 1e-6
     tools = {
         "a slice": mixed,
-        "the types alone": lambda: [
-            each[:count]["audio"].block_until_ready() for each, count in zip(alone, counts, strict=True)
+        "each type separately": lambda: [
+            each[:count]["audio"].block_until_ready() for each, count in zip(single_types, counts, strict=True)
         ],
         "get_batch": lambda: data.get_batch(batch_size)["audio"].block_until_ready(),
         "a list of examples": lambda: jax.block_until_ready([data[i]["audio"] for i in next_batch()]),

@@ -119,9 +119,8 @@ def features(folder: Path) -> dict[str, Callable[[], Any]]:
 
         return run
 
-    def load(index: int) -> np.ndarray:
-        loaded: np.ndarray = np.load(folder / f"{index}.npy")
-        return loaded
+    def load(index: int) -> Any:
+        return np.load(folder / f"{index}.npy")
 
     return {
         f"{name}, {threads} thread{'s' * (threads > 1)}": read_with(threads, read)

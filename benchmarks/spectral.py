@@ -1,9 +1,9 @@
-"""Time spectral features against torchaudio, librosa, librosax and korvax, those of them that are installed.
+"""Time spectral features compared with those of torchaudio, librosa, librosax and korvax, if installed.
 
-Run it as ``python benchmarks/spectral.py``. Each row is one interleaved run: every round calls each tool once, one
-after the other, and a ratio is taken within a round; the table gives the median with the lowest and the highest. That
-the tools agree is checked first. All work on the same two processors. The floor beside a row is what its bytes cost
-to copy, and its operations: those of the transforms, and of the filters that are not zero.
+Run ``python benchmarks/spectral.py``. Results are compared before timing. Every round calls each tool once, and ratios are
+computed within a round; the output is the median with the minimum and the maximum. All tools use the same two processors.
+For comparison, a row states the time to copy its input and output, and its number of floating-point operations in
+transforms and nonzero filter weights.
 """
 
 import argparse
@@ -43,7 +43,7 @@ ITERATIONS = 32
 
 
 class Row(NamedTuple):
-    """What is timed: a function by tool, each ready to call, and how far apart the results may be."""
+    """The calls to time by tool, whether two results agree, and the size of input and output and the work."""
 
     tools: dict[str, Callable[[], Any]]
     agree: Callable[[np.ndarray, np.ndarray], bool]
@@ -51,39 +51,40 @@ class Row(NamedTuple):
     megaflops: float
 
 
-def of_jax(function: Callable[..., Any], *arrays: jax.Array) -> Callable[[], Any]:
+def compiled_call(function: Callable[..., Any], *arrays: jax.Array) -> Callable[[], Any]:
     compiled = jax.jit(function)
     return lambda: compiled(*arrays).block_until_ready()
 
 
-def within(share: float) -> Callable[[np.ndarray, np.ndarray], bool]:
-    return lambda ours, theirs: bool(np.abs(ours - theirs).max() <= share * np.abs(theirs).max())
+def within(fraction: float) -> Callable[[np.ndarray, np.ndarray], bool]:
+    """Return whether the maximum difference of two results is at most a fraction of the maximum."""
+    return lambda ours, theirs: bool(np.abs(ours - theirs).max() <= fraction * np.abs(theirs).max())
 
 
 def rows(shape: tuple[int, int], with_slow: bool) -> dict[str, Row]:
-    """The rows of one shape of batch."""
+    """Return the rows for a batch of one shape, with librosa's slow Griffin-Lim or without."""
     audio = (0.1 * np.random.default_rng(0).standard_normal(shape)).astype(np.float32)
-    here = jnp.asarray(audio)
+    clip = jnp.asarray(audio)
     length = shape[1]
-    spectrum = stft(here, CONFIG)
-    magnitude = magnitude_spectrogram(here, CONFIG)
+    spectrum = stft(clip, CONFIG)
+    magnitude = magnitude_spectrogram(clip, CONFIG)
     n_frames = shape[0] * CONFIG.n_frames(length)
     transform = n_frames * (2.5 * 1024 * 10 + 1024) / 1e6
     bands = transform + n_frames * (3 * 513 + 2 * int((mel_weights() > 0).sum())) / 1e6
     n_in, n_spectrum = audio.nbytes / 1e6, 8e-6 * n_frames * 513
-    found: dict[str, dict[str, Callable[[], Any]]] = {
-        "log-mel": {"artifex": of_jax(lambda a: log_mel_spectrogram(a, CONFIG), here)},
-        "MFCC": {"artifex": of_jax(lambda a: mfcc(a, CONFIG, n_mfcc=20), here)},
-        "STFT": {"artifex": of_jax(lambda a: stft(a, CONFIG), here)},
-        "iSTFT": {"artifex": of_jax(lambda s: istft(s, CONFIG, length=length), spectrum)},
+    tools: dict[str, dict[str, Callable[[], Any]]] = {
+        "log-mel": {"artifex": compiled_call(lambda a: log_mel_spectrogram(a, CONFIG), clip)},
+        "MFCC": {"artifex": compiled_call(lambda a: mfcc(a, CONFIG, n_mfcc=20), clip)},
+        "STFT": {"artifex": compiled_call(lambda a: stft(a, CONFIG), clip)},
+        "iSTFT": {"artifex": compiled_call(lambda s: istft(s, CONFIG, length=length), spectrum)},
         f"Griffin-Lim({ITERATIONS})": {
-            "artifex": of_jax(lambda m: griffin_lim(m, CONFIG, length=length, n_iter=ITERATIONS), magnitude)
+            "artifex": compiled_call(lambda m: griffin_lim(m, CONFIG, length=length, n_iter=ITERATIONS), magnitude)
         },
     }
     for name, peer in PEERS.items():
         if find_spec(name) is not None:
             for row, call in peer(audio, np.array(spectrum), length, with_slow).items():
-                found[row if row in found else f"Griffin-Lim({ITERATIONS})"][name] = call
+                tools[row if row in tools else f"Griffin-Lim({ITERATIONS})"][name] = call
     sizes = {
         "log-mel": (n_in + 4e-6 * n_frames * 80, bands),
         "MFCC": (n_in + 4e-6 * n_frames * 20, bands + n_frames * 2 * 80 * 20 / 1e6),
@@ -92,17 +93,17 @@ def rows(shape: tuple[int, int], with_slow: bool) -> dict[str, Row]:
         f"Griffin-Lim({ITERATIONS})": (n_in + n_spectrum / 2, 2 * ITERATIONS * transform),
     }
 
-    def as_close(ours: np.ndarray, theirs: np.ndarray) -> bool:
-        """The tools start from other phases and pad otherwise: the spectra have to fit the target as well."""
+    def converged(ours: np.ndarray, theirs: np.ndarray) -> bool:
+        """Compare spectral convergence, because the tools differ in initial phases and padding."""
 
-        def miss(estimate: np.ndarray) -> float:
-            again = np.asarray(magnitude_spectrogram(jnp.asarray(estimate), CONFIG))
-            return float(np.linalg.norm(again - magnitude) / np.linalg.norm(magnitude))
+        def error(estimate: np.ndarray) -> float:
+            reconstructed = np.asarray(magnitude_spectrogram(jnp.asarray(estimate), CONFIG))
+            return float(np.linalg.norm(reconstructed - magnitude) / np.linalg.norm(magnitude))
 
-        return miss(ours) < 1.1 * miss(theirs)
+        return error(ours) < 1.1 * error(theirs)
 
     agree = {"log-mel": within(1e-4), "MFCC": within(1e-4), "STFT": within(1e-4), "iSTFT": within(1e-3)}
-    return {name: Row(tools, agree.get(name, as_close), *sizes[name]) for name, tools in found.items()}
+    return {name: Row(calls, agree.get(name, converged), *sizes[name]) for name, calls in tools.items()}
 
 
 def mel_weights() -> np.ndarray:
@@ -129,15 +130,15 @@ def torchaudio_calls(audio: np.ndarray, spectrum: np.ndarray, length: int, with_
     clip, spectra = torch.from_numpy(audio), torch.from_numpy(spectrum)
     magnitude = spectra.abs()
 
-    def quietly(function: Callable[[], Any]) -> Callable[[], Any]:
+    def without_gradient(function: Callable[[], Any]) -> Callable[[], Any]:
         return torch.no_grad()(function)
 
     return {
-        "log-mel": quietly(lambda: levels(mel(clip))),
-        "MFCC": quietly(lambda: cepstra(clip)),
-        "STFT": quietly(lambda: transform(clip)),
-        "iSTFT": quietly(lambda: inverse(spectra, length)),
-        "Griffin-Lim": quietly(lambda: invert(magnitude)),
+        "log-mel": without_gradient(lambda: levels(mel(clip))),
+        "MFCC": without_gradient(lambda: cepstra(clip)),
+        "STFT": without_gradient(lambda: transform(clip)),
+        "iSTFT": without_gradient(lambda: inverse(spectra, length)),
+        "Griffin-Lim": without_gradient(lambda: invert(magnitude)),
     }
 
 
@@ -165,12 +166,12 @@ def librosax_calls(audio: np.ndarray, spectrum: np.ndarray, length: int, with_sl
     def levels(a: jax.Array) -> jax.Array:
         return librosax.power_to_db(librosax.feature.melspectrogram(y=a, **MELS), top_db=None)
 
-    here, spectra = jnp.asarray(audio), jnp.asarray(spectrum)
+    clip, spectra = jnp.asarray(audio), jnp.asarray(spectrum)
     return {
-        "log-mel": of_jax(levels, here),
-        "MFCC": of_jax(lambda a: librosax.feature.mfcc(S=levels(a), n_mfcc=20), here),
-        "STFT": of_jax(lambda a: librosax.stft(a, **SIZES), here),
-        "iSTFT": of_jax(lambda s: librosax.istft(s, length=length, **SIZES), spectra),
+        "log-mel": compiled_call(levels, clip),
+        "MFCC": compiled_call(lambda a: librosax.feature.mfcc(S=levels(a), n_mfcc=20), clip),
+        "STFT": compiled_call(lambda a: librosax.stft(a, **SIZES), clip),
+        "iSTFT": compiled_call(lambda s: librosax.istft(s, length=length, **SIZES), spectra),
     }
 
 
@@ -180,13 +181,13 @@ def korvax_calls(audio: np.ndarray, spectrum: np.ndarray, length: int, with_slow
     def mel(a: jax.Array) -> jax.Array:
         return transforms.mel_spectrogram(a, **MELS)
 
-    here, spectra = jnp.asarray(audio), jnp.asarray(spectrum)
+    clip, spectra = jnp.asarray(audio), jnp.asarray(spectrum)
     return {
-        "log-mel": of_jax(lambda a: power_to_db(mel(a), top_db=None), here),
-        "MFCC": of_jax(lambda a: transforms.cepstral_coefficients(mel(a), n_cc=20), here),
-        "STFT": of_jax(lambda a: transforms.stft(a, **SIZES), here),
-        "iSTFT": of_jax(lambda s: transforms.istft(s, length=length, **SIZES), spectra),
-        "Griffin-Lim": of_jax(
+        "log-mel": compiled_call(lambda a: power_to_db(mel(a), top_db=None), clip),
+        "MFCC": compiled_call(lambda a: transforms.cepstral_coefficients(mel(a), n_cc=20), clip),
+        "STFT": compiled_call(lambda a: transforms.stft(a, **SIZES), clip),
+        "iSTFT": compiled_call(lambda s: transforms.istft(s, length=length, **SIZES), spectra),
+        "Griffin-Lim": compiled_call(
             lambda s: transforms.griffin_lim(jnp.abs(s), n_iter=ITERATIONS, length=length, **SIZES), spectra
         ),
     }
@@ -205,48 +206,49 @@ def run(name: str, row: Row, n_rounds: int) -> None:
     for tool, call in row.tools.items():
         theirs = np.asarray(call())
         if tool != "artifex" and not (ours.shape == theirs.shape and row.agree(ours, theirs)):
-            print(f"  {tool}: does not agree")
-    kept = dict(row.tools)
-    copied = np.empty(int(row.megabytes * 1e6 / 8), np.float32)
-    kept["floor"] = copied.copy
-    rounds = [{tool: milliseconds(call) for tool, call in kept.items()} for _ in range(n_rounds)]
-    here = [one["artifex"] for one in rounds]
+            print(f"  {tool}: results differ")
+    # A copy reads and writes its bytes, so half of them are allocated.
+    calls = {**row.tools, "copy": np.empty(int(row.megabytes * 1e6 / 8), np.float32).copy}
+    rounds = [{tool: milliseconds(call) for tool, call in calls.items()} for _ in range(n_rounds)]
     print(
-        f"{name:32}{spread(here, 1):>24} ms   floor {statistics.median(one['floor'] for one in rounds):.1f} ms for "
-        f"{row.megabytes:.0f} MB, {row.megaflops:.0f} MFLOP"
+        f"{name:32}{spread([times['artifex'] for times in rounds], 1):>24} ms   copy "
+        f"{statistics.median(times['copy'] for times in rounds):.1f} ms for {row.megabytes:.0f} MB, "
+        f"{row.megaflops:.0f} MFLOP"
     )
-    for tool in kept:
-        if tool not in ("artifex", "floor"):
-            print(f"  {tool:30}{spread([one[tool] / one['artifex'] for one in rounds]):>24} x")
+    for tool in row.tools:
+        if tool != "artifex":
+            print(f"  {tool:30}{spread([times[tool] / times['artifex'] for times in rounds]):>24} times as long")
 
 
-def built() -> None:
+def construction() -> None:
+    """Print the time to construct ``SpectralAnalysis``, the first time and later."""
     options = {"sample_rate": 16_000, "n_mels": 80, **SIZES}
     times = [
         milliseconds(lambda: SpectralAnalysis(ExtensionConfig(extensions={"spectral": options}))) for _ in range(9)
     ]
-    print(f"SpectralAnalysis is built in {times[0]:.1f} ms at first, then in {spread(times[1:])} ms")
+    print(f"SpectralAnalysis is constructed in {times[0]:.1f} ms the first time, then in {spread(times[1:])} ms")
 
 
 def memory() -> None:
+    """Print the peak memory of log-mel spectrograms of two large batches."""
     for shape in ((256, 160_000), (1, 9_600_000)):
-        given = jax.ShapeDtypeStruct(shape, np.float32)
-        found = jax.jit(lambda a: log_mel_spectrogram(a, CONFIG)).lower(given).compile().memory_analysis()
-        ends = found.argument_size_in_bytes + found.output_size_in_bytes
+        audio = jax.ShapeDtypeStruct(shape, np.float32)
+        sizes = jax.jit(lambda a: log_mel_spectrogram(a, CONFIG)).lower(audio).compile().memory_analysis()
+        n_bytes = sizes.argument_size_in_bytes + sizes.output_size_in_bytes
         print(
-            f"log-mel of {shape}: at its peak {(ends + found.temp_size_in_bytes) / ends:.2f} times input and output "
-            f"({ends / 1e6:.0f} MB)"
+            f"log-mel of {shape}: peak memory is {(n_bytes + sizes.temp_size_in_bytes) / n_bytes:.2f} times input and "
+            f"output ({n_bytes / 1e6:.0f} MB)"
         )
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description="Time spectral features.")
     parser.add_argument("--rounds", type=int, default=21)
-    parser.add_argument("--only", default="", help="rows whose name has this in it")
-    parser.add_argument("--slow", action="store_true", help="librosa's Griffin-Lim too")
+    parser.add_argument("--only", default="", help="run rows whose name contains this")
+    parser.add_argument("--slow", action="store_true", help="include librosa's Griffin-Lim")
     options = parser.parse_args()
-    print(f"JAX {jax.__version__}, {jax.devices()[0].device_kind}, {options.rounds} rounds; times as slow as ours")
-    built()
+    print(f"JAX {jax.__version__}, {jax.devices()[0].device_kind}, {options.rounds} rounds; ratios are theirs / ours")
+    construction()
     memory()
     for label, shape in SHAPES.items():
         for name, row in rows(shape, options.slow).items():

@@ -21,10 +21,10 @@ def test_mono_is_the_mean_of_the_channels(stereo):
 
 
 def test_mid_side_is_half_the_sum_and_half_the_difference_and_is_inverted(stereo):
-    turned = mid_side(stereo)
-    np.testing.assert_allclose(turned[:, 0], to_mono(stereo), rtol=1e-6)
-    np.testing.assert_allclose(turned[:, 1], (stereo[:, 0] - stereo[:, 1]) / 2, rtol=1e-6)
-    np.testing.assert_allclose(from_mid_side(turned), stereo, rtol=0, atol=5e-7)
+    encoded = mid_side(stereo)
+    np.testing.assert_allclose(encoded[:, 0], to_mono(stereo), rtol=1e-6)
+    np.testing.assert_allclose(encoded[:, 1], (stereo[:, 0] - stereo[:, 1]) / 2, rtol=1e-6)
+    np.testing.assert_allclose(from_mid_side(encoded), stereo, rtol=0, atol=5e-7)
 
 
 @pytest.mark.parametrize(
@@ -67,15 +67,15 @@ def test_frames_keep_the_dtype():
 @pytest.mark.parametrize(("frame_length", "hop_length"), FRAMINGS)
 def test_overlap_add_is_the_adjoint_of_framing(frame_length, hop_length, stereo):
     frames, pull = jax.vjp(lambda audio: frame(audio, frame_length, hop_length), stereo)
-    given = np.random.default_rng(1).normal(size=frames.shape).astype(np.float32)
-    added = np.asarray(overlap_add(given, hop_length))
-    expected = np.asarray(pull(given)[0])[..., : added.shape[-1]]
+    cotangent = np.random.default_rng(1).normal(size=frames.shape).astype(np.float32)
+    added = np.asarray(overlap_add(cotangent, hop_length))
+    expected = np.asarray(pull(cotangent)[0])[..., : added.shape[-1]]
     np.testing.assert_allclose(added, expected, rtol=1e-5, atol=1e-6)
 
 
 @pytest.mark.parametrize("hop_length", [32, 16, 8])
-def test_frames_under_windows_that_sum_to_one_add_up_to_the_audio(hop_length):
+def test_overlap_add_of_frames_with_windows_that_sum_to_one_is_the_audio(hop_length):
     audio = np.random.default_rng(0).normal(size=1000).astype(np.float32)
     window = scipy.signal.get_window("hann", 64) * 2 * hop_length / 64
-    again = overlap_add(frame(audio, 64, hop_length) * window.astype(np.float32)[None], hop_length)
-    np.testing.assert_allclose(again[64:-64], audio[64 : len(again) - 64], atol=2e-6)
+    reconstructed = overlap_add(frame(audio, 64, hop_length) * window.astype(np.float32)[None], hop_length)
+    np.testing.assert_allclose(reconstructed[64:-64], audio[64 : len(reconstructed) - 64], atol=2e-6)

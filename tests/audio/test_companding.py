@@ -22,7 +22,7 @@ def mu_law_position(audio, n_values):
 def test_mu_law_codes_are_the_nearest_to_the_closed_form(n_values):
     audio = np.linspace(-1, 1, 20001).astype(np.float32)
     position = mu_law_position(audio.astype(np.float64), n_values)
-    clear = np.abs(position % 1 - 0.5) > 1e-3  # where float32 cannot round the other way
+    clear = np.abs(position % 1 - 0.5) > 1e-3  # where float32 rounds to the same code
     assert clear.mean() > 0.98
     codes = np.asarray(mu_law_encode(audio, n_values))
     np.testing.assert_array_equal(codes[clear], np.floor(position + 0.5)[clear])
@@ -41,7 +41,7 @@ def test_mu_law_codes_are_librosas_up_to_its_rounding_up(n_values):
 
 
 @pytest.mark.parametrize("n_values", [2, 16, 256])
-def test_mu_law_is_decoded_by_the_closed_form_and_coded_again_as_it_was(n_values):
+def test_mu_law_decoding_equals_the_closed_form_and_encoding_inverts_it(n_values):
     codes = np.arange(n_values)
     decoded = mu_law_decode(codes, n_values)
     expected = librosa.mu_expand(2 * codes / (n_values - 1) - 1, mu=n_values - 1, quantize=False)
@@ -51,16 +51,16 @@ def test_mu_law_is_decoded_by_the_closed_form_and_coded_again_as_it_was(n_values
 
 
 def g711_positive():
-    """Table 1a of the recommendation: decision values and decoded values of the 128 steps, of 4096."""
+    """Table 1a of the recommendation: decision values and decoded values of the 128 steps in units of 1 / 4096."""
     widths = np.repeat([2, 2, 4, 8, 16, 32, 64, 128], 16)
-    begins = np.cumsum(widths) - widths
-    return begins, begins + widths / 2
+    decision_values = np.cumsum(widths) - widths
+    return decision_values, decision_values + widths / 2
 
 
 def test_a_law_codes_are_those_of_the_recommendations_table():
-    begins, _ = g711_positive()
+    decision_values, _ = g711_positive()
     linear = INT16.astype(int) >> 3
-    step = np.searchsorted(begins, np.where(linear < 0, -1 - linear, linear), side="right") - 1
+    step = np.searchsorted(decision_values, np.where(linear < 0, -1 - linear, linear), side="right") - 1
     expected = (step + np.where(linear < 0, 0, 128)) ^ 0x55
     np.testing.assert_array_equal(a_law_encode(INT16), expected)
     np.testing.assert_array_equal(a_law_encode(INT16 / np.float32(2**15)), expected)
@@ -68,15 +68,15 @@ def test_a_law_codes_are_those_of_the_recommendations_table():
 
 def test_a_law_is_decoded_to_the_middle_of_the_step():
     codes = np.arange(256, dtype=np.uint8)
-    _, middles = g711_positive()
-    character = codes ^ 0x55
-    expected = np.where(character & 128, 1, -1) * middles[character & 127] / 4096
+    _, decoded_values = g711_positive()
+    inverted = codes ^ 0x55
+    expected = np.where(inverted & 128, 1, -1) * decoded_values[inverted & 127] / 4096
     decoded = a_law_decode(codes)
     np.testing.assert_array_equal(decoded, expected)
     np.testing.assert_array_equal(a_law_encode(decoded), codes)
 
 
-@pytest.mark.skipif(sys.version_info >= (3, 13), reason="Python has had no audioop since")
+@pytest.mark.skipif(sys.version_info >= (3, 13), reason="audioop was removed in Python 3.13")
 def test_a_law_is_that_of_the_standard_library():
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")

@@ -22,7 +22,7 @@ def clips():
     return (draws.normal(size=levels.shape) * levels).astype(np.float32)
 
 
-def of_librosa(options):
+def librosa_options(options):
     return {"ref": np.max, **options}
 
 
@@ -31,7 +31,7 @@ def test_clips_are_trimmed_where_librosa_trims_them(options, clips):
     trimmed, length = trim(clips, **options)
     assert trimmed.shape == clips.shape
     for clip, ours, kept in zip(clips, np.asarray(trimmed), np.asarray(length), strict=True):
-        theirs, _ = librosa.effects.trim(clip, **of_librosa(options))
+        theirs, _ = librosa.effects.trim(clip, **librosa_options(options))
         np.testing.assert_array_equal(ours[:kept], theirs)
         assert not ours[kept:].any()
 
@@ -39,20 +39,20 @@ def test_clips_are_trimmed_where_librosa_trims_them(options, clips):
 @pytest.mark.parametrize("options", OPTIONS)
 def test_clips_are_split_where_librosa_splits_them(options, clips):
     intervals, count = split(clips, max_intervals=70, **options)
-    for clip, ours, found in zip(clips, np.asarray(intervals), np.asarray(count), strict=True):
-        np.testing.assert_array_equal(ours[:found], librosa.effects.split(clip, **of_librosa(options)))
-        assert (ours[found:] == clips.shape[-1]).all()
+    for clip, ours, n_intervals in zip(clips, np.asarray(intervals), np.asarray(count), strict=True):
+        np.testing.assert_array_equal(ours[:n_intervals], librosa.effects.split(clip, **librosa_options(options)))
+        assert (ours[n_intervals:] == clips.shape[-1]).all()
 
 
 def test_channels_are_trimmed_together(clips):
     options = OPTIONS[0]
-    theirs, _ = librosa.effects.trim(clips, **of_librosa(options))
+    theirs, _ = librosa.effects.trim(clips, **librosa_options(options))
     trimmed, length = trim(clips.reshape(3, 2, 1, -1).swapaxes(0, 1), channel_axis=1, **options)
     assert trimmed.shape == (2, 3, 1, clips.shape[-1])
     assert length.shape == (2, 1)
     np.testing.assert_array_equal(trim(clips, channel_axis=0, **options)[0][:, : theirs.shape[-1]], theirs)
     intervals, count = split(clips, max_intervals=20, channel_axis=0, **options)
-    np.testing.assert_array_equal(intervals[: int(count)], librosa.effects.split(clips, **of_librosa(options)))
+    np.testing.assert_array_equal(intervals[: int(count)], librosa.effects.split(clips, **librosa_options(options)))
 
 
 def test_intervals_beyond_the_maximum_are_counted(clips):
@@ -74,10 +74,10 @@ def test_silence_is_trimmed_only_against_a_reference_level(clips):
 
 @pytest.mark.parametrize("bad", [np.nan, np.inf])
 def test_a_clip_with_nan_is_not_trimmed_and_does_not_affect_others(bad, clips):
-    spoilt = clips.copy()
-    spoilt[1, 7] = bad
-    (trimmed, length), (_, expected) = trim(spoilt, **OPTIONS[0]), trim(clips, **OPTIONS[0])
-    np.testing.assert_array_equal(trimmed[1], spoilt[1])
+    invalid = clips.copy()
+    invalid[1, 7] = bad
+    (trimmed, length), (_, expected) = trim(invalid, **OPTIONS[0]), trim(clips, **OPTIONS[0])
+    np.testing.assert_array_equal(trimmed[1], invalid[1])
     np.testing.assert_array_equal(length, expected.at[1].set(clips.shape[-1]))
 
 
@@ -89,7 +89,7 @@ def test_ref_and_top_db_may_be_traced_and_differ_by_clip(clips):
         assert int(kept) == len(theirs)
 
 
-# The formulas of torchaudio.transforms.Fade over a fade in, and over a fade out.
+# The formulas of torchaudio.transforms.Fade for the fade-in and the fade-out.
 SHAPES = {
     "linear": (lambda x: x, lambda x: 1 - x),
     "exponential": (lambda x: 2 ** (x - 1) * x, lambda x: 2**-x * (1 - x)),
@@ -113,9 +113,9 @@ def test_fades_equal_torchaudio(shape, fade_in, fade_out):
     np.testing.assert_allclose(fade(audio, fade_in, fade_out, shape), audio * gain, rtol=1e-6, atol=1e-7)
 
 
-@pytest.mark.parametrize("give", [np.asarray, jnp.asarray])
-def test_the_shortest_bucket_that_holds_a_clip_is_selected(give):
-    audio = give(np.ones((2, 3, 5), np.uint8))
+@pytest.mark.parametrize("convert", [np.asarray, jnp.asarray])
+def test_the_shortest_bucket_that_holds_a_clip_is_selected(convert):
+    audio = convert(np.ones((2, 3, 5), np.uint8))
     padded, length = pad_to_bucket(audio, (16, 4, 8), pad_value=128)
     assert (padded.shape, padded.dtype) == ((2, 3, 8), jnp.uint8)
     assert (np.asarray(padded)[..., 5:] == 128).all()
@@ -129,12 +129,12 @@ def test_given_valid_lengths_are_returned():
     assert length.tolist() == [[5, 4, 0]] * 2
 
 
-def test_many_lengths_make_few_shapes_and_compile_nothing_more():
+def test_many_lengths_give_few_shapes_without_new_compilations():
     buckets, compiles = (250, 500, 1000), []
     for bucket in buckets:
         pad_to_bucket(np.zeros(bucket, np.int16), buckets)
 
-    def count(event, duration_secs, **more):
+    def count(event, duration_secs, **attributes):
         compiles.extend([event] * event.endswith("backend_compile_duration"))
 
     jax.monitoring.register_event_duration_secs_listener(count)
@@ -153,12 +153,12 @@ def test_a_fade_in_seconds_equals_the_fade_in_samples():
     np.testing.assert_array_equal(in_seconds, fade(audio, 20, 40))
 
 
-@pytest.mark.parametrize("give", [np.asarray, jnp.asarray])
-def test_a_pad_value_that_the_dtype_cannot_represent_raises(give):
+@pytest.mark.parametrize("convert", [np.asarray, jnp.asarray])
+def test_a_pad_value_that_the_dtype_cannot_represent_raises(convert):
     with pytest.raises(ValueError, match="pad_value must be an integer from 0 to 255 for uint8 audio, got -1"):
-        pad_to_bucket(give(np.ones(3, np.uint8)), (4,), pad_value=-1)
+        pad_to_bucket(convert(np.ones(3, np.uint8)), (4,), pad_value=-1)
     with pytest.raises(TypeError, match="silence"):
-        pad_to_bucket(give(np.ones(3, np.float32)), (4,), pad_value="silence")
+        pad_to_bucket(convert(np.ones(3, np.float32)), (4,), pad_value="silence")
 
 
 @pytest.mark.parametrize(
@@ -178,7 +178,7 @@ def test_a_pad_value_that_the_dtype_cannot_represent_raises(give):
         (
             lambda: pad_to_bucket(np.ones((2, 9)), (16,), [1, 2, 3]),
             ValueError,
-            r"leading axes \(2,\) of the audio, got \(3,\)",
+            r"leading axes \(2,\) of the audio, got shape \(3,\)",
         ),
         (lambda: fade(np.ones(9), 10), ValueError, "fade_in must be an integer from 0 to 9 samples, got 10"),
         (lambda: fade(np.ones(9), 0, -1), ValueError, "fade_out must be an integer from 0 to 9 samples, got -1"),

@@ -1,4 +1,4 @@
-"""Biquads and their cascades against scipy and the cookbook's formulas, convolution by FFT against scipy."""
+"""Biquads, second-order sections and FFT convolution, compared with scipy and the formulas of the Audio EQ Cookbook."""
 
 import math
 
@@ -14,7 +14,7 @@ from artifex.generative_models.modalities.audio.preprocessing.filters import BIQ
 
 
 def cookbook(kind, frequency, rate, q, gain_db):
-    """The Audio EQ Cookbook's analog prototype at the bilinear transform of frequencies: H(s) at s = i tan / tan."""
+    """Return the response of the cookbook's analog prototype, H(s), at bilinearly transformed frequencies."""
     amplitude = 10 ** (gain_db / 40)
 
     def response(hz):
@@ -48,11 +48,11 @@ def test_the_measured_response_is_the_designed_one():
     impulse = np.zeros(4096, np.float32)
     impulse[0] = 1
     sos = jnp.stack([biquad(kind, 900.0, sample_rate=16000, gain_db=9.0) for kind in BIQUADS])[:, None]
-    heard = np.fft.rfft(np.asarray(sosfilt(impulse, sos), np.float64))
+    responses = np.fft.rfft(np.asarray(sosfilt(impulse, sos), np.float64))
     hz = np.fft.rfftfreq(4096, 1 / 16000)
-    for kind, row in zip(BIQUADS, heard, strict=True):
+    for kind, response in zip(BIQUADS, responses, strict=True):
         expected = cookbook(kind, 900.0, 16000, math.sqrt(0.5), 9.0)(hz[1:-1])
-        np.testing.assert_allclose(row[1:-1], expected, atol=1e-4)
+        np.testing.assert_allclose(response[1:-1], expected, atol=1e-4)
 
 
 @pytest.mark.parametrize(("kind", "btype"), [("lowpass", "low"), ("highpass", "high")])
@@ -111,9 +111,9 @@ def test_rounding_preserves_the_gain_at_the_nearer_end_of_the_spectrum(kind, fre
 
 def test_nan_and_infinity_affect_later_samples_of_their_waveform_only():
     audio = np.random.default_rng(0).standard_normal((3, 100)).astype(np.float32)
-    spoilt = audio.copy()
-    spoilt[1, 50], spoilt[2, 7] = np.nan, np.inf
-    clean, filtered = np.asarray(sosfilt(audio, LOW)), np.asarray(sosfilt(spoilt, LOW))
+    invalid = audio.copy()
+    invalid[1, 50], invalid[2, 7] = np.nan, np.inf
+    clean, filtered = np.asarray(sosfilt(audio, LOW)), np.asarray(sosfilt(invalid, LOW))
     np.testing.assert_array_equal(np.isfinite(filtered).sum(axis=-1), [100, 50, 7])
     np.testing.assert_array_equal(filtered[np.isfinite(filtered)], clean[np.isfinite(filtered)])
 
@@ -158,7 +158,7 @@ def test_corners_and_gains_may_be_traced():
 
 
 @pytest.mark.parametrize(
-    ("call", "error", "said"),
+    ("call", "error", "match"),
     [
         (lambda: biquad("low", 100.0, sample_rate=16000), ValueError, "kind"),
         (lambda: biquad("lowpass", 8000.0, sample_rate=16000), ValueError, "below 8000.0 Hz, half the sample rate"),
@@ -171,6 +171,6 @@ def test_corners_and_gains_may_be_traced():
         (lambda: fft_convolve(np.ones(3), np.ones(0)), ValueError, "at least one sample"),
     ],
 )
-def test_invalid_arguments_raise(call, error, said):
-    with pytest.raises(error, match=said):
+def test_invalid_arguments_raise(call, error, match):
+    with pytest.raises(error, match=match):
         call()

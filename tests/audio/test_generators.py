@@ -49,7 +49,7 @@ def test_sines_spread_over_their_band():
     assert scipy.stats.chisquare(counts).pvalue > 1e-3
 
 
-def test_noise_is_what_jax_random_draws():
+def test_noise_equals_the_draw_of_jax_random():
     expected = 0.3 * np.asarray(jax.random.normal(jax.random.key(5), (RATE,)))
     np.testing.assert_array_equal(render("noise", seed=5), expected.astype(np.float32))
 

@@ -1,4 +1,4 @@
-"""Mixtures: their ratio as measured, their stems, what their parts know."""
+"""Mixtures: their signal-to-noise ratio, their stems and the annotations of their components."""
 
 from functools import partial
 
@@ -32,46 +32,49 @@ def measured(stems):
 
 
 @pytest.mark.parametrize("of", [("sine", "noise"), ("noise", "am", ("sine", {"f_min": 300.0}))], ids=["2", "3"])
-def test_the_ratio_is_the_one_drawn_and_the_stems_add_up(of):
-    audio, known = rendered(of)
-    np.testing.assert_allclose(measured(known["stems"]), known["snr_db"], atol=0.01)
-    np.testing.assert_allclose(known["stems"].sum(axis=1), audio, atol=1e-6)
-    assert known["stems"].shape == (4, len(of), 2000)
+def test_the_ratio_is_the_drawn_one_and_the_stems_sum_to_the_audio(of):
+    audio, annotations = rendered(of)
+    np.testing.assert_allclose(measured(annotations["stems"]), annotations["snr_db"], atol=0.01)
+    np.testing.assert_allclose(annotations["stems"].sum(axis=1), audio, atol=1e-6)
+    assert annotations["stems"].shape == (4, len(of), 2000)
     assert np.abs(audio).max() <= 1 + 1e-6
 
 
 def test_ratios_are_uniform_and_do_not_depend_on_the_audio_types():
-    _, known = rendered(("am", "noise"), n=200, keys=300, snr_min=-5.0, snr_max=25.0)
-    np.testing.assert_allclose(measured(known["stems"]), known["snr_db"], atol=0.01)
-    assert scipy.stats.kstest((known["snr_db"] + 5) / 30, "uniform").pvalue > 1e-3
-    assert abs(np.corrcoef(known["snr_db"], known["0.frequency"])[0, 1]) < 0.25
+    _, annotations = rendered(("am", "noise"), n=200, keys=300, snr_min=-5.0, snr_max=25.0)
+    np.testing.assert_allclose(measured(annotations["stems"]), annotations["snr_db"], atol=0.01)
+    assert scipy.stats.kstest((annotations["snr_db"] + 5) / 30, "uniform").pvalue > 1e-3
+    assert abs(np.corrcoef(annotations["snr_db"], annotations["0.frequency"])[0, 1]) < 0.25
 
 
 def test_a_stem_is_scaled_by_its_gain_and_keeps_its_annotations():
-    _, known = rendered(("am", "tremolo"))
-    part = known["stems"][:, 0] / known["gains"][:, :1]
-    turns = known["0.frequency"][:, None].astype(np.float64) * np.arange(2000) / RATE + known["0.phase"][:, None]
-    np.testing.assert_allclose(part, known["0.envelope"] * np.sin(2 * np.pi * turns), atol=1e-5)
-    assert known["1.depth_db"].shape == (4,)
+    _, annotations = rendered(("am", "tremolo"))
+    component = annotations["stems"][:, 0] / annotations["gains"][:, :1]
+    cycles = (
+        annotations["0.frequency"][:, None].astype(np.float64) * np.arange(2000) / RATE
+        + annotations["0.phase"][:, None]
+    )
+    np.testing.assert_allclose(component, annotations["0.envelope"] * np.sin(2 * np.pi * cycles), atol=1e-5)
+    assert annotations["1.depth_db"].shape == (4,)
 
 
-def test_a_mixture_in_a_mixture_names_its_parts_by_their_path():
+def test_a_nested_mixture_names_annotations_by_their_path():
     inner = ("mixture", {"of": ("am", "noise")})
-    audio, known = rendered(("noise", inner))
-    assert {"snr_db", "stems", "1.snr_db", "1.stems", "1.0.frequency"} <= set(known)
-    np.testing.assert_allclose(known["1.stems"].sum(axis=1), known["stems"][:, 1], atol=1e-6)
-    np.testing.assert_allclose(measured(known["1.stems"]), known["1.snr_db"], atol=0.01)
-    np.testing.assert_allclose(known["stems"].sum(axis=1), audio, atol=1e-6)
+    audio, annotations = rendered(("noise", inner))
+    assert {"snr_db", "stems", "1.snr_db", "1.stems", "1.0.frequency"} <= set(annotations)
+    np.testing.assert_allclose(annotations["1.stems"].sum(axis=1), annotations["stems"][:, 1], atol=1e-6)
+    np.testing.assert_allclose(measured(annotations["1.stems"]), annotations["1.snr_db"], atol=0.01)
+    np.testing.assert_allclose(annotations["stems"].sum(axis=1), audio, atol=1e-6)
 
 
 @pytest.mark.parametrize(
     ("of", "snr_db"), [((quiet, "am"), -np.inf), (("am", quiet), np.inf), ((quiet, quiet), np.nan)]
 )
 def test_the_ratio_of_silence_is_infinite_or_nan(of, snr_db):
-    audio, known = rendered(of, n=100)
-    np.testing.assert_array_equal(known["snr_db"], np.full(4, snr_db))
-    np.testing.assert_array_equal(known["gains"], 1)
-    np.testing.assert_array_equal(known["stems"].sum(axis=1), audio)
+    audio, annotations = rendered(of, n=100)
+    np.testing.assert_array_equal(annotations["snr_db"], np.full(4, snr_db))
+    np.testing.assert_array_equal(annotations["gains"], 1)
+    np.testing.assert_array_equal(annotations["stems"].sum(axis=1), audio)
 
     def energy(snr_max):
         make = create("audio_type", "mixture", of=of, snr_max=snr_max)
@@ -114,10 +117,10 @@ def test_equal_mixtures_compile_once():
 
 def test_the_ratio_is_accurate_at_very_low_levels():
     quiet = ("sine", {"amplitude": 1e-20})
-    audio, known = with_annotations(mixture)(
+    audio, annotations = with_annotations(mixture)(
         jax.random.key(0), n_time_steps=800, sample_rate=16000, of=(quiet, "noise"), snr_min=10.0, snr_max=10.0
     )
-    stems = np.asarray(known["stems"], np.float64)
+    stems = np.asarray(annotations["stems"], np.float64)
     assert np.isfinite(audio).all()
     assert 10 * np.log10(np.mean(stems[0] ** 2) / np.mean(stems[1] ** 2)) == pytest.approx(10, abs=0.01)
 

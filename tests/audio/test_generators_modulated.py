@@ -22,60 +22,60 @@ def rendered(name, n, keys=1, rate=RATE, **options):
     """Waveforms and annotations for several keys, as NumPy arrays with a leading batch axis."""
     make = with_annotations(create("audio_type", name, **options))
     batch = jax.jit(jax.vmap(partial(make, n_time_steps=n, sample_rate=rate)))
-    audio, known = jax.tree.map(np.asarray, batch(jax.random.split(jax.random.key(1), keys)))
-    return audio.astype(np.float64), {key: value.astype(np.float64) for key, value in known.items()}
+    audio, annotations = jax.tree.map(np.asarray, batch(jax.random.split(jax.random.key(1), keys)))
+    return audio.astype(np.float64), {key: value.astype(np.float64) for key, value in annotations.items()}
 
 
-def cycles(known, t, of="frequency", phase="phase"):
-    return known[of][:1, None] * t + known[phase][:1, None]
+def cycles_at(annotations, t, of="frequency", phase="phase"):
+    return annotations[of][:1, None] * t + annotations[phase][:1, None]
 
 
-def wave(turns):
-    return np.sin(2 * np.pi * turns)
+def wave(cycles):
+    return np.sin(2 * np.pi * cycles)
 
 
-def am_form(known, t):
-    depth = known["depth"]
-    envelope = (1 + depth * wave(cycles(known, t, "rate", "rate_phase"))) / (1 + depth)
-    np.testing.assert_allclose(known["envelope"], 0.5 * envelope, atol=1e-6)
-    return envelope * wave(cycles(known, t))
+def am_form(annotations, t):
+    depth = annotations["depth"]
+    envelope = (1 + depth * wave(cycles_at(annotations, t, "rate", "rate_phase"))) / (1 + depth)
+    np.testing.assert_allclose(annotations["envelope"], 0.5 * envelope, atol=1e-6)
+    return envelope * wave(cycles_at(annotations, t))
 
 
-def fm_form(known, t):
-    turns = cycles(known, t, "rate", "rate_phase")
-    return wave(cycles(known, t) + known["index"] / (2 * np.pi) * wave(turns))
+def fm_form(annotations, t):
+    cycles = cycles_at(annotations, t, "rate", "rate_phase")
+    return wave(cycles_at(annotations, t) + annotations["index"] / (2 * np.pi) * wave(cycles))
 
 
-def vibrato_form(known, t):
-    bend, rate = known["depth_cents"] * np.log(2) / 1200, known["rate"]
-    turns = cycles(known, t, "rate", "rate_phase")
-    total = scipy.special.iv(0, bend) * t
+def vibrato_form(annotations, t):
+    log_depth, rate = annotations["depth_cents"] * np.log(2) / 1200, annotations["rate"]
+    cycles = cycles_at(annotations, t, "rate", "rate_phase")
+    total = scipy.special.iv(0, log_depth) * t
     for k in range(1, 20):
-        risen = wave(k * (turns - 0.25)) - wave(k * (known["rate_phase"] - 0.25))
-        total = total + scipy.special.iv(k, bend) * risen / (np.pi * rate * k)
-    return wave(known["frequency"] * total + known["phase"])
+        increment = wave(k * (cycles - 0.25)) - wave(k * (annotations["rate_phase"] - 0.25))
+        total = total + scipy.special.iv(k, log_depth) * increment / (np.pi * rate * k)
+    return wave(annotations["frequency"] * total + annotations["phase"])
 
 
-def tremolo_form(known, t):
-    level = 10 ** (known["depth_db"] / 40 * (wave(cycles(known, t, "rate", "rate_phase")) - 1))
-    np.testing.assert_allclose(known["envelope"], 0.5 * level, atol=1e-6)
-    return level * wave(cycles(known, t))
+def tremolo_form(annotations, t):
+    level = 10 ** (annotations["depth_db"] / 40 * (wave(cycles_at(annotations, t, "rate", "rate_phase")) - 1))
+    np.testing.assert_allclose(annotations["envelope"], 0.5 * level, atol=1e-6)
+    return level * wave(cycles_at(annotations, t))
 
 
-def siren_form(known, t):
-    rate, rise, low, high = (known[name][0] for name in ("rate", "rise", "low", "high"))
-    first = known["rate_phase"][0]
-    whole = np.arange(np.ceil(t[-1] * rate + first) + 1)
-    knots = np.sort(np.concatenate([whole, whole + rise]))
-    heights = np.where(np.isin(knots, whole), low, high)
+def siren_form(annotations, t):
+    rate, rise, low, high = (annotations[name][0] for name in ("rate", "rise", "low", "high"))
+    first = annotations["rate_phase"][0]
+    starts = np.arange(np.ceil(t[-1] * rate + first) + 1)
+    knots = np.sort(np.concatenate([starts, starts + rise]))
+    heights = np.where(np.isin(knots, starts), low, high)
     areas = np.concatenate([[0], np.cumsum(np.diff(knots) * (heights[1:] + heights[:-1]) / 2)])
 
-    def integral(place):
-        before = np.searchsorted(knots, place, side="right") - 1
-        here = np.interp(place, knots, heights)
-        return areas[before] + (place - knots[before]) * (here + heights[before]) / 2
+    def integral(position):
+        before = np.searchsorted(knots, position, side="right") - 1
+        height = np.interp(position, knots, heights)
+        return areas[before] + (position - knots[before]) * (height + heights[before]) / 2
 
-    return wave((integral(t * rate + first) - integral(np.array([first]))) / rate + known["phase"][0])[None]
+    return wave((integral(t * rate + first) - integral(np.array([first]))) / rate + annotations["phase"][0])[None]
 
 
 @pytest.mark.thorough
@@ -89,9 +89,9 @@ def siren_form(known, t):
         ("siren", siren_form, 5e-4),
     ],
 )
-def test_after_a_minute_the_phase_is_still_that_of_the_closed_form(name, form, tolerance):
-    audio, known = rendered(name, 60 * RATE)
-    np.testing.assert_allclose(audio, 0.5 * form(known, np.arange(60 * RATE) / RATE), atol=tolerance)
+def test_the_phase_equals_the_closed_form_after_a_minute(name, form, tolerance):
+    audio, annotations = rendered(name, 60 * RATE)
+    np.testing.assert_allclose(audio, 0.5 * form(annotations, np.arange(60 * RATE) / RATE), atol=tolerance)
 
 
 @pytest.mark.parametrize(
@@ -99,56 +99,63 @@ def test_after_a_minute_the_phase_is_still_that_of_the_closed_form(name, form, t
     [("fm", {"rate_max": 20.0}), ("vibrato", {}), ("siren", {}), ("siren", {"shape": "two_tone"})],
 )
 def test_the_phase_of_the_analytic_signal_moves_at_f0(name, options):
-    audio, known = rendered(name, 2 * RATE, keys=4, **options)
-    turns = np.unwrap(np.angle(scipy.signal.hilbert(audio)), axis=-1) / (2 * np.pi)
-    measured = (turns[:, 2:] - turns[:, :-2]) * RATE / 2
+    audio, annotations = rendered(name, 2 * RATE, keys=4, **options)
+    cycles = np.unwrap(np.angle(scipy.signal.hilbert(audio)), axis=-1) / (2 * np.pi)
+    measured = (cycles[:, 2:] - cycles[:, :-2]) * RATE / 2
     inner = slice(RATE // 4, -RATE // 4)
-    error = np.abs(measured - known["f0"][:, 1:-1])[:, inner] / known["f0"][:, 1:-1][:, inner]
+    error = np.abs(measured - annotations["f0"][:, 1:-1])[:, inner] / annotations["f0"][:, 1:-1][:, inner]
     assert np.percentile(error, 90) < 0.003
-    pitches = known["frequency"][:, None] if name != "siren" else 0
-    assert (np.ptp(known["f0"] - pitches, axis=-1) > 1).all()
+    pitches = annotations["frequency"][:, None] if name != "siren" else 0
+    assert (np.ptp(annotations["f0"] - pitches, axis=-1) > 1).all()
 
 
-def lines(audio):
+def line_spectrum(audio):
     """Amplitudes at integer frequencies in Hz, for one second."""
     return np.abs(np.fft.rfft(audio)) * 2 / RATE
 
 
 def test_the_sidebands_of_am_have_half_the_depth():
-    fixed = {"f_min": 1000.0, "f_max": 1000.0, "rate_min": 100.0, "rate_max": 100.0, "depth_min": 0.6, "depth_max": 0.6}
-    found = lines(rendered("am", RATE, **fixed)[0][0])
+    options = {
+        "f_min": 1000.0,
+        "f_max": 1000.0,
+        "rate_min": 100.0,
+        "rate_max": 100.0,
+        "depth_min": 0.6,
+        "depth_max": 0.6,
+    }
+    amplitudes = line_spectrum(rendered("am", RATE, **options)[0][0])
     carrier = 0.5 / 1.6
-    np.testing.assert_allclose(found[[900, 1000, 1100]], [0.3 * carrier, carrier, 0.3 * carrier], atol=1e-5)
-    found[[900, 1000, 1100]] = 0
-    assert found.max() < 1e-5
+    np.testing.assert_allclose(amplitudes[[900, 1000, 1100]], [0.3 * carrier, carrier, 0.3 * carrier], atol=1e-5)
+    amplitudes[[900, 1000, 1100]] = 0
+    assert amplitudes.max() < 1e-5
 
 
 def test_the_sidebands_of_fm_are_bessel_functions_of_the_index():
-    fixed = {"f_min": 1000.0, "f_max": 1000.0, "rate_min": 50.0, "rate_max": 50.0, "index_min": 2.0, "index_max": 2.0}
-    found = lines(rendered("fm", RATE, **fixed)[0][0])
+    options = {"f_min": 1000.0, "f_max": 1000.0, "rate_min": 50.0, "rate_max": 50.0, "index_min": 2.0, "index_max": 2.0}
+    amplitudes = line_spectrum(rendered("fm", RATE, **options)[0][0])
     orders = np.arange(-8, 9)
-    np.testing.assert_allclose(found[1000 + 50 * orders], 0.5 * np.abs(scipy.special.jv(orders, 2.0)), atol=1e-5)
+    np.testing.assert_allclose(amplitudes[1000 + 50 * orders], 0.5 * np.abs(scipy.special.jv(orders, 2.0)), atol=1e-5)
 
 
 def test_vibrato_deviates_by_the_annotated_cents():
-    _, known = rendered("vibrato", 2 * RATE, keys=4)
-    cents = 1200 * np.log2(known["f0"] / known["frequency"][:, None])
-    np.testing.assert_allclose(cents.max(axis=-1), known["depth_cents"], rtol=1e-3)
-    np.testing.assert_allclose(cents.min(axis=-1), -known["depth_cents"], rtol=1e-3)
+    _, annotations = rendered("vibrato", 2 * RATE, keys=4)
+    cents = 1200 * np.log2(annotations["f0"] / annotations["frequency"][:, None])
+    np.testing.assert_allclose(cents.max(axis=-1), annotations["depth_cents"], rtol=1e-3)
+    np.testing.assert_allclose(cents.min(axis=-1), -annotations["depth_cents"], rtol=1e-3)
 
 
 def test_tremolo_has_the_annotated_depth():
-    audio, known = rendered("tremolo", 2 * RATE, keys=4)
+    audio, annotations = rendered("tremolo", 2 * RATE, keys=4)
     peaks = np.abs(scipy.signal.hilbert(audio))[:, RATE // 4 : -RATE // 4]
     depth = 20 * np.log10(peaks.max(axis=-1) / peaks.min(axis=-1))
-    np.testing.assert_allclose(depth, known["depth_db"], rtol=0.01)
+    np.testing.assert_allclose(depth, annotations["depth_db"], rtol=0.01)
 
 
 def test_a_two_tone_siren_is_at_the_upper_tone_for_its_fraction():
-    _, known = rendered("siren", 2 * RATE, keys=4, shape="two_tone", rate_min=2.0, rate_max=2.0)
-    upper = known["f0"] == known["high"][:, None]
-    np.testing.assert_array_equal(known["f0"] == known["low"][:, None], ~upper)
-    np.testing.assert_allclose(upper.mean(axis=-1), known["rise"], atol=1e-3)
+    _, annotations = rendered("siren", 2 * RATE, keys=4, shape="two_tone", rate_min=2.0, rate_max=2.0)
+    upper = annotations["f0"] == annotations["high"][:, None]
+    np.testing.assert_array_equal(annotations["f0"] == annotations["low"][:, None], ~upper)
+    np.testing.assert_allclose(upper.mean(axis=-1), annotations["rise"], atol=1e-3)
 
 
 @pytest.mark.parametrize(
@@ -162,10 +169,10 @@ def test_a_two_tone_siren_is_at_the_upper_tone_for_its_fraction():
     ],
 )
 def test_drawn_parameters_are_uniform_and_independent(name, ranges):
-    _, known = rendered(name, 2, keys=300)
+    _, annotations = rendered(name, 2, keys=300)
     for drawn, (low, high) in ranges.items():
-        assert scipy.stats.kstest((known[drawn] - low) / (high - low), "uniform").pvalue > 1e-3, drawn
-    correlations = np.corrcoef([known[drawn] for drawn in ranges])
+        assert scipy.stats.kstest((annotations[drawn] - low) / (high - low), "uniform").pvalue > 1e-3, drawn
+    correlations = np.corrcoef([annotations[drawn] for drawn in ranges])
     assert np.abs(correlations - np.eye(len(ranges))).max() < 0.25
 
 

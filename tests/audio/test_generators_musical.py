@@ -20,8 +20,8 @@ def rendered(name, n, keys=1, rate=RATE, **options):
     """Waveforms and annotations for several keys, as NumPy arrays with a leading batch axis."""
     make = with_annotations(create("audio_type", name, **options))
     batch = jax.jit(jax.vmap(partial(make, n_time_steps=n, sample_rate=rate)))
-    audio, known = jax.tree.map(np.asarray, batch(jax.random.split(jax.random.key(1), keys)))
-    return audio.astype(np.float64), {key: value.astype(np.float64) for key, value in known.items()}
+    audio, annotations = jax.tree.map(np.asarray, batch(jax.random.split(jax.random.key(1), keys)))
+    return audio.astype(np.float64), {key: value.astype(np.float64) for key, value in annotations.items()}
 
 
 def stack(frequency, amplitudes, phases, t):
@@ -31,27 +31,27 @@ def stack(frequency, amplitudes, phases, t):
 
 @pytest.mark.parametrize(("n", "keys"), [(2, 300), (60 * RATE, 1)])
 def test_a_harmonic_stack_is_the_sum_of_its_sines_at_any_length(n, keys):
-    audio, known = rendered("harmonic_stack", n, keys)
-    frequency, amplitudes, phases = (known[name][0] for name in ("frequency", "amplitudes", "phases"))
+    audio, annotations = rendered("harmonic_stack", n, keys)
+    frequency, amplitudes, phases = (annotations[name][0] for name in ("frequency", "amplitudes", "phases"))
     expected = stack(frequency, amplitudes, phases, np.arange(n) / RATE)
     np.testing.assert_allclose(audio[0], expected, atol=1e-5)
 
 
 def test_harmonics_fall_by_the_slope_and_stop_below_nyquist():
-    _, known = rendered("harmonic_stack", 2, 300)
+    _, annotations = rendered("harmonic_stack", 2, 300)
     order = np.arange(1, 17)
-    level = np.exp(-np.log(10) / 20 * known["rolloff_db"][:, None] * np.log2(order))
-    level[known["frequency"][:, None] * order >= RATE / 2] = 0
+    level = np.exp(-np.log(10) / 20 * annotations["rolloff_db"][:, None] * np.log2(order))
+    level[annotations["frequency"][:, None] * order >= RATE / 2] = 0
     assert (level == 0).any()
-    np.testing.assert_allclose(known["amplitudes"], 0.5 * level / level.sum(axis=-1, keepdims=True), atol=1e-6)
+    np.testing.assert_allclose(annotations["amplitudes"], 0.5 * level / level.sum(axis=-1, keepdims=True), atol=1e-6)
 
 
 def test_the_envelope_of_a_note_goes_through_its_corners_and_multiplies_a_steady_tone():
     n = RATE
-    audio, known = rendered("adsr_note", n, 100)
+    audio, annotations = rendered("adsr_note", n, 100)
     t = np.arange(n) / RATE
     for row in range(4):
-        one = {name: value[row] for name, value in known.items()}
+        one = {name: value[row] for name, value in annotations.items()}
         corners = np.cumsum([one["onsets"][0], one["attack"], one["decay"]])
         end = one["onsets"][0] + one["held"]
         assert corners[-1] < end
@@ -65,66 +65,66 @@ def test_the_envelope_of_a_note_goes_through_its_corners_and_multiplies_a_steady
 
 
 def test_a_note_released_during_the_attack_falls_from_its_current_level():
-    _, known = rendered("adsr_note", 800, held_max=0.5, attack_min=0.2, attack_max=0.2, onset_max=0.0)
-    reached = known["held"][0] / known["attack"][0]
-    assert reached < 0.5
-    np.testing.assert_allclose(known["envelope"].max(), reached, atol=1e-3)
+    _, annotations = rendered("adsr_note", 800, held_max=0.5, attack_min=0.2, attack_max=0.2, onset_max=0.0)
+    peak = annotations["held"][0] / annotations["attack"][0]
+    assert peak < 0.5
+    np.testing.assert_allclose(annotations["envelope"].max(), peak, atol=1e-3)
 
 
 def test_a_drawn_chord_has_the_intervals_of_its_quality():
-    audio, known = rendered("chord", 400, keys=300)
-    intervals = np.array([(0, 4, 7), (0, 3, 7), (0, 3, 6), (0, 4, 8)])[known["quality"].astype(int)]
-    roots = known["notes"][:, :1]
-    np.testing.assert_array_equal(known["notes"] - roots, intervals)
-    np.testing.assert_allclose(known["frequencies"], 440 * 2 ** ((known["notes"] - 69) / 12), rtol=2e-6)
-    np.testing.assert_allclose(known["stems"].sum(axis=1), audio, atol=1e-6)
+    audio, annotations = rendered("chord", 400, keys=300)
+    intervals = np.array([(0, 4, 7), (0, 3, 7), (0, 3, 6), (0, 4, 8)])[annotations["quality"].astype(int)]
+    roots = annotations["notes"][:, :1]
+    np.testing.assert_array_equal(annotations["notes"] - roots, intervals)
+    np.testing.assert_allclose(annotations["frequencies"], 440 * 2 ** ((annotations["notes"] - 69) / 12), rtol=2e-6)
+    np.testing.assert_allclose(annotations["stems"].sum(axis=1), audio, atol=1e-6)
     assert set(roots.ravel()) <= set(range(48, 73))
-    for values, count in ((roots.ravel() - 48, 25), (known["quality"], 4)):
+    for values, count in ((roots.ravel() - 48, 25), (annotations["quality"], 4)):
         assert scipy.stats.chisquare(np.bincount(values.astype(int), minlength=count)).pvalue > 1e-3
 
 
 def test_given_notes_sound_at_their_frequencies():
-    audio, known = rendered("chord", RATE, notes=(57, 60.5, 76), tuning=442.0, n_harmonics=1)
+    audio, annotations = rendered("chord", RATE, notes=(57, 60.5, 76), tuning=442.0, n_harmonics=1)
     expected = 442 * 2 ** ((np.array([57, 60.5, 76]) - 69) / 12)
-    np.testing.assert_allclose(known["frequencies"][0], expected, rtol=1e-6)
+    np.testing.assert_allclose(annotations["frequencies"][0], expected, rtol=1e-6)
     t = np.arange(RATE) / RATE
-    sines = np.sin(2 * np.pi * (expected[:, None] * t + known["phases"][0][:, None])) / 6
-    np.testing.assert_allclose(known["stems"][0], sines, atol=5e-4)
-    assert "quality" not in known
+    sines = np.sin(2 * np.pi * (expected[:, None] * t + annotations["phases"][0][:, None])) / 6
+    np.testing.assert_allclose(annotations["stems"][0], sines, atol=5e-4)
+    assert "quality" not in annotations
     assert audio.shape == (1, RATE)
 
 
 def test_a_string_obeys_the_recursion_of_karplus_and_strong():
-    whole, loss = 40, 10 ** (-3 / (200 * 1.0))
-    f = RATE / (whole + 0.5)
-    exact = loss_of(f, whole, loss)
-    audio = rendered("karplus_strong", 4000, f_min=f, f_max=f, decay_min=exact, decay_max=exact)[0][0]
-    string = audio[: whole + 1].copy()
-    for n in range(whole + 1, 4000):
-        string = np.append(string, loss * (string[n - whole] + string[n - whole - 1]) / 2)
+    delay, loss = 40, 10 ** (-3 / (200 * 1.0))
+    f = RATE / (delay + 0.5)
+    decay = decay_time(f, delay, loss)
+    audio = rendered("karplus_strong", 4000, f_min=f, f_max=f, decay_min=decay, decay_max=decay)[0][0]
+    string = audio[: delay + 1].copy()
+    for n in range(delay + 1, 4000):
+        string = np.append(string, loss * (string[n - delay] + string[n - delay - 1]) / 2)
     assert np.sqrt(np.mean((string - audio) ** 2)) < 0.01 * np.sqrt(np.mean(audio**2))
 
 
-def loss_of(f, whole, loss):
+def decay_time(f, delay, loss):
     """60 dB decay time of the fundamental of the recursion in seconds, from its pole."""
-    poles = np.roots([1, *[0] * (whole - 1), -loss / 2, -loss / 2])
+    poles = np.roots([1, *[0] * (delay - 1), -loss / 2, -loss / 2])
     pole = poles[np.argmin(np.abs(poles - np.exp(2j * np.pi * f / RATE)))]
     return np.log(1e-3) / np.log(np.abs(pole)) / RATE
 
 
 def test_a_string_is_in_tune_and_has_the_annotated_decay():
-    audio, known = rendered("karplus_strong", 2 * RATE, keys=4, decay_min=1.0)
+    audio, annotations = rendered("karplus_strong", 2 * RATE, keys=4, decay_min=1.0)
     n = np.arange(RATE)
-    for sound, f, decay in zip(audio, known["frequency"], known["decay"], strict=True):
+    for sound, f, decay in zip(audio, annotations["frequency"], annotations["decay"], strict=True):
         tuned = np.exp(-2j * np.pi * f * n / RATE) * np.blackman(RATE)
         early, late = ((sound[start : start + RATE] * tuned).sum() for start in (0, RATE))
         drift = np.angle(late / early * np.exp(-2j * np.pi * f)) / (2 * np.pi)
         assert abs(1200 * np.log2(1 + drift / f)) < 0.5
         np.testing.assert_allclose(np.abs(late / early), 10 ** (-3 / decay), rtol=0.01)
-    np.testing.assert_allclose(known["decays"][:, 0], known["decay"], rtol=1e-5)
-    heard = known["decays"] > 0
-    assert (np.diff(known["decays"], axis=-1)[heard[:, 1:]] <= 0).all()
-    np.testing.assert_array_equal(heard, known["frequency"][:, None] * np.arange(1, 81) < RATE / 2)
+    np.testing.assert_allclose(annotations["decays"][:, 0], annotations["decay"], rtol=1e-5)
+    audible = annotations["decays"] > 0
+    assert (np.diff(annotations["decays"], axis=-1)[audible[:, 1:]] <= 0).all()
+    np.testing.assert_array_equal(audible, annotations["frequency"][:, None] * np.arange(1, 81) < RATE / 2)
 
 
 def test_a_string_starts_with_noise_of_the_given_level():
@@ -138,37 +138,37 @@ def goertzel(sound, frequencies):
     return np.abs(np.exp(-2j * np.pi * np.outer(frequencies, n) / RATE) @ sound)
 
 
-def test_digits_are_read_back_by_goertzels_algorithm_at_their_onsets():
+def test_digits_are_decoded_by_goertzels_algorithm_at_their_onsets():
     low, high = (697, 770, 852, 941), (1209, 1336, 1477, 1633)
-    audio, known = rendered("dtmf", RATE, keys=8)
-    for sound, digits, onsets in zip(audio, known["digits"], known["onsets"], strict=True):
+    audio, annotations = rendered("dtmf", RATE, keys=8)
+    for sound, digits, onsets in zip(audio, annotations["digits"], annotations["onsets"], strict=True):
         for digit, onset in zip(digits, onsets, strict=True):
             start = round(onset * RATE)
             piece = sound[start : start + 640]
-            read = 4 * goertzel(piece, low).argmax() + goertzel(piece, high).argmax()
-            assert read == digit
+            decoded = 4 * goertzel(piece, low).argmax() + goertzel(piece, high).argmax()
+            assert decoded == digit
             assert np.abs(sound[start + 640 : start + 1120]).max(initial=0) == 0
-    np.testing.assert_allclose(np.diff(known["onsets"], axis=-1), 0.14, atol=1e-6)
-    assert known["onsets"][:, -1].max() + 0.08 <= 1
+    np.testing.assert_allclose(np.diff(annotations["onsets"], axis=-1), 0.14, atol=1e-6)
+    assert annotations["onsets"][:, -1].max() + 0.08 <= 1
 
 
 def test_given_digits_are_dialed_in_order_and_the_closed_form_holds_for_long_ones():
-    audio, known = rendered("dtmf", 20 * RATE, digits="9#", tone=9.0, gap=1.0, twist_db=6.0)
-    assert [DIGITS[int(code)] for code in known["digits"][0]] == ["9", "#"]
-    np.testing.assert_array_equal(known["frequencies"][0], [[852, 1477], [941, 1477]])
-    start, level = round(known["onsets"][0, 1] * RATE), 10 ** (6 / 20)
+    audio, annotations = rendered("dtmf", 20 * RATE, digits="9#", tone=9.0, gap=1.0, twist_db=6.0)
+    assert [DIGITS[int(code)] for code in annotations["digits"][0]] == ["9", "#"]
+    np.testing.assert_array_equal(annotations["frequencies"][0], [[852, 1477], [941, 1477]])
+    start, level = round(annotations["onsets"][0, 1] * RATE), 10 ** (6 / 20)
     t = np.arange(9 * RATE) / RATE
-    low, high = (np.sin(2 * np.pi * (f * t + p)) for f, p in zip((941, 1477), known["phases"][0, 1], strict=True))
+    low, high = (np.sin(2 * np.pi * (f * t + p)) for f, p in zip((941, 1477), annotations["phases"][0, 1], strict=True))
     inner = slice(100, -100)
     expected = 0.5 * (low + level * high) / (1 + level)
     np.testing.assert_allclose(audio[0, start : start + 9 * RATE][inner], expected[inner], atol=2e-5)
 
 
 def test_digits_after_the_end_are_cut_off_and_have_no_onset():
-    audio, known = rendered("dtmf", 2000, keys=300)
-    np.testing.assert_allclose(known["onsets"][0], [0, 0.14, np.nan, np.nan, np.nan], atol=1e-7)
+    audio, annotations = rendered("dtmf", 2000, keys=300)
+    np.testing.assert_allclose(annotations["onsets"][0], [0, 0.14, np.nan, np.nan, np.nan], atol=1e-7)
     assert np.isfinite(audio).all()
-    assert scipy.stats.chisquare(np.bincount(known["digits"].astype(int).ravel(), minlength=16)).pvalue > 1e-3
+    assert scipy.stats.chisquare(np.bincount(annotations["digits"].astype(int).ravel(), minlength=16)).pvalue > 1e-3
 
 
 @pytest.mark.parametrize(
@@ -193,11 +193,11 @@ def test_digits_after_the_end_are_cut_off_and_have_no_onset():
     ],
 )
 def test_drawn_parameters_are_uniform_and_independent(name, n, keys, ranges):
-    _, known = rendered(name, n, keys)
-    shares = [(known[drawn].ravel() - low) / (high - low) for drawn, (low, high) in ranges.items()]
-    for share, drawn in zip(shares, ranges, strict=True):
-        assert scipy.stats.kstest(share, "uniform").pvalue > 1e-3, drawn
-    assert np.abs(np.corrcoef(shares) - np.eye(len(ranges))).max() < 4 / np.sqrt(keys)
+    _, annotations = rendered(name, n, keys)
+    fractions = [(annotations[drawn].ravel() - low) / (high - low) for drawn, (low, high) in ranges.items()]
+    for fraction, drawn in zip(fractions, ranges, strict=True):
+        assert scipy.stats.kstest(fraction, "uniform").pvalue > 1e-3, drawn
+    assert np.abs(np.corrcoef(fractions) - np.eye(len(ranges))).max() < 4 / np.sqrt(keys)
 
 
 @pytest.mark.thorough
@@ -212,8 +212,8 @@ def test_drawn_parameters_are_uniform_and_independent(name, n, keys, ranges):
     ],
 )
 def test_gradients_of_traced_options_are_finite_and_correct(name, options):
-    few = {"n_harmonics": 6} if name == "karplus_strong" else {}  # none of them comes near half the sample rate
-    make = partial(create("audio_type", name, **few), jax.random.key(3), n_time_steps=64, sample_rate=RATE)
+    fixed = {"n_harmonics": 6} if name == "karplus_strong" else {}  # all of them are well below half the sample rate
+    make = partial(create("audio_type", name, **fixed), jax.random.key(3), n_time_steps=64, sample_rate=RATE)
 
     @jax.jit
     @jax.value_and_grad

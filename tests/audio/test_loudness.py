@@ -19,7 +19,7 @@ def tone(seconds, dbfs, sample_rate, frequency=1000.0):
     return 10 ** (dbfs / 20) * np.sin(2 * np.pi * frequency * time)
 
 
-def in_stereo_as_mono(parts, sample_rate):
+def mono_like_stereo(parts, sample_rate):
     """One channel as loud as two identical channels."""
     return np.sqrt(2) * np.concatenate([tone(seconds, dbfs, sample_rate) for seconds, dbfs in parts])
 
@@ -61,7 +61,7 @@ def test_a_stereo_tone_is_as_loud_as_its_level(dbfs):
 
 
 def test_quiet_passages_are_gated():
-    """EBU Tech 3341, cases 3, 4 and 5, at half their lengths; the silence that follows is gated too."""
+    """EBU Tech 3341, cases 3, 4 and 5, at half their lengths; the silence after the shorter ones is gated too."""
     cases = [
         [(5, -36), (30, -23), (5, -36)],
         [(5, -72), (5, -36), (30, -23), (5, -36), (5, -72)],
@@ -69,7 +69,7 @@ def test_quiet_passages_are_gated():
     ]
     clips = np.zeros((len(cases), 55 * 16000), np.float32)
     for clip, parts in zip(clips, cases, strict=True):
-        audio = in_stereo_as_mono(parts, 16000)
+        audio = mono_like_stereo(parts, 16000)
         clip[: len(audio)] = audio
     np.testing.assert_allclose(integrated_loudness(clips, sample_rate=16000), -23, atol=0.1)
 
@@ -117,7 +117,7 @@ def test_silence_is_at_the_gate_and_nan_gives_nan(clips):
     assert measured[[1, 3]].tolist() == [-70, -70]
     assert np.isnan(measured).tolist() == [False, False, True, False, False]
     clips = clips[0].copy()
-    clips[-1] = np.inf  # past the last whole block
+    clips[-1] = np.inf  # after the last complete block
     assert np.isnan(integrated_loudness(clips, sample_rate=4000))
 
 
@@ -164,7 +164,7 @@ def test_invalid_arguments_raise(arguments, options, error, match):
         loudness_normalize(*arguments, **{"sample_rate": 16000, **options})
 
 
-@pytest.mark.parametrize(("level", "heard"), [(-69.7, True), (-70.3, False)])
-def test_levels_below_the_absolute_gate_are_silence(level, heard):
+@pytest.mark.parametrize(("level", "audible"), [(-69.7, True), (-70.3, False)])
+def test_levels_below_the_absolute_gate_are_silence(level, audible):
     tone = 10 ** ((level + 3.01) / 20) * np.sin(2 * np.pi * 997 / 8000 * np.arange(8000))
-    assert (float(integrated_loudness(tone.astype(np.float32), sample_rate=8000)) > -70) == heard
+    assert (float(integrated_loudness(tone.astype(np.float32), sample_rate=8000)) > -70) == audible

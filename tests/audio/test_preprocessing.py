@@ -27,7 +27,7 @@ def clips():
 
 
 @pytest.mark.parametrize(
-    ("dtype", "least", "middle", "greatest"),
+    ("dtype", "minimum", "middle", "maximum"),
     [
         (np.int8, -128, 0, 127),
         (np.uint8, 0, 128, 255),
@@ -37,8 +37,8 @@ def clips():
         (np.uint32, 0, 2**31, 2**32 - 1),
     ],
 )
-def test_integers_are_scaled_by_their_range(dtype, least, middle, greatest):
-    scaled = to_float(np.array([least, middle, greatest], dtype))
+def test_integers_are_scaled_by_their_range(dtype, minimum, middle, maximum):
+    scaled = to_float(np.array([minimum, middle, maximum], dtype))
     step = 2.0 ** (1 - np.iinfo(dtype).bits)
     assert scaled.dtype == jnp.float32
     np.testing.assert_array_equal(scaled, np.array([-1, 0, 1 - step], np.float32))
@@ -49,7 +49,7 @@ def test_a_quiet_unsigned_recording_keeps_its_low_bits():
 
 
 @pytest.mark.parametrize("dtype", [jnp.float16, jnp.bfloat16, jnp.float32])
-def test_floats_pass_unscaled(dtype):
+def test_floats_are_not_scaled(dtype):
     audio = jnp.array([3.0, -2.0], dtype)
     assert to_float(audio).dtype == dtype
     assert to_float(audio).tolist() == [3.0, -2.0]
@@ -125,9 +125,9 @@ def test_clips_at_or_below_the_threshold_are_unchanged(clips):
     np.testing.assert_array_equal(normalized[2], normalize_audio(clips[2]))
     by_clip = jax.jit(lambda a, t: normalize_audio(a, threshold=t))(clips, jnp.array([0.0, 1.0, 0.0]) * peaks)
     np.testing.assert_allclose(np.abs(by_clip).max(axis=-1), [1, peaks[1], 1], rtol=1e-6)
-    spoilt = clips.copy()
-    spoilt[0, 3] = np.nan
-    assert np.isnan(normalize_audio(spoilt, threshold=1.0)[0]).all()
+    invalid = clips.copy()
+    invalid[0, 3] = np.nan
+    assert np.isnan(normalize_audio(invalid, threshold=1.0)[0]).all()
 
 
 @pytest.mark.parametrize("threshold", [-0.1, float("nan")])
@@ -209,9 +209,9 @@ def test_the_gradient_is_that_of_the_formula(function):
 @pytest.mark.parametrize("function", NORMALIZERS)
 @pytest.mark.parametrize("bad", [np.nan, np.inf, -np.inf])
 def test_nan_and_infinity_stay_in_their_clip(function, bad, clips):
-    spoilt = clips.copy()
-    spoilt[1, 7] = bad
-    normalized = np.asarray(function(spoilt))
+    invalid = clips.copy()
+    invalid[1, 7] = bad
+    normalized = np.asarray(function(invalid))
     assert np.isnan(normalized[1]).all()
     np.testing.assert_array_equal(normalized[[0, 2]], np.asarray(function(clips))[[0, 2]])
 
@@ -294,6 +294,6 @@ def test_invalid_arguments_of_trim_or_pad_raise(arguments, error, match):
         (trim_or_pad, ["audio", "target_length", "pad_value=0.0"]),
     ],
 )
-def test_parameters_have_their_agreed_names_order_and_defaults(function, signature):
+def test_parameters_have_the_expected_names_order_and_defaults(function, signature):
     parameters = inspect.signature(function).parameters.values()
     assert [p.name if p.default is p.empty else f"{p.name}={p.default}" for p in parameters] == signature

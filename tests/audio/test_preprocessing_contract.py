@@ -1,4 +1,4 @@
-"""What the conformance kit asks of components, asked of every function of waveforms: jit, vmap, grad, dtypes, rows."""
+"""Rules of the conformance kit for functions of waveforms: jit, vmap, gradients, dtypes, independent examples."""
 
 from functools import partial
 
@@ -25,7 +25,7 @@ def as_floats(function):
     return lambda audio: function(audio).astype(audio.dtype)
 
 
-CUT = {"frame_length": 64, "hop_length": 16}
+FRAMING = {"frame_length": 64, "hop_length": 16}
 SUBJECTS = {
     "a_law_encode": Subject(function=as_floats(library.a_law_encode), example=signals, differentiable=False),
     "de_emphasis": Subject(function=library.de_emphasis, example=signals),
@@ -49,13 +49,13 @@ SUBJECTS = {
     "remove_dc": Subject(function=library.remove_dc, example=signals),
     "rms_normalize": Subject(function=library.rms_normalize, example=signals),
     "split": Subject(
-        function=as_floats(lambda audio: library.split(audio, max_intervals=3, **CUT)[0]),
+        function=as_floats(lambda audio: library.split(audio, max_intervals=3, **FRAMING)[0]),
         example=signals,
         differentiable=False,
     ),
     "to_float": Subject(function=library.to_float, example=signals),
     "to_mono": Subject(function=library.to_mono, example=stereo),
-    "trim": Subject(function=lambda audio: library.trim(audio, 3.0, **CUT)[0], example=signals),
+    "trim": Subject(function=lambda audio: library.trim(audio, 3.0, **FRAMING)[0], example=signals),
     "trim_or_pad": Subject(function=partial(library.trim_or_pad, target_length=300), example=signals),
 }
 

@@ -18,7 +18,7 @@ assert _SPEC.loader is not None
 references = importlib.util.module_from_spec(_SPEC)
 _SPEC.loader.exec_module(references)
 
-# The last three have no small common period.
+# The last three have no short common period.
 RATES = [
     (16000, 8000),
     (8000, 16000),
@@ -50,8 +50,8 @@ def inner(audio):
 
 @pytest.mark.parametrize(("orig", "target"), RATES)
 def test_a_tone_becomes_the_same_tone_at_the_new_rate(orig, target):
-    shares = np.array([0.02, 0.3, 0.7, 0.85])
-    frequencies = shares * min(orig, target) / 2
+    fractions = np.array([0.02, 0.3, 0.7, 0.85])
+    frequencies = fractions * min(orig, target) / 2
     length = max(orig // 4, 4000)
     audio = np.stack([tone(f, orig, length) for f in frequencies]).astype(np.float32)
     resampled = np.asarray(resample_audio(audio, orig, target), np.float64)
@@ -108,15 +108,15 @@ def test_the_length_is_rounded_up(orig, target, length, quickly):
 @pytest.mark.parametrize(("orig", "target"), [(16000, 8000), (44100, 16000), (16001, 16000)])
 def test_a_click_does_not_drift(orig, target):
     period = orig // math.gcd(orig, target)
-    places = np.array([1, 2, 3]) * period
-    while places[0] < 500:
-        places = places * 2
-    audio = np.zeros(places[-1] + 500, np.float32)
-    audio[places] = 1
+    positions = np.array([1, 2, 3]) * period
+    while positions[0] < 500:
+        positions = positions * 2
+    audio = np.zeros(positions[-1] + 500, np.float32)
+    audio[positions] = 1
     resampled = np.asarray(resample_audio(audio, orig, target))
-    expected = places * target // orig
-    found = [np.argmax(resampled[place - 50 : place + 50]) + place - 50 for place in expected]
-    assert found == expected.tolist()
+    expected = positions * target // orig
+    peaks = [np.argmax(resampled[position - 50 : position + 50]) + position - 50 for position in expected]
+    assert peaks == expected.tolist()
     around = resampled[expected[1] - 50 : expected[1] + 51]
     np.testing.assert_allclose(around, around[::-1], atol=1e-6)
 
@@ -158,9 +158,11 @@ def test_doubles_are_resampled_in_double_precision(orig, target):
 def test_waveforms_of_a_batch_are_independent(orig, target, quickly):
     audio = np.random.default_rng(0).normal(size=(3, 300)).astype(np.float32)
     resampled = resample_audio(audio, orig, target)
-    spoilt = audio.copy()
-    spoilt[1, 100] = np.nan
-    np.testing.assert_array_equal(resample_audio(spoilt, orig, target)[jnp.array([0, 2])], resampled[jnp.array([0, 2])])
+    invalid = audio.copy()
+    invalid[1, 100] = np.nan
+    np.testing.assert_array_equal(
+        resample_audio(invalid, orig, target)[jnp.array([0, 2])], resampled[jnp.array([0, 2])]
+    )
 
     def one(row):
         return resample_audio(row, orig, target)
@@ -224,18 +226,18 @@ def test_results_equal_torchaudio_with_the_same_parameters(orig, target, quickly
     audio = references.clip(orig).astype(np.float32)
     options = {name: {"quality": name} for name in references.PARAMETERS} | {"own": references.PARAMETERS["own"]}
     with np.load(references.STORED) as stored:
-        for name, given in options.items():
-            resampled = resample_audio(audio, orig, target, **given)
+        for name, parameters in options.items():
+            resampled = resample_audio(audio, orig, target, **parameters)
             np.testing.assert_allclose(resampled, stored[f"{orig} {target} {name}"], atol=1e-6, rtol=0, err_msg=name)
 
 
 def test_a_parameter_overrides_that_of_the_preset():
     audio = references.clip(1).astype(np.float32)
     best = references.PARAMETERS["kaiser_best"]
-    whole = resample_audio(audio, 3, 2, quality="kaiser_best")
-    given = resample_audio(audio, 3, 2, quality="hann", **{name: best[name] for name in best if name != "beta"})
-    np.testing.assert_array_equal(given, whole)
-    assert np.abs(resample_audio(audio, 3, 2, rolloff=0.5) - whole).max() > 0.1
+    full = resample_audio(audio, 3, 2, quality="kaiser_best")
+    overridden = resample_audio(audio, 3, 2, quality="hann", **{name: best[name] for name in best if name != "beta"})
+    np.testing.assert_array_equal(overridden, full)
+    assert np.abs(resample_audio(audio, 3, 2, rolloff=0.5) - full).max() > 0.1
     np.testing.assert_array_equal(
         convert_sample_rate(audio, 3, 2, quality="hann"), resample_audio(audio, 3, 2, quality="hann")
     )
@@ -243,8 +245,8 @@ def test_a_parameter_overrides_that_of_the_preset():
 
 def test_the_soxr_hq_preset_has_the_response_of_soxr_hq():
     soxr = pytest.importorskip("soxr")
-    shares = np.array([0.5, 0.85, 0.9, 0.93, 0.95, 1.0, 1.02, 1.3, 2.0])
-    audio = np.stack([tone(share * 8000, 44100, 8000) for share in shares]).astype(np.float32)
+    fractions = np.array([0.5, 0.85, 0.9, 0.93, 0.95, 1.0, 1.02, 1.3, 2.0])
+    audio = np.stack([tone(fraction * 8000, 44100, 8000) for fraction in fractions]).astype(np.float32)
     ours = np.asarray(resample_audio(audio, 44100, 16000, quality="soxr_hq"), np.float64)
     theirs = soxr.resample(audio.T.astype(np.float64), 44100, 16000, quality="HQ").T
     levels = np.array([[20 * np.log10(np.std(inner(row))) for row in rows] for rows in (ours, theirs)])
@@ -262,15 +264,15 @@ def test_chunks_do_not_change_the_result(duration, monkeypatch, quickly):
     def one(row):
         return resample_audio(row, 4, 3, quality="hann")
 
-    in_parts = jax.jit(jax.vmap(jax.vmap(one)))(audio)
-    np.testing.assert_allclose(one(audio), in_parts, atol=1e-6)
+    in_chunks = jax.jit(jax.vmap(jax.vmap(one)))(audio)
+    np.testing.assert_allclose(one(audio), in_chunks, atol=1e-6)
     slopes = jax.vmap(jax.grad(lambda row: jnp.sum(one(row) ** 2)))(audio[0])
     ratios = jnp.linspace(0.5, 2, 5)
-    read = jax.jit(jax.vmap(resample_by))(audio[0], ratios)
+    resampled = jax.jit(jax.vmap(resample_by))(audio[0], ratios)
     monkeypatch.undo()
-    np.testing.assert_allclose(in_parts, jax.jit(one)(audio), atol=1e-6)
+    np.testing.assert_allclose(in_chunks, jax.jit(one)(audio), atol=1e-6)
     np.testing.assert_allclose(slopes, jax.jit(jax.grad(lambda row: jnp.sum(one(row) ** 2)))(audio[0]), atol=1e-5)
-    np.testing.assert_allclose(read, jax.jit(resample_by)(audio[0], ratios), atol=1e-6)
+    np.testing.assert_allclose(resampled, jax.jit(resample_by)(audio[0], ratios), atol=1e-6)
 
 
 @pytest.mark.parametrize(
@@ -293,39 +295,39 @@ RATIOS = np.array([0.5, 0.77, 0.999, 1.0, 1.37, 2.0], np.float32)
 
 
 @pytest.fixture(scope="module")
-def read_rows():
+def resample_rows():
     return jax.jit(jax.vmap(jax.vmap(resample_by, (0, None)), (0, 0)))
 
 
-def test_a_traced_ratio_interpolates_sines_accurately(read_rows):
+def test_a_traced_ratio_interpolates_sines_accurately(resample_rows):
     time = np.arange(3000)
     frequencies = np.array([0.004, 0.2, 0.5, 0.79]) * np.minimum(0.5, 0.5 / RATIOS)[:, None]
     audio = np.sin(2 * np.pi * frequencies[..., None] * time)
-    read = np.asarray(read_rows(audio.astype(np.float32), RATIOS), np.float64)
-    place = RATIOS.astype(np.float64)[:, None] * time
-    expected = np.sin(2 * np.pi * frequencies[..., None] * place[:, None])
-    inside = ((place > 140) & (place < len(time) - 140))[:, None]
-    assert np.abs(np.where(inside, read - expected, 0)).max() < 1e-4
-    assert not read[np.broadcast_to((place >= len(time))[:, None], read.shape)].any()
+    resampled = np.asarray(resample_rows(audio.astype(np.float32), RATIOS), np.float64)
+    position = RATIOS.astype(np.float64)[:, None] * time
+    expected = np.sin(2 * np.pi * frequencies[..., None] * position[:, None])
+    inside = ((position > 140) & (position < len(time) - 140))[:, None]
+    assert np.abs(np.where(inside, resampled - expected, 0)).max() < 1e-4
+    assert not resampled[np.broadcast_to((position >= len(time))[:, None], resampled.shape)].any()
 
 
-def test_aliases_of_a_traced_ratio_are_attenuated_by_80_db(read_rows):
+def test_aliases_of_a_traced_ratio_are_attenuated_by_80_db(resample_rows):
     time = np.arange(3000)
-    shares = np.array([1.003, 1.05, 1.3, 1.9])
-    frequencies = np.minimum(shares * 0.5 / RATIOS[:, None], 0.4999)
+    fractions = np.array([1.003, 1.05, 1.3, 1.9])
+    frequencies = np.minimum(fractions * 0.5 / RATIOS[:, None], 0.4999)
     folded = frequencies * RATIOS[:, None] > 0.5
     audio = np.sin(2 * np.pi * frequencies[..., None] * time)
-    read = np.asarray(read_rows(audio.astype(np.float32), RATIOS))
+    resampled = np.asarray(resample_rows(audio.astype(np.float32), RATIOS))
     inside = ((RATIOS[:, None] * time > 140) & (RATIOS[:, None] * time < len(time) - 140))[:, None]
     assert folded.sum() == 8
-    assert decibels(np.where(inside & folded[..., None], read, 0)) < -80
+    assert decibels(np.where(inside & folded[..., None], resampled, 0)) < -80
 
 
 def test_late_positions_are_accurate():
     time = np.arange(2**18)
     ratio = np.float32(0.7123456)
-    read = np.asarray(resample_by(np.sin(2 * np.pi * 0.21 * time).astype(np.float32), ratio), np.float64)
-    assert np.abs(read - np.sin(2 * np.pi * 0.21 * float(ratio) * time))[200:].max() < 1e-4
+    resampled = np.asarray(resample_by(np.sin(2 * np.pi * 0.21 * time).astype(np.float32), ratio), np.float64)
+    assert np.abs(resampled - np.sin(2 * np.pi * 0.21 * float(ratio) * time))[200:].max() < 1e-4
 
 
 def test_positions_beyond_two_million_are_accurate(quickly):
@@ -333,21 +335,21 @@ def test_positions_beyond_two_million_are_accurate(quickly):
     steps = np.array([100, 2_000_000, 3_100_000, 3_999_000])
     audio[steps] = 1
     ratio = np.float32(0.9)
-    read = np.asarray(resample_by(audio, ratio, length=4_444_000))
-    peaks = np.flatnonzero(read > 0.5)
+    resampled = np.asarray(resample_by(audio, ratio, length=4_444_000))
+    peaks = np.flatnonzero(resampled > 0.5)
     assert np.abs(peaks[:, None] * np.float64(ratio) - steps).min(axis=0).max() < 0.5
     assert len(peaks) <= 2 * len(steps)
 
 
 def test_the_output_length_is_an_option(quickly):
     audio = np.random.default_rng(0).normal(size=(2, 500)).astype(np.float32)
-    whole = np.asarray(resample_by(audio, 0.8))
-    assert whole.shape == (2, 500)
+    full = np.asarray(resample_by(audio, 0.8))
+    assert full.shape == (2, 500)
     longer = np.asarray(resample_by(audio, np.array([0.8, 1.3]), length=700))
-    np.testing.assert_allclose(longer[0, :500], whole[0], atol=1e-6)
+    np.testing.assert_allclose(longer[0, :500], full[0], atol=1e-6)
     assert longer[1, 384] != 0  # at sample 499.2
     assert not longer[1, 385:].any()
-    np.testing.assert_allclose(resample_by(audio, 0.8, length=9), whole[:, :9], atol=1e-6)
+    np.testing.assert_allclose(resample_by(audio, 0.8, length=9), full[:, :9], atol=1e-6)
 
 
 def test_resample_by_follows_the_rules_for_array_code(quickly):

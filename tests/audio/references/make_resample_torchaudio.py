@@ -1,8 +1,8 @@
-"""What torchaudio resamples short clips to, for each quality of ours that is one of its sets of parameters.
+"""Write the results of torchaudio's resampling for each quality that torchaudio has parameters for.
 
-Run it as ``python tests/audio/references/make_resample_torchaudio.py``; it rewrites ``resample_torchaudio.npz`` beside
-it. Needed are torch and torchaudio; nothing is downloaded. The stored file was made by torchaudio 2.11.0 (torch 2.13.0,
-CPU), in float64, and is kept in float32 by ``"from to quality"``; `clip` makes the clips again.
+Run ``python tests/audio/references/make_resample_torchaudio.py``, which requires torch and torchaudio, to rewrite
+``resample_torchaudio.npz`` in this folder. The stored file was made by torchaudio 2.11.0 (torch 2.13.0, CPU) in float64. It
+contains float32 arrays named ``"orig_sr target_sr quality"``; ``clip`` returns their inputs.
 """
 
 from pathlib import Path
@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 
 STORED = Path(__file__).with_name("resample_torchaudio.npz")
-# The last is too awkward for a table of taps.
+# For the last, a table of filters would have too many taps.
 RATES = ((44100, 16000), (16000, 44100), (48000, 16000), (16000, 22050), (4001, 4000))
 KAISER = {"resampling_method": "sinc_interp_kaiser"}
 PARAMETERS = {
@@ -22,22 +22,22 @@ PARAMETERS = {
 
 
 def clip(orig: int) -> np.ndarray:
-    """Noise up to full scale, as long as a few hundred samples at any rate want it."""
+    """Return noise up to full scale for a sample rate."""
     return np.random.default_rng(orig).uniform(-1, 1, 600)
 
 
 def main() -> None:
-    """Make the file."""
+    """Write the file."""
     import torch
     from torchaudio.functional import resample
 
-    made = {
+    arrays = {
         f"{orig} {target} {name}": resample(torch.from_numpy(clip(orig)), orig, target, **parameters).float().numpy()
         for orig, target in RATES
         for name, parameters in PARAMETERS.items()
     }
-    np.savez_compressed(STORED, **made)
-    print(f"{STORED}: {len(made)} clips, {STORED.stat().st_size} bytes")
+    np.savez_compressed(STORED, **arrays)
+    print(f"{STORED}: {len(arrays)} clips, {STORED.stat().st_size} bytes")
 
 
 if __name__ == "__main__":

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable
-from typing import Any
+from typing import Any, TypeVar
 
 import jax
 import jax.numpy as jnp
@@ -13,8 +13,10 @@ from jax.custom_batching import custom_vmap
 from jax.sharding import NamedSharding
 from jax.sharding import PartitionSpec as P
 
+R = TypeVar("R")
 
-def batch_local(function: Callable[..., Any], first: jax.Array, *others: jax.Array, core: int) -> Any:
+
+def batch_local(function: Callable[..., R], first: jax.Array, *others: jax.Array, core: int) -> R:
     """Apply a function to a batch such that each device computes its local examples only.
 
     For a batch sharded over explicit mesh axes the function runs under ``shard_map``. Otherwise XLA would gather the
@@ -103,18 +105,16 @@ def map_chunks(function: Callable[[Any], Any], batch: Any, chunk_size: int) -> A
         [1, 3, 3, 7, 5]
     """
     n_examples = len(jax.tree.leaves(batch)[0])
-    full = n_examples // chunk_size * chunk_size
-    chunks = jax.tree.map(lambda x: x[:full].reshape(-1, chunk_size, *x.shape[1:]), batch)
-    done = jax.tree.map(lambda x: x.reshape(full, *x.shape[2:]), lax.map(function, chunks))
-    if full == n_examples:
-        return done
-    rest = function(jax.tree.map(lambda x: x[full:], batch))
-    return jax.tree.map(lambda a, b: jnp.concatenate([a, b]), done, rest)
+    end = n_examples // chunk_size * chunk_size  # of the complete chunks
+    chunks = jax.tree.map(lambda x: x[:end].reshape(-1, chunk_size, *x.shape[1:]), batch)
+    results = jax.tree.map(lambda x: x.reshape(end, *x.shape[2:]), lax.map(function, chunks))
+    if end == n_examples:
+        return results
+    last = function(jax.tree.map(lambda x: x[end:], batch))
+    return jax.tree.map(lambda a, b: jnp.concatenate([a, b]), results, last)
 
 
-def vmap_in_chunks(
-    function: Callable[..., Any], *, chunk_size: int = 1, single_device: bool = False
-) -> Callable[..., Any]:
+def vmap_in_chunks(function: Callable[..., R], *, chunk_size: int = 1, single_device: bool = False) -> Callable[..., R]:
     """Return a function whose ``vmap`` computes chunk by chunk on CPU, so that intermediate arrays fit the cache.
 
     XLA runs the loop over chunks on one thread. This is faster for functions that are otherwise limited by memory

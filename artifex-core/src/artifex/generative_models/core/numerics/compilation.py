@@ -1,4 +1,4 @@
-"""``jax.jit`` for annotated functions."""
+"""``jax.jit`` that preserves the types of functions."""
 
 from collections.abc import Callable, Sequence
 from typing import ParamSpec, TypeVar

@@ -175,14 +175,11 @@ def _polynomial(coefficients: tuple[float, ...], x: jax.Array) -> jax.Array:
 
 def _fit_polynomial(values: np.ndarray, x: np.ndarray, degree: int) -> np.polynomial.Polynomial:
     """Fit at Chebyshev points, which is within a few percent of the minimax polynomial."""
-    fit = np.polynomial.Chebyshev.fit(x, values, degree)
-    converted: np.polynomial.Polynomial = fit.convert(kind=np.polynomial.Polynomial)
-    return converted
+    return np.polynomial.Chebyshev.fit(x, values, degree).convert(kind=np.polynomial.Polynomial)
 
 
 def _chebyshev_points(low: float, high: float, count: int) -> np.ndarray:
-    points: np.ndarray = (low + high) / 2 + (high - low) / 2 * np.cos((np.arange(count) + 0.5) * np.pi / count)
-    return points
+    return (low + high) / 2 + (high - low) / 2 * np.cos((np.arange(count) + 0.5) * np.pi / count)
 
 
 @functools.lru_cache

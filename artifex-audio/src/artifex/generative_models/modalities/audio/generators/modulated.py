@@ -33,24 +33,17 @@ def _annotated_am(
     depth_max: float,
     amplitude: float,
 ) -> AnnotatedAudio:
-    check_band(f_min, f_max, sample_rate)
     check_option("amplitude", amplitude, minimum=0, unit="full scale")
-    f_key, phase_key, rate_key, rate_phase_key, depth_key = jax.random.split(key, 5)
-    frequency = draw_uniform(f_key, "f", f_min, f_max, minimum=0, unit="Hz")
-    rate = draw_uniform(rate_key, "rate", rate_min, rate_max, minimum=0, unit="Hz")
+    drawn, depth_key = _draw_carrier_and_modulator(key, f_min, f_max, rate_min, rate_max, sample_rate)
     depth = draw_uniform(depth_key, "depth", depth_min, depth_max, minimum=0, maximum=1)
     check_below_nyquist("f_max + rate_max", f_max + rate_max, sample_rate)
-    phase, rate_phase = numerics.uniform(phase_key), numerics.uniform(rate_phase_key)
-    modulator = _sine(rate, rate_phase, n_time_steps, sample_rate)
+    modulator = _sine(drawn["rate"], drawn["rate_phase"], n_time_steps, sample_rate)
     envelope = amplitude / (1 + depth) * (1 + depth * modulator)
-    audio = envelope * _sine(frequency, phase, n_time_steps, sample_rate)
+    audio = envelope * _sine(drawn["frequency"], drawn["phase"], n_time_steps, sample_rate)
     return audio, {
-        "f0": jnp.full(n_time_steps, frequency),
+        "f0": jnp.full(n_time_steps, drawn["frequency"]),
         "envelope": envelope,
-        "frequency": frequency,
-        "phase": phase,
-        "rate": rate,
-        "rate_phase": rate_phase,
+        **drawn,
         "depth": depth,
     }
 
@@ -118,23 +111,17 @@ def _annotated_fm(
     index_max: float,
     amplitude: float,
 ) -> AnnotatedAudio:
-    check_band(f_min, f_max, sample_rate)
     check_option("amplitude", amplitude, minimum=0, unit="full scale")
-    f_key, phase_key, rate_key, rate_phase_key, index_key = jax.random.split(key, 5)
-    frequency = draw_uniform(f_key, "f", f_min, f_max, minimum=0, unit="Hz")
-    rate = draw_uniform(rate_key, "rate", rate_min, rate_max, minimum=0, unit="Hz")
+    drawn, index_key = _draw_carrier_and_modulator(key, f_min, f_max, rate_min, rate_max, sample_rate)
+    frequency, rate = drawn["frequency"], drawn["rate"]
     index = draw_uniform(index_key, "index", index_min, index_max, minimum=0)
     check_below_nyquist("f_max + (index_max + 1) * rate_max", f_max + (index_max + 1) * rate_max, sample_rate)
-    phase, rate_phase = numerics.uniform(phase_key), numerics.uniform(rate_phase_key)
-    modulator = numerics.phase_ramp(rate, n_time_steps=n_time_steps, sample_rate=sample_rate, start=rate_phase)
-    carrier = numerics.phase_ramp(frequency, n_time_steps=n_time_steps, sample_rate=sample_rate, start=phase)
+    modulator = numerics.phase_ramp(rate, n_time_steps=n_time_steps, sample_rate=sample_rate, start=drawn["rate_phase"])
+    carrier = numerics.phase_ramp(frequency, n_time_steps=n_time_steps, sample_rate=sample_rate, start=drawn["phase"])
     audio = amplitude * numerics.sin2pi(carrier + index * np.float32(1 / (2 * np.pi)) * numerics.sin2pi(modulator))
     return audio, {
         "f0": frequency + index * rate * numerics.cos2pi(modulator),
-        "frequency": frequency,
-        "phase": phase,
-        "rate": rate,
-        "rate_phase": rate_phase,
+        **drawn,
         "index": index,
     }
 
@@ -204,15 +191,12 @@ def _annotated_vibrato(
     depth_max: float,
     amplitude: float,
 ) -> AnnotatedAudio:
-    check_band(f_min, f_max, sample_rate)
     check_option("amplitude", amplitude, minimum=0, unit="full scale")
-    f_key, phase_key, rate_key, rate_phase_key, depth_key = jax.random.split(key, 5)
-    frequency = draw_uniform(f_key, "f", f_min, f_max, minimum=0, unit="Hz")
-    rate = draw_uniform(rate_key, "rate", rate_min, rate_max, above=0, unit="Hz")
+    drawn, depth_key = _draw_carrier_and_modulator(key, f_min, f_max, rate_min, rate_max, sample_rate, rate_above=0)
+    frequency, rate, rate_phase = drawn["frequency"], drawn["rate"], drawn["rate_phase"]
     depth = draw_uniform(depth_key, "depth", depth_min, depth_max, minimum=0, maximum=1200, unit="cents")
     if not is_jax_array(depth_max):
         check_below_nyquist("f_max raised by depth_max", f_max * 2 ** (depth_max / 1200), sample_rate)
-    phase, rate_phase = numerics.uniform(phase_key), numerics.uniform(rate_phase_key)
     log_depth = depth * np.float32(np.log(2) / 1200)
     modulator = numerics.phase_ramp(rate, n_time_steps=n_time_steps, sample_rate=sample_rate, start=rate_phase)
 
@@ -233,15 +217,12 @@ def _annotated_vibrato(
     phase_deviation = frequency / rate * (deviation(modulator) - deviation(rate_phase))
     # The mean frequency is slightly above ``frequency``. As one float32 their sum would be too inaccurate for the phase
     # of a one-minute clip, so the difference has its own ramp.
-    carrier = numerics.phase_ramp(frequency, n_time_steps=n_time_steps, sample_rate=sample_rate, start=phase)
+    carrier = numerics.phase_ramp(frequency, n_time_steps=n_time_steps, sample_rate=sample_rate, start=drawn["phase"])
     mean_offset = numerics.phase_ramp(frequency * bessel[0], n_time_steps=n_time_steps, sample_rate=sample_rate)
     audio = amplitude * numerics.sin2pi(carrier + mean_offset + phase_deviation)
     return audio, {
         "f0": frequency * jnp.exp(log_depth * numerics.sin2pi(modulator)),
-        "frequency": frequency,
-        "phase": phase,
-        "rate": rate,
-        "rate_phase": rate_phase,
+        **drawn,
         "depth_cents": depth,
     }
 
@@ -309,23 +290,16 @@ def _annotated_tremolo(
     depth_max: float,
     amplitude: float,
 ) -> AnnotatedAudio:
-    check_band(f_min, f_max, sample_rate)
     check_option("amplitude", amplitude, minimum=0, unit="full scale")
-    f_key, phase_key, rate_key, rate_phase_key, depth_key = jax.random.split(key, 5)
-    frequency = draw_uniform(f_key, "f", f_min, f_max, minimum=0, unit="Hz")
-    rate = draw_uniform(rate_key, "rate", rate_min, rate_max, minimum=0, unit="Hz")
+    drawn, depth_key = _draw_carrier_and_modulator(key, f_min, f_max, rate_min, rate_max, sample_rate)
     depth = draw_uniform(depth_key, "depth", depth_min, depth_max, minimum=0, unit="dB")
-    phase, rate_phase = numerics.uniform(phase_key), numerics.uniform(rate_phase_key)
-    modulator = _sine(rate, rate_phase, n_time_steps, sample_rate)
+    modulator = _sine(drawn["rate"], drawn["rate_phase"], n_time_steps, sample_rate)
     envelope = amplitude * jnp.exp(depth * np.float32(np.log(10) / 40) * (modulator - 1))
-    audio = envelope * _sine(frequency, phase, n_time_steps, sample_rate)
+    audio = envelope * _sine(drawn["frequency"], drawn["phase"], n_time_steps, sample_rate)
     return audio, {
-        "f0": jnp.full(n_time_steps, frequency),
+        "f0": jnp.full(n_time_steps, drawn["frequency"]),
         "envelope": envelope,
-        "frequency": frequency,
-        "phase": phase,
-        "rate": rate,
-        "rate_phase": rate_phase,
+        **drawn,
         "depth_db": depth,
     }
 
@@ -509,6 +483,27 @@ def siren(
         rise_max,
         amplitude,
     )[0]
+
+
+def _draw_carrier_and_modulator(
+    key: jax.Array,
+    f_min: float,
+    f_max: float,
+    rate_min: float,
+    rate_max: float,
+    sample_rate: int,
+    rate_above: float | None = None,
+) -> tuple[dict[str, jax.Array], jax.Array]:
+    """Draw frequencies in Hz and phases in cycles; return them by the names of their annotations, and an unused key."""
+    check_band(f_min, f_max, sample_rate)
+    f_key, phase_key, rate_key, rate_phase_key, unused_key = jax.random.split(key, 5)
+    drawn = {
+        "frequency": draw_uniform(f_key, "f", f_min, f_max, minimum=0, unit="Hz"),
+        "phase": numerics.uniform(phase_key),
+        "rate": draw_uniform(rate_key, "rate", rate_min, rate_max, minimum=0, above=rate_above, unit="Hz"),
+        "rate_phase": numerics.uniform(rate_phase_key),
+    }
+    return drawn, unused_key
 
 
 def _sine(frequency: jax.Array, phase: jax.Array, n_time_steps: int, sample_rate: int) -> jax.Array:

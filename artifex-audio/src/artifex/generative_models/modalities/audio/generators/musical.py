@@ -578,7 +578,7 @@ def dtmf(
         sample_rate: Sample rate in Hz, at least 3266.
         digits: Digits out of ``0123456789*#ABCD``; None draws them uniformly.
         n_digits: Number of drawn digits, from 1 to 1000.
-        tone: Duration of a digit in seconds, above 0; Q.24 requires receivers to detect 0.04.
+        tone: Duration of a digit in seconds, above 0; Q.24 requires receivers to detect 0.04 s.
         gap: Silence between digits in seconds, at least 0.
         ramp: Duration of the raised-cosine rise and fall of a digit in seconds, above 0.
         twist_db: Level of the higher frequency relative to the lower one in dB.

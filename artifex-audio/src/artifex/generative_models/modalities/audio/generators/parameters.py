@@ -87,11 +87,11 @@ def check_band(
         )
 
 
-def check_below_nyquist(meaning: str, frequency: float | jax.Array, sample_rate: int) -> None:
+def check_below_nyquist(description: str, frequency: float | jax.Array, sample_rate: int) -> None:
     """Raise when the highest frequency of a waveform is above half the sample rate. A traced one is not checked.
 
     Args:
-        meaning: How the frequency follows from the options, for the message.
+        description: Description of the frequency, for the message.
         frequency: The frequency in Hz.
         sample_rate: Sample rate in Hz.
 
@@ -104,7 +104,9 @@ def check_below_nyquist(meaning: str, frequency: float | jax.Array, sample_rate:
         ValueError: f_max + rate_max must be at most 500.0 Hz, half the sample rate, got 510 Hz
     """
     if not is_jax_array(frequency) and frequency > sample_rate / 2:
-        raise ValueError(f"{meaning} must be at most {sample_rate / 2} Hz, half the sample rate, got {frequency:g} Hz")
+        raise ValueError(
+            f"{description} must be at most {sample_rate / 2} Hz, half the sample rate, got {frequency:g} Hz"
+        )
 
 
 def computed_once(x: jax.Array) -> jax.Array:

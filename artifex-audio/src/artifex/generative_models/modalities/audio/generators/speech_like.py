@@ -140,13 +140,13 @@ def vowel(
         n_time_steps: Length in samples.
         sample_rate: Sample rate in Hz.
         vowels: ARPAbet symbols to draw from, a tuple of keys of ``FORMANTS[speaker]``.
-        speaker: Whose formants: ``"man"``, ``"woman"`` or ``"child"``.
+        speaker: Speaker whose formants are used: ``"man"``, ``"woman"`` or ``"child"``.
         n_harmonics: Number of harmonics, from 1 to 1000; those at or above half the sample rate are omitted.
         f_min: Minimum fundamental frequency in Hz, above 0.
         f_max: Maximum fundamental frequency in Hz, at most half the sample rate.
         open_min: Minimum open quotient, the fraction of a period in which the glottis is open, from 0.1 to 0.9.
         open_max: Maximum open quotient.
-        scale_min: Minimum factor on all formant frequencies, from 0.5 to 2; a longer vocal tract has a smaller one.
+        scale_min: Minimum factor on all formant frequencies, from 0.5 to 2; smaller for a longer vocal tract.
         scale_max: Maximum factor on all formant frequencies.
         amplitude: RMS over a period, full scale 1, at least 0; the peak is three to five times as high.
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
+from functools import partial
 
 import jax
 import jax.numpy as jnp
@@ -275,7 +277,9 @@ def multi_tone(
     return _annotated_multi_tone(key, n_time_steps, sample_rate, n_tones, f_min, f_max, amplitude)[0]
 
 
-def _annotated_square(
+def _annotated_wave(
+    series: Callable[[jax.Array, jax.Array], jax.Array],
+    ideal: Callable[[jax.Array], jax.Array],
     key: jax.Array,
     n_time_steps: int,
     sample_rate: int,
@@ -284,15 +288,32 @@ def _annotated_square(
     amplitude: float,
     band_limited: bool,
 ) -> AnnotatedAudio:
+    """Generate a wave from its Fourier series, or from its ideal shape, as functions of the phase in [-0.5, 0.5)."""
     check_flag("band_limited", band_limited)
     check_option("amplitude", amplitude, minimum=0)
     phase, annotations = _draw_phase(key, n_time_steps, sample_rate, f_min, f_max)
     if band_limited:
-        n_harmonics = fourier_series.count_harmonics(annotations["frequency"], sample_rate)
-        wave = fourier_series.square_series(phase, n_harmonics)
+        wave = series(phase, fourier_series.count_harmonics(annotations["frequency"], sample_rate))
     else:
-        wave = jnp.where(phase >= 0, np.float32(1), np.float32(-1))
+        wave = ideal(phase)
     return amplitude * wave, annotations
+
+
+def _ideal_square(phase: jax.Array) -> jax.Array:
+    return jnp.where(phase >= 0, np.float32(1), np.float32(-1))
+
+
+def _ideal_sawtooth(phase: jax.Array) -> jax.Array:
+    return 2 * phase + jnp.where(phase >= 0, np.float32(-1), np.float32(1))
+
+
+def _ideal_triangle(phase: jax.Array) -> jax.Array:
+    return 4 * jnp.abs(phase) - 1
+
+
+_annotated_square = partial(_annotated_wave, fourier_series.square_series, _ideal_square)
+_annotated_sawtooth = partial(_annotated_wave, fourier_series.sawtooth_series, _ideal_sawtooth)
+_annotated_triangle = partial(_annotated_wave, fourier_series.triangle_series, _ideal_triangle)
 
 
 @audio_type(annotated=_annotated_square)
@@ -416,29 +437,10 @@ def pulse(
     Reference:
         ``scipy.signal.square(2 pi (f n / sample_rate + phase), duty)``: the difference of two sawtooth waves.
     """
-    return _annotated_pulse(key, n_time_steps, sample_rate, f_min, f_max, duty_min, duty_max, amplitude, band_limited)[
-        0
-    ]
-
-
-def _annotated_sawtooth(
-    key: jax.Array,
-    n_time_steps: int,
-    sample_rate: int,
-    f_min: float,
-    f_max: float,
-    amplitude: float,
-    band_limited: bool,
-) -> AnnotatedAudio:
-    check_flag("band_limited", band_limited)
-    check_option("amplitude", amplitude, minimum=0)
-    phase, annotations = _draw_phase(key, n_time_steps, sample_rate, f_min, f_max)
-    if band_limited:
-        n_harmonics = fourier_series.count_harmonics(annotations["frequency"], sample_rate)
-        wave = fourier_series.sawtooth_series(phase, n_harmonics)
-    else:
-        wave = 2 * phase + jnp.where(phase >= 0, np.float32(-1), np.float32(1))
-    return amplitude * wave, annotations
+    audio, _ = _annotated_pulse(
+        key, n_time_steps, sample_rate, f_min, f_max, duty_min, duty_max, amplitude, band_limited
+    )
+    return audio
 
 
 @audio_type(annotated=_annotated_sawtooth)
@@ -483,26 +485,6 @@ def sawtooth(
         "Alias-free digital synthesis of classic analog waveforms" (1996), integrated in closed form.
     """
     return _annotated_sawtooth(key, n_time_steps, sample_rate, f_min, f_max, amplitude, band_limited)[0]
-
-
-def _annotated_triangle(
-    key: jax.Array,
-    n_time_steps: int,
-    sample_rate: int,
-    f_min: float,
-    f_max: float,
-    amplitude: float,
-    band_limited: bool,
-) -> AnnotatedAudio:
-    check_flag("band_limited", band_limited)
-    check_option("amplitude", amplitude, minimum=0)
-    phase, annotations = _draw_phase(key, n_time_steps, sample_rate, f_min, f_max)
-    if band_limited:
-        n_harmonics = fourier_series.count_harmonics(annotations["frequency"], sample_rate)
-        wave = fourier_series.triangle_series(phase, n_harmonics)
-    else:
-        wave = 4 * jnp.abs(phase) - 1
-    return amplitude * wave, annotations
 
 
 @audio_type(annotated=_annotated_triangle)

@@ -39,8 +39,8 @@ def mu_law_encode(audio: ArrayLike, n_values: int = 256) -> jax.Array:
         [0, 128, 157, 255]
 
     Reference:
-        ``torchaudio.functional.mu_law_encoding``. The codes of ``librosa.mu_compress`` are centered on 0 and rounded up:
-        they are these codes minus 128, or one more.
+        ``torchaudio.functional.mu_law_encoding``. ``librosa.mu_compress`` rounds up and centers the codes on 0: it
+        returns these codes minus ``n_values // 2``, or one more.
     """
     waveforms = to_float(audio)
     _check_n_values(n_values)

@@ -16,7 +16,7 @@ from jax.typing import ArrayLike
 from artifex.generative_models.core.checks import check_choice, check_integer, check_number
 from artifex.generative_models.core.numerics import framing, jit, working_dtype
 from artifex.generative_models.modalities.audio.preprocessing.channels import check_channel_axis
-from artifex.generative_models.modalities.audio.preprocessing.levels import as_waveforms, to_float
+from artifex.generative_models.modalities.audio.preprocessing.levels import as_waveforms, check_scalar, to_float
 
 # Gain of a fade-in as a function of the position in it, from 0 to 1.
 _FADES: dict[str, Callable[[np.ndarray], np.ndarray]] = {
@@ -66,7 +66,7 @@ def trim_or_pad(audio: ArrayLike, target_length: int, pad_value: ArrayLike = 0.0
 def pad_to_bucket(
     audio: ArrayLike, bucket_lengths: Sequence[int], length: ArrayLike | None = None, *, pad_value: ArrayLike = 0.0
 ) -> tuple[jax.Array, jax.Array]:
-    """Pad waveforms to the shortest of a few bucket lengths that holds them, so that few shapes are compiled.
+    """Pad waveforms to the shortest bucket length that is at least their length, so that few shapes are compiled.
 
     The bucket depends on the shape only and is selected before tracing. NumPy arrays are padded on the host, without
     compilation.
@@ -108,17 +108,19 @@ def pad_to_bucket(
     valid = jnp.asarray(time if length is None else length)
     if not jnp.issubdtype(valid.dtype, jnp.integer):
         raise TypeError(f"length must be integers, in samples, got {valid.dtype}")
-    if len(valid.shape) > len(leading) or any(
-        ours not in (1, theirs) for ours, theirs in zip(valid.shape[::-1], leading[::-1], strict=False)
-    ):
-        raise ValueError(f"length must broadcast against the leading axes {leading} of the audio, got {valid.shape}")
+    try:
+        lengths = jnp.broadcast_to(valid.astype(jnp.int32), leading)
+    except ValueError as error:
+        raise ValueError(
+            f"length must broadcast against the leading axes {leading} of the audio, got shape {valid.shape}"
+        ) from error
     if isinstance(waveforms, np.ndarray) and isinstance(pad_value, numbers.Number):
         _check_pad_value(pad_value, waveforms.dtype)
         padding = [(0, 0)] * len(leading) + [(0, min(long_enough) - time)]
         padded = jnp.asarray(np.pad(waveforms, padding, constant_values=np.asarray(pad_value, waveforms.dtype)))
     else:
         padded = trim_or_pad(waveforms, min(long_enough), pad_value)
-    return padded, jnp.broadcast_to(valid.astype(jnp.int32), leading)
+    return padded, lengths
 
 
 def trim(
@@ -139,8 +141,8 @@ def trim(
     Args:
         audio: Waveforms (..., time). Integers are converted with ``to_float`` first.
         top_db: Threshold below the reference in dB, above 0; may be traced.
-        ref: Reference level, full scale 1, above 0; may be traced. None for the loudest frame of each clip. All frames
-            of digital silence are then as loud as the loudest, and the clip is not trimmed.
+        ref: Reference level, full scale 1, above 0; may be traced. None for the loudest frame of each clip; digital
+            silence is then not trimmed, because all its frames are equally loud.
         frame_length: Samples per frame, at least 1; static.
         hop_length: Samples between successive frames, at least 1, the resolution of the trimming; static.
         channel_axis: Axis of channels that are trimmed together, to the frames in which any channel is not silent; not
@@ -299,10 +301,8 @@ def _check_silence_options(
     hop_length: int,
     channel_axis: int | None,
 ) -> int | None:
-    if isinstance(top_db, numbers.Number | str):
-        check_number("top_db", top_db, above=0, unit="dB")
-    if isinstance(ref, numbers.Number | str):
-        check_number("ref", ref, above=0, unit="of full scale 1")
+    check_scalar("top_db", top_db, above=0, unit="dB")
+    check_scalar("ref", ref, above=0, unit="of full scale 1")
     check_integer("frame_length", frame_length, minimum=1, unit="samples")
     check_integer("hop_length", hop_length, minimum=1, unit="samples")
     return None if channel_axis is None else check_channel_axis(name, audio, channel_axis)

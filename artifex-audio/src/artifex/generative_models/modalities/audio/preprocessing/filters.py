@@ -306,8 +306,7 @@ def _convolve(audio: jax.Array, kernel: jax.Array, first: int, count: int, singl
 
     chunk_size = max(1, _CHUNK_SAMPLES // (n_blocks * size))
     convolve_rows = jax.vmap(vmap_in_chunks(convolve_row, chunk_size=chunk_size, single_device=single_device))
-    convolved: jax.Array = batch_local(convolve_rows, rows, taps, core=1)
-    return convolved.reshape(*leading, count).astype(audio.dtype)
+    return batch_local(convolve_rows, rows, taps, core=1).reshape(*leading, count).astype(audio.dtype)
 
 
 def _fft_size(n_taps: int, count: int) -> int:

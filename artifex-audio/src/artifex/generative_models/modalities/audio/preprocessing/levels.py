@@ -48,13 +48,13 @@ def normalize_audio(audio: ArrayLike, *, threshold: ArrayLike = 0.0) -> jax.Arra
 
     Args:
         audio: Waveforms (..., time). Integers are converted with ``to_float`` first.
-        threshold: Clips with a peak at or below this value are silent, full scale 1, at least 0. One number, or one per
+        threshold: Maximum peak of a clip that is treated as silent, full scale 1, at least 0. One number, or one per
             clip, broadcast against the leading axes; may be traced.
 
     Returns:
         (..., time) with a maximum magnitude of 1 along time; float32 for integers, else the dtype of ``audio``. A silent
-        clip, or one with a peak below the smallest normal number, is returned unchanged, one with NaN or infinity as
-        NaN.
+        clip, or one with a peak below the smallest normal number, is returned unchanged. A clip with NaN or infinity
+        becomes NaN.
 
     Raises:
         ValueError: When ``audio`` is a scalar or empty, or ``threshold`` is negative.
@@ -68,7 +68,7 @@ def normalize_audio(audio: ArrayLike, *, threshold: ArrayLike = 0.0) -> jax.Arra
         ``librosa.util.normalize(audio, axis=-1)``.
     """
     waveforms = as_waveforms("normalize_audio", audio)
-    _check_scalar("threshold", threshold, minimum=0, unit="of full scale 1")
+    check_scalar("threshold", threshold, minimum=0, unit="of full scale 1")
     return _normalize(waveforms, _as_floats(threshold))
 
 
@@ -82,7 +82,7 @@ def rms_normalize(audio: ArrayLike, target_rms: ArrayLike = 0.1) -> jax.Array:
 
     Returns:
         (..., time); float32 for integers, else the dtype of ``audio``. Peaks are not limited and may exceed full scale.
-        A silent clip is returned unchanged, one with NaN or infinity as NaN.
+        A silent clip is returned unchanged. A clip with NaN or infinity becomes NaN.
 
     Raises:
         ValueError: When ``audio`` is a scalar or empty, or ``target_rms`` is not above 0.
@@ -93,7 +93,7 @@ def rms_normalize(audio: ArrayLike, target_rms: ArrayLike = 0.1) -> jax.Array:
         [0.25, -0.25]
     """
     waveforms = as_waveforms("rms_normalize", audio)
-    _check_scalar("target_rms", target_rms, above=0)
+    check_scalar("target_rms", target_rms, above=0)
     return _rms_normalize(waveforms, _as_floats(target_rms))
 
 
@@ -146,7 +146,7 @@ def pre_emphasis(audio: ArrayLike, coefficient: ArrayLike = 0.97) -> jax.Array:
         first sample.
     """
     waveforms = as_waveforms("pre_emphasis", audio)
-    _check_scalar("coefficient", coefficient, minimum=0, maximum=1)
+    check_scalar("coefficient", coefficient, minimum=0, maximum=1)
     return _pre_emphasis(waveforms, _as_floats(coefficient))
 
 
@@ -176,7 +176,7 @@ def de_emphasis(audio: ArrayLike, coefficient: ArrayLike = 0.97) -> jax.Array:
         default, librosa inverts its own treatment of the first sample.
     """
     waveforms = as_waveforms("de_emphasis", audio)
-    _check_scalar("coefficient", coefficient, minimum=0, maximum=1)
+    check_scalar("coefficient", coefficient, minimum=0, maximum=1)
     return _de_emphasis(waveforms, _as_floats(coefficient))
 
 
@@ -206,6 +206,22 @@ def as_waveforms(name: str, audio: ArrayLike) -> jax.Array:
     return array
 
 
+def check_scalar(name: str, value: ArrayLike | None, **bounds: Any) -> None:
+    """Validate an option that is a single number. Arrays, with one number per clip, may be traced and are not validated.
+
+    Args:
+        name: Name of the option, for the message.
+        value: The option.
+        **bounds: Keyword arguments of ``check_number``.
+
+    Raises:
+        TypeError: When it is a complex number or a string.
+        ValueError: When it is not finite or out of bounds.
+    """
+    if isinstance(value, numbers.Number | str):
+        check_number(name, value, **bounds)
+
+
 def match_ranks(*arrays: jax.Array) -> list[jax.Array]:
     """Prepend axes of size 1 until all arrays have the same rank.
 
@@ -228,12 +244,15 @@ def _as_floats(value: ArrayLike) -> jax.Array | np.ndarray:
     return value if isinstance(value, jax.Array) else np.asarray(value, float)
 
 
+<<<<<<< HEAD
 def _check_scalar(name: str, value: ArrayLike, **bounds: Any) -> None:
     """Validate a single number. Arrays, with one number per clip, may be traced and are not checked."""
     if value is None or isinstance(value, numbers.Number | str):
         check_number(name, value, **bounds)
 
 
+=======
+>>>>>>> main
 def _as_real(name: str, audio: ArrayLike) -> jax.Array:
     # JAX converts 64-bit integers to 32 bits silently, so the dtype is read from NumPy.
     array = audio if isinstance(audio, jax.Array) else np.asarray(audio)

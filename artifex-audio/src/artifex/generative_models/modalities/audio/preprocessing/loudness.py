@@ -37,8 +37,8 @@ def integrated_loudness(audio: ArrayLike, *, sample_rate: int, channel_axis: int
     """Measure the integrated loudness of each clip.
 
     The clip is K-weighted. The mean power is computed over blocks of 400 ms with a hop of 100 ms, and averaged over the
-    blocks above -70 LUFS. The result is the average over those of them that are at most 10 LU below that average. An
-    incomplete block at the end is ignored. A clip shorter than 400 ms is one block.
+    blocks above -70 LUFS. Blocks more than 10 LU below this average are then excluded, and the result is the average
+    over the remaining blocks. An incomplete block at the end is ignored. A clip shorter than 400 ms is one block.
 
     The standard specifies filters for 48 kHz. At sample rates from 16 kHz on, the filters are within 0.1 dB of them up to
     0.2 times the sample rate; below 16 kHz, within 0.25 dB. At 8 kHz, broadband noise is measured up to 0.4 LU too loud,
@@ -90,7 +90,7 @@ def loudness_normalize(
 
     Returns:
         (..., time); float32 for integers, else the dtype of ``audio``. Peaks are not limited and may exceed full scale.
-        A clip without a block above -70 LUFS is returned unchanged, one with NaN or infinity as NaN.
+        A clip without a block above -70 LUFS is returned unchanged. A clip with NaN or infinity becomes NaN.
 
     Raises:
         ValueError: When ``audio`` is a scalar or empty, the sample rate is below 4000 Hz, there are more than five

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import numbers
 from collections.abc import Callable
 from functools import lru_cache, partial
 from typing import Literal, NamedTuple
@@ -17,7 +16,7 @@ from jax.typing import ArrayLike
 from artifex.generative_models.core.checks import check_choice, check_integer, check_number
 from artifex.generative_models.core.numerics import cos2pi, high_word, jit, sin2pi, working_dtype
 from artifex.generative_models.core.numerics.batching import batch_local, on_one_device, vmap_in_chunks
-from artifex.generative_models.modalities.audio.preprocessing.levels import as_waveforms, to_float
+from artifex.generative_models.modalities.audio.preprocessing.levels import as_waveforms, check_scalar, to_float
 
 Quality = Literal["kaiser_best", "kaiser_fast", "hann", "soxr_hq"]
 ResamplingMethod = Literal["sinc_interp_hann", "sinc_interp_kaiser"]
@@ -44,8 +43,8 @@ _MAX_TABLE_TAPS = 2**20
 # One matrix product computes this many neighboring output samples from their common input samples. More outputs multiply
 # more zeros, fewer underuse the processor.
 _MIN_OUTPUTS, _MAX_OUTPUTS, _MAX_PRODUCTS = 32, 128, 32
-# Samples that stay in the cache of a CPU together with their results: by products, where single rows are fastest, and by
-# gathering, which starts with FFTs of several rows.
+# Samples per chunk, which fit the cache of a CPU together with their results: for resampling by products, which is fastest
+# for single rows, and by gathering, which starts with FFTs of several rows.
 CHUNK_SAMPLES, GATHER_CHUNK_SAMPLES = 2**16, 2**18
 
 # For traced ratios: stopband attenuation, FFT size, number of points, degree and window of the interpolation polynomials
@@ -189,8 +188,7 @@ def resample_by(
     waveforms = as_waveforms("resample_by", audio)
     check_number("max_ratio", max_ratio, minimum=1)
     check_integer("half_width", half_width, minimum=8, unit="zero crossings")
-    if isinstance(ratio, numbers.Number | str):
-        check_number("ratio", ratio, above=0, maximum=max_ratio)
+    check_scalar("ratio", ratio, above=0, maximum=max_ratio)
     if length is None:
         length = waveforms.shape[-1]
     check_integer("length", length, minimum=1, unit="samples")
@@ -230,8 +228,7 @@ def _map_rows(
 ) -> jax.Array:
     """Apply a function of one row to all rows, on a CPU in chunks of ``chunk_size`` rows."""
     mapped = jax.vmap(vmap_in_chunks(function, chunk_size=max(1, chunk_size), single_device=single_device))
-    rows: jax.Array = batch_local(mapped, *arrays, core=1)
-    return rows
+    return batch_local(mapped, *arrays, core=1)
 
 
 @jit(static_argnames=["orig", "target", "kernel", "single_device"])
@@ -403,9 +400,8 @@ def _resample_by(
         return _interpolate(_upsample_filtered(row[None], ratios, max_ratio, half_width), ratios, length)[0]
 
     chunk_size = GATHER_CHUNK_SAMPLES // max(rows.shape[-1], length)
-    return (
-        _map_rows(resample_row, single_device, chunk_size, rows, ratios).reshape(*leading, length).astype(audio.dtype)
-    )
+    resampled = _map_rows(resample_row, single_device, chunk_size, rows, ratios)
+    return resampled.reshape(*leading, length).astype(audio.dtype)
 
 
 def _upsample_filtered(rows: jax.Array, ratio: jax.Array, max_ratio: float, half_width: int) -> jax.Array:

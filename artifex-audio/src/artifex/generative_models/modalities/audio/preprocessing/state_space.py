@@ -105,8 +105,8 @@ def butterworth_band(kind: str, order: int, low: jax.Array, high: jax.Array, sam
     rest = jnp.where(sign > 0, one_minus_cos, one_plus_cos)
     if kind == "bandpass":
         # Both zeros of a section are at half the sample rate for poles above the center, at 0 Hz for poles below, and one
-        # at each for a pole in between. Then no section amplifies what another attenuates. Each section has gain 1 at
-        # the center.
+        # at each for a pole in between. Then no section amplifies frequencies that another attenuates. Each section has
+        # gain 1 at the center.
         side = np.array([1] * (order // 2) + [-1] * (order // 2) + [0] * (order % 2), low.dtype)
         sine = jnp.sqrt(one_minus_cos * one_plus_cos)
         zero_distance = jnp.where(side == 0, 2 * sine, 2 * jnp.where(side > 0, one_plus_cos, one_minus_cos))

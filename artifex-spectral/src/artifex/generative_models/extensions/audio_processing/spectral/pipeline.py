@@ -302,7 +302,9 @@ def _analyze(
         segments = _segments(padded, n_segments, size, config)
         first = jnp.tile(size * jnp.arange(n_segments, dtype=np.int32), len(padded))
         ends = None if n_valid is None else jnp.repeat(n_valid, n_segments)
-        measured = lax.map(lambda args: measure_frames(args[0], args[1], args[2], size), (segments, ends, first))
+        measured = lax.map(
+            lambda segment: measure_frames(segment[0], segment[1], segment[2], size), (segments, ends, first)
+        )
 
         def join(x: jax.Array) -> jax.Array:
             x = jnp.moveaxis(x.reshape(len(padded), n_segments, *x.shape[1:]), 1, -2)
