@@ -206,7 +206,7 @@ def as_waveforms(name: str, audio: ArrayLike) -> jax.Array:
     return array
 
 
-def check_scalar(name: str, value: ArrayLike | None, **bounds: Any) -> None:
+def check_scalar(name: str, value: ArrayLike, **bounds: Any) -> None:
     """Validate an option that is a single number. Arrays, with one number per clip, may be traced and are not validated.
 
     Args:
@@ -215,10 +215,10 @@ def check_scalar(name: str, value: ArrayLike | None, **bounds: Any) -> None:
         **bounds: Keyword arguments of ``check_number``.
 
     Raises:
-        TypeError: When it is a complex number or a string.
+        TypeError: When it is a complex number, a string or None.
         ValueError: When it is not finite or out of bounds.
     """
-    if isinstance(value, numbers.Number | str):
+    if value is None or isinstance(value, numbers.Number | str):
         check_number(name, value, **bounds)
 
 
@@ -244,15 +244,6 @@ def _as_floats(value: ArrayLike) -> jax.Array | np.ndarray:
     return value if isinstance(value, jax.Array) else np.asarray(value, float)
 
 
-<<<<<<< HEAD
-def _check_scalar(name: str, value: ArrayLike, **bounds: Any) -> None:
-    """Validate a single number. Arrays, with one number per clip, may be traced and are not checked."""
-    if value is None or isinstance(value, numbers.Number | str):
-        check_number(name, value, **bounds)
-
-
-=======
->>>>>>> main
 def _as_real(name: str, audio: ArrayLike) -> jax.Array:
     # JAX converts 64-bit integers to 32 bits silently, so the dtype is read from NumPy.
     array = audio if isinstance(audio, jax.Array) else np.asarray(audio)
