@@ -37,8 +37,8 @@ def exceeded_by(share, audio):
 
 def test_the_drawn_fraction_of_samples_is_clipped(noise):
     clipped, drawn = drawn_for(clip_distortion, noise, 24)
-    np.testing.assert_allclose((clipped != noise).mean(axis=-1), drawn["share"], atol=2 / 4000)
-    for row, share in zip(clipped, drawn["share"], strict=True):
+    np.testing.assert_allclose((clipped != noise).mean(axis=-1), drawn["fraction"], atol=2 / 4000)
+    for row, share in zip(clipped, drawn["fraction"], strict=True):
         level = exceeded_by(share, noise)
         np.testing.assert_allclose(row, np.clip(noise, -level, level), rtol=2e-5)
 

@@ -116,7 +116,7 @@ def test_what_does_not_fit_is_refused(function, arguments, options, error, told)
 
 
 def test_cutmix_wants_an_axis_of_time():
-    with pytest.raises(ValueError, match="at least one sample"):
+    with pytest.raises(ValueError, match="takes a batch"):
         cutmix(np.ones(3, np.float32), jax.random.key(0))
 
 

@@ -148,7 +148,9 @@ CASES = {
         fixed("tanh_distortion", distortion_range=both(0.5)), 2e-3, "their percentile lies between two samples"
     ),
     "audiomentations/ClippingDistortion": Case(
-        fixed("clip_distortion", "mirrored", share_range=both(0.2)), 5e-3, "their percentile lies between two samples"
+        fixed("clip_distortion", "mirrored", fraction_range=both(0.2)),
+        5e-3,
+        "their percentile lies between two samples",
     ),
     "audiomentations/LowPassFilter": Case(
         fixed("low_pass", sample_rate=RATE, frequency_range=CUTOFF, order=2), 1e-5, FILTERED

@@ -145,7 +145,11 @@ class Stream:
         ({"table": {"train": []}}, TypeError, "got dict of 'train'; pass one of them"),
         ({"table": Stream()}, TypeError, "got Stream; load a stream into a table"),
         ({"table": "a.wav"}, TypeError, "got str"),
-        ({"table": [{"sound": b""}]}, ValueError, "audio must be a key of the first recording: 'sound'; got 'audio'"),
+        (
+            {"table": [{"sound": b""}]},
+            ValueError,
+            "audio must be one of the keys of the first recording, 'sound', got 'audio'",
+        ),
         (
             {"table": [{"audio": b""}], "label": "kind"},
             ValueError,

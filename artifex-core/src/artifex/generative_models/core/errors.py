@@ -46,7 +46,7 @@ class Problem:
 
 
 def suggest(given: str, known: Iterable[str]) -> str:
-    """Suggest the closest matches of an unknown word.
+    """Suggest the closest matches of an unknown word, or words that start with it.
 
     Args:
         given: The unknown word.
@@ -58,10 +58,15 @@ def suggest(given: str, known: Iterable[str]) -> str:
     Example:
         >>> suggest("sampel_rate", ["sample_rate", "n_fft"])
         " Did you mean 'sample_rate'?"
+        >>> suggest("mel", ["mel_spectrogram", "stft"])
+        " Did you mean 'mel_spectrogram'?"
         >>> suggest("zzz", ["sample_rate", "n_fft"])
         ''
     """
     import difflib  # takes 5 ms, which most commands do not need
 
-    matches = difflib.get_close_matches(str(given), list(known), n=3, cutoff=0.6)
-    return f" Did you mean {' or '.join(map(repr, matches))}?" if matches else ""
+    words = {word.lower(): word for word in known}
+    start = str(given).lower()
+    matches = difflib.get_close_matches(start, words, n=3, cutoff=0.6)
+    matches = matches or [word for word in words if len(start) > 2 and word.startswith(start)][:3]
+    return f" Did you mean {' or '.join(repr(words[match]) for match in matches)}?" if matches else ""

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 if TYPE_CHECKING:
     import jax
+    import numpy as np
     from jax.typing import ArrayLike
 
 
@@ -34,7 +35,7 @@ class Metric(Protocol):
 class Window(Protocol):
     """A window with its options bound."""
 
-    def __call__(self, length: int, /, *, periodic: bool = True) -> ArrayLike:
+    def __call__(self, length: int, /, *, periodic: bool = True) -> np.ndarray | jax.Array:
         """Compute the window (length,)."""
 
 

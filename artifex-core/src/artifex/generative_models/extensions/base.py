@@ -30,7 +30,9 @@ class ModelExtension(nnx.Module):
 
     def __init__(self, config: ExtensionConfig, *, rngs: nnx.Rngs | None = None) -> None:
         if not isinstance(config, ExtensionConfig):
-            raise TypeError(f"{type(self).__name__} requires config=ExtensionConfig(...), got {type(config).__name__}")
+            raise TypeError(
+                f"{type(self).__name__} requires config=ExtensionConfig(extensions={{...}}), got {type(config).__name__}"
+            )
         self.weight = float(config.weight)
         self.enabled = config.enabled
 

@@ -72,6 +72,10 @@ class BaseDataset(ABC):
     def __init__(self, config: Any, split: str = "train", *, rngs: nnx.Rngs | None) -> None:
         if not isinstance(split, str) or not split:
             raise TypeError(f"split must be the name of a split, such as 'train', got {split!r}")
+        if rngs is not None and not callable(rngs):
+            raise TypeError(
+                f"rngs must be None or an nnx.Rngs, such as nnx.Rngs(0), got {rngs!r} ({type(rngs).__name__})"
+            )
         self.config = config
         self.split = split
         self.rngs = rngs
@@ -186,10 +190,16 @@ class BaseDataset(ABC):
             A dict with these keys; arrays have shape (batch, ...).
 
         Raises:
+            TypeError: When an example is not a mapping.
             ValueError: When there are no examples, or their keys or array shapes differ.
         """
         if not samples:
             raise ValueError("collate_fn requires at least one example, got none")
+        for sample in samples:
+            if not isinstance(sample, Mapping):
+                raise TypeError(
+                    f"collate_fn requires examples, mappings such as dataset[0], got {type(sample).__name__}"
+                )
         keys = list(samples[0])
         for number, sample in enumerate(samples):
             if set(sample) != set(keys):

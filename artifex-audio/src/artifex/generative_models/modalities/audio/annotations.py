@@ -11,6 +11,7 @@ import jax
 import numpy as np
 from jax.typing import ArrayLike
 
+from artifex.generative_models.core.checks import check_choice
 from artifex.generative_models.core.components.factory import Bound
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -81,6 +82,7 @@ def augmentation(
         >>> bool(gain(audio, key)[0] == drawn_parameters(gain, key, audio.shape)["gain"])
         True
     """
+    check_choice("domain", domain, choices=("waveform", "spectrogram"))
 
     def attach(function: F) -> F:
         function.draw = draw  # type: ignore[attr-defined]

@@ -13,7 +13,6 @@ from artifex.generative_models.core.components.registries import registry
 from artifex.generative_models.core.errors import suggest
 
 if TYPE_CHECKING:
-    from artifex.generative_models.core.configuration import Configuration
     from artifex.generative_models.core.protocols import (
         AudioType,
         Augmentation,
@@ -63,8 +62,6 @@ def create(kind: Literal["dataset"], name: str, /, **options: Any) -> Dataset: .
 def create(kind: Literal["modality"], name: str, /, **options: Any) -> Modality: ...
 @overload
 def create(kind: Literal["extension"], name: str, /, **options: Any) -> Extension: ...
-@overload
-def create(kind: Literal["preset"], name: str, /, **options: Any) -> Configuration: ...
 @overload
 def create(kind: str, name: str, /, **options: Any) -> Any: ...
 def create(kind: str, name: str, /, **options: Any) -> Any:

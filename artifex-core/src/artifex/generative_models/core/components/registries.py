@@ -23,7 +23,6 @@ from artifex.generative_models.core.errors import (
 )
 
 if TYPE_CHECKING:
-    from artifex.generative_models.core.configuration import Configuration
     from artifex.generative_models.core.protocols import (
         AudioType,
         Augmentation,
@@ -349,8 +348,6 @@ def registry(kind: Literal["dataset"]) -> Registry[type[Dataset]]: ...
 def registry(kind: Literal["modality"]) -> Registry[type[Modality]]: ...
 @overload
 def registry(kind: Literal["extension"]) -> Registry[type[Extension]]: ...
-@overload
-def registry(kind: Literal["preset"]) -> Registry[Configuration]: ...
 @overload
 def registry(kind: str) -> Registry[Any]: ...
 def registry(kind: str) -> Registry[Any]:

@@ -22,13 +22,13 @@ _MIN_RMS = np.float32(1e-9)  # its square is still a normal float32
 
 
 def _draw_clip_distortion(
-    key: jax.Array, shape: tuple[int, ...], *, share_range: Bounds = (0.0, 0.4)
+    key: jax.Array, shape: tuple[int, ...], *, fraction_range: Bounds = (0.0, 0.4)
 ) -> dict[str, jax.Array]:
-    return {"share": draw_uniform(key, share_range)}
+    return {"fraction": draw_uniform(key, fraction_range)}
 
 
 @augmentation(draw=_draw_clip_distortion)
-def clip_distortion(audio: ArrayLike, key: jax.Array, share_range: Bounds = (0.0, 0.4)) -> jax.Array:
+def clip_distortion(audio: ArrayLike, key: jax.Array, fraction_range: Bounds = (0.0, 0.4)) -> jax.Array:
     """Clip a random fraction of the samples.
 
     The threshold is the magnitude that this fraction of the samples exceeds; it is the same for both signs. It is found
@@ -38,11 +38,11 @@ def clip_distortion(audio: ArrayLike, key: jax.Array, share_range: Bounds = (0.0
     Args:
         audio: One waveform (..., time), floating point; leading axes, such as channels, share the threshold.
         key: PRNG key.
-        share_range: Range (min, max) of the fraction of clipped samples, from 0 to 1; drawn uniformly. May be traced.
+        fraction_range: Range (min, max) of the fraction of clipped samples, from 0 to 1; drawn uniformly. May be traced.
 
     Returns:
         The same shape and dtype. The gradient is 1 for samples that are not clipped and 0 for clipped samples; the
-        threshold is held constant. Annotation: ``share``.
+        threshold is held constant. Annotation: ``fraction``.
 
     Raises:
         ValueError: For a scalar, an empty clip, a fraction outside [0, 1] or an invalid range.
@@ -60,14 +60,14 @@ def clip_distortion(audio: ArrayLike, key: jax.Array, share_range: Bounds = (0.0
     """
     numerics.check_key("clip_distortion", key)
     waveform = as_float("clip_distortion", audio)
-    return _clip_distortion(waveform, key, check_range("share_range", share_range, minimum=0, maximum=1))
+    return _clip_distortion(waveform, key, check_range("fraction_range", fraction_range, minimum=0, maximum=1))
 
 
 @jit()
-def _clip_distortion(waveform: jax.Array, key: jax.Array, share_range: Bounds) -> jax.Array:
-    share = _draw_clip_distortion(key, waveform.shape, share_range=share_range)["share"]
+def _clip_distortion(waveform: jax.Array, key: jax.Array, fraction_range: Bounds) -> jax.Array:
+    fraction = _draw_clip_distortion(key, waveform.shape, fraction_range=fraction_range)["fraction"]
     values = waveform.astype(working_dtype(waveform.dtype))
-    threshold = _exceeded_by(share.astype(values.dtype), jnp.abs(values))
+    threshold = _exceeded_by(fraction.astype(values.dtype), jnp.abs(values))
     return jnp.clip(values, -threshold, threshold).astype(waveform.dtype)
 
 

@@ -30,7 +30,7 @@ def mixup(batch: ArrayLike, key: jax.Array, *targets: ArrayLike, alpha: ArrayLik
         The mixed batch, the mixed targets, and the weights (batch,). Shapes and dtypes are those of the input.
 
     Raises:
-        ValueError: For an empty batch, targets of a different batch size, or an alpha of 0 or less.
+        ValueError: For a single clip, an empty batch, targets of a different batch size, or an alpha of 0 or less.
         TypeError: For integers; convert labels with ``jax.nn.one_hot`` and audio with ``to_float``.
 
     Example:
@@ -62,7 +62,7 @@ def cutmix(batch: ArrayLike, key: jax.Array, *targets: ArrayLike, alpha: ArrayLi
         the weights of the targets. Shapes and dtypes are those of the input.
 
     Raises:
-        ValueError: For an empty batch, examples without samples, targets of a different batch size, or an alpha of 0 or
+        ValueError: For a single clip, an empty batch, examples without samples, targets of a different batch size, or an alpha of 0 or
             less.
         TypeError: For integers; convert labels with ``jax.nn.one_hot`` and audio with ``to_float``.
 
@@ -115,6 +115,8 @@ def _check_batch(
 ) -> tuple[jax.Array, ...]:
     numerics.check_key(name, key)
     arrays = tuple(map(jnp.asarray, (batch, *targets)))
+    if arrays[0].ndim == 1:
+        raise ValueError(f"{name} takes a batch (batch, ..., time), got shape {arrays[0].shape}, a single clip")
     for array in arrays:
         if not jnp.issubdtype(array.dtype, jnp.floating):
             raise TypeError(

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import numbers
 from typing import Any
 
 import jax
@@ -12,7 +11,7 @@ import numpy as np
 from jax.typing import ArrayLike
 
 from artifex.generative_models.core import numerics
-from artifex.generative_models.core.checks import check_number, check_range
+from artifex.generative_models.core.checks import check_option, check_range
 from artifex.generative_models.core.numerics import jit, working_dtype
 from artifex.generative_models.modalities.audio.annotations import augmentation
 from artifex.generative_models.modalities.audio.augmentations.banks import as_bank, as_lengths, default_noises
@@ -50,8 +49,8 @@ def add_gaussian_noise(audio: ArrayLike, key: jax.Array, noise_level: ArrayLike 
     """
     numerics.check_key("add_gaussian_noise", key)
     waveform = as_float("add_gaussian_noise", audio)
-    if isinstance(noise_level, numbers.Number):
-        check_number("noise_level", noise_level, minimum=0)
+    if not isinstance(noise_level, np.ndarray):
+        check_option("noise_level", noise_level, minimum=0)
     return _add_gaussian_noise(waveform, key, noise_level)
 
 

@@ -100,6 +100,10 @@ def describe(policy: Step, key: jax.Array, shape: tuple[int, ...], *, sample_rat
         ({'name': 'random_gain', 'gain': 2.0}, True)
     """
     numerics.check_key("describe", key)
+    if not isinstance(shape, tuple | list):
+        raise TypeError(
+            f"shape must be the shape of an example, such as (16000,), got {shape!r} ({type(shape).__name__})"
+        )
     made = create_policy(policy, sample_rate=sample_rate)
     check_sample_rate_bound(made, step_name(made))
     drawn = drawn_parameters(made, key, tuple(shape))

@@ -151,7 +151,9 @@ class TableAudioDataset(RecordingDataset):
     def _prepare_labels(self, first: Mapping[str, Any]) -> None:
         if self._audio_column not in first and first and not _is_audio(first):
             known = ", ".join(map(repr, first))
-            raise ValueError(f"audio must be a key of the first recording: {known}; got {self._audio_column!r}")
+            raise ValueError(
+                f"audio must be one of the keys of the first recording, {known}, got {self._audio_column!r}"
+            )
         if self._label_column not in first:
             self._omit_labels(first)
         if self._label_column is not None and not isinstance(first[self._label_column], int | np.integer):

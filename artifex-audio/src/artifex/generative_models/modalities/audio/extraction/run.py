@@ -51,7 +51,7 @@ class Extraction:
 
 
 def extract(
-    paths: Iterable[str | os.PathLike[str]],
+    paths: str | os.PathLike[str] | Iterable[str | os.PathLike[str]],
     out: str | os.PathLike[str],
     *,
     config: AudioModalityConfig | None = None,
@@ -81,7 +81,7 @@ def extract(
     recording is encoded as a whole, whatever its length.
 
     Args:
-        paths: Files and folders, searched recursively; empty for the synthetic dataset.
+        paths: A file, a folder that is searched recursively, or several of them; empty for the synthetic dataset.
         out: The folder to create, or to resume.
         config: The configuration of the features; None means mel spectrograms with default settings.
         variable_length: Whether each recording keeps its length; otherwise its first ``config.duration`` seconds are used
@@ -122,6 +122,12 @@ def extract(
     """
     if config is None:
         config = AudioModalityConfig(representation=AudioRepresentation.MEL_SPECTROGRAM)
+    if not isinstance(config, AudioModalityConfig):
+        raise TypeError(f"config must be an AudioModalityConfig or None, got {type(config).__name__}")
+    if not isinstance(paths, str | os.PathLike | Iterable):
+        raise TypeError(
+            f"paths must be a file, a folder, or a list of them ([] for synthetic audio), got {type(paths).__name__}"
+        )
     for name, flag in (("variable_length", variable_length), ("overwrite", overwrite), ("report", report)):
         check_flag(name, flag)
     check_integer("n_synthetic", n_synthetic, minimum=1)
@@ -138,7 +144,7 @@ def extract(
 
         check_report_dependencies()
     folder = Path(out).resolve()
-    given = [Path(path) for path in paths]
+    given = [Path(paths)] if isinstance(paths, str | os.PathLike) else [Path(path) for path in paths]
     variable_length = variable_length and bool(given)
     _check_representation(config, variable_length=variable_length)
     check_output_folder(folder, given, given=out)

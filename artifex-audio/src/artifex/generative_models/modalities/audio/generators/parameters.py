@@ -79,6 +79,7 @@ def check_band(
     low, high = names
     for name, frequency in ((low, f_min), (high, f_max)):
         check_option(name, frequency, unit="Hz")
+    check_option("sample_rate", sample_rate, integer=True, minimum=1, unit="Hz")
     if not 0 <= f_min <= f_max <= sample_rate / 2:
         raise ValueError(
             f"{low} and {high} must satisfy 0 <= {low} <= {high} <= {sample_rate / 2} Hz, half the sample rate, "

@@ -64,6 +64,8 @@ def find_audio_in(
         >>> [str(file.relative_to(root)) for file, root in find_audio_in(folder)]
         ['dog/a.wav']
     """
+    if not isinstance(paths, str | os.PathLike | Iterable):
+        raise TypeError(f"paths must be a file, a folder, a pattern, or a list of them, got {type(paths).__name__}")
     given = [Path(paths)] if isinstance(paths, str | os.PathLike) else [Path(path) for path in paths]
     if not given:
         raise ValueError("paths is empty; give a file, a folder, a pattern, or a list of them")

@@ -57,6 +57,10 @@ def write_audio(
         ValueError: audio must be within full scale [-1, 1], got a peak of 2; scale it, pass clip=True to clip it, or ...
         >>> write_audio(path, np.array([0.0, 2.0]), 16000, clip=True)
     """
+    if not isinstance(path, str | os.PathLike):
+        raise TypeError(
+            f"path must be a file name, got {type(path).__name__}; call write_audio(path, audio, sample_rate)"
+        )
     check_flag("clip", clip)
     check_integer("sample_rate", sample_rate, minimum=1, maximum=MAX_SAMPLE_RATE, unit="Hz")
     target = Path(path)
@@ -84,7 +88,8 @@ def write_audio(
         except soundfile.LibsndfileError as error:
             n_channels = 1 if samples.ndim == 1 else len(samples)
             raise ValueError(
-                f"{target}: {container} {encoding} does not support {n_channels} channels at {sample_rate} Hz: {error}"
+                f"{target}: {container} {encoding} does not support {n_channels} channels at {sample_rate} Hz; audio must "
+                f"be (time,) or (channels, time), got shape {samples.shape}"
             ) from error
 
 

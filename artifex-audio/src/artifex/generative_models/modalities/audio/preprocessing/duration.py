@@ -302,14 +302,15 @@ def _check_silence_options(
     channel_axis: int | None,
 ) -> int | None:
     check_scalar("top_db", top_db, above=0, unit="dB")
-    check_scalar("ref", ref, above=0, unit="of full scale 1")
+    if ref is not None:
+        check_scalar("ref", ref, above=0, unit="of full scale 1")
     check_integer("frame_length", frame_length, minimum=1, unit="samples")
     check_integer("hop_length", hop_length, minimum=1, unit="samples")
     return None if channel_axis is None else check_channel_axis(name, audio, channel_axis)
 
 
 def _check_pad_value(value: Any, dtype: np.dtype) -> None:
-    if not isinstance(value, numbers.Number):
+    if value is not None and not isinstance(value, numbers.Number | str):
         return
     check_number("pad_value", value)
     if jnp.issubdtype(dtype, jnp.integer):

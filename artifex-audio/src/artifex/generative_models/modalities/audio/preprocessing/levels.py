@@ -206,7 +206,7 @@ def as_waveforms(name: str, audio: ArrayLike) -> jax.Array:
     return array
 
 
-def check_scalar(name: str, value: ArrayLike | None, **bounds: Any) -> None:
+def check_scalar(name: str, value: ArrayLike, **bounds: Any) -> None:
     """Validate an option that is a single number. Arrays, with one number per clip, may be traced and are not validated.
 
     Args:
@@ -215,10 +215,10 @@ def check_scalar(name: str, value: ArrayLike | None, **bounds: Any) -> None:
         **bounds: Keyword arguments of ``check_number``.
 
     Raises:
-        TypeError: When it is a complex number or a string.
+        TypeError: When it is a complex number, a string or None.
         ValueError: When it is not finite or out of bounds.
     """
-    if isinstance(value, numbers.Number | str):
+    if value is None or isinstance(value, numbers.Number | str):
         check_number(name, value, **bounds)
 
 
@@ -255,7 +255,8 @@ def _as_real(name: str, audio: ArrayLike) -> jax.Array:
             f"audio.astype('int16'), or to float32 if it is already scaled to [-1, 1]"
         )
     if not is_integer and not jnp.issubdtype(dtype, jnp.floating):
-        raise TypeError(f"{name} expects real audio, floats or integers of at most 32 bits, got {dtype}")
+        given = type(audio).__name__ if dtype.kind in "OSU" else dtype
+        raise TypeError(f"{name} expects real audio, floats or integers of at most 32 bits, got {given}")
     return jnp.asarray(array)
 
 

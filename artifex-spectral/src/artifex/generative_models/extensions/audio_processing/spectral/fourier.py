@@ -20,7 +20,11 @@ from artifex.generative_models.extensions.audio_processing.spectral.framing impo
     frame_window,
     synthesize,
 )
-from artifex.generative_models.extensions.audio_processing.spectral.pipeline import analyze, check_spectrum
+from artifex.generative_models.extensions.audio_processing.spectral.pipeline import (
+    analyze,
+    check_config,
+    check_spectrum,
+)
 
 # Below this power the phase is undefined: its square, by which gradients divide, underflows in float32.
 _MIN_POWER = 1e-18
@@ -200,6 +204,7 @@ def istft(spectrum: ArrayLike, config: SpectralConfig, *, length: int, min_cover
         Griffin and Lim, "Signal estimation from modified short-time Fourier transform", 1984;
         ``librosa.istft``.
     """
+    check_config("istft", config)
     spectrum = jnp.asarray(spectrum)
     if not jnp.issubdtype(spectrum.dtype, np.complexfloating):
         raise TypeError(f"istft: the spectrum must be complex, got {spectrum.dtype}; use griffin_lim for magnitudes")

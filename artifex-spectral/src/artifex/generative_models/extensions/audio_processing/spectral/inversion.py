@@ -26,7 +26,11 @@ from artifex.generative_models.extensions.audio_processing.spectral.framing impo
     compute_spectra,
     synthesize,
 )
-from artifex.generative_models.extensions.audio_processing.spectral.pipeline import check_real, check_spectrum
+from artifex.generative_models.extensions.audio_processing.spectral.pipeline import (
+    check_config,
+    check_real,
+    check_spectrum,
+)
 
 # Mel power below this (-180 dB) is treated as silence; gradients of quotients overflow far below it in float32.
 _SILENCE = 1e-18
@@ -78,6 +82,7 @@ def griffin_lim(
         Perraudin, Balazs and Søndergaard, "A fast Griffin-Lim algorithm", 2013; ``librosa.griffinlim``.
     """
     magnitude = jnp.asarray(magnitude)
+    check_config("griffin_lim", config)
     check_real("griffin_lim", magnitude)
     check_spectrum("magnitude", magnitude, config.n_freq, "n_fft // 2 + 1")
     check_invertible(config)
@@ -132,6 +137,7 @@ def mel_to_magnitude(mel: ArrayLike, config: SpectralConfig, *, n_iter: int = 30
         one factor fixed, raised to the power of 1.5; ``librosa.feature.inverse.mel_to_stft``.
     """
     mel = jnp.asarray(mel)
+    check_config("mel_to_magnitude", config)
     check_real("mel_to_magnitude", mel)
     check_spectrum("mel", mel, config.n_mels, "n_mels")
     check_integer("n_iter", n_iter, minimum=0)
@@ -162,6 +168,7 @@ def log_mel_to_mel(levels: ArrayLike, config: SpectralConfig) -> jax.Array:
         ``librosa.db_to_power``.
     """
     levels = jnp.asarray(levels)
+    check_config("log_mel_to_mel", config)
     check_real("log_mel_to_mel", levels)
     check_spectrum("levels", levels, config.n_mels, "n_mels")
     return _log_mel_to_mel(levels, config=config)
@@ -193,6 +200,7 @@ def mfcc_to_log_mel(cepstra: ArrayLike, config: SpectralConfig) -> jax.Array:
         ``librosa.feature.inverse.mfcc_to_mel``, before its ``db_to_power``.
     """
     cepstra = jnp.asarray(cepstra)
+    check_config("mfcc_to_log_mel", config)
     check_real("mfcc_to_log_mel", cepstra)
     check_spectrum("cepstra", cepstra)
     if cepstra.shape[-2] > config.n_mels:

@@ -142,6 +142,8 @@ def check_audio(audio: ArrayLike, config: SpectralConfig) -> jax.Array:
             f"config must be a SpectralConfig, got {type(config).__name__}; pass audio first, then a configuration such "
             f"as SpectralConfig(sample_rate=16000) or create('preset', 'whisper')"
         )
+    if audio is None or isinstance(audio, str):
+        raise TypeError(f"audio must be an array of shape (..., time), got {type(audio).__name__}")
     audio = jnp.asarray(audio)
     if not jnp.issubdtype(audio.dtype, np.floating):
         raise TypeError(
@@ -163,6 +165,20 @@ def check_audio(audio: ArrayLike, config: SpectralConfig) -> jax.Array:
             stacklevel=4,
         )
     return audio
+
+
+def check_config(name: str, config: SpectralConfig) -> None:
+    """Raise unless a configuration is a SpectralConfig.
+
+    Args:
+        name: Name of the function, for the message.
+        config: Analysis configuration.
+
+    Raises:
+        TypeError: If it is not.
+    """
+    if not isinstance(config, SpectralConfig):
+        raise TypeError(f"{name}: config must be a SpectralConfig, got {type(config).__name__}")
 
 
 def check_real(name: str, array: jax.Array) -> None:

@@ -15,7 +15,11 @@ from artifex.generative_models.core.checks import check_choice, check_number
 from artifex.generative_models.extensions.audio_processing.spectral.config import SpectralConfig
 from artifex.generative_models.extensions.audio_processing.spectral.framing import aligned
 from artifex.generative_models.extensions.audio_processing.spectral.levels import decibels
-from artifex.generative_models.extensions.audio_processing.spectral.pipeline import check_real, check_spectrum
+from artifex.generative_models.extensions.audio_processing.spectral.pipeline import (
+    check_config,
+    check_real,
+    check_spectrum,
+)
 
 _Table = NDArray[np.float64]
 
@@ -94,6 +98,7 @@ def perceptual_weighting(power: ArrayLike, config: SpectralConfig, *, kind: str 
         ``librosa.perceptual_weighting``, with ``top_db`` per example.
     """
     power = jnp.asarray(power)
+    check_config("perceptual_weighting", config)
     check_real("perceptual_weighting", power)
     check_spectrum("power", power, config.n_freq, "n_freq")
     check_choice("kind", kind, choices=WEIGHTINGS)
