@@ -218,7 +218,7 @@ def test_gradients_of_traced_options_are_finite_and_correct(name, options):
     @jax.jit
     @jax.value_and_grad
     def energy(options):
-        return jnp.sum(make(**options) ** 2 * jnp.arange(64) / 64)
+        return jnp.sum(make(**options) ** 2 * jnp.arange(64.0) / 64)
 
     value, slopes = energy(options)
     assert all(np.isfinite(slope) for slope in slopes.values())

@@ -339,10 +339,10 @@ def _power_law_noise(key: jax.Array, n_time_steps: int, exponent: jax.Array | fl
 def _noise_with_spectrum(key: jax.Array, n_time_steps: int, weights: jax.Array, amplitude: float) -> jax.Array:
     """Draw a Gaussian spectrum, weight it, and return the signal with the RMS ``amplitude``."""
     check_option("amplitude", amplitude, minimum=0)
-    real, imaginary = numerics.normal(key, (2, len(weights)))
     # The bins at 0 Hz and at half the sample rate are real, so the real part has all their power.
     is_real = jnp.zeros(len(weights)).at[jnp.array([0, -1])].set(1)
-    gaussian = jax.lax.complex(real * (1 + is_real * np.float32(math.sqrt(2) - 1)), imaginary * (1 - is_real))
+    real, imaginary = numerics.normal(key, (2, len(weights))).astype(is_real.dtype)
+    gaussian = jax.lax.complex(real * (1 + is_real * (math.sqrt(2) - 1)), imaginary * (1 - is_real))
     spectrum = weights.astype(gaussian.dtype) * gaussian
     audio = jnp.fft.irfft(spectrum, n=2 * (len(weights) - 1))[:n_time_steps]
     peak = jnp.max(jnp.abs(audio))
