@@ -12,7 +12,7 @@ from flax import nnx
 from jax.sharding import NamedSharding, PartitionSpec
 from scipy.stats import chisquare
 
-from artifex.generative_models.core import UnknownComponentError, registry
+from artifex.generative_models.core import UnknownComponentError, numerics, registry
 from artifex.generative_models.modalities.audio import AudioModalityConfig, AudioRepresentation
 from artifex.generative_models.modalities.audio.annotations import audio_type
 from artifex.generative_models.modalities.audio.datasets import SyntheticAudioDataset, create_audio_dataset
@@ -27,12 +27,16 @@ ALL = ["sine", "noise", "chirp"]
 CLOSE = {"rtol": 0, "atol": 1e-6}
 
 
+def tone(n_time_steps, sample_rate, start=0.0):
+    """Generate 500 Hz; its phase is an integer, so that different programs compute the same samples."""
+    return numerics.sin2pi(numerics.phase_ramp(500.0, n_time_steps=n_time_steps, sample_rate=sample_rate, start=start))
+
+
 def annotated_clicks(key, *, n_time_steps, sample_rate, level):
     """Return one or two clicks over a hum, and their annotations."""
     places = jax.random.permutation(key, n_time_steps)[:2]
     second = jax.random.bernoulli(jax.random.fold_in(key, 1))
-    time = jnp.arange(n_time_steps, dtype=jnp.float32) / sample_rate
-    hum = 0.1 * jnp.sin(2 * jnp.pi * 500 * time)
+    hum = 0.1 * tone(n_time_steps, sample_rate)
     amplitudes = level * jnp.stack([jnp.float32(1.0), second.astype(jnp.float32)])
     click = jnp.zeros(n_time_steps).at[places].add(amplitudes)
     return hum + click, {
@@ -51,8 +55,7 @@ def clicks(key, *, n_time_steps, sample_rate, level=0.25):
 
 
 def hum(key, *, n_time_steps, sample_rate):
-    time = jnp.arange(n_time_steps, dtype=jnp.float32) / sample_rate
-    return 0.5 * jnp.sin(2 * jnp.pi * 500 * time + jax.random.uniform(key))
+    return 0.5 * tone(n_time_steps, sample_rate, start=numerics.uniform(key))
 
 
 def type_numbers(data, count):
