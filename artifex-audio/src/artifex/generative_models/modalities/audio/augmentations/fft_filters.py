@@ -304,8 +304,13 @@ def _air_attenuation(frequency: jax.Array, temperature: jax.Array, humidity: jax
 def _draw_phase_corruption(
     key: jax.Array, shape: tuple[int, ...], *, strength_range: Bounds = (0.0, 1.0)
 ) -> dict[str, jax.Array]:
-    strength_key, _ = jax.random.split(key)  # the second key draws the phase offsets
-    return {"strength": draw_uniform(strength_key, strength_range)}
+    return _draw_strength(key, strength_range)[0]
+
+
+def _draw_strength(key: jax.Array, strength_range: Bounds) -> tuple[dict[str, jax.Array], jax.Array]:
+    """Return the drawn parameters and the key of the phase offsets."""
+    strength_key, offset_key = jax.random.split(key)
+    return {"strength": draw_uniform(strength_key, strength_range)}, offset_key
 
 
 @augmentation(draw=_draw_phase_corruption)
@@ -351,10 +356,9 @@ def phase_corruption(
 
 @jit(static_argnames=["n_fft"])
 def _phase_corruption(waveform: jax.Array, key: jax.Array, strengths: Bounds, n_fft: int) -> jax.Array:
-    strength = _draw_phase_corruption(key, waveform.shape, strength_range=strengths)["strength"]
-    _, offset_key = jax.random.split(key)
+    drawn, offset_key = _draw_strength(key, strengths)
     # In cycles, at the frequencies of a transform of n_fft samples.
-    offsets = strength * draw_uniform(offset_key, (-0.5, 0.5), (n_fft // 2 + 2,))
+    offsets = drawn["strength"] * draw_uniform(offset_key, (-0.5, 0.5), (n_fft // 2 + 2,))
     working = working_dtype(waveform.dtype)
     offsets = offsets.astype(working)
     length = waveform.shape[-1]

@@ -64,8 +64,13 @@ def _add_gaussian_noise(waveform: jax.Array, key: jax.Array, noise_level: ArrayL
 def _draw_add_gaussian_snr(
     key: jax.Array, shape: tuple[int, ...], *, snr_db_range: Bounds = (5.0, 40.0)
 ) -> dict[str, jax.Array]:
-    snr_key, _ = jax.random.split(key)  # the second key draws the noise
-    return {"snr_db": draw_uniform(snr_key, snr_db_range)}
+    return _draw_snr(key, snr_db_range)[0]
+
+
+def _draw_snr(key: jax.Array, snr_db_range: Bounds) -> tuple[dict[str, jax.Array], jax.Array]:
+    """Return the drawn parameters and the key of the noise."""
+    snr_key, noise_key = jax.random.split(key)
+    return {"snr_db": draw_uniform(snr_key, snr_db_range)}, noise_key
 
 
 @augmentation(draw=_draw_add_gaussian_snr)
@@ -104,10 +109,9 @@ def add_gaussian_snr(audio: ArrayLike, key: jax.Array, snr_db_range: Bounds = (5
 
 @jit()
 def _add_gaussian_snr(waveform: jax.Array, key: jax.Array, snr_db_range: Bounds) -> jax.Array:
-    snr_db = _draw_add_gaussian_snr(key, waveform.shape, snr_db_range=snr_db_range)["snr_db"]
-    _, noise_key = jax.random.split(key)
+    drawn, noise_key = _draw_snr(key, snr_db_range)
     noise = numerics.normal(noise_key, waveform.shape, working_dtype(waveform.dtype))
-    return _add_noise(waveform, noise, snr_db)
+    return _add_noise(waveform, noise, drawn["snr_db"])
 
 
 def _draw_add_colored_noise(
@@ -117,8 +121,16 @@ def _draw_add_colored_noise(
     snr_db_range: Bounds = (5.0, 40.0),
     slope_db_range: Bounds = (-6.0, 6.0),
 ) -> dict[str, jax.Array]:
-    snr_key, slope_key, _ = jax.random.split(key, 3)  # the third key draws the noise
-    return {"snr_db": draw_uniform(snr_key, snr_db_range), "slope_db": draw_uniform(slope_key, slope_db_range)}
+    return _draw_snr_and_slope(key, snr_db_range, slope_db_range)[0]
+
+
+def _draw_snr_and_slope(
+    key: jax.Array, snr_db_range: Bounds, slope_db_range: Bounds
+) -> tuple[dict[str, jax.Array], jax.Array]:
+    """Return the drawn parameters and the key of the noise."""
+    snr_key, slope_key, noise_key = jax.random.split(key, 3)
+    drawn = {"snr_db": draw_uniform(snr_key, snr_db_range), "slope_db": draw_uniform(slope_key, slope_db_range)}
+    return drawn, noise_key
 
 
 @augmentation(draw=_draw_add_colored_noise)
@@ -164,8 +176,7 @@ def add_colored_noise(
 
 @jit()
 def _add_colored_noise(waveform: jax.Array, key: jax.Array, snrs: Bounds, slopes: Bounds) -> jax.Array:
-    drawn = _draw_add_colored_noise(key, waveform.shape, snr_db_range=snrs, slope_db_range=slopes)
-    *_, noise_key = jax.random.split(key, 3)
+    drawn, noise_key = _draw_snr_and_slope(key, snrs, slopes)
     slope_db = drawn["slope_db"].astype(working_dtype(waveform.dtype))
     # The slope does not depend on the sample rate.
     options: dict[str, Any] = {"n_time_steps": waveform.shape[-1], "sample_rate": 1, "slope_db": slope_db}

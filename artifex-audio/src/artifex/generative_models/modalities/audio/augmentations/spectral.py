@@ -24,9 +24,13 @@ _SUMMANDS = {"dB": 1.0, "ln": math.log(10) / 10, "log10": 0.1}
 def _draw_spectral_noise(
     key: jax.Array, shape: tuple[int, ...], *, snr_db_range: Bounds = (6.0, 30.0)
 ) -> dict[str, jax.Array]:
-    bounds = check_range("snr_db_range", snr_db_range, unit="dB")
-    snr_key, _ = jax.random.split(key)  # the second key draws the noise
-    return {"snr_db": draw_uniform(snr_key, bounds)}
+    return _draw_snr(key, snr_db_range)[0]
+
+
+def _draw_snr(key: jax.Array, snr_db_range: Bounds) -> tuple[dict[str, jax.Array], jax.Array]:
+    """Return the drawn parameters and the key of the noise."""
+    snr_key, noise_key = jax.random.split(key)
+    return {"snr_db": draw_uniform(snr_key, check_range("snr_db_range", snr_db_range, unit="dB"))}, noise_key
 
 
 @augmentation(draw=_draw_spectral_noise, domain="spectrogram")
@@ -73,9 +77,9 @@ def spectral_noise(
     numerics.check_key("spectral_noise", key)
     values = as_spectrogram("spectral_noise", spectrogram)
     check_choice("kind", kind, choices=("additive", "multiplicative"))
-    drawn = _draw_spectral_noise(key, values.shape, snr_db_range=snr_db_range)
+    drawn, noise_key = _draw_snr(key, snr_db_range)
     n_valid = valid_frames(n_valid_frames, values.shape[-1])
-    return _add_noise(values, jax.random.split(key)[1], drawn["snr_db"], n_valid, kind)
+    return _add_noise(values, noise_key, drawn["snr_db"], n_valid, kind)
 
 
 @jit(static_argnames=["kind"])

@@ -42,13 +42,14 @@ def to_samples(
         >>> to_samples("max_shift", 1600, 0.05, 8000, default=1600)
         400
     """
+    if sample_rate is not None:
+        check_option("sample_rate", sample_rate, above=0, unit="Hz")
     if seconds is None:
         return n_samples
     if is_jax_array(n_samples) or n_samples != default:
         raise ValueError(f"{name} and {name}_seconds exclude each other, got {n_samples!r} and {seconds!r}: give one")
     if sample_rate is None:
         raise TypeError(f"{name}_seconds requires sample_rate in Hz, got None")
-    check_option("sample_rate", sample_rate, above=0, unit="Hz")
     if isinstance(default, tuple):
         bounds = check_range(f"{name}_seconds", seconds, minimum=0, unit="seconds")
         return tuple(_round(f"{name}_seconds", bound, sample_rate, 1) for bound in bounds)
@@ -79,10 +80,10 @@ def frames_from_seconds(
         >>> frames_from_seconds("max_warp", 80, 0.4, 16000, 160, default=80)
         40
     """
-    if seconds is not None:
-        if hop_length is None:
-            raise TypeError(f"{name}_seconds requires hop_length in samples, got None")
+    if hop_length is not None:
         check_option("hop_length", hop_length, integer=True, minimum=1, unit="samples")
+    elif seconds is not None:
+        raise TypeError(f"{name}_seconds requires hop_length in samples, got None")
     return to_samples(name, n_frames, seconds, sample_rate, default=default, hop_length=hop_length)
 
 
