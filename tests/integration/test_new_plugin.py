@@ -76,9 +76,9 @@ def test_its_own_tests_and_examples_pass_where_it_is_installed(run):
     assert "README.md::README.md" in passed
     examples = {test.rpartition("::")[2] for test in passed if PACKAGE in test}
     assert examples == {
-        f"{PACKAGE}.{template.module}.{'MyTide' if template.spelling == 'classname' else 'my_tide'}"
+        f"{PACKAGE}.{template.module}.{'MyTide' if template.object_name == 'classname' else 'my_tide'}"
         for template in TEMPLATES.values()
-        if template.spelling != "constant"
+        if template.object_name != "constant"
     }
 
 
