@@ -43,7 +43,7 @@ def overview() -> None:
     for ax, values, title in (
         (axes[0, 1], mel, "encode: its mel spectrogram"),
         (axes[1, 0], masked, "time_stretch and spec_augment"),
-        (axes[1, 1], modality.encode(modality.decode(mel)), "decode: audio again, seen through encode"),
+        (axes[1, 1], modality.encode(modality.decode(mel)), "mel spectrogram of the decoded audio"),
     ):
         plot.mel(values, conventions, ax=ax, title=title)
     figure.savefig(FOLDER / "overview.png", dpi=110)
