@@ -46,7 +46,7 @@ def atomic_path(target: str | os.PathLike[str]) -> Iterator[Path]:
         yield temporary
         _sync(temporary)
         temporary.replace(target)
-        sync_folder(target.parent)
+        _sync_folder(target.parent)
 
 
 def write_atomic(target: str | os.PathLike[str], content: str | bytes) -> None:
@@ -102,7 +102,7 @@ def create_atomic(target: str | os.PathLike[str], content: bytes) -> bool:
             if target.exists():
                 return False
             temporary.replace(target)
-        sync_folder(target.parent)
+        _sync_folder(target.parent)
     return True
 
 
@@ -143,7 +143,7 @@ def remove_abandoned_files(folder: str | os.PathLike[str], *, other_hosts: bool 
     return removed
 
 
-def sync_folder(folder: str | os.PathLike[str]) -> None:
+def _sync_folder(folder: str | os.PathLike[str]) -> None:
     """Sync a folder's entries to disk; does nothing on Windows, where a folder cannot be opened.
 
     Args:

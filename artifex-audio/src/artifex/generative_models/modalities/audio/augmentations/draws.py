@@ -65,6 +65,20 @@ def draw_uniform(
     return numerics.uniform(key, shape, jnp.float32, low, high).astype(dtype)
 
 
+def draw_snr(key: jax.Array, snr_db_range: Bounds) -> tuple[dict[str, jax.Array], jax.Array]:
+    """Draw a signal-to-noise ratio, and split off the key of the noise.
+
+    Args:
+        key: PRNG key.
+        snr_db_range: Range (min, max) in dB. May be traced.
+
+    Returns:
+        The drawn parameter ``snr_db``, and the key of the noise.
+    """
+    snr_key, noise_key = jax.random.split(key)
+    return {"snr_db": draw_uniform(snr_key, snr_db_range)}, noise_key
+
+
 def draw_log_uniform(
     key: jax.Array, bounds: Bounds, shape: tuple[int, ...] = (), dtype: DTypeLike = jnp.float32
 ) -> jax.Array:

@@ -15,7 +15,13 @@ from artifex.generative_models.core.checks import check_option, check_range
 from artifex.generative_models.core.numerics import jit, working_dtype
 from artifex.generative_models.modalities.audio.annotations import augmentation
 from artifex.generative_models.modalities.audio.augmentations.banks import as_bank, as_lengths, default_noises
-from artifex.generative_models.modalities.audio.augmentations.draws import Bounds, as_float, draw_integer, draw_uniform
+from artifex.generative_models.modalities.audio.augmentations.draws import (
+    Bounds,
+    as_float,
+    draw_integer,
+    draw_snr,
+    draw_uniform,
+)
 from artifex.generative_models.modalities.audio.generators.noises import colored_noise
 
 
@@ -64,13 +70,7 @@ def _add_gaussian_noise(waveform: jax.Array, key: jax.Array, noise_level: ArrayL
 def _draw_add_gaussian_snr(
     key: jax.Array, shape: tuple[int, ...], *, snr_db_range: Bounds = (5.0, 40.0)
 ) -> dict[str, jax.Array]:
-    return _draw_snr(key, snr_db_range)[0]
-
-
-def _draw_snr(key: jax.Array, snr_db_range: Bounds) -> tuple[dict[str, jax.Array], jax.Array]:
-    """Return the drawn parameters and the key of the noise."""
-    snr_key, noise_key = jax.random.split(key)
-    return {"snr_db": draw_uniform(snr_key, snr_db_range)}, noise_key
+    return draw_snr(key, snr_db_range)[0]
 
 
 @augmentation(draw=_draw_add_gaussian_snr)
@@ -109,7 +109,7 @@ def add_gaussian_snr(audio: ArrayLike, key: jax.Array, snr_db_range: Bounds = (5
 
 @jit()
 def _add_gaussian_snr(waveform: jax.Array, key: jax.Array, snr_db_range: Bounds) -> jax.Array:
-    drawn, noise_key = _draw_snr(key, snr_db_range)
+    drawn, noise_key = draw_snr(key, snr_db_range)
     noise = numerics.normal(noise_key, waveform.shape, working_dtype(waveform.dtype))
     return _add_noise(waveform, noise, drawn["snr_db"])
 

@@ -14,7 +14,7 @@ from artifex.generative_models.core.checks import check_choice, check_integer, c
 from artifex.generative_models.core.numerics import jit, safe_sqrt, working_dtype
 from artifex.generative_models.modalities.audio.annotations import augmentation
 from artifex.generative_models.modalities.audio.augmentations.domain import as_spectrogram, valid_frames
-from artifex.generative_models.modalities.audio.augmentations.draws import Bounds, draw_integer, draw_uniform
+from artifex.generative_models.modalities.audio.augmentations.draws import Bounds, draw_integer, draw_snr, draw_uniform
 
 # By scale, the effect of one decibel: the exponent of a factor, or a summand.
 _FACTORS = {"power": math.log(10) / 10, "magnitude": math.log(10) / 20}
@@ -24,13 +24,7 @@ _SUMMANDS = {"dB": 1.0, "ln": math.log(10) / 10, "log10": 0.1}
 def _draw_spectral_noise(
     key: jax.Array, shape: tuple[int, ...], *, snr_db_range: Bounds = (6.0, 30.0)
 ) -> dict[str, jax.Array]:
-    return _draw_snr(key, snr_db_range)[0]
-
-
-def _draw_snr(key: jax.Array, snr_db_range: Bounds) -> tuple[dict[str, jax.Array], jax.Array]:
-    """Return the drawn parameters and the key of the noise."""
-    snr_key, noise_key = jax.random.split(key)
-    return {"snr_db": draw_uniform(snr_key, check_range("snr_db_range", snr_db_range, unit="dB"))}, noise_key
+    return draw_snr(key, check_range("snr_db_range", snr_db_range, unit="dB"))[0]
 
 
 @augmentation(draw=_draw_spectral_noise, domain="spectrogram")
@@ -77,7 +71,7 @@ def spectral_noise(
     numerics.check_key("spectral_noise", key)
     values = as_spectrogram("spectral_noise", spectrogram)
     check_choice("kind", kind, choices=("additive", "multiplicative"))
-    drawn, noise_key = _draw_snr(key, snr_db_range)
+    drawn, noise_key = draw_snr(key, check_range("snr_db_range", snr_db_range, unit="dB"))
     n_valid = valid_frames(n_valid_frames, values.shape[-1])
     return _add_noise(values, noise_key, drawn["snr_db"], n_valid, kind)
 
