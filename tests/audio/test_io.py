@@ -1,3 +1,4 @@
+import contextlib
 import errno
 import io
 import math
@@ -12,17 +13,22 @@ import numpy as np
 import pytest
 import soundfile
 
-from artifex.generative_models.core import MissingDependencyError
+from artifex.generative_models.core import MissingDependencyError, registry
+from artifex.generative_models.core.components.registries import temporary_registrations
 from artifex.generative_models.modalities.audio.io import (
     AudioReadError,
     Samples,
+    UnsupportedAudioError,
     decode,
     find_audio,
     probe,
     read_audio,
     read_blocks,
+    reader_extensions,
     write_audio,
 )
+from artifex.generative_models.modalities.audio.io.libsndfile import SoundfileReader
+from artifex.generative_models.modalities.audio.io.sources import ArrayRecording
 
 RATE = 16000
 LOSSLESS = ("wav", "flac", "aiff")
@@ -631,11 +637,74 @@ def test_system_errors_are_transient(tmp_path, monkeypatch, number, transient, w
             raise OSError(number, os.strerror(number))
         return Away(b"RIFF")
 
+    (tmp_path / "a.wav").touch()
     monkeypatch.setattr("builtins.open", opening)
     with pytest.raises(AudioReadError, match=f"cannot be {when}: {os.strerror(number)}") as caught:
         probe(tmp_path / "a.wav")
     assert caught.value.transient is transient
     assert pickle.loads(pickle.dumps(caught.value)).transient is transient
+
+
+class TakesReader:
+    """A reader of raw bytes, one per sample, after the magic bytes TAKE."""
+
+    extensions = (".take",)
+    magic = ((0, b"TAKE"),)
+
+    @contextlib.contextmanager
+    def open(self, stream, name):
+        content = stream.read()
+        if content[:4] != b"TAKE":
+            raise UnsupportedAudioError(name, "does not begin with TAKE")
+        yield ArrayRecording(Samples(np.frombuffer(content[4:], np.int8), RATE), name)
+
+
+@pytest.fixture
+def takes():
+    with temporary_registrations():
+        registry("reader").register("takes", TakesReader)
+        yield
+
+
+@pytest.mark.usefixtures("takes")
+@pytest.mark.parametrize("name", ["a.take", "a.dat", "a.wav"])
+def test_a_registered_reader_reads_its_files_by_magic(tmp_path, name):
+    (tmp_path / name).write_bytes(b"TAKE" + bytes([0, 64, 192]))
+    np.testing.assert_array_equal(read_audio(tmp_path / name)[0], [0.0, 0.5, -0.5])
+    assert ".take" in reader_extensions()
+
+
+@pytest.mark.usefixtures("takes")
+def test_a_wav_under_the_extension_of_a_plugin_is_still_a_wav(tmp_path, noise):
+    write_audio(tmp_path / "a.wav", noise, RATE)
+    (tmp_path / "a.wav").rename(tmp_path / "a.take")
+    assert probe(tmp_path / "a.take").format == "WAV"
+
+
+@pytest.mark.usefixtures("takes")
+def test_the_error_of_an_unsupported_file_is_that_of_the_first_reader(tmp_path):
+    (tmp_path / "a.take").write_bytes(b"another format")
+    with pytest.raises(AudioReadError, match="does not begin with TAKE"):
+        probe(tmp_path / "a.take")
+
+
+def test_a_registered_reader_replaces_the_built_in_one(tmp_path, noise):
+    class Refusing(SoundfileReader):
+        def open(self, stream, name):
+            raise AudioReadError(name, "refused")
+
+    write_audio(tmp_path / "a.wav", noise, RATE)
+    with temporary_registrations():
+        registry("reader").register("soundfile", Refusing, replace=True)
+        with pytest.raises(AudioReadError, match="refused"):
+            probe(tmp_path / "a.wav")
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="there are no FIFOs here")
+def test_a_fifo_raises_at_once(tmp_path):
+    os.mkfifo(tmp_path / "a.wav")
+    with pytest.raises(AudioReadError, match="is a FIFO, socket or device; expected a file"):
+        probe(tmp_path / "a.wav")
 
 
 def test_errors_of_invalid_files_are_not_transient(tmp_path):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import io
 from collections.abc import Callable
 from functools import partial
 from typing import Any
@@ -11,9 +12,10 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from artifex.generative_models.core.testing import Rule, Subject, signals
+from artifex.generative_models.core.testing import Rule, Subject, Violation, signals
 from artifex.generative_models.modalities.audio.augmentations.domain import works_on
 from artifex.generative_models.modalities.audio.base import AudioModalityConfig
+from artifex.generative_models.modalities.audio.io import AudioReadError
 
 _SAMPLE_RATE = 16000
 
@@ -78,6 +80,45 @@ def metric(component: Callable[..., Any]) -> list[Subject | Rule]:
         return component(estimate, jnp.asarray(reference, estimate.dtype))
 
     return [Subject(function=against_noise, example=signals, shape=lambda shape: ())]
+
+
+def reader(component: Callable[[], Any]) -> list[Subject | Rule]:
+    """Return the rules of a reader: its extensions and magic bytes, and that it refuses what is not audio.
+
+    Args:
+        component: The class.
+
+    Returns:
+        The rules.
+    """
+
+    def check_extensions() -> None:
+        extensions = component().extensions
+        if not isinstance(extensions, tuple) or not all(
+            isinstance(each, str) and each.startswith(".") and each == each.lower() for each in extensions
+        ):
+            raise Violation(f"extensions is {extensions!r}, expected a tuple such as ('.wav', '.flac')")
+
+    def check_magic() -> None:
+        magic = component().magic
+        valid = isinstance(magic, tuple) and all(isinstance(each, tuple) and len(each) == 2 for each in magic)
+        if not valid or not all(isinstance(at, int) and at >= 0 and isinstance(each, bytes) for at, each in magic):
+            raise Violation(f"magic is {magic!r}, expected a tuple of (offset, bytes)")
+
+    def check_refusal() -> None:
+        for name, content in {"text": b"not audio\n" * 100, "zeros": bytes(1000)}.items():
+            try:
+                with component().open(io.BytesIO(content), name):
+                    pass
+            except AudioReadError:
+                continue
+            raise Violation("open accepts a file that is not audio", name, "raise UnsupportedAudioError")
+
+    return [
+        Rule(name="extensions", verify=check_extensions),
+        Rule(name="magic bytes", verify=check_magic),
+        Rule(name="refuses what is not audio", verify=check_refusal),
+    ]
 
 
 def representation(component: Callable[[AudioModalityConfig], Any]) -> list[Subject | Rule]:

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import contextlib
-import errno
 import io
 import os
 import struct
-from collections.abc import Iterator
+from collections.abc import Generator
 from pathlib import Path
 from typing import IO, TYPE_CHECKING
 
@@ -15,7 +14,7 @@ import numpy as np
 
 from artifex.generative_models.core.extras import require
 from artifex.generative_models.modalities.audio.io.integrity import check_file, check_header
-from artifex.generative_models.modalities.audio.io.sources import AudioInfo, AudioReadError, source_name
+from artifex.generative_models.modalities.audio.io.sources import AudioInfo, AudioReadError, UnsupportedAudioError
 
 if TYPE_CHECKING:
     import soundfile
@@ -23,45 +22,50 @@ if TYPE_CHECKING:
 _BLOCK = 1 << 20
 _MAX_OGG_PAGE_BYTES = 65_307
 _MAX_VORBIS_BLOCK = 8192
-_TRANSIENT_ERRORS = {
-    getattr(errno, name) for name in ("EMFILE", "ENFILE", "EIO", "ESTALE", "EAGAIN", "ENOMEM", "ETIMEDOUT", "ENOTCONN")
-}
 
 
-@contextlib.contextmanager
-def open_file(source: str | os.PathLike[str] | bytes, name: str | None = None) -> Iterator[FileRecording]:
-    """Open an audio file and check its header.
+class SoundfileReader:
+    """The reader of the formats that libsndfile decodes, with soundfile.
 
-    Args:
-        source: The path or the bytes of the file.
-        name: Name of a file in memory in error messages.
-
-    Yields:
-        The open recording.
-
-    Raises:
-        AudioReadError: When the file does not exist, is not audio, is truncated, or its header is inconsistent.
-        MissingDependencyError: Without the extra ``artifex-audio[files]``.
+    Reference:
+        https://libsndfile.github.io/libsndfile/formats.html
     """
-    soundfile = require("soundfile", install="artifex-audio[files]", purpose="Reading audio files")
-    known_as = source_name(source, name)
-    # The file is opened once, for the checks and for the decoder.
-    with _open_stream(source) as stream:
+
+    extensions = (
+        *(".aif", ".aifc", ".aiff", ".au", ".caf", ".flac", ".mp3", ".oga", ".ogg", ".opus", ".rf64", ".snd"),
+        *(".w64", ".wav", ".wave"),
+    )
+    magic = (
+        *((0, magic) for magic in (b"RF64", b"BW64", b"riff", b"RIFX", b".snd", b"dns.", b"caff", b"fLaC", b"OggS")),
+        *((8, magic) for magic in (b"WAVE", b"AIFF", b"AIFC")),
+    )
+
+    @contextlib.contextmanager
+    def open(self, stream: IO[bytes], name: str) -> Generator[FileRecording]:
+        """Open an audio file and check its header.
+
+        Args:
+            stream: The file.
+            name: The path, or the name of a file in memory.
+
+        Yields:
+            The open recording.
+
+        Raises:
+            UnsupportedAudioError: When libsndfile does not support the file.
+            AudioReadError: When the file is truncated, or its header is inconsistent.
+            MissingDependencyError: Without the extra ``artifex-audio[files]``.
+        """
+        soundfile = require("soundfile", install="artifex-audio[files]", purpose="Reading audio files")
+        check_file(name, stream)
         try:
-            check_file(known_as, stream)
-        except AudioReadError:
-            raise
-        except OSError as error:
-            raise _system_error(known_as, "read", error) from error
-        try:
-            file = soundfile.SoundFile(stream if isinstance(source, bytes) else stream.fileno(), closefd=False)
+            file = soundfile.SoundFile(stream if isinstance(stream, io.BytesIO) else stream.fileno(), closefd=False)
         except soundfile.LibsndfileError as error:
-            raise AudioReadError(
-                known_as,
-                f"is not audio that can be decoded ({_reason(error)}); expected wav, flac, ogg, opus, mp3 or aiff",
+            raise UnsupportedAudioError(
+                name, f"is not audio that can be decoded ({_reason(error)}); expected wav, flac, ogg, opus, mp3 or aiff"
             ) from error
         with file:
-            yield FileRecording(known_as, file, stream)
+            yield FileRecording(name, file, stream)
 
 
 class FileRecording:
@@ -169,23 +173,6 @@ class FileRecording:
                 is_exact = serial == last[1] and in_last_page >= 0
                 return max(0, self.info.n_samples - in_last_page - _MAX_VORBIS_BLOCK) if is_exact else 0
         return 0
-
-
-def _open_stream(source: str | os.PathLike[str] | bytes) -> IO[bytes]:
-    if isinstance(source, bytes):
-        return io.BytesIO(source)
-    try:
-        return open(source, "rb", buffering=0)
-    except FileNotFoundError:
-        raise AudioReadError(source, "no such file") from None
-    except OSError as error:
-        if os.path.isdir(source):
-            raise AudioReadError(source, "is a folder; expected a file") from error
-        raise _system_error(source, "opened", error) from error
-
-
-def _system_error(path: str | os.PathLike[str], operation: str, error: OSError) -> AudioReadError:
-    return AudioReadError(path, f"cannot be {operation}: {error.strerror}", transient=error.errno in _TRANSIENT_ERRORS)
 
 
 def _reason(error: Exception) -> str:
