@@ -6,7 +6,7 @@ import inspect
 import io
 from collections.abc import Callable
 from functools import partial
-from typing import Any
+from typing import Any, cast
 
 import jax
 import jax.numpy as jnp
@@ -93,16 +93,13 @@ def reader(component: Callable[[], Any]) -> list[Subject | Rule]:
     """
 
     def check_extensions() -> None:
-        extensions = component().extensions
-        if not isinstance(extensions, tuple) or not all(
-            isinstance(each, str) and each.startswith(".") and each == each.lower() for each in extensions
-        ):
+        extensions: Any = component().extensions
+        if not isinstance(extensions, tuple) or not all(map(_is_extension, cast("tuple[Any, ...]", extensions))):
             raise Violation(f"extensions is {extensions!r}, expected a tuple such as ('.wav', '.flac')")
 
     def check_magic() -> None:
-        magic = component().magic
-        valid = isinstance(magic, tuple) and all(isinstance(each, tuple) and len(each) == 2 for each in magic)
-        if not valid or not all(isinstance(at, int) and at >= 0 and isinstance(each, bytes) for at, each in magic):
+        magic: Any = component().magic
+        if not isinstance(magic, tuple) or not all(map(_is_magic, cast("tuple[Any, ...]", magic))):
             raise Violation(f"magic is {magic!r}, expected a tuple of (offset, bytes)")
 
     def check_refusal() -> None:
@@ -163,6 +160,18 @@ def representation(component: Callable[[AudioModalityConfig], Any]) -> list[Subj
             batched=True,
         ),
     ]
+
+
+def _is_extension(value: Any) -> bool:
+    return isinstance(value, str) and value.startswith(".") and value == value.lower()
+
+
+def _is_magic(value: Any) -> bool:
+    match value:
+        case (int(offset), bytes()):
+            return offset >= 0
+        case _:
+            return False
 
 
 def _spectrograms(length: int) -> dict[str, np.ndarray]:
