@@ -12,6 +12,7 @@ import attrs
 import numpy as np
 
 from artifex.generative_models.modalities.audio.io.sources import AudioReadError
+from artifex.generative_models.modalities.audio.io.streams import BytesOfStream
 from artifex.generative_models.modalities.audio.io.tags import skip_leading_tags, skip_trailing_tags
 
 _BITRATES = {  # kbit/s by (is MPEG-1, layer)
@@ -28,6 +29,7 @@ _N_CHAINED = 3  # frames that must follow each other where a stream begins
 _MAX_JUNK = 1 << 16
 _MAX_BIG_VALUES = 288
 _HEADER_BYTES = 4
+_ENCODERS = (b"LAME", b"Lavf", b"Lavc")  # of headers with delay, padding and a checksum
 
 
 @attrs.frozen(eq=False)
@@ -35,17 +37,19 @@ class MpegStream:
     """The frames of an MPEG audio stream.
 
     Args:
-        content: The bytes of the file.
         starts: Position of each frame, int64.
-        sizes: Bytes of each frame, int64.
+        sizes: Bytes of each frame, int32.
+        n_main: Bytes of main data in each frame, int32.
+        n_before: Bytes of main data of each frame that precede it (``main_data_begin``), int32.
         frame: The properties of all frames.
         skip: Samples at the start that are encoder and decoder delay (gapless playback).
         n_samples: Number of samples without delay and padding.
     """
 
-    content: bytes
     starts: np.ndarray
     sizes: np.ndarray
+    n_main: np.ndarray
+    n_before: np.ndarray
     frame: Frame
     skip: int
     n_samples: int
@@ -104,7 +108,7 @@ def read_mpeg(name: str, content: bytes, start: int = 0, end: int | None = None)
     frame = frame_header(content, first)
     assert frame is not None
     junk = content[begin:first]
-    if begin > start and junk.strip(b"\0"):
+    if (begin > start and junk.strip(b"\0")) or _is_info_before(content, start, first):
         raise AudioReadError(
             name, f"is damaged: no MP3 frame follows the tag that ends at byte {begin}; download it again"
         )
@@ -113,7 +117,7 @@ def read_mpeg(name: str, content: bytes, start: int = 0, end: int | None = None)
             name, f"is damaged: the header of the MP3 frame at byte {begin} is wrong; download it again"
         )
     starts, sizes = _follow(name, content, first, end)
-    info = _info_header(content, int(starts[0]), frame)
+    info = _info_header(name, content, int(starts[0]), frame)
     if info is not None:
         starts, sizes = starts[1:], sizes[1:]
     if not len(starts):
@@ -122,15 +126,25 @@ def read_mpeg(name: str, content: bytes, start: int = 0, end: int | None = None)
     n_samples = len(starts) * frame.n_samples - skip - padding
     if n_samples < 1:
         raise AudioReadError(name, "declares more delay and padding than it contains samples; download it again")
-    return MpegStream(content, starts, sizes, frame, skip, n_samples)
+    raw = np.frombuffer(content, np.uint8)
+    n_crc = 2 * (raw[starts + 1] & 1 == 0)
+    side = starts + _HEADER_BYTES + n_crc
+    n_before = raw[side].astype(np.int32)
+    if frame.is_mpeg1:
+        n_before = n_before << 1 | raw[side + 1] >> 7
+    n_main = (sizes - frame.tag - n_crc).astype(np.int32)
+    return MpegStream(starts, sizes.astype(np.int32), n_main, n_before, frame, skip, n_samples)
 
 
-def mpeg_span(name: str, stream: MpegStream, start: int, count: int) -> tuple[bytes, int, int]:
+def mpeg_span(
+    name: str, stream: MpegStream, content: bytes | BytesOfStream, start: int, count: int
+) -> tuple[bytes, int, int]:
     """Return a small file that decodes to a span, and samples before it.
 
     Args:
         name: Name of the file in error messages.
         stream: The stream.
+        content: The bytes of the file.
         start: First sample.
         count: Number of samples, at least 1.
 
@@ -140,23 +154,25 @@ def mpeg_span(name: str, stream: MpegStream, start: int, count: int) -> tuple[by
     Raises:
         AudioReadError: When a frame is damaged.
     """
-    content, frame = stream.content, stream.frame
+    frame = stream.frame
     first = (start + stream.skip) // frame.n_samples
     last = (start + stream.skip + count - 1) // frame.n_samples
     # The output of a frame depends on the two frames before it: overlapping blocks, and the memory of the filter bank.
     lead = max(0, first - 2)
     origin = lead
     if frame.layer == 3:
-        needed = _main_data_begin(content, stream, lead)
+        needed = int(stream.n_before[lead])
         while needed > 0 and origin > 0:
             origin -= 1
-            needed -= _main_bytes(content, stream, origin)
+            needed -= int(stream.n_main[origin])
     begin, end = int(stream.starts[origin]), int(stream.starts[last] + stream.sizes[last])
     is_contiguous = end - begin == int(stream.sizes[origin : last + 1].sum())
     span = bytearray(content[begin:end])
     if not is_contiguous:
         pieces = zip(stream.starts[origin : last + 1].tolist(), stream.sizes[origin : last + 1].tolist(), strict=True)
         span = bytearray(b"".join(content[place : place + size] for place, size in pieces))
+    if len(span) < int(stream.sizes[origin : last + 1].sum()):
+        raise AudioReadError(name, "changed while it was read; read it again", transient=True)
     n_frames = last + 1 - origin
     if frame.layer != 3:
         # libsndfile estimates the length from the size and the first frame: enough frames follow for any estimate.
@@ -176,7 +192,7 @@ def mpeg_span(name: str, stream: MpegStream, start: int, count: int) -> tuple[by
             span[side : side + n_side] = begin.to_bytes(n_side, "big")
         elif number + origin >= lead:
             break
-        reservoir += _main_bytes(content, stream, origin + number)
+        reservoir += int(stream.n_main[origin + number])
     n_before = start + stream.skip + (1 - origin) * frame.n_samples
     return _silence(span, n_frames) + span, n_before, (n_frames + 1) * frame.n_samples
 
@@ -263,16 +279,12 @@ def _kind(frame: Frame) -> tuple[object, ...]:
 
 
 def _is_damaged_frame(junk: bytes, following: bytes) -> bool:
-    """Return whether bytes are a frame except for one bit of its header."""
-    if len(junk) < 4:
+    """Return whether bytes begin with a frame like the following one, except for at most one bit of its header."""
+    expected, word = _parsed(following), int.from_bytes(junk[:4], "big")
+    if expected is None or len(junk) < 4:
         return False
-    next_frame = _parsed(following)
-    for bit in range(32):
-        word = (int.from_bytes(junk[:4], "big") ^ 1 << bit).to_bytes(4, "big")
-        frame = _parsed(word)
-        if frame and next_frame and _kind(frame) == _kind(next_frame) and frame.size == len(junk):
-            return True
-    return False
+    candidates = [_parsed((word ^ flipped).to_bytes(4, "big")) for flipped in (0, *(1 << bit for bit in range(32)))]
+    return any(each and _kind(each) == _kind(expected) and each.size <= len(junk) for each in candidates)
 
 
 def _follow(name: str, content: bytes, first: int, end: int) -> tuple[np.ndarray, np.ndarray]:
@@ -308,6 +320,7 @@ def _follow(name: str, content: bytes, first: int, end: int) -> tuple[np.ndarray
             name,
             f"is truncated: {int(found[-1] + sizes[-1]) - end} bytes of its last MP3 frame are missing; download it again",
         )
+    _check_swallowed(name, raw, found, sizes, np.array(sizes_of, np.int64), version)
     is_mono = raw[found + 3] >> 6 == 3
     if (is_mono != is_mono[0]).any():
         changed = int(found[np.argmax(is_mono != is_mono[0])])
@@ -315,6 +328,30 @@ def _follow(name: str, content: bytes, first: int, end: int) -> tuple[np.ndarray
             name, f"is damaged: the number of channels changes in the MP3 frame at byte {changed}; download it again"
         )
     return found, sizes
+
+
+def _check_swallowed(
+    name: str, raw: np.ndarray, starts: np.ndarray, sizes: np.ndarray, sizes_of: np.ndarray, version: int
+) -> None:
+    """Raise if a frame with one other bit in its bit rate would end earlier, at frames that follow each other to its end."""
+    for bit in (0x02, 0x10, 0x20, 0x40, 0x80):
+        other = sizes_of[raw[starts + 2] ^ bit]
+        inner = np.where((other > 0) & (other + 4 <= sizes), starts + other, starts)
+        is_header = (inner > starts) & (raw[inner] == 0xFF) & (raw[inner + 1] & 0xFE == version)
+        for number in np.flatnonzero(is_header).tolist():
+            place, end = int(inner[number]), int(starts[number] + sizes[number])
+            while (
+                place + 4 <= end
+                and raw[place] == 0xFF
+                and raw[place + 1] & 0xFE == version
+                and sizes_of[raw[place + 2]]
+            ):
+                place += int(sizes_of[raw[place + 2]])
+            if place == end:
+                raise AudioReadError(
+                    name,
+                    f"is damaged: the bit rate of the MP3 frame at byte {int(starts[number])} is wrong; download it again",
+                )
 
 
 def _skip_gap(name: str, content: bytes, place: int, end: int, head: bytes) -> int | None:
@@ -346,14 +383,37 @@ def _skip_gap(name: str, content: bytes, place: int, end: int, head: bytes) -> i
     return None
 
 
-def _info_header(content: bytes, place: int, frame: Frame) -> bytes | None:
+def _is_info_before(content: bytes, start: int, first: int) -> bool:
+    """Return whether the frame before the first one is a Xing header, which a wrong size of a tag hides."""
+    for magic in (b"Xing", b"Info"):
+        at = content.rfind(magic, start, first)
+        for tag in (13, 21, 36):
+            frame = frame_header(content, at - tag) if at - tag >= start else None
+            if frame is not None and frame.tag == tag:
+                return True
+    return False
+
+
+def _info_header(name: str, content: bytes, place: int, frame: Frame) -> bytes | None:
     """Return the first frame if it is a Xing, Info or VBRI header, else None."""
-    whole = content[place : place + frame.size]
     if frame.layer != 3:
         return None
-    if whole[frame.tag : frame.tag + 4] in (b"Xing", b"Info"):
-        return whole
-    return whole if whole[36:40] == b"VBRI" else None
+    whole = content[place : place + frame.size]
+    for magic, at in ((b"Xing", frame.tag), (b"Info", frame.tag), (b"VBRI", 36)):
+        n_wrong = _n_different_bits(whole[at : at + 4], magic)
+        if n_wrong == 1:
+            raise _damaged_info(name)
+        if n_wrong == 0:
+            return whole
+    return None
+
+
+def _damaged_info(name: str) -> AudioReadError:
+    return AudioReadError(name, "is damaged: its Info header, which declares the delay, is wrong; encode it again")
+
+
+def _n_different_bits(found: bytes, expected: bytes) -> int:
+    return (int.from_bytes(found, "big") ^ int.from_bytes(expected, "big")).bit_count()
 
 
 def _gapless(name: str, info: bytes, n_frames: int, n_bytes: int) -> tuple[int, int]:
@@ -372,7 +432,10 @@ def _gapless(name: str, info: bytes, n_frames: int, n_bytes: int) -> tuple[int, 
     declared = None if count_at is None else int.from_bytes(info[count_at : count_at + 4], "big")
     declared_bytes = None if bytes_at is None else int.from_bytes(info[bytes_at : bytes_at + 4], "big")
     lame = info[place : place + 36]
-    has_delay = len(lame) == 36 and lame[:4] in (b"LAME", b"Lavf", b"Lavc", b"GOGO")
+    # One wrong bit in the name of the encoder is left to the checksum.
+    has_delay = len(lame) == 36 and min(_n_different_bits(lame[:4], encoder) for encoder in _ENCODERS) <= 1
+    if not has_delay and any(encoder in info for encoder in _ENCODERS):
+        raise _damaged_info(name)  # not where the header's flags place it
     stored = int.from_bytes(lame[34:36], "big") if has_delay else 0
     actual = bytearray(info[: place + 34])
     is_stored_right = not stored or _crc16_arc(bytes(actual)) == stored
@@ -382,10 +445,9 @@ def _gapless(name: str, info: bytes, n_frames: int, n_bytes: int) -> tuple[int, 
     if bytes_at is not None and not is_stored_right and not is_count_wrong:
         actual[bytes_at : bytes_at + 4] = n_bytes.to_bytes(4, "big")
         is_count_wrong = _crc16_arc(bytes(actual)) == stored
-    if not is_stored_right and not is_count_wrong:
-        raise AudioReadError(
-            name, "is damaged: the checksum of its Info header, which declares the delay, is wrong; encode it again"
-        )
+    is_flipped = declared and (declared ^ n_frames).bit_count() == 1
+    if not is_stored_right and (not is_count_wrong or is_flipped):
+        raise _damaged_info(name)
     has_bytes = declared_bytes is None or abs(declared_bytes - n_bytes) <= 0.01 * n_bytes
     if declared and declared > n_frames and not is_count_wrong and not (declared_bytes and has_bytes):
         raise AudioReadError(
@@ -395,20 +457,8 @@ def _gapless(name: str, info: bytes, n_frames: int, n_bytes: int) -> tuple[int, 
     if not has_delay:
         return 0, 0
     delay, padding = int.from_bytes(lame[21:24], "big") >> 12, int.from_bytes(lame[21:24], "big") & 0xFFF
-    is_possible = declared and declared <= n_frames and has_bytes
+    is_possible = declared == n_frames or (declared and declared < n_frames and has_bytes)
     return delay + _DECODER_DELAY, max(0, padding - _DECODER_DELAY) if is_possible else 0
-
-
-def _main_bytes(content: bytes | bytearray, stream: MpegStream, number: int) -> int:
-    crc = 0 if content[int(stream.starts[number]) + 1] & 1 else 2
-    return int(stream.sizes[number]) - stream.frame.tag - crc
-
-
-def _main_data_begin(content: bytes, stream: MpegStream, number: int) -> int:
-    side = int(stream.starts[number]) + 4 + (0 if content[int(stream.starts[number]) + 1] & 1 else 2)
-    if stream.frame.is_mpeg1:
-        return content[side] << 1 | content[side + 1] >> 7
-    return content[side]
 
 
 def _check_side_info(
@@ -425,7 +475,8 @@ def _check_side_info(
     def field(at: int, n_bits: int) -> np.ndarray:
         return bits[:, at : at + n_bits] @ (1 << np.arange(n_bits)[::-1])
 
-    begin = field(0, 9 if frame.is_mpeg1 else 8)
+    shown = slice(origin, origin + len(places))
+    begin, main = stream.n_before[shown], stream.n_main[shown]
     if frame.is_mpeg1:
         at = 9 + (5 if frame.n_channels == 1 else 3) + 4 * frame.n_channels
         n_granules, n_bits = 2, 59
@@ -438,7 +489,6 @@ def _check_side_info(
     switch = at + 12 + 9 + 8 + (4 if frame.is_mpeg1 else 9)
     is_switched = np.stack([field(switch + n_bits * i, 1) for i in range(n_fields)], 1)
     block_type = np.stack([field(switch + n_bits * i + 1, 2) for i in range(n_fields)], 1)
-    main = stream.sizes[origin : origin + len(places)] - frame.tag - 2 * has_crc
     reservoir = np.cumsum(main) - main
     available = 8 * (main + begin)
     wrong = (
