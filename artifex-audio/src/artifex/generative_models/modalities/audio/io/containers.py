@@ -60,7 +60,7 @@ class Track:
 
 
 def identify_container(content: BytesOfStream) -> str | None:
-    """Return ffmpeg's name of the container of a file.
+    r"""Return ffmpeg's name of the container of a file.
 
     Args:
         content: The file.
@@ -70,7 +70,7 @@ def identify_container(content: BytesOfStream) -> str | None:
 
     Example:
         >>> import io
-        >>> identify_container(BytesOfStream(io.BytesIO(b"#!AMR\\n")))
+        >>> identify_container(BytesOfStream(io.BytesIO(b"#!AMR\n")))
         'amr'
     """
     head = content[:16]
@@ -231,10 +231,8 @@ def _check_matroska(name: str, content: BytesOfStream) -> int:
             tracks = list(_tracks(content[first:last]))
             n_packets |= {number: 0 for number, _ in tracks}
             audio += [number for number, kind in tracks if kind == _AUDIO]
-        if element == _CLUSTER:
-            place = _check_cluster(name, content, first, last, end, n_packets)
-        else:
-            place = last or end
+        is_cluster = element == _CLUSTER
+        place = _check_cluster(name, content, first, last, end, n_packets) if is_cluster else last or end
     if not n_packets:
         raise _truncated(name, "it contains no tracks")
     return n_packets[audio[0]] if audio else 0
@@ -256,9 +254,9 @@ def _check_cluster(
         if last > stop:
             is_cut = last + offset > len(content)
             raise (_truncated if is_cut else _damaged)(name, f"the block at byte {place + offset} exceeds its cluster")
-        if element == _CRC and end is not None:
-            if zlib.crc32(part[last:stop]) != int.from_bytes(part[first:last], "little"):
-                raise _damaged(name, f"the checksum of the cluster at byte {start} is wrong")
+        checksum = int.from_bytes(part[first:last], "little")
+        if element == _CRC and end is not None and checksum != zlib.crc32(part[last:stop]):
+            raise _damaged(name, f"the checksum of the cluster at byte {start} is wrong")
         blocks = [(first, last)] if element in _BLOCKS else []
         if element == _BLOCK_GROUP:
             elements = list(_children(part[first:last]))
@@ -358,9 +356,7 @@ def _check_amr(name: str, content: BytesOfStream) -> None:
         raise _truncated(name, f"{place - len(file)} bytes of its last frame are missing")
 
 
-def _check_frames(
-    name: str, content: BytesOfStream, frame_bytes: Callable[[bytes], int], n_header: int
-) -> None:
+def _check_frames(name: str, content: BytesOfStream, frame_bytes: Callable[[bytes], int], n_header: int) -> None:
     """Follow frames, each with its length in its header, from the first to the last."""
     file = content[:]
     place = skip_leading_tags(file, 0, len(file))

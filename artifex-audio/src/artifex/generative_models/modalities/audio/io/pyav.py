@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
-import threading
-from collections import Counter, OrderedDict
+from collections import Counter
 from collections.abc import Generator, Iterator
 from itertools import islice
 from pathlib import Path
@@ -21,16 +20,29 @@ from artifex.generative_models.modalities.audio.io.containers import (
     check_container,
     identify_container,
 )
+from artifex.generative_models.modalities.audio.io.measured import MeasuredFiles
 from artifex.generative_models.modalities.audio.io.readers import system_error
 from artifex.generative_models.modalities.audio.io.sources import AudioInfo, AudioReadError, UnsupportedAudioError
 from artifex.generative_models.modalities.audio.io.streams import BytesOfStream, PartOfStream
 
 _FORMATS = {
-    **{"mov": "MP4", "matroska": "MATROSKA", "asf": "ASF", "aac": "ADTS", "amr": "AMR", "ac3": "AC3", "eac3": "EAC3"}
+    "mov": "MP4",
+    "matroska": "MATROSKA",
+    "asf": "ASF",
+    "aac": "ADTS",
+    "amr": "AMR",
+    "ac3": "AC3",
+    "eac3": "EAC3",
 }
-_SUBTYPES = {
-    **{"mp3float": "MPEG_LAYER_III", "mp3": "MPEG_LAYER_III", "mp2float": "MPEG_LAYER_II", "mp2": "MPEG_LAYER_II"},
-    **{"pcm_u8": "PCM_U8", "pcm_s8": "PCM_S8"},
+_SUBTYPES: dict[str, str] = {
+    "mp3": "MPEG_LAYER_III",
+    "mp3float": "MPEG_LAYER_III",
+    "mp2": "MPEG_LAYER_II",
+    "mp2float": "MPEG_LAYER_II",
+    "amrnb": "AMR_NB",
+    "amrwb": "AMR_WB",
+    "pcm_s8": "PCM_S8",
+    "pcm_u8": "PCM_U8",
     **{f"pcm_s{bits}{order}": f"PCM_{bits}" for bits in (16, 24, 32) for order in ("le", "be")},
     **{f"pcm_f32{order}": "FLOAT" for order in ("le", "be")},
     **{f"pcm_f64{order}": "DOUBLE" for order in ("le", "be")},
@@ -42,7 +54,6 @@ _TRIMMED = ("aac", "ac3", "eac3", "mp2", "mp3")
 _PREROLL = 0.5  # seconds
 _MARK_SPACING = 0.25  # seconds
 _MAX_UNMARKED = 100  # frames
-_MAX_REMEMBERED = 4096  # files
 
 
 class PyavReader:
@@ -87,6 +98,10 @@ class PyavReader:
         with contextlib.closing(MediaRecording(name, stream, container)) as recording:
             yield recording
 
+    def example(self) -> bytes:
+        """Return a small AMR file, for the conformance kit."""
+        return b"#!AMR\n" + (b"\x3c" + bytes(range(31))) * 10
+
 
 @attrs.frozen(kw_only=True)
 class _Measured:
@@ -115,13 +130,13 @@ class MediaRecording:
         self._name, self._stream, self._format = name, stream, container
         self._opened: contextlib.ExitStack = contextlib.ExitStack()
         self._frames: Iterator[Any] = iter(())
+        self._part: PartOfStream | None = None
         self._place, self._rest = -1, np.empty((0, 1), np.float32)
         self._n_packets, self._last_packet, self._is_trimmed = 0, (0, 0), False
-        identity = _identity(stream)
-        measured = _recall(identity)
+        measured = _measured.get(stream)
         if measured is None:
             measured = self._measure()
-            _remember(identity, measured)
+            _measured.put(stream, measured)
         self._measured = measured
         self.info = attrs.evolve(measured.info, path=Path(name))
 
@@ -157,13 +172,14 @@ class MediaRecording:
 
     def close(self) -> None:
         """Close the decoder; the stream stays open."""
+        self._frames = iter(())
         self._opened.close()
         self._place = -1
 
     def _measure(self) -> _Measured:
         with self._errors():
             n_packets = check_container(self._name, self._format, BytesOfStream(self._stream))
-            codec = self._open().codec_context.name
+            codec: str = self._open().codec_context.name
         n_samples = 0
         first = None
         places: list[tuple[int, int]] = []
@@ -253,10 +269,12 @@ class MediaRecording:
     def _open(self) -> Any:
         """Open the file, and return its first audio stream."""
         import av
+        from av.stream import Discard
 
         part = PartOfStream(self._stream, 0, self._stream.seek(0, os.SEEK_END))
         part.seek(0)
-        container = av.open(part, format=self._format, metadata_errors="ignore")
+        self._part = part
+        container: Any = av.open(part, format=self._format, metadata_errors="ignore")
         self._opened.enter_context(container)
         if not container.streams.audio:
             raise AudioReadError(self._name, "contains no audio")
@@ -265,9 +283,8 @@ class MediaRecording:
             raise UnsupportedAudioError(self._name, "the codec of its audio is not supported by PyAV")
         for other in container.streams:
             if other is not stream:
-                other.discard = av.stream.Discard.all
+                other.discard = Discard.all
         stream.codec_context.options = {"err_detect": "crccheck+explode"}
-        self._part = part
         self._n_packets = 0
         self._frames = self._decode(container, stream)
         return stream
@@ -287,7 +304,9 @@ class MediaRecording:
                 if packet.has_sidedata("skip_samples"):
                     self._is_trimmed |= any(bytes(packet.get_sidedata("skip_samples"))[4:8])
                 if packet.is_corrupt:
-                    raise AudioReadError(self._name, "is damaged or truncated: a packet is incomplete; download it again")
+                    raise AudioReadError(
+                        self._name, "is damaged or truncated: a packet is incomplete; download it again"
+                    )
                 for frame in packet.decode():
                     found = (frame.sample_rate, frame.layout.nb_channels)
                     shape = shape or found
@@ -301,26 +320,28 @@ class MediaRecording:
 
     @contextlib.contextmanager
     def _errors(self) -> Generator[None]:
-        import av
+        from av.error import FFmpegError
 
         try:
             yield
         except AudioReadError:
+            self._raise_system_error()
             raise
         except MemoryError as error:
             raise AudioReadError(self._name, "cannot be read: out of memory", transient=True) from error
-        except (av.FFmpegError, ValueError, OverflowError) as error:
+        except (FFmpegError, ValueError, OverflowError) as error:
             self._raise_system_error()
             reason = getattr(error, "strerror", None) or str(error)
-            raise AudioReadError(self._name, f"is damaged or truncated ({reason.lower()}); download it again") from error
+            raise AudioReadError(
+                self._name, f"is damaged or truncated ({reason.lower()}); download it again"
+            ) from error
         except OSError as error:
             raise system_error(self._name, "read", error) from error
         self._raise_system_error()
 
     def _raise_system_error(self) -> None:
-        part: PartOfStream | None = getattr(self, "_part", None)
-        if part is not None and part.error is not None:
-            raise system_error(self._name, "read", part.error) from part.error
+        if self._part is not None and self._part.error is not None:
+            raise system_error(self._name, "read", self._part.error) from self._part.error
 
     def _too_short(self, place: int) -> AudioReadError:
         return AudioReadError(
@@ -356,32 +377,5 @@ def _marks(places: list[tuple[int, int]], spacing: int) -> dict[int, int]:
     return marks
 
 
-# Measuring decodes the whole file. The results for the last files are kept, so that many spans of a file are cheap.
-_measured: OrderedDict[tuple[int, ...], _Measured] = OrderedDict()
-_lock = threading.Lock()
-
-
-def _identity(stream: IO[bytes]) -> tuple[int, ...] | None:
-    """Return numbers that change with the content of a file, or None for a file in memory."""
-    try:
-        status = os.fstat(stream.fileno())
-    except (OSError, AttributeError):
-        return None
-    return status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns
-
-
-def _recall(identity: tuple[int, ...] | None) -> _Measured | None:
-    with _lock:
-        if identity is None or identity not in _measured:
-            return None
-        _measured.move_to_end(identity)
-        return _measured[identity]
-
-
-def _remember(identity: tuple[int, ...] | None, measured: _Measured) -> None:
-    if identity is None:
-        return
-    with _lock:
-        _measured[identity] = measured
-        while len(_measured) > _MAX_REMEMBERED:
-            _measured.popitem(last=False)
+# Measuring decodes the whole file.
+_measured = MeasuredFiles[_Measured](4096)
