@@ -91,7 +91,7 @@ def open_recording(source: AudioSource, name: str | None = None) -> Generator[Au
     # The file is opened once, for the checks and for the decoder.
     with _open_stream(source, known_as) as stream, contextlib.ExitStack() as stack:
         try:
-            recording = stack.enter_context(_open_with_readers(stream, known_as))
+            recording = _open_with_readers(stream, known_as, stack)
         except AudioReadError:
             raise
         except OSError as error:
@@ -131,22 +131,19 @@ def system_error(path: str | os.PathLike[str], operation: str, error: OSError) -
     return AudioReadError(path, f"cannot be {operation}: {reason}", transient=error.errno in _TRANSIENT_ERRORS)
 
 
-@contextlib.contextmanager
-def _open_with_readers(stream: IO[bytes], name: str) -> Generator[AudioRecording]:
+def _open_with_readers(stream: IO[bytes], name: str, stack: contextlib.ExitStack) -> AudioRecording:
     head = stream.read(_HEAD_BYTES)
     if not head:
         raise AudioReadError(name, "the file is empty (0 bytes); download or record it again")
     refused: UnsupportedAudioError | None = None
     for reader in _candidates(head, name):
         stream.seek(0)
-        with contextlib.ExitStack() as stack:
-            try:
-                recording = stack.enter_context(reader.open(stream, name))
-            except UnsupportedAudioError as error:
-                refused = refused or error
-                continue
-            yield recording
-            return
+        try:
+            recording: AudioRecording = stack.enter_context(reader.open(stream, name))
+        except UnsupportedAudioError as error:
+            refused = refused or error
+            continue
+        return recording
     raise _with_extra(name, refused)
 
 
