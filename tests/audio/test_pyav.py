@@ -8,7 +8,7 @@ import sys
 import numpy as np
 import pytest
 import soundfile
-from tests.audio.audio_files import FFMPEG, by_ffmpeg
+from tests.audio.audio_files import FFMPEG, ID3V1, by_ffmpeg, id3v2
 
 from artifex.generative_models.modalities.audio.io import (
     AudioReadError,
@@ -316,7 +316,7 @@ def test_an_error_of_the_system_is_transient(file):
             n_failed += 1
         except OSError as error:  # while opening; open_recording handles it
             assert error.errno == 5  # noqa: PT017
-    assert 3 < n_failed < 200
+    assert 0 < n_failed < 199
 
 
 def test_a_file_is_recognized_under_another_extension(make, tmp_path):
@@ -328,6 +328,13 @@ def test_a_file_is_recognized_under_another_extension(make, tmp_path):
     assert probe(tmp_path / "b.m4a").format == "WAV"
     (tmp_path / "c.mp4").write_bytes(make("-c:a libmp3lame x.mp3").read_bytes())
     assert probe(tmp_path / "c.mp4").format == "MP3"
+
+
+def test_tags_around_aac_are_skipped(make, tmp_path):
+    content = make(FILES["aac adts"]).read_bytes()
+    (tmp_path / "a.aac").write_bytes(id3v2(300) + content + ID3V1)
+    audio = read_audio(tmp_path / "a.aac", mono=False)[0].T
+    np.testing.assert_array_equal(audio, read(content))
 
 
 @pytest.mark.parametrize("name", ["a.m4a", "a.wav", "recording"])

@@ -251,7 +251,7 @@ def _check_damage(reader: Any) -> None:
 
 
 def _is_tuple_of(value: Any, is_valid: Callable[[Any], bool]) -> bool:
-    return type(value) is tuple and all(map(is_valid, value))
+    return issubclass(type(value), tuple) and all(map(is_valid, value))
 
 
 def _is_extension(value: Any) -> bool:

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import contextlib
 import io
 import os
 from bisect import bisect_right
-from collections.abc import Callable, Generator
+from collections.abc import Callable
 from functools import partial
+from itertools import accumulate
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any, Protocol, TypeVar
 
@@ -65,16 +65,15 @@ class SoundfileReader:
         (0, b"ID3"),
     )
 
-    @contextlib.contextmanager
-    def open(self, stream: IO[bytes], name: str) -> Generator[FileRecording]:
+    def open(self, stream: IO[bytes], name: str) -> FileRecording:
         """Open an audio file and check its header.
 
         Args:
             stream: The file.
             name: The path, or the name of a file in memory.
 
-        Yields:
-            The open recording.
+        Returns:
+            The open recording, a context manager that closes it.
 
         Raises:
             UnsupportedAudioError: When libsndfile does not support the file.
@@ -82,8 +81,7 @@ class SoundfileReader:
             MissingDependencyError: Without the extra ``artifex-audio[files]``.
         """
         require("soundfile", install="artifex-audio[files]", purpose="Reading audio files")
-        with contextlib.closing(FileRecording(name, stream)) as recording:
-            yield recording
+        return FileRecording(name, stream)
 
     def example(self) -> bytes:
         """Return a small WAV file, for the conformance kit."""
@@ -112,8 +110,7 @@ class FileRecording:
         self._stream = stream
         self._parts: list[_Part] = []
         self.info = self._attempt(self._open)
-        lengths = np.cumsum([part.info.n_samples for part in self._parts])
-        self._firsts: list[int] = [0, *lengths[:-1].tolist()]
+        self._firsts = [0, *accumulate(part.info.n_samples for part in self._parts)]
 
     def read(self, start: int, count: int, *, out: np.ndarray | None = None) -> np.ndarray:
         """Return a span of the file.
@@ -131,6 +128,12 @@ class FileRecording:
         """
         return self._attempt(lambda: self._read(start, count, out))
 
+    def __enter__(self) -> FileRecording:
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        self.close()
+
     def close(self) -> None:
         """Close the decoders; the stream stays open."""
         for part in self._parts:
@@ -141,7 +144,7 @@ class FileRecording:
             return self._parts[0].read(start, count, out)
         pieces: list[np.ndarray] = []
         end = start + count
-        for number in range(bisect_right(self._firsts, start) - 1, len(self._parts)):
+        for number in range(max(0, bisect_right(self._firsts, start) - 1), len(self._parts)):
             first, part = self._firsts[number], self._parts[number]
             low, high = max(start, first), min(end, first + part.info.n_samples)
             if low < high:
@@ -196,7 +199,7 @@ class _Part(Protocol):
     def close(self) -> None: ...
 
 
-_Opener = Callable[[str, IO[bytes]], _Part]
+_Opener = partial[_Part]
 
 
 def _open_parts(name: str, stream: IO[bytes]) -> list[_Part]:
@@ -204,7 +207,7 @@ def _open_parts(name: str, stream: IO[bytes]) -> list[_Part]:
     openers = _measured.get(stream)
     if openers is None:
         openers = _measure(name, stream)
-        if all(isinstance(opener, partial) for opener in openers):
+        if not any(opener.func is _open_in_memory for opener in openers):
             _measured.put(stream, openers)
     parts: list[_Part] = []
     try:
@@ -256,7 +259,7 @@ def _measure_ogg(name: str, stream: IO[bytes], start: int, end: int) -> list[_Op
             native = FileInMemory(flac_from_ogg(name, content, link))
             for each in find_flac(name, native, 0, len(native.getvalue())):
                 part = PartOfStream(native, each.start, each.end, each.patches)
-                openers.append(lambda name, _, part=part: _Decoded(name, part, container="OGG"))
+                openers.append(partial(_open_in_memory, part=part))
         else:
             openers.append(partial(_open_ogg, link=link, is_plain=is_plain))
     return openers
@@ -269,7 +272,7 @@ def _measure_mpeg(name: str, stream: IO[bytes], start: int, end: int, container:
         raise UnsupportedAudioError(
             name, "is not audio that can be decoded (no MP3 frames); expected wav, flac, ogg, opus, mp3 or aiff"
         )
-    return partial(_Mpeg, layout=found, container=container)
+    return partial(_open_mpeg, layout=found, container=container)
 
 
 def _open_plain(name: str, stream: IO[bytes], **options: Any) -> _Part:
@@ -280,6 +283,14 @@ def _open_window(
     name: str, stream: IO[bytes], *, start: int, end: int, patches: dict[int, bytes], **options: Any
 ) -> _Part:
     return _Decoded(name, PartOfStream(stream, start, end, patches), **options)
+
+
+def _open_mpeg(name: str, stream: IO[bytes], *, layout: MpegStream, container: str) -> _Part:
+    return _Mpeg(name, stream, layout=layout, container=container)
+
+
+def _open_in_memory(name: str, stream: IO[bytes], *, part: PartOfStream) -> _Part:
+    return _Decoded(name, part, container="OGG")
 
 
 def _open_ogg(name: str, stream: IO[bytes], *, link: Link, is_plain: bool) -> _Part:

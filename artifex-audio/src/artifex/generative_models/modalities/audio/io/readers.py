@@ -86,7 +86,7 @@ def open_recording(source: AudioSource, name: str | None = None) -> Generator[Au
     # The file is opened once, for the checks and for the decoder.
     with _open_stream(source, known_as) as stream, contextlib.ExitStack() as stack:
         try:
-            recording = stack.enter_context(_open_with_readers(stream, known_as))
+            recording = _open_with_readers(stream, known_as, stack)
         except AudioReadError:
             raise
         except OSError as error:
@@ -128,8 +128,7 @@ def system_error(path: str | os.PathLike[str], operation: str, error: OSError) -
     return AudioReadError(path, f"cannot be {operation}: {reason}", transient=error.errno in _TRANSIENT_ERRORS)
 
 
-@contextlib.contextmanager
-def _open_with_readers(stream: IO[bytes], name: str) -> Generator[AudioRecording]:
+def _open_with_readers(stream: IO[bytes], name: str, stack: contextlib.ExitStack) -> AudioRecording:
     head = stream.read(_HEAD_BYTES)
     if not head:
         raise AudioReadError(name, "the file is empty (0 bytes); download or record it again")
@@ -140,14 +139,12 @@ def _open_with_readers(stream: IO[bytes], name: str) -> Generator[AudioRecording
             missing = missing or requirement
             continue
         stream.seek(0)
-        with contextlib.ExitStack() as stack:
-            try:
-                recording = stack.enter_context(reader.open(stream, name))
-            except UnsupportedAudioError as error:
-                refused = refused or error
-                continue
-            yield recording
-            return
+        try:
+            recording: AudioRecording = stack.enter_context(reader.open(stream, name))
+        except UnsupportedAudioError as error:
+            refused = refused or error
+            continue
+        return recording
     reason = refused.reason if refused else "no reader that is installed supports this file"
     if missing:
         reason = f"this format needs an extra that is not installed: pip install '{missing}' ({reason})"
