@@ -96,6 +96,29 @@ def test_a_wrong_size_of_a_tag_that_skips_frames_raises(made):  # noqa: F811
         read(bytes(tag) + content, "mp3 cbr")
 
 
+@pytest.mark.parametrize("n_bytes", [600, 100_000])
+def test_junk_in_the_middle_of_an_mp3_raises(made, n_bytes):  # noqa: F811
+    content, right = made("mp3 cbr")
+    junk = (bytes(range(1, 254)) * 400)[:n_bytes]
+    with pytest.raises(AudioReadError, match="is damaged: the MP3 frame at byte"):
+        read(content + junk + content, "mp3 cbr")
+    assert read(content + junk, "mp3 cbr").shape == right.shape
+
+
+def test_a_run_of_ones_does_not_hang():
+    started = time.process_time()
+    for content in (
+        b"\xff" * 5_000_000,
+        bytes(5_000_000),
+        b"OggS" * 1_000_000,
+        b"fLaC" * 1_000_000,
+        b"\xff\xfb" * 2_000_000,
+    ):
+        with pytest.raises(AudioReadError):
+            decode(content, lambda info: (0, info.n_samples), name="a.mp3")
+    assert time.process_time() - started < 20
+
+
 def mutated(content, rng):
     """Return a file with a few random changes, mostly in its first bytes."""
     changed = bytearray(content)

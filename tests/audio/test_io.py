@@ -7,6 +7,7 @@ import pickle
 import re
 import struct
 import sys
+import time
 from pathlib import Path
 
 import numpy as np
@@ -21,6 +22,7 @@ from artifex.generative_models.modalities.audio.io import (
     UnsupportedAudioError,
     decode,
     find_audio,
+    libsndfile,
     probe,
     read_audio,
     read_blocks,
@@ -745,6 +747,23 @@ def test_input_errors_while_a_file_is_measured_are_transient(tmp_path, monkeypat
     with pytest.raises(AudioReadError, match="cannot be read: Input/output error") as caught:
         read_audio(tmp_path / "a.flac")
     assert caught.value.transient
+
+
+def test_a_file_is_measured_once_until_it_changes(tmp_path, monkeypatch, noise):
+    path = tmp_path / "a.flac"
+    write_audio(path, noise, RATE)
+    now = time.time()
+    monkeypatch.setattr(time, "time", lambda: now + 60)
+    measured = []
+    original = libsndfile.find_flac
+    monkeypatch.setattr(libsndfile, "find_flac", lambda *args: measured.append(args[0]) or original(*args))
+    for _ in range(3):
+        assert probe(path).n_samples == RATE
+        assert len(read_audio(path, offset=0.5)[0]) == RATE // 2
+    assert len(measured) == 1
+    write_audio(path, noise[:5000], RATE)
+    assert [probe(path).n_samples for _ in range(2)] == [5000, 5000]
+    assert len(measured) == 2
 
 
 def test_a_file_that_changes_is_measured_again(tmp_path, noise):

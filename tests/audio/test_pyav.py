@@ -330,6 +330,12 @@ def test_a_file_is_recognized_under_another_extension(make, tmp_path):
     assert probe(tmp_path / "c.mp4").format == "MP3"
 
 
+def test_metadata_in_another_encoding_does_not_matter(make):
+    content = make("-metadata title=abcdefgh -c:a alac x.m4a").read_bytes()
+    assert content.count(b"abcdefgh") == 1
+    np.testing.assert_array_equal(read(content.replace(b"abcdefgh", b"\xff\xe9\xa4" * 2 + b"\xe4\0")), read(content))
+
+
 def test_tags_around_aac_are_skipped(make, tmp_path):
     content = make(FILES["aac adts"]).read_bytes()
     (tmp_path / "a.aac").write_bytes(id3v2(300) + content + ID3V1)

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
         Extension,
         Metric,
         Modality,
+        Reader,
         Representation,
         Window,
     )
@@ -54,6 +55,8 @@ def create(kind: Literal["augmentation"], name: str, /, **options: Any) -> Augme
 def create(kind: Literal["metric"], name: str, /, **options: Any) -> Metric: ...
 @overload
 def create(kind: Literal["window"], name: str, /, **options: Any) -> Window: ...
+@overload
+def create(kind: Literal["reader"], name: str, /, **options: Any) -> Reader: ...
 @overload
 def create(kind: Literal["representation"], name: str, /, **options: Any) -> Representation: ...
 @overload

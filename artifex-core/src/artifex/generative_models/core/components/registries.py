@@ -30,6 +30,7 @@ if TYPE_CHECKING:
         Extension,
         Metric,
         Modality,
+        Reader,
         Representation,
         Window,
     )
@@ -340,6 +341,8 @@ def registry(kind: Literal["augmentation"]) -> Registry[Augmentation]: ...
 def registry(kind: Literal["metric"]) -> Registry[Metric]: ...
 @overload
 def registry(kind: Literal["window"]) -> Registry[Window]: ...
+@overload
+def registry(kind: Literal["reader"]) -> Registry[type[Reader]]: ...
 @overload
 def registry(kind: Literal["representation"]) -> Registry[type[Representation]]: ...
 @overload

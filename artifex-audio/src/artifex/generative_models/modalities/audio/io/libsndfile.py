@@ -208,7 +208,7 @@ def _open_parts(name: str, stream: IO[bytes]) -> list[_Part]:
     if openers is None:
         openers = _measure(name, stream)
         if not any(opener.func is _open_in_memory for opener in openers):
-            _measured.put(stream, openers)
+            _measured.put(stream, openers, _n_bytes(openers))
     parts: list[_Part] = []
     try:
         for opener in openers:
@@ -303,7 +303,21 @@ def _open_ogg(name: str, stream: IO[bytes], *, link: Link, is_plain: bool) -> _P
     return _DecodedOgg(name, source, content, link)
 
 
-_measured = MeasuredFiles[list[_Opener]](1024)
+_measured = MeasuredFiles[list[_Opener]](1 << 26)
+
+
+def _n_bytes(openers: list[_Opener]) -> int:
+    """Return the approximate size of measurements in memory."""
+    n_bytes = 1000
+    for opener in openers:
+        match opener.keywords:
+            case {"layout": MpegStream() as layout}:
+                n_bytes += 20 * len(layout.starts)
+            case {"link": Link() as link}:
+                n_bytes += 400 * len(link.pages)
+            case _:
+                n_bytes += 1000
+    return n_bytes
 
 
 class _Decoded:

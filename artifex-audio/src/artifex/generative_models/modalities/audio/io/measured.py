@@ -1,4 +1,4 @@
-"""Memory of what was measured of files, so that reading many spans of a file measures it once."""
+"""Measurements of files, kept so that reading many spans of a file measures it once."""
 
 from __future__ import annotations
 
@@ -11,43 +11,59 @@ from typing import IO, Generic, TypeVar
 
 T = TypeVar("T")
 
-_SETTLED = 2.0  # seconds after which a file's time tells its versions apart
+_SETTLED = 2.0  # seconds after which a modification changes the file's time
 
 
 class MeasuredFiles(Generic[T]):
-    """What was measured of the files read last. A file that has changed since, or is in memory, is not among them.
+    """Measurements of the files that were read last. Files in memory and files that have changed since have none.
 
     Args:
-        n_files: Maximum number of files.
+        max_bytes: Maximum size of the measurements.
 
     Example:
-        >>> MeasuredFiles(10).get(io.BytesIO()) is None
+        >>> MeasuredFiles(1 << 20).get(io.BytesIO()) is None
         True
     """
 
-    def __init__(self, n_files: int) -> None:
-        self._n_files = n_files
-        self._files: OrderedDict[tuple[int, ...], T] = OrderedDict()
+    def __init__(self, max_bytes: int) -> None:
+        self._max_bytes = max_bytes
+        self._n_bytes = 0
+        self._files: OrderedDict[tuple[int, ...], tuple[T, int]] = OrderedDict()
         self._lock = threading.Lock()
 
     def get(self, stream: IO[bytes]) -> T | None:
-        """Return what was measured of a file, or None."""
+        """Return the measurement of a file, or None.
+
+        Args:
+            stream: The file.
+
+        Returns:
+            The measurement.
+        """
         version = _version(stream)
         with self._lock:
             if version is None or version not in self._files:
                 return None
             self._files.move_to_end(version)
-            return self._files[version]
+            return self._files[version][0]
 
-    def put(self, stream: IO[bytes], measured: T) -> None:
-        """Keep what was measured of a file."""
+    def put(self, stream: IO[bytes], measurement: T, n_bytes: int) -> None:
+        """Keep the measurement of a file.
+
+        Args:
+            stream: The file.
+            measurement: Its measurement.
+            n_bytes: Approximate size of the measurement.
+        """
         version = _version(stream)
-        if version is None:
-            return
         with self._lock:
-            self._files[version] = measured
-            if len(self._files) > self._n_files:
-                self._files.popitem(last=False)
+            if version is None or version in self._files:
+                return
+            self._files[version] = measurement, n_bytes
+            self._n_bytes += n_bytes
+            while self._n_bytes > self._max_bytes:
+                _, (_, n_oldest) = self._files.popitem(last=False)
+                self._n_bytes -= n_oldest
 
 
 def _version(stream: IO[bytes]) -> tuple[int, ...] | None:

@@ -136,7 +136,7 @@ class MediaRecording:
         measured = _measured.get(stream)
         if measured is None:
             measured = self._measure()
-            _measured.put(stream, measured)
+            _measured.put(stream, measured, 1000 + 200 * len(measured.marks))
         self._measured = measured
         self.info = attrs.evolve(measured.info, path=Path(name))
 
@@ -274,7 +274,8 @@ class MediaRecording:
         part = PartOfStream(self._stream, 0, self._stream.seek(0, os.SEEK_END))
         part.seek(0)
         self._part = part
-        container: Any = av.open(part, format=self._format, metadata_errors="ignore")
+        options = {} if int(av.__version__.partition(".")[0]) >= 19 else {"metadata_errors": "ignore"}
+        container: Any = av.open(part, format=self._format, **options)
         self._opened.enter_context(container)
         if not container.streams.audio:
             raise AudioReadError(self._name, "contains no audio")
@@ -378,4 +379,4 @@ def _marks(places: list[tuple[int, int]], spacing: int) -> dict[int, int]:
 
 
 # Measuring decodes the whole file.
-_measured = MeasuredFiles[_Measured](4096)
+_measured = MeasuredFiles[_Measured](1 << 24)
