@@ -245,9 +245,44 @@ def test_a_damaged_file_raises_or_is_read_to_its_length(file, request):
 
 
 @THOROUGH
-@every_file()
+@every_file(
+    *(
+        "aac m4a index first",
+        "aac fragments",
+        "aac adts",
+        "aac mkv",
+        "alac",
+        "opus webm",
+        "opus webm pipe",
+        "vorbis webm",
+    ),
+    *("flac mka", "pcm mov", "mp3 mp4", "wma 2", "wma pipe", "amr", "amr 3gp", "ac3", "eac3", "aac video", "wma video"),
+)
 def test_3000_damaged_files_raise_or_are_read_to_their_length(file, request):
     assert_damage_is_noticed(file.read_bytes(), 3000, request.node.callspec.params["file"] in CHECKED)
+
+
+@every_file()
+def test_concatenated_files_are_read_completely_or_refused(file, request):
+    content = file.read_bytes()
+    whole = read(content)
+    try:
+        samples = read(content + content)
+    except AudioReadError:
+        return
+    assert request.node.callspec.params["file"] in WITHOUT_LENGTH
+    assert len(samples) == 2 * len(whole)
+    np.testing.assert_array_equal(samples[: len(whole)], whole)
+
+
+@every_file()
+def test_zeros_behind_are_ignored_or_refused(file):
+    content = file.read_bytes()
+    try:
+        samples = read(content + bytes(1000))
+    except AudioReadError:
+        return
+    np.testing.assert_array_equal(samples, read(content))
 
 
 def test_a_missing_packet_of_wma_raises(make):

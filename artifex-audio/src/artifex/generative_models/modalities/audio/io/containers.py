@@ -168,6 +168,10 @@ def _damaged(name: str, detail: str) -> AudioReadError:
     return AudioReadError(name, f"is damaged: {detail}; download it again")
 
 
+def _concatenated(name: str) -> AudioReadError:
+    return AudioReadError(name, "is followed by a second file, which would not be read; split them")
+
+
 def _atoms(content: bytes | BytesOfStream, start: int, end: int) -> Iterator[tuple[bytes, int, int]]:
     """Yield the atoms of a part of an MP4 file: kind, first byte and end of the content, which may be beyond ``end``."""
     place = start
@@ -204,6 +208,8 @@ def _check_mp4(name: str, content: BytesOfStream) -> None:
     for kind, _, end in _atoms(content, 0, size):
         if end > size:
             raise _truncated(name, f"{end - size} bytes of its last atom are missing ({kind.decode('latin-1')})")
+        if kind == b"moov" and kind in found:
+            raise _concatenated(name)
         found.add(kind)
     if b"moov" not in found:
         raise _truncated(name, "it has no index (moov), which recorders write last")
@@ -217,7 +223,7 @@ def _check_matroska(name: str, content: BytesOfStream) -> int:
     while place < end:
         element, first, last = _element(content, place)
         if element == _EBML and place > 0:
-            raise _damaged(name, "a second file follows; split it")
+            raise _concatenated(name)
         if element == _SEGMENT:
             if last is not None and last > size:
                 raise _truncated(name, f"{last - size} bytes are missing")
@@ -235,6 +241,8 @@ def _check_matroska(name: str, content: BytesOfStream) -> int:
         place = _check_cluster(name, content, first, last, end, n_packets) if is_cluster else last or end
     if not n_packets:
         raise _truncated(name, "it contains no tracks")
+    if content[end : end + 4] == _MATROSKA_MAGIC:
+        raise _concatenated(name)
     return n_packets[audio[0]] if audio else 0
 
 
@@ -339,6 +347,8 @@ def _check_asf(name: str, content: BytesOfStream) -> None:
             raise _damaged(name, f"no packet is at byte {place}")
     place = size if is_stream else end
     while place < size:  # indexes follow
+        if content[place : place + 16] == _ASF_MAGIC:
+            raise _concatenated(name)
         n_object = int.from_bytes(content[place + 16 : place + 24], "little")
         if n_object < 24 or place + n_object > size:
             raise _damaged(name, f"no object is at byte {place}")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+from bisect import bisect_right
 from collections import Counter
 from collections.abc import Generator, Iterator
 from itertools import islice
@@ -137,7 +138,7 @@ class MediaRecording:
         if measured is None:
             measured = self._measure()
             _measured.put(stream, measured, 1000 + 200 * len(measured.marks))
-        self._measured = measured
+        self._marks, self._starts = measured.marks, tuple(measured.marks.values())
         self.info = attrs.evolve(measured.info, path=Path(name))
 
     def read(self, start: int, count: int, *, out: np.ndarray | None = None) -> np.ndarray:
@@ -231,7 +232,8 @@ class MediaRecording:
     def _go_to(self, start: int) -> None:
         """Decode up to a sample."""
         preroll = round(_PREROLL * self.info.sample_rate)
-        mark = max((sample for sample in self._measured.marks.values() if sample <= start - preroll), default=0)
+        number = bisect_right(self._starts, start - preroll) - 1
+        mark = self._starts[number] if number >= 0 else 0
         if not 0 <= self._place <= start or mark > self._place + 2 * preroll:
             self._start_at(mark)
         while self._place < start:
@@ -252,16 +254,15 @@ class MediaRecording:
         """Open the file at a mark, or at its start."""
         self.close()
         self._rest = self._rest[:0]
-        marks = self._measured.marks
         with self._errors():
             stream = self._open()
             if mark:
-                timestamp = next(timestamp for timestamp, sample in marks.items() if sample == mark)
+                timestamp = next(timestamp for timestamp, sample in self._marks.items() if sample == mark)
                 stream.container.seek(timestamp, stream=stream)
         self._place = 0
         for frame in islice(self._frames, _MAX_UNMARKED if mark else 0):
-            if marks.get(frame.pts, np.inf) <= mark:
-                self._place, self._rest = marks[frame.pts], _to_float(frame)
+            if self._marks.get(frame.pts, np.inf) <= mark:
+                self._place, self._rest = self._marks[frame.pts], _to_float(frame)
                 return
         if mark:
             self._start_at(0)
@@ -274,8 +275,10 @@ class MediaRecording:
         part = PartOfStream(self._stream, 0, self._stream.seek(0, os.SEEK_END))
         part.seek(0)
         self._part = part
-        options = {} if int(av.__version__.partition(".")[0]) >= 19 else {"metadata_errors": "ignore"}
-        container: Any = av.open(part, format=self._format, **options)
+        is_lenient = int(av.__version__.partition(".")[0]) >= 19
+        options: dict[str, Any] = {} if is_lenient else {"metadata_errors": "ignore"}
+        open_container: Any = av.open
+        container = open_container(part, format=self._format, **options)
         self._opened.enter_context(container)
         if not container.streams.audio:
             raise AudioReadError(self._name, "contains no audio")
