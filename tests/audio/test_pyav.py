@@ -232,7 +232,8 @@ def assert_damage_is_noticed(content, n_files, is_checked):
         ][int(random.integers(3))]
         try:
             samples = read(damaged)
-        except AudioReadError:
+        except AudioReadError as error:
+            assert not error.transient  # noqa: PT017
             continue
         assert np.isfinite(samples).all()
         if is_checked and place > 1000:
@@ -336,6 +337,19 @@ class Failing(io.BytesIO):
         if self.n_reads < 0:
             raise OSError(5, "Input/output error")
         return super().read(size)
+
+
+@pytest.mark.parametrize("is_available", [True, False])
+def test_memory_that_is_missing_is_transient_unless_the_file_is_damaged(make, monkeypatch, is_available):
+    monkeypatch.setattr("artifex.generative_models.modalities.audio.io.pyav._is_available", lambda _: is_available)
+
+    def fail(*_, **__):
+        raise MemoryError
+
+    monkeypatch.setattr("av.open", fail)
+    with pytest.raises(AudioReadError, match="is damaged" if is_available else "out of memory") as caught:
+        read(make(FILES["aac m4a"]).read_bytes())
+    assert caught.value.transient is not is_available
 
 
 @every_file("aac m4a", "opus webm", "wma 2", "aac adts", "pcm mka")

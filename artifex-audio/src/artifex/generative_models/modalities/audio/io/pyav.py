@@ -55,6 +55,7 @@ _TRIMMED = ("aac", "ac3", "eac3", "mp2", "mp3")
 _PREROLL = 0.5  # seconds
 _MARK_SPACING = 0.25  # seconds
 _MAX_UNMARKED = 100  # frames
+_MARGIN = 1 << 26  # bytes of memory that decoding may need beside the file
 
 
 class PyavReader:
@@ -332,6 +333,11 @@ class MediaRecording:
             self._raise_system_error()
             raise
         except MemoryError as error:
+            # ffmpeg refuses the sizes that damaged headers declare in the same way.
+            if _is_available(self._stream.seek(0, os.SEEK_END) + _MARGIN):
+                raise AudioReadError(
+                    self._name, "is damaged: it declares more memory than its size allows; download it again"
+                ) from error
             raise AudioReadError(self._name, "cannot be read: out of memory", transient=True) from error
         except (FFmpegError, ValueError, OverflowError) as error:
             self._raise_system_error()
@@ -364,6 +370,15 @@ def _to_float(frame: Any) -> np.ndarray:
     full_scale = 2.0 ** (8 * samples.dtype.itemsize - 1)
     zero = full_scale if samples.dtype.kind == "u" else 0.0
     return ((samples.astype(np.float64) - zero) / full_scale).astype(np.float32)
+
+
+def _is_available(n_bytes: int) -> bool:
+    """Return whether memory can be allocated."""
+    try:
+        bytearray(n_bytes)
+    except MemoryError:
+        return False
+    return True
 
 
 def _marks(places: list[tuple[int, int]], spacing: int) -> dict[int, int]:
