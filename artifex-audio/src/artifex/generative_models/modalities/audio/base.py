@@ -212,7 +212,7 @@ class AudioModality(Modality):
         """
         import numpy as np
 
-        from artifex.generative_models.modalities.audio.preprocessing import normalize_audio, to_float
+        from artifex.generative_models.modalities.audio.preprocessing.levels import normalize_audio, to_float
 
         shape = np.shape(audio)
         if not shape or shape[-1] != self.n_time_steps:

@@ -469,7 +469,9 @@ def _annotated_dtmf(
     if digits is None:
         check_integer("n_digits", n_digits, minimum=1, maximum=1000)
     elif not isinstance(digits, str) or not digits or not set(digits) <= set(DIGITS):  # pyright: ignore[reportUnnecessaryIsInstance]
-        raise ValueError(f"digits must be at least one of 0123456789*#ABCD, or None to draw them, got {digits!r}")
+        raise ValueError(
+            f"digits must be a string of one or more of 0123456789*#ABCD, or None to draw them, got {digits!r}"
+        )
     if sample_rate < 2 * _HIGH_FREQUENCIES[-1]:
         raise ValueError(f"sample_rate must be at least {2 * _HIGH_FREQUENCIES[-1]} Hz, got {sample_rate}")
     check_option("tone", tone, above=0, unit="seconds")
@@ -611,7 +613,7 @@ def _intervals(qualities: Sequence[str]) -> np.ndarray:
     for quality in qualities:
         check_choice("a quality", quality, choices=QUALITIES)
     if len({len(QUALITIES[quality]) for quality in qualities}) > 1:
-        raise ValueError(f"qualities must have equally many notes, got {tuple(qualities)}")
+        raise ValueError(f"qualities must have the same number of notes, got {tuple(qualities)}")
     return np.array([QUALITIES[quality] for quality in qualities], np.float32)
 
 

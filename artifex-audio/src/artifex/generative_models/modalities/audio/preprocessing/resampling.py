@@ -30,8 +30,9 @@ class _Kernel(NamedTuple):
     beta: float | None
 
 
+_KAISER_BEST_BETA = 14.769656459379492
 _PRESETS = {
-    "kaiser_best": _Kernel(64, 0.9475937167399596, 14.769656459379492),
+    "kaiser_best": _Kernel(64, 0.9475937167399596, _KAISER_BEST_BETA),
     "kaiser_fast": _Kernel(16, 0.85, 8.555504641634386),
     "hann": _Kernel(6, 0.99, None),
     "soxr_hq": _Kernel(96, 0.9565, 13.4),
@@ -199,28 +200,23 @@ def resample_by(
 
 def _kernel(quality: str, width: int | None, rolloff: float | None, method: str | None, beta: float | None) -> _Kernel:
     check_choice("quality", quality, choices=_PRESETS)
-    kernel = _PRESETS[quality]
-    if width is not None:
-        check_integer("lowpass_filter_width", width, minimum=1, unit="zero crossings")
-        kernel = kernel._replace(width=int(width))
-    if rolloff is not None:
-        check_number("rolloff", rolloff, above=0, maximum=1)
-        kernel = kernel._replace(rolloff=float(rolloff))
-    if method is not None:
-        check_choice("resampling_method", method, choices=_METHODS)
-        if method == "sinc_interp_hann":
-            kernel = kernel._replace(beta=None)
-        elif kernel.beta is None:
-            kernel = kernel._replace(beta=_PRESETS["kaiser_best"].beta)
-    if beta is not None:
+    preset = _PRESETS[quality]
+    width = preset.width if width is None else width
+    rolloff = preset.rolloff if rolloff is None else rolloff
+    if method is None:
+        method = "sinc_interp_hann" if preset.beta is None else "sinc_interp_kaiser"
+    check_integer("lowpass_filter_width", width, minimum=1, unit="zero crossings")
+    check_number("rolloff", rolloff, above=0, maximum=1)
+    check_choice("resampling_method", method, choices=_METHODS)
+    if method == "sinc_interp_kaiser":
+        beta = (preset.beta or _KAISER_BEST_BETA) if beta is None else beta
         check_number("beta", beta, minimum=0)
-        if kernel.beta is None:
-            raise ValueError(
-                f"beta is a parameter of the Kaiser window; a Hann window has no beta, got beta={beta!r}: omit it, or "
-                f"pass resampling_method='sinc_interp_kaiser'"
-            )
-        kernel = kernel._replace(beta=float(beta))
-    return kernel
+    elif beta is not None:
+        raise ValueError(
+            f"beta is a parameter of the Kaiser window; a Hann window has no beta, got beta={beta!r}: omit it, or "
+            f"pass resampling_method='sinc_interp_kaiser'"
+        )
+    return _Kernel(int(width), float(rolloff), None if beta is None else float(beta))
 
 
 def _map_rows(
