@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from artifex.generative_models.core.checks import check_integer
+from artifex.generative_models.core.checks import check_integer, is_mapping
 
 if TYPE_CHECKING:
     from flax import nnx
@@ -70,7 +70,7 @@ class BaseDataset(ABC):
     time_axis_keys: tuple[str, ...] = ("audio",)
 
     def __init__(self, config: Any, split: str = "train", *, rngs: nnx.Rngs | None) -> None:
-        if not isinstance(split, str) or not split:
+        if not (split and isinstance(split, str)):  # pyright: ignore[reportUnnecessaryIsInstance]  users' input
             raise TypeError(f"split must be the name of a split, such as 'train', got {split!r}")
         if rngs is not None and not callable(rngs):
             raise TypeError(
@@ -196,7 +196,7 @@ class BaseDataset(ABC):
         if not samples:
             raise ValueError("collate_fn requires at least one example, got none")
         for sample in samples:
-            if not isinstance(sample, Mapping):
+            if not is_mapping(sample):
                 raise TypeError(
                     f"collate_fn requires examples, mappings such as dataset[0], got {type(sample).__name__}"
                 )
