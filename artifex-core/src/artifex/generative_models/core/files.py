@@ -127,8 +127,8 @@ def remove_abandoned_files(folder: str | os.PathLike[str], *, other_hosts: bool 
 
     Args:
         folder: The folder; subfolders are not searched.
-        other_hosts: Whether to remove the files of other hosts and process-id namespaces, too. Whether their processes
-            still run cannot be checked from here: pass True only when no process writes to the folder any more.
+        other_hosts: Whether to remove the files of other hosts and process-id namespaces, too. Their processes cannot be
+            checked from here: pass True only when no process writes to the folder any more.
 
     Returns:
         The files that were removed.
@@ -315,8 +315,6 @@ def _is_running(pid: int) -> bool:
         return True
     try:
         os.kill(pid, 0)
-    except ProcessLookupError:
-        return False
-    except OSError:
-        return True
+    except OSError as error:
+        return not isinstance(error, ProcessLookupError)
     return True

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 
 class Modality(ABC):
-    """Base class of modalities: the shape of an encoded example, and the conversion of data to and from it.
+    """Base class of modalities, which encode data for a model and decode it.
 
     Args:
         config: The modality's configuration.
@@ -47,8 +47,8 @@ class BaseDataset(ABC):
     A subclass defines ``__len__`` and either ``__getitem__`` or both ``__iter__`` and ``get_batch``. With ``__len__``
     and ``__getitem__`` it is a data source for Grain.
 
-    ``time_axis_keys`` lists the keys of arrays whose last axis is time. A loader pads these to one length if examples
-    are variable-length; their length is stored under ``length``.
+    ``time_axis_keys`` lists the keys of arrays whose last axis is time. If examples are
+    variable-length, a loader pads these arrays to one length and stores the length of each under the key ``length``.
 
     Args:
         config: Configuration of the examples.

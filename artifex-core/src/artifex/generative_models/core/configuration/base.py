@@ -38,7 +38,9 @@ class Configuration:
 
     def __new__(cls, *args: Any, **fields: Any) -> Self:
         """Raise for a misspelled keyword and suggest similar field names; ``__init__`` declares the parameters."""
-        _check_field_names(cls, fields)
+        for name in fields:
+            if name not in field_names(cls):
+                raise TypeError(unknown_field(cls, name))
         return super().__new__(cls)
 
     @classmethod
@@ -143,14 +145,7 @@ class Configuration:
             >>> ExtensionConfig(weight=0.5).evolve(enabled=False)
             ExtensionConfig(weight=0.5, enabled=False, extensions={})
         """
-        _check_field_names(type(self), changes)
         return attrs.evolve(self, **changes)
-
-
-def _check_field_names(cls: type, names: Mapping[str, object]) -> None:
-    for name in names:
-        if name not in field_names(cls):
-            raise TypeError(unknown_field(cls, name))
 
 
 def _section_hint(cls: type, data: object) -> str:

@@ -147,7 +147,7 @@ def _converter() -> cattrs.Converter:
         return _COLLECTIONS[_origin(hint)](_structure_items(converter, triples, hint))
 
     def structure_union(value: Any, hint: Any) -> Any:
-        """Structure a value by the only member of the union that its form allows; else leave it to the validator."""
+        """Convert a value to the only member of a union that fits its form; the validator checks other values."""
         members = [member for member in get_args(hint) if member is not types.NoneType]
         if value is None or any(isinstance(member, type) and isinstance(value, member) for member in members):
             return value
