@@ -92,11 +92,8 @@ def quick_children() -> dict[str, str]:
 
 
 @pytest.fixture
-def artifex(
-    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-) -> Callable[..., tuple[int, str, str]]:
-    """Return a function that runs a command in ``tmp_path``: its exit code, standard output and standard error."""
-    monkeypatch.chdir(tmp_path)
+def artifex(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Callable[..., tuple[int, str, str]]:
+    """Return a function that runs a command: its exit code, standard output and standard error."""
     monkeypatch.setattr(warnings, "showwarning", warnings.showwarning)  # the command line replaces it
 
     def run(*words: object) -> tuple[int, str, str]:
