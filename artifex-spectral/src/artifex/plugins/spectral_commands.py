@@ -1,4 +1,4 @@
-"""Commands of artifex-spectral: plot the features of a recording, compare presets. jax is imported when they run."""
+"""Commands of artifex-spectral: plot the features of a recording, compare presets. jax and NumPy are imported late."""
 
 from __future__ import annotations
 
@@ -10,9 +10,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
-import numpy as np
 import typer
-from numpy.typing import NDArray
 
 from artifex.generative_models.core import UnknownComponentError, create, registry
 from artifex.generative_models.core.cli.terminal import say, table
@@ -21,6 +19,9 @@ from artifex.generative_models.core.extras import require
 from artifex.generative_models.core.files import atomic_path
 
 if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
     from artifex.generative_models.extensions.audio_processing.spectral.config import SpectralConfig
 
 _CONFIG_SUFFIXES = (".toml", ".yaml", ".yml", ".json")
@@ -92,6 +93,8 @@ def features(
             f"`ffmpeg -i {shlex.quote(str(file))} -ar {required} {shlex.quote(f'{file.stem}-{required}.wav')}`"
         )
     settings = default_config(rate) if chosen is None else chosen
+
+    import numpy as np
 
     from artifex.generative_models.extensions.audio_processing.spectral import plot, summary
 
@@ -222,6 +225,8 @@ def _read(file: Path) -> tuple[NDArray[np.float32], int]:
 
 
 def _signal_facts(audio: NDArray[np.float32], mono: NDArray[np.float32], rate: int) -> Iterator[tuple[str, str]]:
+    import numpy as np
+
     yield "sample rate", f"{rate} Hz"
     yield "channels", "1" if len(audio) == 1 else f"{len(audio)}, averaged for the features"
     yield "duration", f"{mono.size / rate:.3f} s, {mono.size} samples"
@@ -231,7 +236,7 @@ def _signal_facts(audio: NDArray[np.float32], mono: NDArray[np.float32], rate: i
     # RMS in blocks of 10 ms, longer than a period of most sounds and shorter than a pause.
     starts = np.arange(0, mono.size, max(1, rate // 100))
     energies = np.add.reduceat(np.square(mono, dtype=np.float64), starts)
-    levels = np.sqrt(energies / np.diff([*starts, mono.size]))
+    levels = np.sqrt(energies / np.diff(starts, append=mono.size))
     silence = 10 ** (_SILENCE_DBFS / 20)
     silent = float(np.mean(levels < silence))
     canceled = "; the channels cancel in their mean" if silent == 1 and peak > silence else ""
@@ -260,7 +265,7 @@ def _statistics(found: dict[str, NDArray[Any]], settings: SpectralConfig) -> Ite
 
 
 def _statistics_row(name: str, values: NDArray[Any], unit: str) -> tuple[str, ...]:
-    exact = values.astype(np.float64)
+    exact = values.astype("float64")
     return (name, *(f"{x:.4g}" for x in (exact.mean(), exact.std(), exact.min(), exact.max())), unit)
 
 

@@ -83,10 +83,9 @@ def measure_mel(frames: Frames, config: SpectralConfig) -> jax.Array:
         values = values + config.power_offset
     if config.power == 1:
         values = numerics.safe_sqrt(values) if config.power_offset else frames.magnitude
-    mel: jax.Array = lax.platform_dependent(
+    return numerics.platform_dependent(
         values, cpu=partial(apply_filter_blocks, config), default=partial(apply_filter_bank, config)
     )
-    return mel
 
 
 def measure_log_mel(frames: Frames, config: SpectralConfig) -> jax.Array:
