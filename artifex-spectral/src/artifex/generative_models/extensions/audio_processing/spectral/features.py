@@ -12,13 +12,9 @@ from jax.typing import ArrayLike
 
 from artifex.generative_models.core import numerics
 from artifex.generative_models.core.checks import check_integer, check_number
+from artifex.generative_models.extensions.audio_processing.spectral import levels
 from artifex.generative_models.extensions.audio_processing.spectral.config import SpectralConfig
 from artifex.generative_models.extensions.audio_processing.spectral.framing import Frames, aligned
-from artifex.generative_models.extensions.audio_processing.spectral.levels import (
-    clip_and_scale_levels,
-    decibels,
-    frame_levels,
-)
 from artifex.generative_models.extensions.audio_processing.spectral.mel import measure_mel
 from artifex.generative_models.extensions.audio_processing.spectral.pipeline import analyze
 
@@ -481,7 +477,7 @@ def _measure_contrast(
 def _finish_contrast(
     measured: tuple[jax.Array, jax.Array], config: SpectralConfig, n_valid: jax.Array | None, **options: float
 ) -> jax.Array:
-    peaks, valleys = (decibels(values, 1.0, _MIN_POWER, _TOP_DB) for values in measured)
+    peaks, valleys = (levels.decibels(values, 1.0, _MIN_POWER, _TOP_DB) for values in measured)
     return peaks - valleys
 
 
@@ -507,13 +503,13 @@ def _finish_flux(magnitude: jax.Array, config: SpectralConfig, n_valid: jax.Arra
 
 def measure_onset(frames: Frames, config: SpectralConfig) -> jax.Array:
     """Compute mel levels in dB (..., n_mels, n_frames) of frames, before ``top_db``."""
-    return frame_levels(measure_mel(frames, config), _in_db(config))
+    return levels.frame_levels(measure_mel(frames, config), _in_db(config))
 
 
-def finish_onset(levels: jax.Array, config: SpectralConfig, n_valid: jax.Array | None) -> jax.Array:
+def finish_onset(measured: jax.Array, config: SpectralConfig, n_valid: jax.Array | None) -> jax.Array:
     """Compute the onset strength (..., n_frames) from mel levels."""
-    increase = jnp.mean(_increases(clip_and_scale_levels(levels, _in_db(config))), axis=-2)
-    n_frames = levels.shape[-1]
+    increase = jnp.mean(_increases(levels.clip_and_scale_levels(measured, _in_db(config))), axis=-2)
+    n_frames = measured.shape[-1]
     delay = 1 + (config.n_fft // (2 * config.hop) if config.center else 0)
     strength = jnp.pad(increase, [(0, 0)] * (increase.ndim - 1) + [(delay, 0)])[..., :n_frames]
     if n_valid is not None:
