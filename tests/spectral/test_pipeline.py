@@ -105,7 +105,7 @@ def test_measure_without_frames_on_the_last_axis_raises(small, n_samples):
     def magnitude(frames, config):
         return frames.magnitude
 
-    with pytest.raises(ValueError, match=r"last axis is the frames \(here \d+\), got shape \((\d+, )+33\)"):
+    with pytest.raises(ValueError, match=r"last axis is the frames \(here \d+\), got shape \(\d+, 33\)"):
         spectral.analyze(np.zeros(n_samples, np.float32), small, measure=magnitude)
 
 

@@ -10,6 +10,7 @@ from typing import Any, TypeVar, overload
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax import lax
 from jax.typing import ArrayLike
 
 from artifex.generative_models.core import numerics
@@ -308,9 +309,12 @@ def _analyze(
         segments = _segments(padded, n_segments, size, config)
         first = jnp.tile(size * jnp.arange(n_segments, dtype=np.int32), len(padded))
         ends = None if n_valid is None else jnp.repeat(n_valid, n_segments)
-        measured = map_chunks(
-            lambda chunk: measure_frames(chunk[0], chunk[1], chunk[2], size), (segments, ends, first), chunk_size=1
-        )
+
+        def measure_segment(_: None, segment: tuple[jax.Array, jax.Array | None, jax.Array]) -> tuple[None, Any]:
+            samples, n_valid, first = segment
+            return None, measure_frames(samples, n_valid, first, size)
+
+        measured = lax.scan(measure_segment, None, (segments, ends, first))[1]
 
         def join(x: jax.Array) -> jax.Array:
             x = jnp.moveaxis(x.reshape(len(padded), n_segments, *x.shape[1:]), 1, -2)
