@@ -396,7 +396,7 @@ def test_an_interrupted_extraction_is_resumed_by_the_same_call(folder, tmp_path,
     assert names(tmp_path / "made") == ["config.toml", "plan.json", "shards"]
     assert {name.partition(".")[2] for name in names(tmp_path / "made" / "shards")} == {"arrayrecord", "json"}
     with pytest.raises(FileNotFoundError, match="the extraction is not complete"):
-        next(read_features(tmp_path / "made"))
+        read_features(tmp_path / "made")
     again = extract([folder], tmp_path / "made", config=WAVES, shard_size=1, report=False)
     assert 0 < again.n_written < whole.n_written
     assert again.records == whole.records
@@ -420,7 +420,7 @@ def test_progress_counts_examples_and_failures(folder, tmp_path):
 
 def test_a_folder_without_an_extraction_cannot_be_read(tmp_path):
     with pytest.raises(FileNotFoundError, match="contains no extraction"):
-        next(read_features(tmp_path))
+        read_features(tmp_path)
 
 
 def test_every_parameter_of_extract_has_a_help_text():

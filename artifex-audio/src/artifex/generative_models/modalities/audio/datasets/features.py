@@ -134,7 +134,7 @@ class FeatureDataset(BaseDataset):
             OSError: When the record is damaged; the message names the shard.
         """
         i = position(index, len(self), self.name)
-        path = self._paths[self._shard[i]]
+        path = self._paths[int(self._shard[i])]
         shape = tuple(self._shape[i].tolist())
         features = read_features_at(
             self._readers(path),
@@ -159,13 +159,6 @@ class FeatureDataset(BaseDataset):
             The size of the last axis of each example's features, in frames or samples, shape (n_examples,), int64.
         """
         return self._shape[:, -1].copy() if self._shape.shape[1] else np.ones(len(self), np.int64)
-
-    def __getstate__(self) -> dict[str, Any]:
-        return {key: value for key, value in self.__dict__.items() if key != "_readers"}
-
-    def __setstate__(self, state: dict[str, Any]) -> None:
-        self.__dict__.update(state)
-        self._readers = ShardReaders()
 
 
 def _check_config(

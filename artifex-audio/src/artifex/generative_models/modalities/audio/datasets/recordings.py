@@ -463,7 +463,7 @@ def _segment_of(source: Source, sample_rate: int, n_samples: int) -> tuple[int, 
 def _find_loudest(audio: AudioSource, name: str, first: int, count: int, n_crop: int, *, mono: bool) -> int:
     """Return the start, relative to ``first``, of the window with the highest energy, in steps of 1/16 window."""
     step = max(1, n_crop // _STEPS_PER_WINDOW)
-    energies = []
+    energies: list[np.ndarray] = []
     block_size = step * max(1, (1 << 16) // step)
     for _, block in read_blocks(audio, lambda info: (first, count), size=block_size, name=name):
         samples = block @ np.ones((block.shape[1], 1), np.float32) if mono else block

@@ -108,10 +108,14 @@ def complete_extraction(
 def _render_report(
     folder: Path, plan: Plan, records: list[ManifestRecord], failures: list[FailureRecord], n_examples: int
 ) -> str:
-    from artifex.generative_models.modalities.audio.extraction.report import render_example, render_report
+    from artifex.generative_models.modalities.audio.extraction.report import (
+        ReportExample,
+        render_example,
+        render_report,
+    )
 
     read = plan.reader(Path.cwd())
-    examples = []
+    examples: list[ReportExample] = []
     for record in _evenly_spaced(records, n_examples):
         path = folder / record["file"]
         _, features = read_example(open_shard(path), path, record["record"])

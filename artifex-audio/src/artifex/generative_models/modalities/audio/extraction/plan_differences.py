@@ -44,7 +44,7 @@ def describe_differences(stored: Plan, requested: Plan) -> list[str]:
 
 
 def _differing_settings(stored: Plan, requested: Plan) -> list[str]:
-    phrases = []
+    phrases: list[str] = []
     for key in dict.fromkeys([*stored.audio, *requested.audio]):
         default = "variable" if key == "duration" else None
         was, now = (str(plan.audio.get(key, default)) for plan in (stored, requested))
@@ -54,7 +54,7 @@ def _differing_settings(stored: Plan, requested: Plan) -> list[str]:
 
 
 def _differing_software(stored: Plan, requested: Plan) -> list[str]:
-    phrases = []
+    phrases: list[str] = []
     for name in dict.fromkeys([*stored.software, *requested.software]):
         was, now = (plan.software.get(name) or "(none)" for plan in (stored, requested))
         if was != now:

@@ -6,7 +6,6 @@ import re
 import unicodedata
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from functools import partial
 from pathlib import Path
 from typing import NotRequired, TypedDict
 
@@ -81,7 +80,7 @@ def find_recordings(paths: list[Path]) -> list[PlannedRecording]:
     """
     files = find_audio_in(paths)
     ids = _unique_ids([file.relative_to(root).as_posix() for file, root in files])
-    recordings = []
+    recordings: list[PlannedRecording] = []
     for (file, root), name in zip(files, ids, strict=True):
         recording = PlannedRecording(
             id=name, source=str(file), label=folder_label(file, root), bytes=None, modified=None
@@ -134,7 +133,7 @@ def synthetic_recordings(config: AudioModalityConfig, n_examples: int) -> list[P
         The recordings.
     """
     width = len(str(n_examples - 1))
-    recordings = []
+    recordings: list[PlannedRecording] = []
     for index in range(n_examples):
         audio_type = _SYNTHETIC_TYPES[index % len(_SYNTHETIC_TYPES)]
         recordings.append(
@@ -186,7 +185,28 @@ def file_reader(
         it was planned.
     """
     max_samples = None if variable_length else config.n_time_steps
-    return partial(_decode, recordings, base, config.sample_rate, max_samples)
+
+    def span(info: AudioInfo) -> tuple[int, int]:
+        required = info.n_samples if max_samples is None else -(-max_samples * info.sample_rate // config.sample_rate)
+        return 0, min(info.n_samples, required)
+
+    def read(index: int) -> Waveform:
+        file = base / recordings[index]["source"]
+        try:
+            audio, info = decode(file, span, sample_rate=config.sample_rate)
+        except AudioReadError as error:
+            if not error.transient:
+                _check_unchanged(file, recordings[index])
+            raise
+        _check_unchanged(file, recordings[index])
+        source_format = SourceFormat(
+            source_sample_rate=info.sample_rate,
+            source_channels=info.n_channels,
+            source_format=f"{info.format} {info.subtype}",
+        )
+        return audio[:max_samples], source_format
+
+    return read
 
 
 def raise_if_transient(error: AudioReadError) -> None:
@@ -201,29 +221,6 @@ def raise_if_transient(error: AudioReadError) -> None:
     if error.transient:
         message = f"{error.reason}; this may be temporary: run the same command again, committed shards are kept"
         raise AudioReadError(error.path, message) from error
-
-
-def _decode(
-    recordings: list[PlannedRecording], base: Path, sample_rate: int, max_samples: int | None, index: int
-) -> Waveform:
-    def span(info: AudioInfo) -> tuple[int, int]:
-        required = info.n_samples if max_samples is None else -(-max_samples * info.sample_rate // sample_rate)
-        return 0, min(info.n_samples, required)
-
-    file = base / recordings[index]["source"]
-    try:
-        audio, info = decode(file, span, sample_rate=sample_rate)
-    except AudioReadError as error:
-        if not error.transient:
-            _check_unchanged(file, recordings[index])
-        raise
-    _check_unchanged(file, recordings[index])
-    source_format = SourceFormat(
-        source_sample_rate=info.sample_rate,
-        source_channels=info.n_channels,
-        source_format=f"{info.format} {info.subtype}",
-    )
-    return audio if max_samples is None else audio[:max_samples], source_format
 
 
 def _check_unchanged(file: Path, recording: PlannedRecording) -> None:

@@ -122,9 +122,9 @@ def extract(
     """
     if config is None:
         config = AudioModalityConfig(representation=AudioRepresentation.MEL_SPECTROGRAM)
-    if not isinstance(config, AudioModalityConfig):
+    if not isinstance(config, AudioModalityConfig):  # pyright: ignore[reportUnnecessaryIsInstance]  user input
         raise TypeError(f"config must be an AudioModalityConfig or None, got {type(config).__name__}")
-    if not isinstance(paths, str | os.PathLike | Iterable):
+    if not isinstance(paths, str | os.PathLike | Iterable):  # pyright: ignore[reportUnnecessaryIsInstance]  user input
         raise TypeError(
             f"paths must be a file, a folder, or a list of them ([] for synthetic audio), got {type(paths).__name__}"
         )

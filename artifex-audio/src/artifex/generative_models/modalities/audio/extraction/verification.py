@@ -144,7 +144,7 @@ def _shard_problem(path: Path, plan: Plan, number: int, sidecar: Sidecar) -> str
 
 def _damaged_examples(path: Path, sidecar: Sidecar) -> str:
     reader = open_shard(path)
-    damaged = []
+    damaged: list[str] = []
     for position, record in enumerate(sidecar["records"]):
         try:
             read_example(reader, path, position)
@@ -159,7 +159,7 @@ def _damaged_examples(path: Path, sidecar: Sidecar) -> str:
 def _verify_summary_files(folder: Path, plan: Plan, sidecars: dict[int, Sidecar]) -> list[Problem]:
     if len(sidecars) < len(plan.shards):  # their content follows from all sidecars
         return []
-    problems = []
+    problems: list[Problem] = []
     for name, content in summary_files(plan, *collect_records(plan, sidecars)).items():
         if not (folder / name).is_file():
             problems.append(Problem(source=name, message=f"is missing; {_REPAIR}"))
@@ -172,7 +172,7 @@ def _unexpected_files(folder: Path, plan: Plan) -> list[Problem]:
     expected = {layout.PLAN, layout.CONFIG, layout.MANIFEST, layout.FAILURES, layout.REPORT, layout.SHARDS}
     for number in range(len(plan.shards)):
         expected |= {shard_file(number, plan.digest), sidecar_file(number, plan.digest)}
-    problems = []
+    problems: list[Problem] = []
     for parent in (folder, folder / layout.SHARDS):
         temporary = temporary_files(parent)
         for path in sorted(parent.iterdir()) if parent.is_dir() else ():

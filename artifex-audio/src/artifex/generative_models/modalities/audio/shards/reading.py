@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Iterator
+from itertools import chain, islice
 from pathlib import Path
 from typing import Any
 
@@ -61,12 +62,13 @@ def read_features(folder: str | os.PathLike[str]) -> Iterator[tuple[ManifestReco
     Args:
         folder: The folder given as ``--out``.
 
-    Yields:
-        For each example its manifest record and its features, in the order of the recordings.
+    Returns:
+        An iterator over pairs of a manifest record and features, in the order of the recordings. It raises
+        FileNotFoundError at a missing shard and OSError at a damaged record.
 
     Raises:
-        FileNotFoundError: When the folder contains no extraction, an incomplete one, or shards are missing.
-        OSError: When a record is damaged.
+        FileNotFoundError: When the folder contains no extraction, or an incomplete one.
+        ValueError: When the manifest belongs to another plan.
 
     Example:
         >>> import tempfile
@@ -78,9 +80,12 @@ def read_features(folder: str | os.PathLike[str]) -> Iterator[tuple[ManifestReco
         [('sine', (8000,)), ('noise', (8000,))]
     """
     readers = ShardReaders()
-    for record in read_records(folder):
+
+    def read(record: ManifestRecord) -> tuple[ManifestRecord, np.ndarray]:
         path = Path(folder) / record["file"]
-        yield record, read_example(readers(path), path, record["record"])[1]
+        return record, read_example(readers(path), path, record["record"])[1]
+
+    return map(read, read_records(folder))
 
 
 def read_records(folder: str | os.PathLike[str], *, digest: str | None = None) -> Iterator[ManifestRecord]:
@@ -90,8 +95,8 @@ def read_records(folder: str | os.PathLike[str], *, digest: str | None = None) -
         folder: The folder given as ``--out``.
         digest: SHA-256 of the plan that the manifest must belong to; None means the folder's current plan.
 
-    Yields:
-        The record of each example.
+    Returns:
+        An iterator over the records of the examples.
 
     Raises:
         FileNotFoundError: When the folder contains no extraction, or an incomplete one.
@@ -104,7 +109,12 @@ def read_records(folder: str | os.PathLike[str], *, digest: str | None = None) -
                 f"{folder}: the extraction is not complete: {MANIFEST} is missing; run the command that started it again"
             )
         raise FileNotFoundError(no_extraction(folder))
-    prefix = shard_prefix(plan_digest(Path(folder)) if digest is None else digest)
+    records = _parse_manifest(path, shard_prefix(plan_digest(Path(folder)) if digest is None else digest))
+    first = list(islice(records, 1))  # raises now if the manifest belongs to another plan
+    return chain(first, records)
+
+
+def _parse_manifest(path: Path, prefix: str) -> Iterator[ManifestRecord]:
     with path.open(encoding="utf-8") as lines:
         for line in lines:
             record: ManifestRecord = json.loads(line)

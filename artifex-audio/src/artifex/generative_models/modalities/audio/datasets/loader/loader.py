@@ -5,15 +5,20 @@ from __future__ import annotations
 import sys
 import time
 from collections import deque
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, TypedDict
+from typing import Any
 
 from artifex.generative_models.core.checks import check_integer
-from artifex.generative_models.modalities.audio.datasets.loader.batches import SHAPE_ADVICE, BatchMaker
+from artifex.generative_models.modalities.audio.datasets.loader.batches import (
+    SHAPE_ADVICE,
+    Batch,
+    BatchMaker,
+    named_arrays,
+)
 from artifex.generative_models.modalities.audio.datasets.loader.compatibility import import_grain
 from artifex.generative_models.modalities.audio.datasets.loader.errors import LoaderError
-from artifex.generative_models.modalities.audio.datasets.loader.plan import IndexedDataset, make_plan
+from artifex.generative_models.modalities.audio.datasets.loader.plan import IndexedDataset, PlanFingerprint, make_plan
 from artifex.generative_models.modalities.audio.datasets.loader.workers import Prefetcher, check_main_module
 
 _RATE_WINDOW = 32
@@ -38,19 +43,10 @@ class Progress:
     fraction: float | None
 
 
-class LoaderState(TypedDict):
+class LoaderState(PlanFingerprint):
     """State of a loader: the step, and everything that determines the batches."""
 
     step: int
-    dataset: str
-    data: str
-    dataset_length: int
-    batch_size: int
-    shuffle: bool
-    seed: int
-    drop_remainder: bool
-    bucket_lengths: list[int]
-    lengths_crc32: int
 
 
 def make_loader(
@@ -112,8 +108,9 @@ def make_loader(
     Reference:
         Grain, https://github.com/google/grain: the order is its ``MapDataset.range(n).shuffle(seed).repeat()``.
     """
+    kind = type(dataset).__name__
     if not (hasattr(dataset, "__len__") and hasattr(dataset, "__getitem__")) or isinstance(dataset, str | Mapping):
-        raise TypeError(f"dataset must have __len__ and __getitem__, got {type(dataset).__name__}")
+        raise TypeError(f"dataset must have __len__ and __getitem__, got {kind}")
     plan = make_plan(
         dataset,
         batch_size,
@@ -222,7 +219,7 @@ class Loader:
             ``step``, the number of batches returned, and everything that must be equal where it is restored; that does
             not include the numbers of workers, hosts and epochs, nor the transforms.
         """
-        return {"step": self._step, **self._plan.fingerprint}  # type: ignore[typeddict-item]
+        return {"step": self._step, **self._plan.fingerprint}
 
     def restore(self, state: Mapping[str, object]) -> Loader:
         """Continue from a state; the next batch is the one after it.
@@ -238,8 +235,8 @@ class Loader:
             ValueError: When it belongs to other data or another order, or its step is beyond the last batch; the message
                 contains the differences.
         """
-        own = self._plan.fingerprint
-        if not isinstance(state, Mapping) or set(state) != {"step", *own}:
+        own: Mapping[str, object] = self._plan.fingerprint
+        if not isinstance(state, Mapping) or set(state) != {"step", *own}:  # pyright: ignore[reportUnnecessaryIsInstance]  user input
             raise TypeError(f"state must be a dict with {', '.join(['step', *own])}, got {state!r}")
         differences = [f"{key} was {state[key]!r} and is {own[key]!r}" for key in own if state[key] != own[key]]
         if differences:
@@ -292,15 +289,15 @@ class Loader:
         self._shapes = None
         self._times.clear()
 
-    def _read(self) -> dict[str, Any]:
+    def _read(self) -> Batch:
         if self._prefetcher.is_started:
             result = self._prefetcher.next(self._step)
         else:
             # The first batch is made here, since its size determines how many are read ahead.
             result = self._make_batch(self._step)
             if result.error is None and self._step + 1 < self._plan.n_steps:
-                max_bytes = _count_bytes(result.batch) * self._plan.max_growth(self._step)
-                self._prefetcher.start(self._step + 1, max_bytes)
+                n_bytes = sum(array.nbytes for _, array in named_arrays(result.batch))
+                self._prefetcher.start(self._step + 1, n_bytes * self._plan.max_growth(self._step))
         if result.error is not None:
             raise result.error
         if result.step != self._step:
@@ -309,8 +306,8 @@ class Loader:
             self._check_shapes(result.batch)
         return result.batch
 
-    def _check_shapes(self, batch: dict[str, Any]) -> None:
-        shapes = dict(_shapes_of(batch))
+    def _check_shapes(self, batch: Batch) -> None:
+        shapes = {name: array.shape[1:] for name, array in named_arrays(batch)}
         if self._shapes is not None and self._shapes != shapes:
             keys = sorted({*self._shapes, *shapes})
             pairs = [(key, self._shapes.get(key, "missing"), shapes.get(key, "missing")) for key in keys]
@@ -323,7 +320,7 @@ def _check_shard(shard: tuple[int, int] | None, batch_size: int) -> tuple[int, i
     if shard is None:
         index, count = _distributed_shard()
     else:
-        if not isinstance(shard, Sequence) or isinstance(shard, str) or len(shard) != 2:
+        if not isinstance(shard, Sequence) or isinstance(shard, str) or len(shard) != 2:  # pyright: ignore[reportUnnecessaryIsInstance]  user input
             raise TypeError(f"shard must be (index, count), such as (0, 4), got {shard!r}")
         check_integer("shard's count", shard[1], minimum=1)
         check_integer("shard's index", shard[0], minimum=0, maximum=int(shard[1]) - 1)
@@ -344,20 +341,8 @@ def _distributed_shard() -> tuple[int, int]:
 
 
 def _check_transforms(transforms: Sequence[Callable[..., Mapping[str, object]]]) -> None:
-    if callable(transforms) or not isinstance(transforms, Sequence):
+    if callable(transforms) or not isinstance(transforms, Sequence):  # pyright: ignore[reportUnnecessaryIsInstance]  user input
         raise TypeError(f"transforms must be a list of functions, got {transforms!r}")
     for transform in transforms:
         if not callable(transform):
             raise TypeError(f"each of transforms must be a function of an example, got {transform!r}")
-
-
-def _count_bytes(batch: dict[str, Any]) -> int:
-    return sum(_count_bytes(value) if isinstance(value, dict) else int(value.nbytes) for value in batch.values())
-
-
-def _shapes_of(batch: Mapping[str, Any], parent: str = "") -> Iterator[tuple[str, tuple[int, ...]]]:
-    for key, value in batch.items():
-        if isinstance(value, dict):
-            yield from _shapes_of(value, f"{parent}{key}.")
-        else:
-            yield parent + key, value.shape[1:]

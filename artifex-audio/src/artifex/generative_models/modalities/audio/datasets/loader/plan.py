@@ -7,7 +7,7 @@ import zlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Any, Protocol
+from typing import Any, Protocol, TypedDict
 
 import numpy as np
 
@@ -38,6 +38,20 @@ def dataset_name(dataset: IndexedDataset) -> str:
     return str(getattr(dataset, "name", type(dataset).__name__))
 
 
+class PlanFingerprint(TypedDict):
+    """Everything that determines the batches of a loader, as values that JSON supports."""
+
+    dataset: str
+    data: str
+    dataset_length: int
+    batch_size: int
+    shuffle: bool
+    seed: int
+    drop_remainder: bool
+    bucket_lengths: list[int]
+    lengths_crc32: int
+
+
 @dataclass(frozen=True, eq=False)
 class BatchPlan:
     """The examples of every batch, as a function of the seed and the step.
@@ -65,7 +79,9 @@ class BatchPlan:
     drop_remainder: bool
     bucket_lengths: tuple[int, ...] = ()
     lengths: np.ndarray | None = None
-    _bucketed_epochs: dict[int, tuple[np.ndarray, np.ndarray]] = field(init=False, default_factory=dict, repr=False)
+    _bucketed_epochs: dict[int, tuple[np.ndarray, np.ndarray]] = field(
+        init=False, default_factory=dict[int, tuple[np.ndarray, np.ndarray]], repr=False
+    )
 
     @property
     def steps_per_epoch(self) -> int:
@@ -81,7 +97,7 @@ class BatchPlan:
         return sys.maxsize - 1 if self.epochs is None else self.epochs * self.steps_per_epoch
 
     @cached_property
-    def fingerprint(self) -> dict[str, Any]:
+    def fingerprint(self) -> PlanFingerprint:
         """Everything that determines the batches, as values that JSON supports."""
         return {
             "dataset": self.dataset,
@@ -172,32 +188,29 @@ class BatchPlan:
         if self.drop_remainder:  # before bucketing: the remainder of the buckets always contains the longest examples
             order = order[: self.n_examples // self.batch_size * self.batch_size]
         bucket_of = np.searchsorted(bounds, self.lengths[order])
-        batches, buckets = [], []
+        batches: list[np.ndarray] = []
+        buckets: list[int] = []
         remainder = order[:0]
         for bucket in range(len(self.bucket_lengths)):
             # Examples that do not fill a batch move to the next bucket: no more are dropped than without buckets.
             members = np.concatenate([remainder, order[bucket_of == bucket]])
             n_full = len(members) // self.batch_size
             batches.append(members[: n_full * self.batch_size].reshape(n_full, self.batch_size))
-            buckets.append(np.full(n_full, bucket))
+            buckets += [bucket] * n_full
             remainder = members[n_full * self.batch_size :]
         if len(remainder):
-            padding = np.full(self.batch_size - len(remainder), -1)
-            batches.append(np.concatenate([remainder, padding])[None])
-            buckets.append(np.array([np.searchsorted(bounds, self.lengths[remainder].max())]))
-        all_batches, all_buckets = np.concatenate(batches), np.concatenate(buckets)
+            batches.append(np.pad(remainder, (0, self.batch_size - len(remainder)), constant_values=-1)[None])
+            buckets.append(int(np.searchsorted(bounds, self.lengths[remainder]).max()))
+        all_batches = np.concatenate(batches)
         if self.shuffle:
             batch_order = rng.permutation(len(all_batches))
         else:
             batch_order = np.argsort(all_batches[:, 0], kind="stable")
-        return all_batches[batch_order], all_buckets[batch_order]
+        return all_batches[batch_order], np.array(buckets)[batch_order]
 
     def __getstate__(self) -> dict[str, Any]:
         # Workers compute the order and the buckets themselves: they are large, or cannot be pickled.
         return {**{key: value for key, value in self.__dict__.items() if key != "_order"}, "_bucketed_epochs": {}}
-
-    def __setstate__(self, state: dict[str, Any]) -> None:
-        self.__dict__.update(state)
 
 
 def make_plan(
@@ -265,7 +278,7 @@ def _check_buckets(
 ) -> tuple[tuple[int, ...], np.ndarray | None]:
     if bucket_lengths is None:
         return (), None
-    if isinstance(bucket_lengths, str) or not isinstance(bucket_lengths, Sequence | np.ndarray):
+    if isinstance(bucket_lengths, str) or not isinstance(bucket_lengths, Sequence | np.ndarray):  # pyright: ignore[reportUnnecessaryIsInstance]  user input
         raise TypeError(f"bucket_lengths must be a list of lengths in samples, got {bucket_lengths!r}")
     for length in bucket_lengths:
         check_integer("each of bucket_lengths", length, minimum=1, unit="samples")
@@ -273,7 +286,7 @@ def _check_buckets(
     if not buckets or list(buckets) != sorted(set(buckets)):
         raise ValueError(f"bucket_lengths must be in ascending order, without duplicates, got {bucket_lengths!r}")
     name = dataset_name(dataset)
-    known = dataset.lengths() if hasattr(dataset, "lengths") else None
+    known: np.ndarray | None = getattr(dataset, "lengths", lambda: None)()
     if known is None:
         raise ValueError(
             f"bucket_lengths requires the length of every example; implement {type(dataset).__name__}.lengths() to "
