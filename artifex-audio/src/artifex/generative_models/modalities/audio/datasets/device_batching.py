@@ -27,9 +27,9 @@ def device_batches(
 
     Args:
         loader: A loader. It is ahead by the prefetched batches: save the state of the returned iterator instead of its own.
-        sharding: Sharding whose first axis is the batch, such as ``NamedSharding(mesh, P("data"))``. It is applied to the
-            batch axis of every array, and to further axes as far as an array has them. A mesh with one axis shards the
-            batch over it. None uses the default device, with the examples of this process only.
+        sharding: Sharding whose first axis is the batch, such as ``NamedSharding(mesh, P("data"))``. Further axes of it
+            apply to the arrays that have them. A mesh with one axis shards the batch over it. None transfers the
+            examples of this process to the default device.
         prefetch: Number of batches transferred ahead, at least 0.
 
     Returns:

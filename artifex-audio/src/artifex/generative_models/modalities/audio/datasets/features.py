@@ -28,13 +28,13 @@ if TYPE_CHECKING:
 class FeatureDataset(BaseDataset):
     """The features in a folder that ``artifex extract`` wrote, in the order of the recordings.
 
-    Access is random: one record is read from its shard and verified against its checksum. In memory are a few numbers and
-    two strings per example. The dataset can be pickled; each loader worker opens the shards itself.
+    Access is random: one record is read from its shard and verified against its checksum. A few numbers and two strings
+    per example are kept in memory. The dataset can be pickled; each loader worker opens the shards itself.
 
     Args:
         folder: The folder of a complete extraction.
-        config: The expected configuration of the features; None takes the folder's. ``duration`` is not compared for
-            variable-length features.
+        config: The expected configuration of the features; None uses that of the folder. ``duration`` is not compared
+            for variable-length features.
         split: Name of the split that the folder contains.
         rngs: Random number generators that ``get_batch`` draws indices from; by default every dataset draws the same
             sequence.

@@ -1,4 +1,4 @@
-"""Datasets of recordings in files. Imports no jax, so that loader workers need not."""
+"""Datasets of recordings in files. Imports no jax, so that loader workers start fast."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ class AudioFileDataset(RecordingDataset):
         hop: Hop between sliding windows in seconds; by default the configuration's duration.
         labels: ``"folder"`` labels a recording by the folder directly below the given one, or the given one itself; a
             function returns the label for a path; None omits labels. With a manifest, ``"folder"`` uses its column ``label``.
-            ``dataset.labels`` contains the class names in order of their indices, the same for every split.
+            ``dataset.labels`` contains the class names in the order of their indices, the same for every split.
         on_error: ``"raise"`` raises for a recording that cannot be read. ``"skip"`` replaces it by silence with
             ``valid=False``, which iteration skips, and adds the reason to ``dataset.problems`` of this process.
             ``"warn"`` also warns, once per file. Errors with ``AudioReadError.transient`` are always raised.

@@ -46,8 +46,8 @@ class _TypeBlock(NamedTuple):
 class SyntheticAudioDataset(BaseDataset):
     """A dataset of registered audio types, in rotation: example i has the type ``i % len(audio_types)``.
 
-    An example depends on (seed, split, index) only, however it is accessed, and no two splits share one. Nothing is stored
-    except the most recently rendered block, a few megabytes: examples that are accessed in sequence are rendered together.
+    An example depends on (seed, split, index) only, not on how it is accessed. Different splits have different examples.
+    Examples that are accessed in sequence are rendered together; only the latest such block, a few megabytes, is stored.
 
     Args:
         config: Configuration of the examples; by default ``AudioModalityConfig()``.
@@ -55,11 +55,11 @@ class SyntheticAudioDataset(BaseDataset):
         audio_types: Audio types: registered names, ``(name, options)`` pairs, mappings with ``name`` and options, or
             functions ``f(key, *, n_time_steps, sample_rate)``.
         name: Name of the dataset in error messages.
-        split: Name of the split. Different splits have different examples.
+        split: Name of the split.
         seed: Seed. Different seeds give different examples.
         annotations: Whether examples contain ``annotations``, the parameters that the audio was generated from.
-        weights: Relative frequency of each audio type, at least 0, in any unit. The type of an example is then drawn from
-            (seed, split, index). By default types rotate.
+        weights: Relative frequency of each audio type, at least 0. The weights need not sum to 1. The type of an example
+            is then drawn from (seed, split, index). By default types rotate.
         sharding: Sharding of the batch axis of slices, lists of indices and ``get_batch``. Each device renders its own
             examples. By default batches are on the default device.
         rngs: Random number generators that ``get_batch`` draws indices from; by default every dataset draws the same
@@ -164,7 +164,7 @@ class SyntheticAudioDataset(BaseDataset):
         return {**self.__dict__, "_last_index": -_MAX_STRIDE - 1, "_cached_block": (0, [])}
 
     def example(self, index: int, *, epoch: int = 0) -> dict[str, Any]:
-        """Return an example with NumPy arrays; it is the same in every epoch.
+        """Return an example with NumPy arrays, the same in every epoch.
 
         Args:
             index: Index of the example.
@@ -182,7 +182,7 @@ class SyntheticAudioDataset(BaseDataset):
         return checksum(len(self), self.split, self.seed, self.config, self.labels, types, weights, self.annotations)
 
     def examples(self, indices: Sequence[int], *, epoch: int = 0) -> list[dict[str, Any]]:
-        """Return several examples with NumPy arrays, rendered together; they are the same in every epoch.
+        """Return several examples with NumPy arrays, the same in every epoch. They are rendered together.
 
         Args:
             indices: Indices of the examples.

@@ -36,8 +36,8 @@ def encode_shards(
 ) -> Iterator[tuple[int, list[Example], list[FailureRecord]]]:
     """Encode shards one after another.
 
-    Each recording is encoded as a whole, so the longest one determines the memory needed in addition to the features of
-    one shard. Recordings of the next shard are decoded while a shard is encoded.
+    Each recording is encoded as a whole, so the memory needed is that of the longest one plus the features of one shard.
+    Recordings of the next shard are decoded while a shard is encoded.
 
     Args:
         plan: The plan.

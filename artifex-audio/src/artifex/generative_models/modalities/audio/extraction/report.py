@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 EXAMPLE_SECONDS = 10.0
 """Examples are shown and played up to this length."""
 
-# Readable on white and on near-black: the page follows the reader's color scheme, the figures cannot.
+# A gray that is readable on light and dark pages: the page follows the reader's color scheme, the figures cannot.
 _FIGURE_COLOR = "#7d8590"
 
 _DB_RANGE = 80.0

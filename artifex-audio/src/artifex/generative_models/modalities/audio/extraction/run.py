@@ -19,7 +19,7 @@ from artifex.generative_models.modalities.audio.extraction.plan import Plan, cre
 from artifex.generative_models.modalities.audio.extraction.recordings import find_recordings, synthetic_recordings
 from artifex.generative_models.modalities.audio.extraction.store import Sidecar, read_sidecar
 from artifex.generative_models.modalities.audio.extraction.writing import write_shards
-from artifex.generative_models.modalities.audio.shards.layout import SHARDS, sidecar_file
+from artifex.generative_models.modalities.audio.shards import layout
 from artifex.generative_models.modalities.audio.shards.records import (
     FailureRecord,
     ManifestRecord,
@@ -68,17 +68,17 @@ def extract(
 ) -> Extraction:
     """Extract features from recordings and write them to a folder.
 
-    The folder contains ``plan.json``, ``config.toml`` (for the same features again) and ``shards/``: ArrayRecord files of
-    safetensors records, each committed by a JSON sidecar with its records, failures and checksum. The process that finds
-    all shards committed adds ``manifest.jsonl`` (one line per example: id, source, label, sample rate, length, levels,
-    shape, dtype, shard), ``failures.jsonl`` and ``report.html``. ``read_features`` and ``FeatureDataset`` read the folder.
+    The folder contains ``plan.json``, ``config.toml`` (the configuration) and ``shards/``: ArrayRecord files of safetensors
+    records. Each shard is committed by a JSON sidecar with its records, failures and checksum. The process that finds all
+    shards committed adds ``manifest.jsonl`` (one line per example: id, source, label, sample rate, length, levels, shape,
+    dtype, shard), ``failures.jsonl`` and ``report.html``. ``read_features`` and ``FeatureDataset`` read the folder.
 
-    An interrupted extraction is resumed by the same call: committed shards are kept. The result has the same bytes as that
-    of an uninterrupted call on the same machine with the same versions. A call that differs from the folder's plan raises.
+    The same call resumes an interrupted extraction; committed shards are kept. The files are then equal to those of an
+    uninterrupted call on the same machine with the same versions. A call that differs from the plan of the folder raises.
 
-    Variable-length recordings are padded to one of a few lengths, so that few programs are compiled, and the frames of the
+    Variable-length recordings are padded to one of a few lengths, so that few programs are compiled. The frames of the
     padding are removed. For a representation without centered frames, the last frames may depend on the padding. Each
-    recording is encoded as a whole, whatever its length.
+    recording is encoded as a whole, at any length.
 
     Args:
         paths: A file, a folder that is searched recursively, or several of them; empty for the synthetic dataset.
@@ -161,7 +161,7 @@ def extract(
         return Extraction(out=None, records=[], failures=plan.failures())
 
     remove_abandoned_files(folder)
-    remove_abandoned_files(folder / SHARDS)
+    remove_abandoned_files(folder / layout.SHARDS)
     assigned = assignment or ShardAssignment()
     own = [number for number in range(len(plan.shards)) if assigned.includes(number)]
     committed = _read_sidecars(folder, plan, own)
@@ -234,7 +234,7 @@ def _find_missing(folder: Path, plan: Plan, own: list[int]) -> tuple[tuple[int, 
     read all.
     """
     numbers = range(len(plan.shards))
-    existing = {path.name for path in (folder / SHARDS).iterdir()}
-    missing = tuple(number for number in numbers if Path(sidecar_file(number, plan.digest)).name not in existing)
+    existing = {path.name for path in (folder / layout.SHARDS).iterdir()}
+    missing = tuple(number for number in numbers if Path(layout.sidecar_file(number, plan.digest)).name not in existing)
     sidecars = _read_sidecars(folder, plan, own if missing else numbers)
     return missing or tuple(number for number in numbers if number not in sidecars), sidecars

@@ -15,7 +15,6 @@ from artifex.generative_models.modalities.audio.extraction.plan import Plan, rea
 from artifex.generative_models.modalities.audio.extraction.store import Sidecar, parse_sidecar
 from artifex.generative_models.modalities.audio.shards import layout
 from artifex.generative_models.modalities.audio.shards.checksums import file_checksum
-from artifex.generative_models.modalities.audio.shards.layout import shard_file, sidecar_file
 from artifex.generative_models.modalities.audio.shards.reading import no_extraction
 from artifex.generative_models.modalities.audio.shards.records import check_dependencies, open_shard, read_example
 
@@ -106,7 +105,7 @@ def verify(folder: str | os.PathLike[str], *, progress: Callable[[int, int], Non
 
 
 def _verify_shard(folder: Path, plan: Plan, number: int) -> tuple[Sidecar | None, Problem | None]:
-    shard_name, sidecar_name = shard_file(number, plan.digest), sidecar_file(number, plan.digest)
+    shard_name, sidecar_name = layout.shard_file(number, plan.digest), layout.sidecar_file(number, plan.digest)
     shard_path, sidecar_path = folder / shard_name, folder / sidecar_name
     if not sidecar_path.is_file():
         if not shard_path.is_file():
@@ -171,7 +170,7 @@ def _verify_summary_files(folder: Path, plan: Plan, sidecars: dict[int, Sidecar]
 def _unexpected_files(folder: Path, plan: Plan) -> list[Problem]:
     expected = {layout.PLAN, layout.CONFIG, layout.MANIFEST, layout.FAILURES, layout.REPORT, layout.SHARDS}
     for number in range(len(plan.shards)):
-        expected |= {shard_file(number, plan.digest), sidecar_file(number, plan.digest)}
+        expected |= {layout.shard_file(number, plan.digest), layout.sidecar_file(number, plan.digest)}
     problems: list[Problem] = []
     for parent in (folder, folder / layout.SHARDS):
         temporary = temporary_files(parent)

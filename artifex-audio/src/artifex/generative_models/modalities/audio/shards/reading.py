@@ -11,8 +11,8 @@ from typing import Any
 
 import numpy as np
 
+from artifex.generative_models.modalities.audio.shards import layout
 from artifex.generative_models.modalities.audio.shards.checksums import parse_with_checksum, trailing_checksum
-from artifex.generative_models.modalities.audio.shards.layout import MANIFEST, PLAN, shard_prefix
 from artifex.generative_models.modalities.audio.shards.records import ManifestRecord, ShardReaders, read_example
 
 PLAN_FORMAT = 1
@@ -30,7 +30,7 @@ def read_plan_table(folder: Path) -> tuple[dict[str, Any], str] | None:
     Raises:
         ValueError: When the plan is damaged, or was written by another version of artifex in another format.
     """
-    path = folder / PLAN
+    path = folder / layout.PLAN
     try:
         content = path.read_bytes()
     except (FileNotFoundError, NotADirectoryError):
@@ -53,7 +53,7 @@ def plan_digest(folder: Path) -> str:
     Returns:
         The SHA-256, or ``""`` when there is no plan or its end is damaged.
     """
-    return trailing_checksum(folder / PLAN)
+    return trailing_checksum(folder / layout.PLAN)
 
 
 def read_features(folder: str | os.PathLike[str]) -> Iterator[tuple[ManifestRecord, np.ndarray]]:
@@ -102,14 +102,14 @@ def read_records(folder: str | os.PathLike[str], *, digest: str | None = None) -
         FileNotFoundError: When the folder contains no extraction, or an incomplete one.
         ValueError: When the manifest belongs to another plan.
     """
-    path = Path(folder) / MANIFEST
+    path = Path(folder) / layout.MANIFEST
     if not path.is_file():
-        if (Path(folder) / PLAN).is_file():
+        if (Path(folder) / layout.PLAN).is_file():
             raise FileNotFoundError(
-                f"{folder}: the extraction is not complete: {MANIFEST} is missing; run the command that started it again"
+                f"{folder}: the extraction is not complete: {layout.MANIFEST} is missing; run the command that started it again"
             )
         raise FileNotFoundError(no_extraction(folder))
-    records = _parse_manifest(path, shard_prefix(plan_digest(Path(folder)) if digest is None else digest))
+    records = _parse_manifest(path, layout.shard_prefix(plan_digest(Path(folder)) if digest is None else digest))
     first = list(islice(records, 1))  # raises now if the manifest belongs to another plan
     return chain(first, records)
 
@@ -120,7 +120,7 @@ def _parse_manifest(path: Path, prefix: str) -> Iterator[ManifestRecord]:
             record: ManifestRecord = json.loads(line)
             if not record["file"].startswith(prefix):
                 raise ValueError(
-                    f"{path} belongs to another plan than {PLAN}: the extraction was replaced while another process was "
+                    f"{path} belongs to another plan than {layout.PLAN}: the extraction was replaced while another process was "
                     f"writing; run the command that wrote the features again"
                 )
             yield record
@@ -135,4 +135,4 @@ def no_extraction(folder: str | os.PathLike[str]) -> str:
     Returns:
         The message.
     """
-    return f"{folder}: this folder contains no extraction: {PLAN} is missing"
+    return f"{folder}: this folder contains no extraction: {layout.PLAN} is missing"

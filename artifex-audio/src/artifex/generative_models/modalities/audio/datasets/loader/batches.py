@@ -1,4 +1,4 @@
-"""Making one batch: reading its examples, applying transforms, padding and stacking."""
+"""Make one batch: read its examples, apply the transforms, pad and stack."""
 
 from __future__ import annotations
 

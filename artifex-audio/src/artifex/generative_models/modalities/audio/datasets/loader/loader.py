@@ -9,7 +9,9 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from artifex.generative_models.core.checks import check_integer
+import numpy as np
+
+from artifex.generative_models.core.checks import check_flag, check_integer
 from artifex.generative_models.modalities.audio.datasets.loader.batches import (
     SHAPE_ADVICE,
     Batch,
@@ -18,10 +20,16 @@ from artifex.generative_models.modalities.audio.datasets.loader.batches import (
 )
 from artifex.generative_models.modalities.audio.datasets.loader.compatibility import import_grain
 from artifex.generative_models.modalities.audio.datasets.loader.errors import LoaderError
-from artifex.generative_models.modalities.audio.datasets.loader.plan import IndexedDataset, PlanFingerprint, make_plan
+from artifex.generative_models.modalities.audio.datasets.loader.plan import (
+    BatchPlan,
+    IndexedDataset,
+    PlanFingerprint,
+    dataset_name,
+)
 from artifex.generative_models.modalities.audio.datasets.loader.workers import Prefetcher, check_main_module
 
 _RATE_WINDOW = 32
+_MAX_SHUFFLED = 2**32
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -78,8 +86,8 @@ def make_loader(
         shard: ``(index, count)``: this process makes the examples from position ``index * batch_size / count`` of every
             batch. By default ``(jax.process_index(), jax.process_count())`` if ``jax.distributed`` is initialized, else
             ``(0, 1)``.
-        drop_remainder: Whether to drop the examples that do not fill a batch at the end of an epoch (others in each epoch
-            with ``shuffle``). Otherwise the last batch is padded with zeros, with ``valid`` False and ``index`` -1.
+        drop_remainder: Whether to drop the examples that do not fill a batch at the end of an epoch. With ``shuffle``, each
+            epoch drops different ones. Otherwise the last batch is padded with zeros, with ``valid`` False and ``index`` -1.
         transforms: Functions ``f(example)`` or ``f(example, rng)`` that return a modified example, in NumPy. ``rng`` is
             ``np.random.default_rng(SeedSequence(seed, spawn_key=(2, epoch, index, number of the transform)))``. The
             orders of buckets have the spawn key ``(3, epoch)``, the random crops of datasets ``(1, epoch, index)``: the
@@ -95,7 +103,7 @@ def make_loader(
     Raises:
         TypeError: When the dataset or an option has the wrong type.
         ValueError: When an option is out of range, or options contradict each other.
-        MissingDependencyError: Without Grain: ``pip install 'artifex-audio[loader]'``.
+        MissingDependencyError: When Grain is not installed: ``pip install 'artifex-audio[loader]'``.
 
     Example:
         >>> squares = [{"square": i**2} for i in range(10)]
@@ -111,21 +119,42 @@ def make_loader(
     kind = type(dataset).__name__
     if not (hasattr(dataset, "__len__") and hasattr(dataset, "__getitem__")) or isinstance(dataset, str | Mapping):
         raise TypeError(f"dataset must have __len__ and __getitem__, got {kind}")
-    plan = make_plan(
-        dataset,
-        batch_size,
-        shuffle=shuffle,
-        seed=seed,
-        epochs=epochs,
-        drop_remainder=drop_remainder,
-        bucket_lengths=bucket_lengths,
-    )
+    check_integer("batch_size", batch_size, minimum=1)
+    check_flag("shuffle", shuffle)
+    check_integer("seed", seed, minimum=0)
+    if epochs is not None:
+        check_integer("epochs", epochs, minimum=1)
+    check_flag("drop_remainder", drop_remainder)
+    n_examples, name = len(dataset), dataset_name(dataset)
+    if not n_examples:
+        raise ValueError(f"dataset must not be empty, got {name} with 0 examples")
+    if shuffle and n_examples > _MAX_SHUFFLED:
+        raise ValueError(f"shuffle=True supports at most 2**32 examples, got {name} with {n_examples}")
+    if drop_remainder and n_examples < batch_size:
+        raise ValueError(
+            f"batch_size must be at most the {n_examples} examples of {name}, got {batch_size}; use a smaller batch_size, "
+            f"or drop_remainder=False to pad the batch"
+        )
+    buckets, lengths = _check_buckets(dataset, bucket_lengths)
     check_integer("workers", workers, minimum=0)
-    index, count = _check_shard(shard, plan.batch_size)
+    index, count = _check_shard(shard, int(batch_size))
     _check_transforms(transforms)
     import_grain()
     if workers:
         check_main_module()
+    fingerprint = getattr(dataset, "fingerprint", None)
+    plan = BatchPlan(
+        dataset=kind,
+        data=str(fingerprint()) if callable(fingerprint) else "",
+        n_examples=n_examples,
+        batch_size=int(batch_size),
+        shuffle=shuffle,
+        seed=int(seed),
+        epochs=None if epochs is None else int(epochs),
+        drop_remainder=drop_remainder,
+        bucket_lengths=buckets,
+        lengths=lengths,
+    )
     n_per_shard = plan.batch_size // count
     make_batch = BatchMaker(plan, dataset, transforms, index * n_per_shard, (index + 1) * n_per_shard)
     return Loader(make_batch, workers=int(workers), shard=(index, count))
@@ -314,6 +343,37 @@ class Loader:
             differences = "; ".join(f"{key!r} {before} and {now}" for key, before, now in pairs if before != now)
             raise ValueError(f"examples must have the same shape in all batches, got {differences}. {SHAPE_ADVICE}")
         self._shapes = shapes
+
+
+def _check_buckets(
+    dataset: IndexedDataset, bucket_lengths: Sequence[int] | None
+) -> tuple[tuple[int, ...], np.ndarray | None]:
+    if bucket_lengths is None:
+        return (), None
+    if isinstance(bucket_lengths, str) or not isinstance(bucket_lengths, Sequence | np.ndarray):  # pyright: ignore[reportUnnecessaryIsInstance]  user input
+        raise TypeError(f"bucket_lengths must be a list of lengths in samples, got {bucket_lengths!r}")
+    for length in bucket_lengths:
+        check_integer("each of bucket_lengths", length, minimum=1, unit="samples")
+    buckets = tuple(int(length) for length in bucket_lengths)
+    if not buckets or list(buckets) != sorted(set(buckets)):
+        raise ValueError(f"bucket_lengths must be in ascending order, without duplicates, got {bucket_lengths!r}")
+    name = dataset_name(dataset)
+    known: np.ndarray | None = getattr(dataset, "lengths", lambda: None)()
+    if known is None:
+        raise ValueError(
+            f"bucket_lengths requires the length of every example; implement {type(dataset).__name__}.lengths() to "
+            f"return them"
+        )
+    lengths = np.ascontiguousarray(known, dtype=np.int64)
+    if lengths.shape != (len(dataset),):
+        raise ValueError(f"{name}.lengths() must have shape ({len(dataset)},), got {lengths.shape}")
+    longest = int(lengths.argmax())
+    if lengths[longest] > buckets[-1]:
+        raise ValueError(
+            f"the maximum of bucket_lengths must be at least the length of every example, got {buckets[-1]}, but example "
+            f"{longest} of {name} has {lengths[longest]} samples; add a longer bucket"
+        )
+    return buckets, lengths
 
 
 def _check_shard(shard: tuple[int, int] | None, batch_size: int) -> tuple[int, int]:

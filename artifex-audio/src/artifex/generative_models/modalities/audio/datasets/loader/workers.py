@@ -1,4 +1,4 @@
-"""Reading batches ahead, in threads of this process or in worker processes."""
+"""Read batches ahead, in threads of this process or in worker processes."""
 
 from __future__ import annotations
 
@@ -21,14 +21,14 @@ from artifex.generative_models.modalities.audio.datasets.loader.errors import Lo
 
 READ_THREADS = 2
 PREFETCH_BYTES = 128 * 2**20
-PREFETCH_BATCHES = 16  # more only uses memory: 16 hide the variation of a disk's latency
+PREFETCH_BATCHES = 16  # enough to hide the variation of a disk's latency; more would only use memory
 
 # Smaller arrays are sent through a pipe: writes of up to 4 KiB to a pipe are atomic, even if the worker is killed.
 _MIN_SHARED_BYTES = 512
 
 
 class Prefetcher:
-    """Batches that are read ahead. Nothing is read before ``start``.
+    """Reads batches ahead. Nothing is read before ``start``.
 
     Args:
         make_batch: The function from a step to its batch.
