@@ -65,8 +65,8 @@ def agree_on_plan(folder: Path, requested: Plan, *, overwrite: bool, given: str 
             _check_no_other_files(folder, overwrite=overwrite, given=given)
     if differences and not overwrite:
         raise FileExistsError(
-            f"{given} contains another extraction: {'; '.join(differences)}. Give another folder, or pass --overwrite to "
-            f"replace it"
+            f"{given} contains another extraction: {'; '.join(differences)}. Give another folder, or replace it with "
+            f"--overwrite (overwrite=True)"
         )
     plan = requested.with_shards()
     if not plan.shards:

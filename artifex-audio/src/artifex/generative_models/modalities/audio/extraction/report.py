@@ -106,7 +106,7 @@ def check_report_dependencies() -> None:
     try:
         require("matplotlib", install="artifex-audio[plot]", purpose="The figures of report.html")
     except MissingDependencyError as error:
-        raise MissingDependencyError(f"{error}, or pass --no-report to omit it") from error
+        raise MissingDependencyError(f"{error}, or omit it with --no-report (report=False)") from error
 
 
 def render_example(

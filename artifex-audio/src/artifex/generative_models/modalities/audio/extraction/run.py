@@ -137,7 +137,7 @@ def extract(
     check_integer("n_report_examples", n_report_examples, minimum=0)
     check_choice("engine", engine, choices=ENGINES)
     if engine == "ray" and assignment is not None:
-        raise ValueError("--engine ray distributes all shards over its cluster; omit --shard")
+        raise ValueError('engine="ray" writes all shards on its cluster; omit --shard (assignment)')
     check_dependencies()
     if report:
         from artifex.generative_models.modalities.audio.extraction.report import check_report_dependencies
@@ -166,13 +166,23 @@ def extract(
     own = [number for number in range(len(plan.shards)) if assigned.includes(number)]
     committed = _read_sidecars(folder, plan, own)
     to_write = [number for number in own if number not in committed]
-    counter = _ProgressCounter(plan, own, to_write, header_failures=assigned.index == 0, progress=progress)
+    # Process 0 reports the recordings whose headers cannot be read: they are in no shard.
+    n_recordings = sum(len(plan.shards[number]) for number in own) + len(plan.failures()) * (assigned.index == 0)
+    n_done = n_recordings - sum(len(plan.shards[number]) for number in to_write)
+
+    def count(finished: int = 1) -> None:
+        nonlocal n_done
+        n_done += finished
+        if progress is not None:
+            progress(n_done, n_recordings)
+
+    count(0)
     if to_write and engine == "ray":
         from artifex.generative_models.modalities.audio.extraction.ray_engine import write_shards_on_ray
 
-        write_shards_on_ray(folder, plan, to_write, done=lambda number: counter(len(plan.shards[number])))
+        write_shards_on_ray(folder, plan, to_write, done=lambda number: count(len(plan.shards[number])))
     elif to_write:
-        write_shards(folder, plan, to_write, Path.cwd(), progress=counter)
+        write_shards(folder, plan, to_write, Path.cwd(), progress=count)
 
     missing, sidecars = _find_missing(folder, plan, own)
     if missing:
@@ -190,29 +200,6 @@ def extract(
         n_written=len(to_write),
         missing=missing,
     )
-
-
-class _ProgressCounter:
-    """Counts the finished recordings of a process and reports them."""
-
-    def __init__(
-        self,
-        plan: Plan,
-        own: list[int],
-        to_write: list[int],
-        *,
-        header_failures: bool,
-        progress: Callable[[int, int], None] | None,
-    ) -> None:
-        self.total = sum(len(plan.shards[number]) for number in own) + len(plan.failures()) * header_failures
-        self.done = self.total - sum(len(plan.shards[number]) for number in to_write)
-        self.progress = progress
-        self(0)
-
-    def __call__(self, finished: int = 1) -> None:
-        self.done += finished
-        if self.progress is not None:
-            self.progress(self.done, self.total)
 
 
 def _check_representation(config: AudioModalityConfig, *, variable_length: bool) -> None:

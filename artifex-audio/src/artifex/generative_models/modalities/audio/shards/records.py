@@ -90,15 +90,12 @@ class ShardReader(Protocol):
 
     def read(self, positions: list[int], /) -> list[bytes]:
         """Read the records at some positions."""
-        ...
 
     def num_records(self) -> int:
         """Return the number of records."""
-        ...
 
     def close(self) -> None:
         """Close the file."""
-        ...
 
 
 def check_dependencies() -> None:
