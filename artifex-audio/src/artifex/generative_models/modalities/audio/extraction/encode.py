@@ -15,12 +15,11 @@ from artifex.generative_models.modalities.audio.extraction.plan import Plan
 from artifex.generative_models.modalities.audio.extraction.recordings import (
     THREADS,
     Reader,
-    SourceFormat,
     Waveform,
     raise_if_transient,
 )
 from artifex.generative_models.modalities.audio.io import AudioReadError
-from artifex.generative_models.modalities.audio.shards.records import ExampleRecord, FailureRecord
+from artifex.generative_models.modalities.audio.shards.records import ExampleRecord, FailureRecord, SourceFormat
 
 if TYPE_CHECKING:
     import jax

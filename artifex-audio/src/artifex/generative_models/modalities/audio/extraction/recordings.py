@@ -14,6 +14,7 @@ import numpy as np
 from artifex.generative_models.modalities.audio.base import AudioModalityConfig, AudioRepresentation
 from artifex.generative_models.modalities.audio.datasets.manifests import folder_label
 from artifex.generative_models.modalities.audio.io import AudioInfo, AudioReadError, decode, find_audio_in, probe
+from artifex.generative_models.modalities.audio.shards.records import SourceFormat
 
 THREADS = 2
 """Decoding threads. soundfile and soxr release the GIL: two threads keep the device busy, more would compete with it."""
@@ -42,20 +43,6 @@ class PlannedRecording(TypedDict):
     modified: NotRequired[int | None]
     n_samples: NotRequired[int]
     error: NotRequired[str]
-
-
-class SourceFormat(TypedDict):
-    """The format of a recording, as in the manifest.
-
-    Attributes:
-        source_sample_rate: Sample rate of the file, Hz.
-        source_channels: Number of channels of the file.
-        source_format: Container and encoding, such as ``"WAV PCM_16"``.
-    """
-
-    source_sample_rate: int
-    source_channels: int
-    source_format: str
 
 
 Waveform = tuple[np.ndarray, SourceFormat]

@@ -21,7 +21,21 @@ _READER_OPTIONS = "readahead_buffer_size:0,max_parallelism:0"
 _READ_BYTES = 1 << 15
 
 
-class ExampleRecord(TypedDict):
+class SourceFormat(TypedDict):
+    """The format of a recording, as in the manifest.
+
+    Attributes:
+        source_sample_rate: Sample rate of the file, Hz.
+        source_channels: Number of channels of the file.
+        source_format: Container and encoding, such as ``"WAV PCM_16"``.
+    """
+
+    source_sample_rate: int
+    source_channels: int
+    source_format: str
+
+
+class ExampleRecord(SourceFormat):
     """Metadata of one example, as in its shard.
 
     Attributes:
@@ -29,9 +43,6 @@ class ExampleRecord(TypedDict):
         id: Name of the recording, unique in the extraction.
         source: Path of the recording, or a description of a synthetic one.
         label: Name of its class.
-        source_sample_rate: Sample rate of the recording, Hz.
-        source_channels: Number of its channels.
-        source_format: Container and encoding, such as ``"WAV PCM_16"``.
         representation: Name of the representation.
         sample_rate: Sample rate of the encoded waveform, Hz.
         n_samples: Length of the encoded waveform in samples.
@@ -46,9 +57,6 @@ class ExampleRecord(TypedDict):
     id: str
     source: str
     label: str
-    source_sample_rate: int
-    source_channels: int
-    source_format: str
     representation: str
     sample_rate: int
     n_samples: int
@@ -90,9 +98,11 @@ class ShardReader(Protocol):
 
     def read(self, positions: list[int], /) -> list[bytes]:
         """Read the records at some positions."""
+        ...
 
     def num_records(self) -> int:
         """Return the number of records."""
+        ...
 
     def close(self) -> None:
         """Close the file."""
