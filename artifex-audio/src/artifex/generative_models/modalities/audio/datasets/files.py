@@ -44,7 +44,7 @@ class AudioFileDataset(RecordingDataset):
         hop: Hop between sliding windows in seconds; by default the configuration's duration.
         labels: ``"folder"`` labels a recording by the folder directly below the given one, or the given one itself; a
             function returns the label for a path; None omits labels. With a manifest, ``"folder"`` uses its column ``label``.
-            ``dataset.labels`` contains the class names in the order of their indices, the same for every split.
+            ``dataset.labels`` contains the class names in order of their indices, the same for every split.
         on_error: ``"raise"`` raises for a recording that cannot be read. ``"skip"`` replaces it by silence with
             ``valid=False``, which iteration skips, and adds the reason to ``dataset.problems`` of this process.
             ``"warn"`` also warns, once per file. Errors with ``AudioReadError.transient`` are always raised.
@@ -144,6 +144,6 @@ class AudioFileDataset(RecordingDataset):
 
 def _label_of(labels: Callable[[Path], str], path: Path) -> str:
     label = labels(path)
-    if not isinstance(label, str) or not label:  # pyright: ignore[reportUnnecessaryIsInstance]  user input
+    if not isinstance(label, str) or not label:  # pyright: ignore[reportUnnecessaryIsInstance]  user-defined
         raise TypeError(f"labels must return the class name for a path, got {label!r} for {path}")
     return label

@@ -15,11 +15,12 @@ from artifex.generative_models.modalities.audio.extraction.plan import Plan
 from artifex.generative_models.modalities.audio.extraction.recordings import (
     THREADS,
     Reader,
+    SourceFormat,
     Waveform,
     raise_if_transient,
 )
 from artifex.generative_models.modalities.audio.io import AudioReadError
-from artifex.generative_models.modalities.audio.shards.records import ExampleRecord, FailureRecord, SourceFormat
+from artifex.generative_models.modalities.audio.shards.records import ExampleRecord, FailureRecord
 
 if TYPE_CHECKING:
     import jax

@@ -6,6 +6,7 @@ import re
 import unicodedata
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 from typing import NotRequired, TypedDict
 
@@ -14,7 +15,6 @@ import numpy as np
 from artifex.generative_models.modalities.audio.base import AudioModalityConfig, AudioRepresentation
 from artifex.generative_models.modalities.audio.datasets.manifests import folder_label
 from artifex.generative_models.modalities.audio.io import AudioInfo, AudioReadError, decode, find_audio_in, probe
-from artifex.generative_models.modalities.audio.shards.records import SourceFormat
 
 THREADS = 2
 """Decoding threads. soundfile and soxr release the GIL: two threads keep the device busy, more would compete with it."""
@@ -43,6 +43,20 @@ class PlannedRecording(TypedDict):
     modified: NotRequired[int | None]
     n_samples: NotRequired[int]
     error: NotRequired[str]
+
+
+class SourceFormat(TypedDict):
+    """The format of a recording, as in the manifest.
+
+    Attributes:
+        source_sample_rate: Sample rate of the file, Hz.
+        source_channels: Number of channels of the file.
+        source_format: Container and encoding, such as ``"WAV PCM_16"``.
+    """
+
+    source_sample_rate: int
+    source_channels: int
+    source_format: str
 
 
 Waveform = tuple[np.ndarray, SourceFormat]
@@ -172,28 +186,7 @@ def file_reader(
         it was planned.
     """
     max_samples = None if variable_length else config.n_time_steps
-
-    def span(info: AudioInfo) -> tuple[int, int]:
-        required = info.n_samples if max_samples is None else -(-max_samples * info.sample_rate // config.sample_rate)
-        return 0, min(info.n_samples, required)
-
-    def read(index: int) -> Waveform:
-        file = base / recordings[index]["source"]
-        try:
-            audio, info = decode(file, span, sample_rate=config.sample_rate)
-        except AudioReadError as error:
-            if not error.transient:
-                _check_unchanged(file, recordings[index])
-            raise
-        _check_unchanged(file, recordings[index])
-        source_format = SourceFormat(
-            source_sample_rate=info.sample_rate,
-            source_channels=info.n_channels,
-            source_format=f"{info.format} {info.subtype}",
-        )
-        return audio[:max_samples], source_format
-
-    return read
+    return partial(_decode, recordings, base, config.sample_rate, max_samples)
 
 
 def raise_if_transient(error: AudioReadError) -> None:
@@ -208,6 +201,29 @@ def raise_if_transient(error: AudioReadError) -> None:
     if error.transient:
         message = f"{error.reason}; this may be temporary: run the same command again, committed shards are kept"
         raise AudioReadError(error.path, message) from error
+
+
+def _decode(
+    recordings: list[PlannedRecording], base: Path, sample_rate: int, max_samples: int | None, index: int
+) -> Waveform:
+    def span(info: AudioInfo) -> tuple[int, int]:
+        required = info.n_samples if max_samples is None else -(-max_samples * info.sample_rate // sample_rate)
+        return 0, min(info.n_samples, required)
+
+    file = base / recordings[index]["source"]
+    try:
+        audio, info = decode(file, span, sample_rate=sample_rate)
+    except AudioReadError as error:
+        if not error.transient:
+            _check_unchanged(file, recordings[index])
+        raise
+    _check_unchanged(file, recordings[index])
+    source_format = SourceFormat(
+        source_sample_rate=info.sample_rate,
+        source_channels=info.n_channels,
+        source_format=f"{info.format} {info.subtype}",
+    )
+    return audio if max_samples is None else audio[:max_samples], source_format
 
 
 def _check_unchanged(file: Path, recording: PlannedRecording) -> None:

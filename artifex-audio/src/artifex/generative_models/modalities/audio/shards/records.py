@@ -21,21 +21,7 @@ _READER_OPTIONS = "readahead_buffer_size:0,max_parallelism:0"
 _READ_BYTES = 1 << 15
 
 
-class SourceFormat(TypedDict):
-    """The format of a recording, as in the manifest.
-
-    Attributes:
-        source_sample_rate: Sample rate of the file, Hz.
-        source_channels: Number of channels of the file.
-        source_format: Container and encoding, such as ``"WAV PCM_16"``.
-    """
-
-    source_sample_rate: int
-    source_channels: int
-    source_format: str
-
-
-class ExampleRecord(SourceFormat):
+class ExampleRecord(TypedDict):
     """Metadata of one example, as in its shard.
 
     Attributes:
@@ -43,6 +29,9 @@ class ExampleRecord(SourceFormat):
         id: Name of the recording, unique in the extraction.
         source: Path of the recording, or a description of a synthetic one.
         label: Name of its class.
+        source_sample_rate: Sample rate of the recording, Hz.
+        source_channels: Number of its channels.
+        source_format: Container and encoding, such as ``"WAV PCM_16"``.
         representation: Name of the representation.
         sample_rate: Sample rate of the encoded waveform, Hz.
         n_samples: Length of the encoded waveform in samples.
@@ -57,6 +46,9 @@ class ExampleRecord(SourceFormat):
     id: str
     source: str
     label: str
+    source_sample_rate: int
+    source_channels: int
+    source_format: str
     representation: str
     sample_rate: int
     n_samples: int
