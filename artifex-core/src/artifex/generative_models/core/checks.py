@@ -5,8 +5,8 @@ from __future__ import annotations
 import math
 import numbers
 import sys
-from collections.abc import Callable, Iterable
-from typing import Any
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any, TypeGuard
 
 import attrs
 
@@ -233,6 +233,30 @@ def is_jax_array(value: object) -> bool:
     """
     jax = sys.modules.get("jax")
     return jax is not None and isinstance(value, jax.Array)
+
+
+def is_mapping(value: object) -> TypeGuard[Mapping[Any, Any]]:
+    """Return whether a value is a mapping; type checkers then accept keys and values of any type.
+
+    Args:
+        value: Any value.
+
+    Returns:
+        True for mappings.
+    """
+    return isinstance(value, Mapping)
+
+
+def is_list(value: object) -> TypeGuard[list[Any] | tuple[Any, ...]]:
+    """Return whether a value is a list or tuple; type checkers then accept items of any type.
+
+    Args:
+        value: Any value.
+
+    Returns:
+        True for lists and tuples.
+    """
+    return isinstance(value, list | tuple)
 
 
 def plain_int(value: int) -> int:

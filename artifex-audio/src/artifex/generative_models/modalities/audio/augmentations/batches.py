@@ -50,27 +50,35 @@ def apply_batch(policy: Step, batch: Any, key: jax.Array, *, sample_rate: Sample
     numerics.check_key("apply_batch", key)
     made = create_policy(policy, sample_rate=sample_rate)
     check_sample_rate_bound(made, step_name(made))
-    for path, leaf in jax.tree_util.tree_flatten_with_path(batch)[0]:
-        dtype = leaf.dtype if isinstance(leaf, jax.Array) else np.asarray(leaf).dtype
-        if not jnp.issubdtype(dtype, jnp.number):
-            raise TypeError(
-                f"apply_batch expects numeric arrays, got {dtype} at {jax.tree_util.keystr(path) or 'the root'}: "
-                f"give it only the arrays to augment, such as batch['audio']"
-            )
-    arrays = jax.tree.map(jnp.asarray, batch)
-    sizes = {leaf.shape[:1] for leaf in jax.tree.leaves(arrays)}
+    jax.tree.map_with_path(_check_numeric, batch)
+    shapes = [np.shape(leaf) for leaf in jax.tree.leaves(batch)]
+    sizes = {shape[:1] for shape in shapes}
     if len(sizes) != 1 or sizes <= {(), (0,)}:
-        shapes = [leaf.shape for leaf in jax.tree.leaves(arrays)]
         raise ValueError(
             f"apply_batch expects arrays (batch, ...) of one batch size of at least 1, got shapes {shapes}"
         )
-    return call_compiled(_apply_to_examples, arrays, key, policy=made)
+    return call_compiled(_apply_to_examples, batch, key, policy=made)
+
+
+def _check_numeric(path: tuple[Any, ...], leaf: Any) -> None:
+    dtype = leaf.dtype if isinstance(leaf, jax.Array) else np.asarray(leaf).dtype
+    if not jnp.issubdtype(dtype, jnp.number):
+        raise TypeError(
+            f"apply_batch expects numeric arrays, got {dtype} at {jax.tree_util.keystr(path) or 'the root'}: "
+            f"give it only the arrays to augment, such as batch['audio']"
+        )
 
 
 def _apply_to_examples(batch: Any, key: jax.Array, *, policy: Augmentation) -> Any:
     def apply(example: Any, key: jax.Array) -> Any:
-        return jax.tree.map(lambda leaf: policy(leaf, key), example)
+        def augment(leaf: jax.Array) -> jax.Array:
+            return policy(leaf, key)
 
-    first = jax.tree.leaves(batch)[0]
+        return jax.tree.map(augment, example)
+
+    def apply_to_shard(_: jax.Array, examples: Any, keys: jax.Array) -> Any:
+        return jax.vmap(apply)(examples, keys)
+
+    first: jax.Array = jax.tree.leaves(batch)[0]
     keys = jax.random.split(key, first.shape[0])
-    return batch_local(lambda _, batch, keys: jax.vmap(apply)(batch, keys), first, batch, keys, core=first.ndim - 1)
+    return batch_local(apply_to_shard, first, batch, keys, core=first.ndim - 1)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import functools
 import inspect
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from typing import Any, TypeVar
 
 import jax
@@ -20,11 +20,13 @@ from artifex.generative_models.modalities.audio.annotations import (
     augmentation,
     drawn_parameters,
     function_and_options,
+    option_defaults,
 )
 
 T = TypeVar("T")
 
 Steps = tuple[Augmentation, ...]
+Applier = Callable[[jax.Array, jax.Array], jax.Array]
 
 
 def _draw_in_order(key: jax.Array, shape: tuple[int, ...], *, steps: Steps) -> dict[str, Any]:
@@ -58,7 +60,7 @@ def _split(key: jax.Array, steps: Steps) -> list[jax.Array]:
 
 
 def _draw_one(
-    key: jax.Array, shape: tuple[int, ...], *, steps: Steps, weights: tuple[float, ...] | None = None
+    key: jax.Array, shape: tuple[int, ...], *, steps: Steps, weights: tuple[float, ...] | None
 ) -> dict[str, Any]:
     choice_key, step_key = jax.random.split(key)
     choice = _draw_choice(choice_key, len(steps), weights)
@@ -90,10 +92,7 @@ def _apply_one(
 ) -> jax.Array:
     choice_key, step_key = jax.random.split(key)
     choice = _draw_choice(choice_key, len(steps), weights)
-    changed: jax.Array = jax.lax.switch(
-        choice, _appliers("one_of", steps), example, jax.random.fold_in(step_key, choice)
-    )
-    return changed
+    return _switch(choice, _appliers("one_of", steps), example, jax.random.fold_in(step_key, choice))
 
 
 def _draw_choice(key: jax.Array, n_steps: int, weights: tuple[float, ...] | None) -> jax.Array:
@@ -176,7 +175,7 @@ def _apply_in_random_order(example: jax.Array, key: jax.Array, *, steps: Steps) 
 
     def apply_next(example: jax.Array, position_and_key: tuple[jax.Array, jax.Array]) -> tuple[jax.Array, None]:
         position, own_key = position_and_key
-        return jax.lax.switch(position, branches, example, own_key), None
+        return _switch(position, branches, example, own_key), None
 
     return jax.lax.scan(apply_next, example, (order, step_keys))[0]
 
@@ -253,22 +252,6 @@ def step_name(step: Any) -> str:
     return COMBINATORS.get(function) or str(getattr(function, "__name__", type(function).__name__))
 
 
-def option_defaults(function: Callable[..., Any]) -> dict[str, Any]:
-    """Return the parameters of a function with their defaults, ``inspect.Parameter.empty`` where there is none.
-
-    Args:
-        function: A function.
-
-    Returns:
-        The defaults by name; empty for a function whose signature cannot be read.
-    """
-    try:
-        parameters = inspect.signature(function).parameters
-    except (TypeError, ValueError):
-        return {}
-    return {name: parameter.default for name, parameter in parameters.items()}
-
-
 def check_sample_rate_bound(step: Augmentation, label: str) -> None:
     """Raise if a step requires a sample rate and none is bound.
 
@@ -301,7 +284,7 @@ def _labels(combinator: str, steps: Steps) -> Iterator[tuple[str, Augmentation]]
 
 
 def _draw_steps(combinator: str, steps: Steps, keys: list[jax.Array], shape: tuple[int, ...]) -> list[dict[str, Any]]:
-    drawn = []
+    drawn: list[dict[str, Any]] = []
     for (label, step), key in zip(_labels(combinator, steps), keys, strict=True):
         with _errors_name(label):
             drawn.append(drawn_parameters(step, key, shape))
@@ -312,7 +295,7 @@ def _fold_in_positions(key: jax.Array, steps: Steps) -> list[jax.Array]:
     return [jax.random.fold_in(key, position) for position in range(len(steps))]
 
 
-def _appliers(combinator: str, steps: Steps) -> list[Callable[[jax.Array, jax.Array], jax.Array]]:
+def _appliers(combinator: str, steps: Steps) -> list[Applier]:
     """Return a function of example and key for every step, whose errors name the step."""
     return [functools.partial(_apply_step, label, step) for label, step in _labels(combinator, steps)]
 
@@ -328,7 +311,7 @@ def _apply_step(label: str, step: Augmentation, example: jax.Array, key: jax.Arr
 
 
 @contextlib.contextmanager
-def _errors_name(label: str) -> Iterator[None]:
+def _errors_name(label: str) -> Generator[None, None, None]:
     """Add the label of a step to the errors raised within it."""
     try:
         yield
@@ -337,11 +320,15 @@ def _errors_name(label: str) -> Iterator[None]:
         raise
 
 
-def _apply_if(
-    applied: jax.Array, apply: Callable[[jax.Array, jax.Array], jax.Array], example: jax.Array, key: jax.Array
-) -> jax.Array:
-    changed: jax.Array = jax.lax.cond(applied, apply, lambda example, key: example, example, key)
-    return changed
+def _apply_if(applied: jax.Array, apply: Applier, example: jax.Array, key: jax.Array) -> jax.Array:
+    def keep(example: jax.Array, key: jax.Array) -> jax.Array:
+        return example
+
+    return jnp.asarray(jax.lax.cond(applied, apply, keep, example, key))
+
+
+def _switch(index: jax.Array, branches: list[Applier], example: jax.Array, key: jax.Array) -> jax.Array:
+    return jnp.asarray(jax.lax.switch(index, branches, example, key))
 
 
 def call_compiled(function: Callable[..., T], example: Any, key: jax.Array, **options: Any) -> T:
@@ -365,12 +352,12 @@ def call_compiled(function: Callable[..., T], example: Any, key: jax.Array, **op
 
     def extract(option: Any) -> Any:
         if isinstance(option, jax.Array | np.ndarray):
-            arrays.append(option)
+            arrays.append(option)  # pyright: ignore[reportUnknownArgumentType] (of any dtype)
             return _ArrayIndex(len(arrays) - 1)
         return _map_options(extract, option)
 
-    hashable = extract(Bound(function, **options))
-    result: T = _call(hashable, arrays, jax.tree.map(jnp.asarray, example), key)
+    converted: Any = jax.tree.map(jnp.asarray, example)
+    result: T = _call(extract(Bound(function, **options)), arrays, converted, key)
     return result
 
 

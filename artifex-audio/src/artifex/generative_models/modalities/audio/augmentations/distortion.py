@@ -11,8 +11,14 @@ from artifex.generative_models.core import numerics
 from artifex.generative_models.core.checks import check_integer, check_range
 from artifex.generative_models.core.numerics import jit, working_dtype
 from artifex.generative_models.core.numerics.batching import vmap_in_chunks
-from artifex.generative_models.modalities.audio.annotations import augmentation
-from artifex.generative_models.modalities.audio.augmentations.draws import Bounds, as_float, draw_integer, draw_uniform
+from artifex.generative_models.modalities.audio.annotations import Drawn, augmentation
+from artifex.generative_models.modalities.audio.augmentations.domain import checked_waveform
+from artifex.generative_models.modalities.audio.augmentations.draws import (
+    Bounds,
+    IntegerBounds,
+    draw_integer,
+    draw_uniform,
+)
 
 # The bisection for a clipping threshold searches this many octaves (96 dB) below the peak, to a relative error of 1e-5.
 _OCTAVES = 16
@@ -21,9 +27,7 @@ _N_BISECTIONS = 20
 _MIN_RMS = np.float32(1e-9)  # its square is still a normal float32
 
 
-def _draw_clip_distortion(
-    key: jax.Array, shape: tuple[int, ...], *, fraction_range: Bounds = (0.0, 0.4)
-) -> dict[str, jax.Array]:
+def _draw_clip_distortion(key: jax.Array, shape: tuple[int, ...], *, fraction_range: Bounds) -> Drawn:
     return {"fraction": draw_uniform(key, fraction_range)}
 
 
@@ -58,8 +62,7 @@ def clip_distortion(audio: ArrayLike, key: jax.Array, fraction_range: Bounds = (
         ``audiomentations.ClippingDistortion``, which clips half of the fraction at each end: the same for samples
         distributed symmetrically about 0.
     """
-    numerics.check_key("clip_distortion", key)
-    waveform = as_float("clip_distortion", audio)
+    waveform = checked_waveform("clip_distortion", audio, key)
     return _clip_distortion(waveform, key, check_range("fraction_range", fraction_range, minimum=0, maximum=1))
 
 
@@ -71,9 +74,7 @@ def _clip_distortion(waveform: jax.Array, key: jax.Array, fraction_range: Bounds
     return jnp.clip(values, -threshold, threshold).astype(waveform.dtype)
 
 
-def _draw_tanh_distortion(
-    key: jax.Array, shape: tuple[int, ...], *, distortion_range: Bounds = (0.01, 0.7)
-) -> dict[str, jax.Array]:
+def _draw_tanh_distortion(key: jax.Array, shape: tuple[int, ...], *, distortion_range: Bounds) -> Drawn:
     return {"distortion": draw_uniform(key, distortion_range)}
 
 
@@ -106,8 +107,7 @@ def tanh_distortion(audio: ArrayLike, key: jax.Array, distortion_range: Bounds =
     Reference:
         ``audiomentations.TanhDistortion``.
     """
-    numerics.check_key("tanh_distortion", key)
-    waveform = as_float("tanh_distortion", audio)
+    waveform = checked_waveform("tanh_distortion", audio, key)
     return _tanh_distortion(waveform, key, check_range("distortion_range", distortion_range, minimum=0, maximum=1))
 
 
@@ -143,16 +143,12 @@ def _exceeded_by(fraction: jax.Array, magnitudes: jax.Array) -> jax.Array:
     return at(high)
 
 
-def _draw_bit_crush(
-    key: jax.Array, shape: tuple[int, ...], *, bit_depth_range: tuple[int | jax.Array, int | jax.Array] = (5, 10)
-) -> dict[str, jax.Array]:
+def _draw_bit_crush(key: jax.Array, shape: tuple[int, ...], *, bit_depth_range: IntegerBounds) -> Drawn:
     return {"bit_depth": draw_integer(key, bit_depth_range)}
 
 
 @augmentation(draw=_draw_bit_crush)
-def bit_crush(
-    audio: ArrayLike, key: jax.Array, bit_depth_range: tuple[int | jax.Array, int | jax.Array] = (5, 10)
-) -> jax.Array:
+def bit_crush(audio: ArrayLike, key: jax.Array, bit_depth_range: IntegerBounds = (5, 10)) -> jax.Array:
     """Quantize a clip uniformly to a random bit depth, without dither.
 
     Args:
@@ -176,16 +172,13 @@ def bit_crush(
     Reference:
         ``audiomentations.BitCrush``, whose step is ``1 / (2**(bits - 1) + 1)``.
     """
-    numerics.check_key("bit_crush", key)
-    waveform = as_float("bit_crush", audio)
+    waveform = checked_waveform("bit_crush", audio, key)
     bit_depths = check_range("bit_depth_range", bit_depth_range, integer=True, minimum=1, maximum=24, unit="bits")
     return _bit_crush(waveform, key, bit_depths)
 
 
 @jit()
-def _bit_crush(
-    waveform: jax.Array, key: jax.Array, bit_depth_range: tuple[int | jax.Array, int | jax.Array]
-) -> jax.Array:
+def _bit_crush(waveform: jax.Array, key: jax.Array, bit_depth_range: IntegerBounds) -> jax.Array:
     bit_depth = _draw_bit_crush(key, waveform.shape, bit_depth_range=bit_depth_range)["bit_depth"]
     working = working_dtype(waveform.dtype)
     values = waveform.astype(working)
@@ -193,16 +186,12 @@ def _bit_crush(
     return _straight_through(jnp.round(values * n_steps) / n_steps, values).astype(waveform.dtype)
 
 
-def _draw_mu_law_quantize(
-    key: jax.Array, shape: tuple[int, ...], *, bit_depth_range: tuple[int | jax.Array, int | jax.Array] = (5, 8)
-) -> dict[str, jax.Array]:
+def _draw_mu_law_quantize(key: jax.Array, shape: tuple[int, ...], *, bit_depth_range: IntegerBounds) -> Drawn:
     return {"bit_depth": draw_integer(key, bit_depth_range)}
 
 
 @augmentation(draw=_draw_mu_law_quantize)
-def mu_law_quantize(
-    audio: ArrayLike, key: jax.Array, bit_depth_range: tuple[int | jax.Array, int | jax.Array] = (5, 8)
-) -> jax.Array:
+def mu_law_quantize(audio: ArrayLike, key: jax.Array, bit_depth_range: IntegerBounds = (5, 8)) -> jax.Array:
     """Quantize a clip by mu-law companding to a random bit depth.
 
     Args:
@@ -229,16 +218,13 @@ def mu_law_quantize(
     Reference:
         ``mu_law_decode(mu_law_encode(audio, 2**bits), 2**bits)``; ``torchaudio.functional.mu_law_encoding``.
     """
-    numerics.check_key("mu_law_quantize", key)
-    waveform = as_float("mu_law_quantize", audio)
+    waveform = checked_waveform("mu_law_quantize", audio, key)
     bit_depths = check_range("bit_depth_range", bit_depth_range, integer=True, minimum=1, maximum=16, unit="bits")
     return _mu_law_quantize(waveform, key, bit_depths)
 
 
 @jit()
-def _mu_law_quantize(
-    waveform: jax.Array, key: jax.Array, bit_depth_range: tuple[int | jax.Array, int | jax.Array]
-) -> jax.Array:
+def _mu_law_quantize(waveform: jax.Array, key: jax.Array, bit_depth_range: IntegerBounds) -> jax.Array:
     bit_depth = _draw_mu_law_quantize(key, waveform.shape, bit_depth_range=bit_depth_range)["bit_depth"]
     working = working_dtype(waveform.dtype)
     mu = _power_of_two(bit_depth, working) - 1
@@ -268,13 +254,7 @@ def _power_of_two(exponent: jax.Array, dtype: np.dtype) -> jax.Array:
     return jnp.left_shift(jnp.ones((), jnp.int32), exponent).astype(dtype)
 
 
-def _draw_tremolo(
-    key: jax.Array,
-    shape: tuple[int, ...],
-    *,
-    rate_range: Bounds = (0.5, 8.0),
-    depth_range: Bounds = (0.1, 0.9),
-) -> dict[str, jax.Array]:
+def _draw_tremolo(key: jax.Array, shape: tuple[int, ...], *, rate_range: Bounds, depth_range: Bounds) -> Drawn:
     rate_key, depth_key, phase_key = jax.random.split(key, 3)
     return {
         "rate": draw_uniform(rate_key, rate_range),
@@ -318,8 +298,7 @@ def tremolo(
     Reference:
         The tremolo effect of SoX.
     """
-    numerics.check_key("tremolo", key)
-    waveform = as_float("tremolo", audio)
+    waveform = checked_waveform("tremolo", audio, key)
     rates = check_range("rate_range", rate_range, minimum=0, unit="Hz")
     depths = check_range("depth_range", depth_range, minimum=0, maximum=1)
     check_integer("sample_rate", sample_rate, minimum=1, unit="Hz")

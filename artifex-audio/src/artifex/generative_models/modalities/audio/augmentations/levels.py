@@ -8,18 +8,16 @@ import jax
 import jax.numpy as jnp
 from jax.typing import ArrayLike
 
-from artifex.generative_models.core import numerics
 from artifex.generative_models.core.checks import check_integer, check_option, check_range
 from artifex.generative_models.core.numerics import jit, working_dtype
-from artifex.generative_models.modalities.audio.annotations import augmentation
-from artifex.generative_models.modalities.audio.augmentations.draws import Bounds, as_float, draw_uniform
+from artifex.generative_models.modalities.audio.annotations import Drawn, augmentation
+from artifex.generative_models.modalities.audio.augmentations.domain import checked_waveform
+from artifex.generative_models.modalities.audio.augmentations.draws import Bounds, draw_uniform
 from artifex.generative_models.modalities.audio.preprocessing.levels import normalize_audio
 from artifex.generative_models.modalities.audio.preprocessing.loudness import loudness_normalize
 
 
-def _draw_random_gain(
-    key: jax.Array, shape: tuple[int, ...], *, gain_range: Bounds = (0.7, 1.3)
-) -> dict[str, jax.Array]:
+def _draw_random_gain(key: jax.Array, shape: tuple[int, ...], *, gain_range: Bounds) -> Drawn:
     return {"gain": draw_uniform(key, gain_range)}
 
 
@@ -45,8 +43,7 @@ def random_gain(audio: ArrayLike, key: jax.Array, gain_range: Bounds = (0.7, 1.3
         >>> scaled.tolist()
         [0.5, 0.5, 0.5]
     """
-    numerics.check_key("random_gain", key)
-    waveform = as_float("random_gain", audio)
+    waveform = checked_waveform("random_gain", audio, key)
     return _random_gain(waveform, key, check_range("gain_range", gain_range, minimum=0))
 
 
@@ -61,10 +58,10 @@ def _draw_gain_transition(
     key: jax.Array,
     shape: tuple[int, ...],
     *,
-    gain_db_range: Bounds = (-24.0, 6.0),
-    duration_range: Bounds = (0.2, 6.0),
+    gain_db_range: Bounds,
+    duration_range: Bounds,
     sample_rate: int | jax.Array,
-) -> dict[str, jax.Array]:
+) -> Drawn:
     first_key, second_key, duration_key, start_key = jax.random.split(key, 4)
     gain_db = jnp.stack([draw_uniform(first_key, gain_db_range), draw_uniform(second_key, gain_db_range)])
     duration = draw_uniform(duration_key, duration_range)
@@ -109,8 +106,7 @@ def gain_transition(
     Reference:
         ``audiomentations.GainTransition``.
     """
-    numerics.check_key("gain_transition", key)
-    waveform = as_float("gain_transition", audio)
+    waveform = checked_waveform("gain_transition", audio, key)
     gains = check_range("gain_db_range", gain_db_range, unit="dB")
     durations = check_range("duration_range", duration_range, above=0, unit="seconds")
     check_option("sample_rate", sample_rate, integer=True, minimum=1, unit="Hz")
@@ -159,8 +155,7 @@ def invert_polarity(audio: ArrayLike, key: jax.Array) -> jax.Array:
     Reference:
         ``audiomentations.PolarityInversion``.
     """
-    numerics.check_key("invert_polarity", key)
-    return -as_float("invert_polarity", audio)
+    return -checked_waveform("invert_polarity", audio, key)
 
 
 @augmentation(draw=None)
@@ -189,14 +184,11 @@ def normalize(audio: ArrayLike, key: jax.Array, *, threshold: ArrayLike = 0.0) -
     Reference:
         ``audiomentations.Normalize``.
     """
-    numerics.check_key("normalize", key)
-    waveform = as_float("normalize", audio)
+    waveform = checked_waveform("normalize", audio, key)
     return normalize_audio(waveform.reshape(-1), threshold=threshold).reshape(waveform.shape)
 
 
-def _draw_random_loudness(
-    key: jax.Array, shape: tuple[int, ...], *, lufs_range: Bounds = (-31.0, -13.0)
-) -> dict[str, jax.Array]:
+def _draw_random_loudness(key: jax.Array, shape: tuple[int, ...], *, lufs_range: Bounds) -> Drawn:
     return {"lufs": draw_uniform(key, lufs_range)}
 
 
@@ -232,8 +224,7 @@ def random_loudness(
     Reference:
         ``audiomentations.LoudnessNormalization``; ITU-R BS.1770-4 (2015), annex 1.
     """
-    numerics.check_key("random_loudness", key)
-    waveform = as_float("random_loudness", audio)
+    waveform = checked_waveform("random_loudness", audio, key)
     target = check_range("lufs_range", lufs_range, minimum=-70, maximum=0, unit="LUFS")
     check_integer("sample_rate", sample_rate, minimum=4000, unit="Hz")
     return _random_loudness(waveform, key, target, int(sample_rate))

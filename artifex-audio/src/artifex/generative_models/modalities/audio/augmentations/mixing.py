@@ -114,7 +114,7 @@ def _check_batch(
     name: str, batch: ArrayLike, key: jax.Array, targets: tuple[ArrayLike, ...], alpha: ArrayLike
 ) -> tuple[jax.Array, ...]:
     numerics.check_key(name, key)
-    arrays = tuple(map(jnp.asarray, (batch, *targets)))
+    arrays = tuple(jnp.asarray(array) for array in (batch, *targets))
     if arrays[0].ndim == 1:
         raise ValueError(f"{name} takes a batch (batch, ..., time), got shape {arrays[0].shape}, a single clip")
     for array in arrays:
@@ -183,7 +183,7 @@ def _previous(array: jax.Array) -> jax.Array:
     if not _is_explicitly_sharded(sharding):
         return roll(array)
     # JAX does not roll along an explicitly sharded axis; its compiler does.
-    rolled: jax.Array = jax.sharding.auto_axes(roll, out_sharding=sharding)(array)
+    rolled: jax.Array = jax.sharding.auto_axes(roll, out_sharding=sharding)(array)  # pyright: ignore[reportAssignmentType, reportUnknownVariableType]
     return rolled
 
 

@@ -13,11 +13,11 @@ from jax.typing import ArrayLike
 from artifex.generative_models.core import numerics
 from artifex.generative_models.core.checks import check_option, check_range
 from artifex.generative_models.core.numerics import jit, working_dtype
-from artifex.generative_models.modalities.audio.annotations import augmentation
+from artifex.generative_models.modalities.audio.annotations import Drawn, augmentation
 from artifex.generative_models.modalities.audio.augmentations.banks import as_bank, as_lengths, default_noises
+from artifex.generative_models.modalities.audio.augmentations.domain import checked_waveform
 from artifex.generative_models.modalities.audio.augmentations.draws import (
     Bounds,
-    as_float,
     draw_integer,
     draw_snr,
     draw_uniform,
@@ -25,7 +25,7 @@ from artifex.generative_models.modalities.audio.augmentations.draws import (
 from artifex.generative_models.modalities.audio.generators.noises import colored_noise
 
 
-def _draw_add_gaussian_noise(key: jax.Array, shape: tuple[int, ...]) -> dict[str, jax.Array]:
+def _draw_add_gaussian_noise(key: jax.Array, shape: tuple[int, ...]) -> Drawn:
     return {}  # only the noise itself is random
 
 
@@ -53,8 +53,7 @@ def add_gaussian_noise(audio: ArrayLike, key: jax.Array, noise_level: ArrayLike 
     Reference:
         ``audio + noise_level * jax.random.normal(key, audio.shape)``.
     """
-    numerics.check_key("add_gaussian_noise", key)
-    waveform = as_float("add_gaussian_noise", audio)
+    waveform = checked_waveform("add_gaussian_noise", audio, key)
     if not isinstance(noise_level, np.ndarray):
         check_option("noise_level", noise_level, minimum=0)
     return _add_gaussian_noise(waveform, key, noise_level)
@@ -67,9 +66,7 @@ def _add_gaussian_noise(waveform: jax.Array, key: jax.Array, noise_level: ArrayL
     return (waveform.astype(working) + noise).astype(waveform.dtype)
 
 
-def _draw_add_gaussian_snr(
-    key: jax.Array, shape: tuple[int, ...], *, snr_db_range: Bounds = (5.0, 40.0)
-) -> dict[str, jax.Array]:
+def _draw_add_gaussian_snr(key: jax.Array, shape: tuple[int, ...], *, snr_db_range: Bounds) -> Drawn:
     return draw_snr(key, snr_db_range)[0]
 
 
@@ -102,8 +99,7 @@ def add_gaussian_snr(audio: ArrayLike, key: jax.Array, snr_db_range: Bounds = (5
     Reference:
         ``audiomentations.AddGaussianSNR``.
     """
-    numerics.check_key("add_gaussian_snr", key)
-    waveform = as_float("add_gaussian_snr", audio)
+    waveform = checked_waveform("add_gaussian_snr", audio, key)
     return _add_gaussian_snr(waveform, key, check_range("snr_db_range", snr_db_range, unit="dB"))
 
 
@@ -115,18 +111,12 @@ def _add_gaussian_snr(waveform: jax.Array, key: jax.Array, snr_db_range: Bounds)
 
 
 def _draw_add_colored_noise(
-    key: jax.Array,
-    shape: tuple[int, ...],
-    *,
-    snr_db_range: Bounds = (5.0, 40.0),
-    slope_db_range: Bounds = (-6.0, 6.0),
-) -> dict[str, jax.Array]:
+    key: jax.Array, shape: tuple[int, ...], *, snr_db_range: Bounds, slope_db_range: Bounds
+) -> Drawn:
     return _draw_snr_and_slope(key, snr_db_range, slope_db_range)[0]
 
 
-def _draw_snr_and_slope(
-    key: jax.Array, snr_db_range: Bounds, slope_db_range: Bounds
-) -> tuple[dict[str, jax.Array], jax.Array]:
+def _draw_snr_and_slope(key: jax.Array, snr_db_range: Bounds, slope_db_range: Bounds) -> tuple[Drawn, jax.Array]:
     """Return the drawn parameters and the key of the noise."""
     snr_key, slope_key, noise_key = jax.random.split(key, 3)
     drawn = {"snr_db": draw_uniform(snr_key, snr_db_range), "slope_db": draw_uniform(slope_key, slope_db_range)}
@@ -167,8 +157,7 @@ def add_colored_noise(
     Reference:
         ``audiomentations.AddColorNoise``; the noise is that of the audio type ``colored_noise``.
     """
-    numerics.check_key("add_colored_noise", key)
-    waveform = as_float("add_colored_noise", audio)
+    waveform = checked_waveform("add_colored_noise", audio, key)
     snrs = check_range("snr_db_range", snr_db_range, unit="dB")
     slopes = check_range("slope_db_range", slope_db_range, minimum=-60, maximum=60, unit="dB per octave")
     return _add_colored_noise(waveform, key, snrs, slopes)
@@ -193,13 +182,8 @@ def _add_colored_noise(waveform: jax.Array, key: jax.Array, snrs: Bounds, slopes
 
 
 def _draw_add_background_noise(
-    key: jax.Array,
-    shape: tuple[int, ...],
-    *,
-    snr_db_range: Bounds = (3.0, 30.0),
-    bank: ArrayLike | None = None,
-    lengths: ArrayLike | None = None,
-) -> dict[str, jax.Array]:
+    key: jax.Array, shape: tuple[int, ...], *, snr_db_range: Bounds, bank: ArrayLike | None, lengths: ArrayLike | None
+) -> Drawn:
     index_key, offset_key, snr_key = jax.random.split(key, 3)
     n_sounds, *_, longest = np.shape(default_noises() if bank is None else bank)
     index = draw_integer(index_key, (0, n_sounds - 1))
@@ -254,8 +238,7 @@ def add_background_noise(
     Reference:
         ``audiomentations.AddBackgroundNoise``.
     """
-    numerics.check_key("add_background_noise", key)
-    waveform = as_float("add_background_noise", audio)
+    waveform = checked_waveform("add_background_noise", audio, key)
     snrs = check_range("snr_db_range", snr_db_range, unit="dB")
     if bank is None and lengths is not None:
         raise ValueError("lengths are those of a bank, got lengths without a bank; pass bank as well")
@@ -320,7 +303,7 @@ def scaled_rms(values: jax.Array) -> jax.Array:
         >>> f"{scaled_rms(jnp.array([3e30, -3e30])):.3g}"
         '3e+30'
     """
-    limits = jnp.finfo(values.dtype)
+    limits = np.finfo(values.dtype)
     peak = jax.lax.stop_gradient(jnp.max(jnp.abs(values)))
     scale = jnp.clip(peak, limits.tiny, limits.max / 8)
     return scale * numerics.rms(values * (1 / scale), axis=None)

@@ -13,16 +13,16 @@ import numpy as np
 from jax import lax
 from jax.typing import ArrayLike
 
-from artifex.generative_models.core import numerics
 from artifex.generative_models.core.checks import check_choice, check_flag, check_integer, check_number, check_range
 from artifex.generative_models.core.numerics import cos2pi, jit, safe_sqrt, sin2pi, working_dtype
-from artifex.generative_models.modalities.audio.annotations import augmentation
+from artifex.generative_models.modalities.audio.annotations import Drawn, augmentation
 from artifex.generative_models.modalities.audio.augmentations.banks import (
     N_DEFAULT_RESPONSES,
     as_bank,
     default_responses,
 )
-from artifex.generative_models.modalities.audio.augmentations.draws import Bounds, as_float, draw_integer, draw_uniform
+from artifex.generative_models.modalities.audio.augmentations.domain import checked_waveform
+from artifex.generative_models.modalities.audio.augmentations.draws import Bounds, draw_integer, draw_uniform
 from artifex.generative_models.modalities.audio.augmentations.noise import scaled_rms
 from artifex.generative_models.modalities.audio.preprocessing.filters import biquad, fft_convolve, sosfilt
 
@@ -40,9 +40,7 @@ _MIN_RELATIVE_LEVEL = 1e-4  # relative to the level of the response; below it th
 _MIN_LEVEL = 1e-18  # its square is not representable in float32
 
 
-def _draw_impulse_response(
-    key: jax.Array, shape: tuple[int, ...], *, bank: ArrayLike | None = None
-) -> dict[str, jax.Array]:
+def _draw_impulse_response(key: jax.Array, shape: tuple[int, ...], *, bank: ArrayLike | None) -> Drawn:
     n_responses = N_DEFAULT_RESPONSES if bank is None else np.shape(bank)[0]
     return {"index": draw_integer(key, (0, n_responses - 1))}
 
@@ -89,8 +87,7 @@ def impulse_response(
         ``audiomentations.ApplyImpulseResponse``, which sets the peak to 0.5;
         ``torch_audiomentations.ApplyImpulseResponse(compensate_for_propagation_delay=…)``.
     """
-    numerics.check_key("impulse_response", key)
-    waveform = as_float("impulse_response", audio)
+    waveform = checked_waveform("impulse_response", audio, key)
     _check_output(keep, compensate_delay)
     if sample_rate is not None:
         check_integer("sample_rate", sample_rate, minimum=1, unit="Hz")
@@ -130,12 +127,12 @@ def _draw_room(
     key: jax.Array,
     shape: tuple[int, ...],
     *,
-    width_range: Bounds = (3.6, 5.6),
-    depth_range: Bounds = (3.6, 3.9),
-    height_range: Bounds = (2.4, 3.0),
-    absorption_range: Bounds = (0.075, 0.4),
-    margin: float = 0.1,
-) -> dict[str, jax.Array]:
+    width_range: Bounds,
+    depth_range: Bounds,
+    height_range: Bounds,
+    absorption_range: Bounds,
+    margin: float,
+) -> Drawn:
     width_key, depth_key, height_key, absorption_key, source_key, microphone_key = jax.random.split(key, 6)
     width = draw_uniform(width_key, width_range)
     depth = draw_uniform(depth_key, depth_range)
@@ -210,8 +207,7 @@ def room(
         Allen and Berkley, "Image method for efficiently simulating small-room acoustics", JASA 65(4), 1979;
         ``audiomentations.RoomSimulator``, whose microphone is 15 to 35 cm from the source.
     """
-    numerics.check_key("room", key)
-    waveform = as_float("room", audio)
+    waveform = checked_waveform("room", audio, key)
     ranges: dict[str, Any] = {
         "width_range": check_range("width_range", width_range, above=0, unit="meters"),
         "depth_range": check_range("depth_range", depth_range, above=0, unit="meters"),
@@ -422,7 +418,7 @@ def _room_response(
     """Compute the response (n_taps,) from the time at which sound has traveled ``start`` meters."""
     dtype = size.dtype
     size_factors, source_factors, n_reflections = _images(order)
-    images = size_factors.astype(dtype) * size[None, :] + source_factors.astype(dtype) * source[None, :]
+    images = size[None, :] * size_factors.astype(dtype) + source[None, :] * source_factors.astype(dtype)
     distance = _norm(images - microphone[None, :])
     coefficient = safe_sqrt(1 - jnp.broadcast_to(absorption, (6,)))
     powers = [jnp.ones_like(coefficient)]

@@ -11,7 +11,6 @@ import jax.numpy as jnp
 import numpy as np
 from jax.typing import ArrayLike
 
-from artifex.generative_models.core import numerics
 from artifex.generative_models.core.checks import (
     check_choice,
     check_integer,
@@ -20,21 +19,16 @@ from artifex.generative_models.core.checks import (
     is_jax_array,
 )
 from artifex.generative_models.core.numerics import jit, working_dtype
-from artifex.generative_models.modalities.audio.annotations import augmentation
-from artifex.generative_models.modalities.audio.augmentations.domain import as_spectrogram, valid_frames
+from artifex.generative_models.modalities.audio.annotations import Drawn, augmentation
+from artifex.generative_models.modalities.audio.augmentations.domain import checked_spectrogram, valid_frames
 from artifex.generative_models.modalities.audio.augmentations.draws import draw_integer
 from artifex.generative_models.modalities.audio.augmentations.units import SampleRate, frames_from_seconds
-from artifex.generative_models.modalities.audio.augmentations.warping import draw_time_warp, warp_frames
+from artifex.generative_models.modalities.audio.augmentations.warping import draw_warp, warp_frames
 
 
 def _draw_frequency_mask(
-    key: jax.Array,
-    shape: tuple[int, ...],
-    *,
-    num_masks: int = 1,
-    mask_param: int | jax.Array = 10,
-    max_fraction: float | None = None,
-) -> dict[str, jax.Array]:
+    key: jax.Array, shape: tuple[int, ...], *, num_masks: int, mask_param: int | jax.Array, max_fraction: float | None
+) -> Drawn:
     _check_masks("", num_masks, mask_param, max_fraction)
     return _draw_masks("freq", key, shape[-2], num_masks, mask_param, max_fraction)
 
@@ -83,8 +77,7 @@ def frequency_mask(
     Reference:
         Park et al., "SpecAugment", Interspeech 2019, arXiv:1904.08779.
     """
-    numerics.check_key("frequency_mask", key)
-    values = as_spectrogram("frequency_mask", spectrogram)
+    values = checked_spectrogram("frequency_mask", spectrogram, key)
     drawn = _draw_frequency_mask(
         key, values.shape, num_masks=num_masks, mask_param=mask_param, max_fraction=max_fraction
     )
@@ -95,14 +88,14 @@ def _draw_time_mask(
     key: jax.Array,
     shape: tuple[int, ...],
     *,
-    num_masks: int = 1,
-    mask_param: int | jax.Array = 10,
-    max_fraction: float | None = None,
-    n_valid_frames: ArrayLike | None = None,
-    mask_param_seconds: float | jax.Array | None = None,
-    sample_rate: SampleRate = None,
-    hop_length: int | None = None,
-) -> dict[str, jax.Array]:
+    num_masks: int,
+    mask_param: int | jax.Array,
+    max_fraction: float | None,
+    n_valid_frames: ArrayLike | None,
+    mask_param_seconds: float | jax.Array | None,
+    sample_rate: SampleRate,
+    hop_length: int | None,
+) -> Drawn:
     mask_param = frames_from_seconds("mask_param", mask_param, mask_param_seconds, sample_rate, hop_length, default=10)
     _check_masks("", num_masks, mask_param, max_fraction)
     n_valid = valid_frames(n_valid_frames, shape[-1])
@@ -158,8 +151,7 @@ def time_mask(
     Reference:
         Park et al., "SpecAugment", Interspeech 2019, arXiv:1904.08779.
     """
-    numerics.check_key("time_mask", key)
-    values = as_spectrogram("time_mask", spectrogram)
+    values = checked_spectrogram("time_mask", spectrogram, key)
     drawn = _draw_time_mask(
         key,
         values.shape,
@@ -205,20 +197,20 @@ def _draw_spec_augment(
     key: jax.Array,
     shape: tuple[int, ...],
     *,
-    freq_masks: int = 2,
-    time_masks: int = 2,
-    freq_mask_param: int | jax.Array = 15,
-    time_mask_param: int | jax.Array = 20,
-    time_warp: int | jax.Array = 0,
-    freq_max_fraction: float | None = None,
-    time_max_fraction: float | None = None,
-    policy: str | None = None,
-    n_valid_frames: ArrayLike | None = None,
-    time_mask_param_seconds: float | jax.Array | None = None,
-    time_warp_seconds: float | jax.Array | None = None,
-    sample_rate: SampleRate = None,
-    hop_length: int | None = None,
-) -> dict[str, jax.Array]:
+    freq_masks: int,
+    time_masks: int,
+    freq_mask_param: int | jax.Array,
+    time_mask_param: int | jax.Array,
+    time_warp: int | jax.Array,
+    freq_max_fraction: float | None,
+    time_max_fraction: float | None,
+    policy: str | None,
+    n_valid_frames: ArrayLike | None,
+    time_mask_param_seconds: float | jax.Array | None,
+    time_warp_seconds: float | jax.Array | None,
+    sample_rate: SampleRate,
+    hop_length: int | None,
+) -> Drawn:
     for name, seconds in (("time_mask_param", time_mask_param_seconds), ("time_warp", time_warp_seconds)):
         if policy is not None and seconds is not None:
             raise ValueError(
@@ -244,9 +236,9 @@ def _draw_spec_augment(
     has_warp = is_jax_array(options["time_warp"]) or options["time_warp"] > 0
     n_valid = valid_frames(n_valid_frames, shape[-1])
     freq_key, time_key, *warp_key = jax.random.split(key, 3 if has_warp else 2)
-    drawn: dict[str, jax.Array] = {}
+    drawn: Drawn = {}
     if has_warp:
-        drawn = draw_time_warp(warp_key[0], shape, max_warp=options["time_warp"], n_valid_frames=n_valid_frames)
+        drawn = draw_warp(warp_key[0], options["time_warp"], n_valid)
     for axis, axis_key, size in (("freq", freq_key, shape[-2]), ("time", time_key, n_valid)):
         number, param, fraction = (options[f"{axis}_{name}"] for name in ("masks", "mask_param", "max_fraction"))
         drawn |= _draw_masks(axis, axis_key, size, number, param, fraction)
@@ -322,8 +314,7 @@ def spec_augment(
     Reference:
         Park et al., "SpecAugment", Interspeech 2019, arXiv:1904.08779, table 1 for the policies.
     """
-    numerics.check_key("spec_augment", key)
-    values = as_spectrogram("spec_augment", spectrogram)
+    values = checked_spectrogram("spec_augment", spectrogram, key)
     drawn = _draw_spec_augment(
         key,
         values.shape,
@@ -342,7 +333,7 @@ def spec_augment(
         hop_length=hop_length,
     )
     if "warp_center" in drawn:
-        as_spectrogram("spec_augment", values, if_complex="take the magnitude, or leave time_warp at 0")
+        checked_spectrogram("spec_augment", values, key, if_complex="take the magnitude, or leave time_warp at 0")
         n_valid = valid_frames(n_valid_frames, values.shape[-1])
         values = warp_frames(values, drawn["warp_center"], drawn["warp_distance"], n_valid)
     return _mask("spec_augment", values, drawn, fill_value, n_valid_frames)
@@ -377,7 +368,7 @@ def _draw_masks(
     num_masks: int,
     mask_param: int | jax.Array,
     max_fraction: float | None,
-) -> dict[str, jax.Array]:
+) -> Drawn:
     """Draw ``AXIS_start`` and ``AXIS_width`` of masks along an axis with ``size`` valid positions."""
     if not num_masks:
         return {}
@@ -409,7 +400,7 @@ def _max_width(size: ArrayLike, max_fraction: float | None) -> ArrayLike:
 def _mask(
     name: str,
     values: jax.Array,
-    drawn: dict[str, jax.Array],
+    drawn: Drawn,
     fill_value: ArrayLike | str,
     n_valid_frames: ArrayLike | None,
 ) -> jax.Array:
@@ -428,7 +419,7 @@ def _mask(
 
 @jit(static_argnames=["statistic"])
 def _fill_masks(
-    values: jax.Array, masks: dict[str, jax.Array], fill_value: ArrayLike, n_valid: ArrayLike, statistic: str | None
+    values: jax.Array, masks: Drawn, fill_value: ArrayLike, n_valid: ArrayLike, statistic: str | None
 ) -> jax.Array:
     n_freq, n_frames = values.shape[-2:]
     is_masked = _is_masked(masks, "freq", n_freq)[:, None] | _is_masked(masks, "time", n_frames)[None, :]
@@ -440,7 +431,7 @@ def _fill_masks(
     return jnp.where(is_masked, jnp.broadcast_to(fill, values.shape), values)
 
 
-def _is_masked(masks: dict[str, jax.Array], axis: str, size: int) -> jax.Array:
+def _is_masked(masks: Drawn, axis: str, size: int) -> jax.Array:
     if f"{axis}_start" not in masks:
         return jnp.zeros(size, bool)
     start, width = masks[f"{axis}_start"][:, None], masks[f"{axis}_width"][:, None]

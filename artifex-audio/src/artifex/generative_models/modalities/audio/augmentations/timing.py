@@ -10,8 +10,14 @@ from jax.typing import ArrayLike, DTypeLike
 from artifex.generative_models.core import numerics
 from artifex.generative_models.core.checks import check_choice, check_integer, check_option, check_range, is_jax_array
 from artifex.generative_models.core.numerics import jit, working_dtype
-from artifex.generative_models.modalities.audio.annotations import augmentation
-from artifex.generative_models.modalities.audio.augmentations.draws import as_float, draw_integer, draw_uniform
+from artifex.generative_models.modalities.audio.annotations import Drawn, augmentation
+from artifex.generative_models.modalities.audio.augmentations.domain import as_float, checked_waveform
+from artifex.generative_models.modalities.audio.augmentations.draws import (
+    Bounds,
+    IntegerBounds,
+    draw_integer,
+    draw_uniform,
+)
 from artifex.generative_models.modalities.audio.augmentations.units import SampleRate, to_samples
 from artifex.generative_models.modalities.audio.preprocessing import as_waveforms
 
@@ -20,10 +26,10 @@ def _draw_time_shift(
     key: jax.Array,
     shape: tuple[int, ...],
     *,
-    max_shift: int | jax.Array = 1600,
-    max_shift_seconds: float | jax.Array | None = None,
-    sample_rate: SampleRate = None,
-) -> dict[str, jax.Array]:
+    max_shift: int | jax.Array,
+    max_shift_seconds: float | jax.Array | None,
+    sample_rate: SampleRate,
+) -> Drawn:
     max_shift = to_samples("max_shift", max_shift, max_shift_seconds, sample_rate, default=1600)
     check_option("max_shift", max_shift, integer=True, minimum=0, unit="samples")
     limit = jnp.asarray(max_shift, jnp.int32)
@@ -113,9 +119,7 @@ def reverse(audio: ArrayLike, key: jax.Array) -> jax.Array:
     return as_waveforms("reverse", audio)[..., ::-1]
 
 
-def _draw_silence_span(
-    key: jax.Array, shape: tuple[int, ...], *, fraction_range: tuple[ArrayLike, ArrayLike] = (0.01, 0.2)
-) -> dict[str, jax.Array]:
+def _draw_silence_span(key: jax.Array, shape: tuple[int, ...], *, fraction_range: Bounds) -> Drawn:
     bounds = check_range("fraction_range", fraction_range, minimum=0, maximum=1)
     fraction_key, start_key = jax.random.split(key)
     fraction = draw_uniform(fraction_key, bounds)
@@ -127,7 +131,7 @@ def _draw_silence_span(
 def silence_span(
     audio: ArrayLike,
     key: jax.Array,
-    fraction_range: tuple[ArrayLike, ArrayLike] = (0.01, 0.2),
+    fraction_range: Bounds = (0.01, 0.2),
     *,
     fade: int | jax.Array = 80,
     fade_seconds: float | jax.Array | None = None,
@@ -161,8 +165,7 @@ def silence_span(
     Reference:
         ``audiomentations.TimeMask``.
     """
-    numerics.check_key("silence_span", key)
-    waveform = as_float("silence_span", audio)
+    waveform = checked_waveform("silence_span", audio, key)
     fade = to_samples("fade", fade, fade_seconds, sample_rate, default=80)
     check_option("fade", fade, integer=True, minimum=0, unit="samples")
     drawn = _draw_silence_span(key, waveform.shape, fraction_range=fraction_range)
@@ -173,11 +176,11 @@ def _draw_drop_chunks(
     key: jax.Array,
     shape: tuple[int, ...],
     *,
-    count_range: tuple[int, int] = (1, 3),
-    width_range: tuple[int | jax.Array, int | jax.Array] = (100, 1000),
-    width_range_seconds: tuple[float | jax.Array, float | jax.Array] | None = None,
-    sample_rate: SampleRate = None,
-) -> dict[str, jax.Array]:
+    count_range: tuple[int, int],
+    width_range: IntegerBounds,
+    width_range_seconds: Bounds | None,
+    sample_rate: SampleRate,
+) -> Drawn:
     counts = check_range("count_range", count_range, integer=True, static=True, minimum=1, unit="chunks")
     width_range = to_samples("width_range", width_range, width_range_seconds, sample_rate, default=(100, 1000))
     widths = check_range("width_range", width_range, integer=True, minimum=1, unit="samples")
@@ -192,9 +195,9 @@ def drop_chunks(
     audio: ArrayLike,
     key: jax.Array,
     count_range: tuple[int, int] = (1, 3),
-    width_range: tuple[int | jax.Array, int | jax.Array] = (100, 1000),
+    width_range: IntegerBounds = (100, 1000),
     *,
-    width_range_seconds: tuple[float | jax.Array, float | jax.Array] | None = None,
+    width_range_seconds: Bounds | None = None,
     sample_rate: SampleRate = None,
 ) -> jax.Array:
     """Set random chunks of a waveform to zero.
@@ -224,8 +227,7 @@ def drop_chunks(
     Reference:
         ``speechbrain.augment.time_domain.DropChunk``.
     """
-    numerics.check_key("drop_chunks", key)
-    waveform = as_float("drop_chunks", audio)
+    waveform = checked_waveform("drop_chunks", audio, key)
     drawn = _draw_drop_chunks(
         key,
         waveform.shape,
@@ -241,11 +243,11 @@ def _draw_splice_out(
     key: jax.Array,
     shape: tuple[int, ...],
     *,
-    n_spans: int = 8,
-    max_width: int | jax.Array = 400,
-    max_width_seconds: float | jax.Array | None = None,
-    sample_rate: SampleRate = None,
-) -> dict[str, jax.Array]:
+    n_spans: int,
+    max_width: int | jax.Array,
+    max_width_seconds: float | jax.Array | None,
+    sample_rate: SampleRate,
+) -> Drawn:
     check_integer("n_spans", n_spans, minimum=1)
     max_width = to_samples("max_width", max_width, max_width_seconds, sample_rate, default=400)
     check_option("max_width", max_width, integer=True, minimum=0, unit="samples")
@@ -293,8 +295,7 @@ def splice_out(
         Jain et al., "SpliceOut: A Simple and Efficient Audio Augmentation Method", arXiv:2110.00046;
         ``torch_audiomentations.SpliceOut``.
     """
-    numerics.check_key("splice_out", key)
-    waveform = as_float("splice_out", audio)
+    waveform = checked_waveform("splice_out", audio, key)
     drawn = _draw_splice_out(
         key,
         waveform.shape,
@@ -361,7 +362,7 @@ def _draw_spans(key: jax.Array, max_width: ArrayLike, length: int, n_spans: int)
     width_key, start_key = jax.random.split(key)
     widths = draw_integer(width_key, (0, max_width), (n_spans,))
     remaining = jnp.asarray(length, jnp.int32)
-    spans = []
+    spans: list[tuple[jax.Array, jax.Array]] = []
     for span, span_key in enumerate(jax.random.split(start_key, n_spans)):
         width = jnp.minimum(widths[span], remaining - 1)
         spans.append((draw_integer(span_key, (0, remaining - width)), width))
