@@ -23,7 +23,7 @@ from artifex.generative_models.modalities.audio.preprocessing.filters import BIQ
 from artifex.generative_models.modalities.audio.preprocessing.loudness import k_weighting
 
 KEY = jax.random.key(0)
-NOISE = np.random.default_rng(0).normal(size=1500).astype(np.float32)
+NOISE = np.random.default_rng(0).normal(size=2000).astype(np.float32)
 CLICK = np.eye(1, 4096, dtype=np.float32)[0]
 RATES = pytest.mark.parametrize("rate", [8000, 44100])
 
@@ -59,7 +59,7 @@ def test_shelves_and_peaks_are_the_analogue_prototypes(rate):
         ("high_shelf", lambda s: gain * (gain * s**2 + root / q * s + 1), lambda s: s**2 + root / q * s + gain),
     ):
         options = {"frequency_range": (at, at), "gain_db_range": (9.0, 9.0), "q_range": (q, q), "sample_rate": rate}
-        hz, gains = response(create("augmentation", name, **options)(CLICK, KEY), rate)
+        hz, gains = response(create("augmentation", name, **options)(CLICK[:2000], KEY), rate)
         s = 1j * np.tan(np.pi * hz / rate) / np.tan(np.pi * at / rate)
         np.testing.assert_allclose(gains, np.abs(top(s) / bottom(s)), rtol=2e-3, err_msg=name)
 

@@ -305,7 +305,7 @@ def test_the_gain_outlives_the_normalization(rows):
 
 
 def test_a_silent_clip_is_not_blown_up_to_noise_at_full_scale(rows):
-    batch = jnp.concatenate([jnp.zeros((1, 2000)), rows])
+    batch = jnp.concatenate([jnp.zeros((1, 2000)), rows[:2]])
     peaks = np.abs(augment_audio_batch(batch, jax.random.key(0))).max(axis=1)
     assert peaks[0] < 0.05
     assert (peaks[1:] >= 0.8 - 1e-6).all()

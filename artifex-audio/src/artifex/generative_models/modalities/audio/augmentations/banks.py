@@ -7,9 +7,9 @@ from collections.abc import Iterable, Mapping
 from functools import lru_cache
 from typing import Any
 
-import jax
 import jax.numpy as jnp
 import numpy as np
+from jax import Array
 from jax.typing import ArrayLike
 
 from artifex.generative_models.core.checks import check_integer, check_number, is_list, is_mapping
@@ -71,7 +71,7 @@ def sound_bank(
     return bank, lengths
 
 
-def as_bank(name: str, bank: ArrayLike, shape: tuple[int, ...]) -> jax.Array:
+def as_bank(name: str, bank: ArrayLike, shape: tuple[int, ...]) -> Array:
     """Validate a bank for clips of a shape and return it as an array.
 
     Args:
@@ -111,7 +111,7 @@ def as_bank(name: str, bank: ArrayLike, shape: tuple[int, ...]) -> jax.Array:
     return sounds
 
 
-def as_lengths(name: str, lengths: ArrayLike, bank: jax.Array) -> jax.Array:
+def as_lengths(name: str, lengths: ArrayLike, bank: Array) -> Array:
     """Validate the lengths of a bank's sounds, unless they are traced, and return them as an array.
 
     Args:
@@ -132,7 +132,7 @@ def as_lengths(name: str, lengths: ArrayLike, bank: jax.Array) -> jax.Array:
         ValueError: add_background_noise takes lengths from 1 to 5 samples, got 3 to 6
     """
     count, longest = bank.shape[0], bank.shape[-1]
-    given = lengths if isinstance(lengths, jax.Array) else np.asarray(lengths)
+    given = lengths if isinstance(lengths, Array) else np.asarray(lengths)
     if not jnp.issubdtype(given.dtype, jnp.integer):
         raise TypeError(f"{name} takes lengths in samples, integers, got {given.dtype}")
     if given.shape != (count,):

@@ -7,6 +7,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax import Array
 
 from artifex.generative_models.core import numerics
 from artifex.generative_models.core.numerics.batching import batch_local
@@ -20,7 +21,7 @@ from artifex.generative_models.modalities.audio.augmentations.composition import
 from artifex.generative_models.modalities.audio.augmentations.units import SampleRate
 
 
-def apply_batch(policy: Step, batch: Any, key: jax.Array, *, sample_rate: SampleRate = None) -> Any:
+def apply_batch(policy: Step, batch: Any, key: Array, *, sample_rate: SampleRate = None) -> Any:
     """Apply a policy to every example of a batch, with an independent draw for each.
 
     Example ``i`` gets key ``i`` of ``jax.random.split(key, batch_size)``, so its draw does not depend on the batch size.
@@ -61,7 +62,7 @@ def apply_batch(policy: Step, batch: Any, key: jax.Array, *, sample_rate: Sample
 
 
 def _check_numeric(path: tuple[Any, ...], leaf: Any) -> None:
-    dtype = leaf.dtype if isinstance(leaf, jax.Array) else np.asarray(leaf).dtype
+    dtype = leaf.dtype if isinstance(leaf, Array) else np.asarray(leaf).dtype
     if not jnp.issubdtype(dtype, jnp.number):
         raise TypeError(
             f"apply_batch expects numeric arrays, got {dtype} at {jax.tree_util.keystr(path) or 'the root'}: "
@@ -69,16 +70,16 @@ def _check_numeric(path: tuple[Any, ...], leaf: Any) -> None:
         )
 
 
-def _apply_to_examples(batch: Any, key: jax.Array, *, policy: Augmentation) -> Any:
-    def apply(example: Any, key: jax.Array) -> Any:
-        def augment(leaf: jax.Array) -> jax.Array:
+def _apply_to_examples(batch: Any, key: Array, *, policy: Augmentation) -> Any:
+    def apply(example: Any, key: Array) -> Any:
+        def augment(leaf: Array) -> Array:
             return policy(leaf, key)
 
         return jax.tree.map(augment, example)
 
-    def apply_to_shard(_: jax.Array, examples: Any, keys: jax.Array) -> Any:
+    def apply_to_shard(_: Array, examples: Any, keys: Array) -> Any:
         return jax.vmap(apply)(examples, keys)
 
-    first: jax.Array = jax.tree.leaves(batch)[0]
+    first: Array = jax.tree.leaves(batch)[0]
     keys = jax.random.split(key, first.shape[0])
     return batch_local(apply_to_shard, first, batch, keys, core=first.ndim - 1)

@@ -6,19 +6,18 @@ import numbers
 
 import jax
 import jax.numpy as jnp
+from jax import Array
 from jax.typing import ArrayLike, DTypeLike
 
 from artifex.generative_models.core import numerics
 from artifex.generative_models.modalities.audio.annotations import Drawn
 
 # Ranges (min, max) of numbers or JAX arrays.
-Bounds = tuple[ArrayLike, ArrayLike] | jax.Array
-IntegerBounds = tuple[int | jax.Array, int | jax.Array]
+Bounds = tuple[ArrayLike, ArrayLike] | Array
+IntegerBounds = tuple[int | Array, int | Array]
 
 
-def draw_uniform(
-    key: jax.Array, bounds: Bounds, shape: tuple[int, ...] = (), dtype: DTypeLike = jnp.float32
-) -> jax.Array:
+def draw_uniform(key: Array, bounds: Bounds, shape: tuple[int, ...] = (), dtype: DTypeLike = jnp.float32) -> Array:
     """Draw from a uniform distribution, in float32 whatever the dtype of the result.
 
     Args:
@@ -38,7 +37,7 @@ def draw_uniform(
     return numerics.uniform(key, shape, jnp.float32, low, high).astype(dtype)
 
 
-def draw_snr(key: jax.Array, snr_db_range: Bounds) -> tuple[Drawn, jax.Array]:
+def draw_snr(key: Array, snr_db_range: Bounds) -> tuple[Drawn, Array]:
     """Draw a signal-to-noise ratio, and split off the key of the noise.
 
     Args:
@@ -52,9 +51,7 @@ def draw_snr(key: jax.Array, snr_db_range: Bounds) -> tuple[Drawn, jax.Array]:
     return {"snr_db": draw_uniform(snr_key, snr_db_range)}, noise_key
 
 
-def draw_log_uniform(
-    key: jax.Array, bounds: Bounds, shape: tuple[int, ...] = (), dtype: DTypeLike = jnp.float32
-) -> jax.Array:
+def draw_log_uniform(key: Array, bounds: Bounds, shape: tuple[int, ...] = (), dtype: DTypeLike = jnp.float32) -> Array:
     """Draw values whose logarithms are distributed uniformly.
 
     Args:
@@ -74,7 +71,7 @@ def draw_log_uniform(
     return jnp.exp(draw_uniform(key, (low, high), shape, dtype))
 
 
-def draw_integer(key: jax.Array, bounds: Bounds, shape: tuple[int, ...] = ()) -> jax.Array:
+def draw_integer(key: Array, bounds: Bounds, shape: tuple[int, ...] = ()) -> Array:
     """Draw integers from a range that includes both ends.
 
     Args:
@@ -93,7 +90,7 @@ def draw_integer(key: jax.Array, bounds: Bounds, shape: tuple[int, ...] = ()) ->
     return numerics.randint(key, shape, low, high + 1, jnp.int32)
 
 
-def limit_default(bounds: Bounds, default: tuple[float, float], maximum: float | jax.Array) -> Bounds:
+def limit_default(bounds: Bounds, default: tuple[float, float], maximum: float | Array) -> Bounds:
     """Return a range, limited to a maximum if it is the default range.
 
     Args:
@@ -111,6 +108,6 @@ def limit_default(bounds: Bounds, default: tuple[float, float], maximum: float |
     are_numbers = isinstance(bounds, tuple | list) and all(isinstance(bound, numbers.Real) for bound in bounds)
     if not are_numbers or tuple(bounds) != default:
         return bounds
-    if isinstance(maximum, jax.Array):
+    if isinstance(maximum, Array):
         return jnp.minimum(default[0], maximum), jnp.minimum(default[1], maximum)
     return min(default[0], maximum), min(default[1], maximum)

@@ -8,6 +8,7 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
+from jax import Array
 from jax.typing import ArrayLike
 
 from artifex.generative_models.core.checks import check_integer, check_option, check_range
@@ -43,11 +44,11 @@ _MAX_EDGE_FRACTION = 0.99
 
 
 def _draw_pass(
-    key: jax.Array,
+    key: Array,
     shape: tuple[int, ...],
     *,
     frequency_range: Bounds,
-    sample_rate: int | jax.Array,
+    sample_rate: int | Array,
     default: tuple[float, float],
 ) -> Drawn:
     return {"frequency": _draw_frequency(key, frequency_range, default, sample_rate)}
@@ -59,13 +60,8 @@ _draw_high_pass = functools.partial(_draw_pass, default=_HIGH_PASS)
 
 @augmentation(draw=_draw_low_pass)
 def low_pass(
-    audio: ArrayLike,
-    key: jax.Array,
-    frequency_range: Bounds = _LOW_PASS,
-    *,
-    order: int = 2,
-    sample_rate: int | jax.Array,
-) -> jax.Array:
+    audio: ArrayLike, key: Array, frequency_range: Bounds = _LOW_PASS, *, order: int = 2, sample_rate: int | Array
+) -> Array:
     """Apply a Butterworth low-pass filter with a random cutoff.
 
     Args:
@@ -101,13 +97,8 @@ def low_pass(
 
 @augmentation(draw=_draw_high_pass)
 def high_pass(
-    audio: ArrayLike,
-    key: jax.Array,
-    frequency_range: Bounds = _HIGH_PASS,
-    *,
-    order: int = 2,
-    sample_rate: int | jax.Array,
-) -> jax.Array:
+    audio: ArrayLike, key: Array, frequency_range: Bounds = _HIGH_PASS, *, order: int = 2, sample_rate: int | Array
+) -> Array:
     """Apply a Butterworth high-pass filter with a random cutoff.
 
     Args:
@@ -143,12 +134,12 @@ def high_pass(
 
 
 def _draw_band(
-    key: jax.Array,
+    key: Array,
     shape: tuple[int, ...],
     *,
     frequency_range: Bounds,
     bandwidth_fraction_range: Bounds,
-    sample_rate: int | jax.Array,
+    sample_rate: int | Array,
 ) -> Drawn:
     frequency_key, bandwidth_key = jax.random.split(key)
     return {
@@ -160,13 +151,13 @@ def _draw_band(
 @augmentation(draw=_draw_band)
 def band_pass(
     audio: ArrayLike,
-    key: jax.Array,
+    key: Array,
     frequency_range: Bounds = _BAND,
     bandwidth_fraction_range: Bounds = (0.5, 1.99),
     *,
     order: int = 2,
-    sample_rate: int | jax.Array,
-) -> jax.Array:
+    sample_rate: int | Array,
+) -> Array:
     """Apply a Butterworth band-pass filter with a random center and bandwidth.
 
     Args:
@@ -206,13 +197,13 @@ def band_pass(
 @augmentation(draw=_draw_band)
 def band_stop(
     audio: ArrayLike,
-    key: jax.Array,
+    key: Array,
     frequency_range: Bounds = _BAND,
     bandwidth_fraction_range: Bounds = (0.5, 1.99),
     *,
     order: int = 2,
-    sample_rate: int | jax.Array,
-) -> jax.Array:
+    sample_rate: int | Array,
+) -> Array:
     """Apply a Butterworth band-stop filter with a random center and bandwidth.
 
     Args:
@@ -250,13 +241,13 @@ def band_stop(
 
 
 def _draw_equalizer(
-    key: jax.Array,
+    key: Array,
     shape: tuple[int, ...],
     *,
     frequency_range: Bounds,
     gain_db_range: Bounds,
     q_range: Bounds,
-    sample_rate: int | jax.Array,
+    sample_rate: int | Array,
     default: tuple[float, float],
 ) -> Drawn:
     frequency_key, gain_key, q_key = jax.random.split(key, 3)
@@ -275,13 +266,13 @@ _draw_peaking = functools.partial(_draw_equalizer, default=_PEAKING)
 @augmentation(draw=_draw_low_shelf)
 def low_shelf(
     audio: ArrayLike,
-    key: jax.Array,
+    key: Array,
     frequency_range: Bounds = _LOW_SHELF,
     gain_db_range: Bounds = (-18.0, 18.0),
     q_range: Bounds = (0.1, 0.999),
     *,
-    sample_rate: int | jax.Array,
-) -> jax.Array:
+    sample_rate: int | Array,
+) -> Array:
     """Apply a low-shelf filter with a random frequency, gain and quality factor.
 
     Args:
@@ -318,13 +309,13 @@ def low_shelf(
 @augmentation(draw=_draw_high_shelf)
 def high_shelf(
     audio: ArrayLike,
-    key: jax.Array,
+    key: Array,
     frequency_range: Bounds = _HIGH_SHELF,
     gain_db_range: Bounds = (-18.0, 18.0),
     q_range: Bounds = (0.1, 0.999),
     *,
-    sample_rate: int | jax.Array,
-) -> jax.Array:
+    sample_rate: int | Array,
+) -> Array:
     """Apply a high-shelf filter with a random frequency, gain and quality factor.
 
     Args:
@@ -363,13 +354,13 @@ def high_shelf(
 @augmentation(draw=_draw_peaking)
 def peaking(
     audio: ArrayLike,
-    key: jax.Array,
+    key: Array,
     frequency_range: Bounds = _PEAKING,
     gain_db_range: Bounds = (-24.0, 24.0),
     q_range: Bounds = (0.5, 5.0),
     *,
-    sample_rate: int | jax.Array,
-) -> jax.Array:
+    sample_rate: int | Array,
+) -> Array:
     """Apply a peaking equalizer with a random center, gain and quality factor.
 
     Args:
@@ -404,16 +395,16 @@ def peaking(
 
 
 def _draw_parametric_eq(
-    key: jax.Array,
+    key: Array,
     shape: tuple[int, ...],
     *,
     gain_db_range: Bounds,
     q_range: Bounds,
     shelf_q_range: Bounds,
     n_bands: int,
-    f_min: float | jax.Array,
-    f_max: float | jax.Array,
-    sample_rate: int | jax.Array,
+    f_min: float | Array,
+    f_max: float | Array,
+    sample_rate: int | Array,
 ) -> Drawn:
     frequency_key, gain_key, q_key, shelf_key = jax.random.split(key, 4)
     low, high = (jnp.log(jnp.asarray(end, jnp.float32)) for end in _limit_default((f_min, f_max), _EQ, sample_rate))
@@ -429,7 +420,7 @@ def _draw_parametric_eq(
 @augmentation(draw=_draw_parametric_eq)
 def parametric_eq(
     audio: ArrayLike,
-    key: jax.Array,
+    key: Array,
     gain_db_range: Bounds = (-12.0, 12.0),
     q_range: Bounds = (0.5, 5.0),
     shelf_q_range: Bounds = (0.1, 0.999),
@@ -437,8 +428,8 @@ def parametric_eq(
     n_bands: int = 7,
     f_min: float = _EQ[0],
     f_max: float = _EQ[1],
-    sample_rate: int | jax.Array,
-) -> jax.Array:
+    sample_rate: int | Array,
+) -> Array:
     """Apply a parametric equalizer with random bands: a low shelf, peaks and a high shelf.
 
     The range from ``f_min`` to ``f_max`` is divided into ``n_bands`` equal intervals on a logarithmic scale. The
@@ -492,12 +483,8 @@ def parametric_eq(
 
 @jit(static_argnames=["n_bands"])
 def _parametric_eq(
-    waveform: jax.Array,
-    key: jax.Array,
-    ranges: dict[str, Any],
-    sample_rate: int | jax.Array,
-    n_bands: int,
-) -> jax.Array:
+    waveform: Array, key: Array, ranges: dict[str, Any], sample_rate: int | Array, n_bands: int
+) -> Array:
     drawn = _draw_parametric_eq(key, waveform.shape, **ranges, n_bands=n_bands, sample_rate=sample_rate)
     frequency, gain_db, shelf_q = drawn["frequency"], drawn["gain_db"], drawn["shelf_q"]
     low_shelf_section = _section("lowshelf", waveform, frequency[:1], gain_db[:1], shelf_q[:1], sample_rate)
@@ -508,14 +495,14 @@ def _parametric_eq(
 
 @jit(static_argnames=["kind", "draw", "order"])
 def _pass_filter(
-    waveform: jax.Array,
-    key: jax.Array,
+    waveform: Array,
+    key: Array,
     frequency_range: Bounds,
-    sample_rate: int | jax.Array,
+    sample_rate: int | Array,
     kind: str,
     draw: Callable[..., Drawn],
     order: int,
-) -> jax.Array:
+) -> Array:
     drawn = draw(key, waveform.shape, frequency_range=frequency_range, sample_rate=sample_rate)
     cutoff = drawn["frequency"].astype(working_dtype(waveform.dtype))
     return _filter(waveform, butterworth(kind, order, cutoff, sample_rate=sample_rate))
@@ -523,14 +510,14 @@ def _pass_filter(
 
 @jit(static_argnames=["kind", "order"])
 def _band_filter(
-    waveform: jax.Array,
-    key: jax.Array,
+    waveform: Array,
+    key: Array,
     frequency_range: Bounds,
     bandwidth_fraction_range: Bounds,
-    sample_rate: int | jax.Array,
+    sample_rate: int | Array,
     kind: str,
     order: int,
-) -> jax.Array:
+) -> Array:
     drawn = _draw_band(
         key,
         waveform.shape,
@@ -546,25 +533,25 @@ def _band_filter(
 
 @jit(static_argnames=["kind", "draw"])
 def _equalize(
-    waveform: jax.Array,
-    key: jax.Array,
+    waveform: Array,
+    key: Array,
     ranges: Mapping[str, Bounds],
-    sample_rate: int | jax.Array,
+    sample_rate: int | Array,
     kind: str,
     draw: Callable[..., Drawn],
-) -> jax.Array:
+) -> Array:
     drawn = draw(key, waveform.shape, **ranges, sample_rate=sample_rate)
     return _filter(waveform, _section(kind, waveform, **drawn, sample_rate=sample_rate)[None])
 
 
-def _limit_default(bounds: Bounds, default: tuple[float, float], sample_rate: int | jax.Array) -> Bounds:
+def _limit_default(bounds: Bounds, default: tuple[float, float], sample_rate: int | Array) -> Bounds:
     """Return a range; the default range is limited to 0.99 times half the sample rate."""
-    rate = sample_rate.astype(jnp.float32) if isinstance(sample_rate, jax.Array) else sample_rate
+    rate = sample_rate.astype(jnp.float32) if isinstance(sample_rate, Array) else sample_rate
     return limit_default(bounds, default, _MAX_DEFAULT_FRACTION / 2 * rate)
 
 
 def _check_frequencies(
-    frequency_range: Bounds, default: tuple[float, float], sample_rate: int | jax.Array
+    frequency_range: Bounds, default: tuple[float, float], sample_rate: int | Array
 ) -> tuple[Any, Any]:
     check_option("sample_rate", sample_rate, integer=True, minimum=1, unit="Hz")
     limited = _limit_default(frequency_range, default, sample_rate)
@@ -574,8 +561,8 @@ def _check_frequencies(
     return low, high
 
 
-def _check_below_nyquist(name: str, frequency: Any, sample_rate: int | jax.Array) -> None:
-    if not isinstance(frequency, jax.Array) and not isinstance(sample_rate, jax.Array) and frequency >= sample_rate / 2:
+def _check_below_nyquist(name: str, frequency: Any, sample_rate: int | Array) -> None:
+    if not isinstance(frequency, Array) and not isinstance(sample_rate, Array) and frequency >= sample_rate / 2:
         raise ValueError(
             f"{name} must be below {sample_rate / 2} Hz, half the sample rate of {sample_rate} Hz, "
             f"got {frequency} Hz; pass the sample rate of the audio as sample_rate, or lower frequencies"
@@ -587,7 +574,7 @@ def _check_equalizer(
     gain_db_range: Bounds,
     q_range: Bounds,
     default: tuple[float, float],
-    sample_rate: int | jax.Array,
+    sample_rate: int | Array,
 ) -> dict[str, Bounds]:
     return {
         "frequency_range": _check_frequencies(frequency_range, default, sample_rate),
@@ -608,32 +595,25 @@ def _check_order(order: int, *, even: bool) -> None:
 
 
 def _draw_frequency(
-    key: jax.Array, frequency_range: Bounds, default: tuple[float, float], sample_rate: int | jax.Array
-) -> jax.Array:
+    key: Array, frequency_range: Bounds, default: tuple[float, float], sample_rate: int | Array
+) -> Array:
     drawn = draw_log_uniform(key, _limit_default(frequency_range, default, sample_rate))
     # Only traced bounds, which are not validated, can exceed this limit.
     return jnp.minimum(drawn, _MAX_FRACTION / 2 * jnp.asarray(sample_rate, jnp.float32))
 
 
-def _band_edges(center: jax.Array, bandwidth_fraction: jax.Array, rate: jax.Array) -> tuple[jax.Array, jax.Array]:
+def _band_edges(center: Array, bandwidth_fraction: Array, rate: Array) -> tuple[Array, Array]:
     """Return the edges of a band in Hz."""
     center, half = center.astype(rate.dtype), bandwidth_fraction.astype(rate.dtype) / 2
     max_edge = _MAX_EDGE_FRACTION / 2 * rate
     return jnp.minimum(center * (1 - half), 0.98 * max_edge), jnp.minimum(center * (1 + half), max_edge)
 
 
-def _section(
-    kind: str,
-    audio: jax.Array,
-    frequency: jax.Array,
-    gain_db: jax.Array,
-    q: jax.Array,
-    sample_rate: int | jax.Array,
-) -> jax.Array:
+def _section(kind: str, audio: Array, frequency: Array, gain_db: Array, q: Array, sample_rate: int | Array) -> Array:
     working = working_dtype(audio.dtype)
     frequency, gain_db, q = (parameter.astype(working) for parameter in (frequency, gain_db, q))
     return biquad(kind, frequency, sample_rate=sample_rate, q=q, gain_db=gain_db)
 
 
-def _filter(audio: jax.Array, sos: jax.Array) -> jax.Array:
+def _filter(audio: Array, sos: Array) -> Array:
     return sosfilt(audio.astype(working_dtype(audio.dtype)), sos).astype(audio.dtype)

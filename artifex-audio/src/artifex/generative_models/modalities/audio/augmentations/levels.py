@@ -6,6 +6,7 @@ import math
 
 import jax
 import jax.numpy as jnp
+from jax import Array
 from jax.typing import ArrayLike
 
 from artifex.generative_models.core.checks import check_integer, check_option, check_range
@@ -17,12 +18,12 @@ from artifex.generative_models.modalities.audio.preprocessing.levels import norm
 from artifex.generative_models.modalities.audio.preprocessing.loudness import loudness_normalize
 
 
-def _draw_random_gain(key: jax.Array, shape: tuple[int, ...], *, gain_range: Bounds) -> Drawn:
+def _draw_random_gain(key: Array, shape: tuple[int, ...], *, gain_range: Bounds) -> Drawn:
     return {"gain": draw_uniform(key, gain_range)}
 
 
 @augmentation(draw=_draw_random_gain)
-def random_gain(audio: ArrayLike, key: jax.Array, gain_range: Bounds = (0.7, 1.3)) -> jax.Array:
+def random_gain(audio: ArrayLike, key: Array, gain_range: Bounds = (0.7, 1.3)) -> Array:
     """Multiply a clip by a random gain.
 
     Args:
@@ -48,19 +49,14 @@ def random_gain(audio: ArrayLike, key: jax.Array, gain_range: Bounds = (0.7, 1.3
 
 
 @jit()
-def _random_gain(waveform: jax.Array, key: jax.Array, gain_range: Bounds) -> jax.Array:
+def _random_gain(waveform: Array, key: Array, gain_range: Bounds) -> Array:
     gain = _draw_random_gain(key, waveform.shape, gain_range=gain_range)["gain"]
     working = working_dtype(waveform.dtype)
     return (waveform.astype(working) * gain.astype(working)).astype(waveform.dtype)
 
 
 def _draw_gain_transition(
-    key: jax.Array,
-    shape: tuple[int, ...],
-    *,
-    gain_db_range: Bounds,
-    duration_range: Bounds,
-    sample_rate: int | jax.Array,
+    key: Array, shape: tuple[int, ...], *, gain_db_range: Bounds, duration_range: Bounds, sample_rate: int | Array
 ) -> Drawn:
     first_key, second_key, duration_key, start_key = jax.random.split(key, 4)
     gain_db = jnp.stack([draw_uniform(first_key, gain_db_range), draw_uniform(second_key, gain_db_range)])
@@ -72,12 +68,12 @@ def _draw_gain_transition(
 @augmentation(draw=_draw_gain_transition)
 def gain_transition(
     audio: ArrayLike,
-    key: jax.Array,
+    key: Array,
     gain_db_range: Bounds = (-24.0, 6.0),
     duration_range: Bounds = (0.2, 6.0),
     *,
-    sample_rate: int | jax.Array,
-) -> jax.Array:
+    sample_rate: int | Array,
+) -> Array:
     """Fade between two random gains, linearly in dB.
 
     The first gain applies before the fade, the second after it. The start of the fade is drawn uniformly, from its
@@ -114,9 +110,7 @@ def gain_transition(
 
 
 @jit()
-def _gain_transition(
-    waveform: jax.Array, key: jax.Array, gains: Bounds, durations: Bounds, sample_rate: int | jax.Array
-) -> jax.Array:
+def _gain_transition(waveform: Array, key: Array, gains: Bounds, durations: Bounds, sample_rate: int | Array) -> Array:
     drawn = _draw_gain_transition(
         key, waveform.shape, gain_db_range=gains, duration_range=durations, sample_rate=sample_rate
     )
@@ -132,7 +126,7 @@ def _gain_transition(
 
 
 @augmentation(draw=None)
-def invert_polarity(audio: ArrayLike, key: jax.Array) -> jax.Array:
+def invert_polarity(audio: ArrayLike, key: Array) -> Array:
     """Invert the polarity of a clip, which is inaudible but changes the input of a network.
 
     Nothing is drawn: ``with_probability(0.5, "invert_polarity")`` applies it at random.
@@ -159,7 +153,7 @@ def invert_polarity(audio: ArrayLike, key: jax.Array) -> jax.Array:
 
 
 @augmentation(draw=None)
-def normalize(audio: ArrayLike, key: jax.Array, *, threshold: ArrayLike = 0.0) -> jax.Array:
+def normalize(audio: ArrayLike, key: Array, *, threshold: ArrayLike = 0.0) -> Array:
     """Normalize the peak of a clip to 1; the augmentation form of ``normalize_audio``.
 
     Nothing is drawn: ``with_probability(0.5, "normalize")`` applies it at random.
@@ -188,14 +182,12 @@ def normalize(audio: ArrayLike, key: jax.Array, *, threshold: ArrayLike = 0.0) -
     return normalize_audio(waveform.reshape(-1), threshold=threshold).reshape(waveform.shape)
 
 
-def _draw_random_loudness(key: jax.Array, shape: tuple[int, ...], *, lufs_range: Bounds) -> Drawn:
+def _draw_random_loudness(key: Array, shape: tuple[int, ...], *, lufs_range: Bounds) -> Drawn:
     return {"lufs": draw_uniform(key, lufs_range)}
 
 
 @augmentation(draw=_draw_random_loudness)
-def random_loudness(
-    audio: ArrayLike, key: jax.Array, lufs_range: Bounds = (-31.0, -13.0), *, sample_rate: int
-) -> jax.Array:
+def random_loudness(audio: ArrayLike, key: Array, lufs_range: Bounds = (-31.0, -13.0), *, sample_rate: int) -> Array:
     """Normalize a clip to a random integrated loudness (ITU-R BS.1770).
 
     Args:
@@ -231,7 +223,7 @@ def random_loudness(
 
 
 @jit(static_argnames=["sample_rate"])
-def _random_loudness(waveform: jax.Array, key: jax.Array, lufs_range: Bounds, sample_rate: int) -> jax.Array:
+def _random_loudness(waveform: Array, key: Array, lufs_range: Bounds, sample_rate: int) -> Array:
     drawn = _draw_random_loudness(key, waveform.shape, lufs_range=lufs_range)
     lufs = drawn["lufs"].astype(working_dtype(waveform.dtype))
     return loudness_normalize(waveform, lufs, sample_rate=sample_rate, channel_axis=-2 if waveform.ndim > 1 else None)

@@ -8,6 +8,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax import Array
 from jax.typing import ArrayLike
 
 from artifex.generative_models.core import numerics
@@ -25,12 +26,12 @@ from artifex.generative_models.modalities.audio.augmentations.draws import (
 from artifex.generative_models.modalities.audio.generators.noises import colored_noise
 
 
-def _draw_add_gaussian_noise(key: jax.Array, shape: tuple[int, ...]) -> Drawn:
+def _draw_add_gaussian_noise(key: Array, shape: tuple[int, ...]) -> Drawn:
     return {}  # only the noise itself is random
 
 
 @augmentation(draw=_draw_add_gaussian_noise)
-def add_gaussian_noise(audio: ArrayLike, key: jax.Array, noise_level: ArrayLike = 0.005) -> jax.Array:
+def add_gaussian_noise(audio: ArrayLike, key: Array, noise_level: ArrayLike = 0.005) -> Array:
     """Add white Gaussian noise of a given standard deviation.
 
     Args:
@@ -60,18 +61,18 @@ def add_gaussian_noise(audio: ArrayLike, key: jax.Array, noise_level: ArrayLike 
 
 
 @jit()
-def _add_gaussian_noise(waveform: jax.Array, key: jax.Array, noise_level: ArrayLike) -> jax.Array:
+def _add_gaussian_noise(waveform: Array, key: Array, noise_level: ArrayLike) -> Array:
     working = working_dtype(waveform.dtype)
     noise = jnp.asarray(noise_level, working) * numerics.normal(key, waveform.shape, working)
     return (waveform.astype(working) + noise).astype(waveform.dtype)
 
 
-def _draw_add_gaussian_snr(key: jax.Array, shape: tuple[int, ...], *, snr_db_range: Bounds) -> Drawn:
+def _draw_add_gaussian_snr(key: Array, shape: tuple[int, ...], *, snr_db_range: Bounds) -> Drawn:
     return draw_snr(key, snr_db_range)[0]
 
 
 @augmentation(draw=_draw_add_gaussian_snr)
-def add_gaussian_snr(audio: ArrayLike, key: jax.Array, snr_db_range: Bounds = (5.0, 40.0)) -> jax.Array:
+def add_gaussian_snr(audio: ArrayLike, key: Array, snr_db_range: Bounds = (5.0, 40.0)) -> Array:
     """Add white Gaussian noise at a random signal-to-noise ratio.
 
     The RMS of the clip determines the standard deviation of the noise. The ratio measured in a short clip therefore
@@ -104,19 +105,19 @@ def add_gaussian_snr(audio: ArrayLike, key: jax.Array, snr_db_range: Bounds = (5
 
 
 @jit()
-def _add_gaussian_snr(waveform: jax.Array, key: jax.Array, snr_db_range: Bounds) -> jax.Array:
+def _add_gaussian_snr(waveform: Array, key: Array, snr_db_range: Bounds) -> Array:
     drawn, noise_key = draw_snr(key, snr_db_range)
     noise = numerics.normal(noise_key, waveform.shape, working_dtype(waveform.dtype))
     return _add_noise(waveform, noise, drawn["snr_db"])
 
 
 def _draw_add_colored_noise(
-    key: jax.Array, shape: tuple[int, ...], *, snr_db_range: Bounds, slope_db_range: Bounds
+    key: Array, shape: tuple[int, ...], *, snr_db_range: Bounds, slope_db_range: Bounds
 ) -> Drawn:
     return _draw_snr_and_slope(key, snr_db_range, slope_db_range)[0]
 
 
-def _draw_snr_and_slope(key: jax.Array, snr_db_range: Bounds, slope_db_range: Bounds) -> tuple[Drawn, jax.Array]:
+def _draw_snr_and_slope(key: Array, snr_db_range: Bounds, slope_db_range: Bounds) -> tuple[Drawn, Array]:
     """Return the drawn parameters and the key of the noise."""
     snr_key, slope_key, noise_key = jax.random.split(key, 3)
     drawn = {"snr_db": draw_uniform(snr_key, snr_db_range), "slope_db": draw_uniform(slope_key, slope_db_range)}
@@ -125,11 +126,8 @@ def _draw_snr_and_slope(key: jax.Array, snr_db_range: Bounds, slope_db_range: Bo
 
 @augmentation(draw=_draw_add_colored_noise)
 def add_colored_noise(
-    audio: ArrayLike,
-    key: jax.Array,
-    snr_db_range: Bounds = (5.0, 40.0),
-    slope_db_range: Bounds = (-6.0, 6.0),
-) -> jax.Array:
+    audio: ArrayLike, key: Array, snr_db_range: Bounds = (5.0, 40.0), slope_db_range: Bounds = (-6.0, 6.0)
+) -> Array:
     """Add Gaussian noise of a random spectral slope at a random signal-to-noise ratio.
 
     Args:
@@ -164,13 +162,13 @@ def add_colored_noise(
 
 
 @jit()
-def _add_colored_noise(waveform: jax.Array, key: jax.Array, snrs: Bounds, slopes: Bounds) -> jax.Array:
+def _add_colored_noise(waveform: Array, key: Array, snrs: Bounds, slopes: Bounds) -> Array:
     drawn, noise_key = _draw_snr_and_slope(key, snrs, slopes)
     slope_db = drawn["slope_db"].astype(working_dtype(waveform.dtype))
     # The slope does not depend on the sample rate.
     options: dict[str, Any] = {"n_time_steps": waveform.shape[-1], "sample_rate": 1, "slope_db": slope_db}
 
-    def channel(channel_key: jax.Array) -> jax.Array:
+    def channel(channel_key: Array) -> Array:
         return colored_noise(channel_key, **options, amplitude=1.0)
 
     if waveform.ndim == 1:
@@ -182,7 +180,7 @@ def _add_colored_noise(waveform: jax.Array, key: jax.Array, snrs: Bounds, slopes
 
 
 def _draw_add_background_noise(
-    key: jax.Array, shape: tuple[int, ...], *, snr_db_range: Bounds, bank: ArrayLike | None, lengths: ArrayLike | None
+    key: Array, shape: tuple[int, ...], *, snr_db_range: Bounds, bank: ArrayLike | None, lengths: ArrayLike | None
 ) -> Drawn:
     index_key, offset_key, snr_key = jax.random.split(key, 3)
     n_sounds, *_, longest = np.shape(default_noises() if bank is None else bank)
@@ -198,12 +196,12 @@ def _draw_add_background_noise(
 @augmentation(draw=_draw_add_background_noise)
 def add_background_noise(
     audio: ArrayLike,
-    key: jax.Array,
+    key: Array,
     snr_db_range: Bounds = (3.0, 30.0),
     *,
     bank: ArrayLike | None = None,
     lengths: ArrayLike | None = None,
-) -> jax.Array:
+) -> Array:
     """Add a random excerpt of a random recording at a random signal-to-noise ratio.
 
     The recording is drawn uniformly from the bank. The excerpt of a recording that is at least as long as the clip is
@@ -248,9 +246,7 @@ def add_background_noise(
 
 
 @jit()
-def _add_background_noise(
-    waveform: jax.Array, key: jax.Array, snrs: Bounds, bank: jax.Array, lengths: jax.Array | None
-) -> jax.Array:
+def _add_background_noise(waveform: Array, key: Array, snrs: Bounds, bank: Array, lengths: Array | None) -> Array:
     drawn = _draw_add_background_noise(key, waveform.shape, snr_db_range=snrs, bank=bank, lengths=lengths)
     index, offset = drawn["index"], drawn["offset"]
     time = waveform.shape[-1]
@@ -264,7 +260,7 @@ def _add_background_noise(
     return _add_noise(waveform, noise, drawn["snr_db"], noise_rms=numerics.rms(noise, axis=None))
 
 
-def _repeat(bank: jax.Array, index: jax.Array, offset: jax.Array, length: jax.Array, time: int) -> jax.Array:
+def _repeat(bank: Array, index: Array, offset: Array, length: Array, time: int) -> Array:
     """Return samples (..., time) of one sound, repeated, from an offset; the bank is not copied."""
     position = offset + jnp.arange(time, dtype=jnp.int32)
     # The integer remainder would dominate the run time. The float quotient is off by at most one for sounds that repeat
@@ -280,7 +276,7 @@ def _repeat(bank: jax.Array, index: jax.Array, offset: jax.Array, length: jax.Ar
     return bank.at[(index, *channels, position)].get(mode="clip")
 
 
-def _add_noise(audio: jax.Array, noise: jax.Array, snr_db: jax.Array, noise_rms: ArrayLike = 1) -> jax.Array:
+def _add_noise(audio: Array, noise: Array, snr_db: Array, noise_rms: ArrayLike = 1) -> Array:
     """Add noise (..., time) at a signal-to-noise ratio; noise of RMS 0 adds nothing."""
     values = audio.astype(working_dtype(audio.dtype))
     level = scaled_rms(values) * jnp.exp(snr_db.astype(values.dtype) * (-math.log(10) / 20))
@@ -290,7 +286,7 @@ def _add_noise(audio: jax.Array, noise: jax.Array, snr_db: jax.Array, noise_rms:
     return (values + level * noise).astype(audio.dtype)
 
 
-def scaled_rms(values: jax.Array) -> jax.Array:
+def scaled_rms(values: Array) -> Array:
     """Compute the RMS of all samples, scaled so that neither squares nor gradients overflow or underflow.
 
     Args:

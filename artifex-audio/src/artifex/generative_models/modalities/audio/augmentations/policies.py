@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 
-import jax
+from jax import Array
 from jax.typing import ArrayLike
 
 from artifex.generative_models.core import numerics
@@ -37,7 +37,7 @@ def default_policy() -> Augmentation:
     )
 
 
-def augment_audio(audio: ArrayLike, key: jax.Array) -> jax.Array:
+def augment_audio(audio: ArrayLike, key: Array) -> Array:
     """Augment a waveform: shift in time, add noise, time-stretch, normalize the peak and apply a random gain.
 
     The steps are those of ``default_policy``: ``time_shift`` by up to 800 samples, ``normalize``,
@@ -68,7 +68,7 @@ def augment_audio(audio: ArrayLike, key: jax.Array) -> jax.Array:
     return default_policy()(to_float(as_waveforms("augment_audio", audio)), key)
 
 
-def augment_audio_batch(audio_batch: ArrayLike, key: jax.Array) -> jax.Array:
+def augment_audio_batch(audio_batch: ArrayLike, key: Array) -> Array:
     """Apply ``augment_audio`` to every clip of a batch, with an independent draw for each.
 
     Clip ``i`` gets key ``i`` of ``jax.random.split(key, batch_size)``, so its draw does not depend on the batch size.
@@ -97,5 +97,5 @@ def augment_audio_batch(audio_batch: ArrayLike, key: jax.Array) -> jax.Array:
             f"augment_audio_batch expects (batch, ..., time) with at least one clip, got shape {batch.shape}; "
             f"for a single clip call augment_audio"
         )
-    augmented: jax.Array = apply_batch(default_policy(), to_float(batch), key)
+    augmented: Array = apply_batch(default_policy(), to_float(batch), key)
     return augmented

@@ -7,6 +7,7 @@ from typing import Any
 
 import jax
 import numpy as np
+from jax import Array
 
 from artifex.generative_models.core import numerics, registry
 from artifex.generative_models.core.checks import is_list
@@ -80,7 +81,7 @@ def steps_of(policy: Augmentation) -> list[Any]:
     return [function]
 
 
-def describe(policy: Step, key: jax.Array, shape: tuple[int, ...], *, sample_rate: SampleRate = None) -> dict[str, Any]:
+def describe(policy: Step, key: Array, shape: tuple[int, ...], *, sample_rate: SampleRate = None) -> dict[str, Any]:
     """Return the parameters that a policy draws from a key for an example.
 
     Args:
@@ -115,7 +116,7 @@ def describe(policy: Step, key: jax.Array, shape: tuple[int, ...], *, sample_rat
     return _describe(made, jax.tree.map(_to_list, drawn))
 
 
-def _to_list(array: jax.Array) -> Any:
+def _to_list(array: Array) -> Any:
     return np.asarray(array).tolist()
 
 

@@ -7,6 +7,7 @@ import math
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax import Array
 from jax.typing import ArrayLike
 
 from artifex.generative_models.core import numerics
@@ -21,19 +22,19 @@ _FACTORS = {"power": math.log(10) / 10, "magnitude": math.log(10) / 20}
 _SUMMANDS = {"dB": 1.0, "ln": math.log(10) / 10, "log10": 0.1}
 
 
-def _draw_spectral_noise(key: jax.Array, shape: tuple[int, ...], *, snr_db_range: Bounds) -> Drawn:
+def _draw_spectral_noise(key: Array, shape: tuple[int, ...], *, snr_db_range: Bounds) -> Drawn:
     return draw_snr(key, check_range("snr_db_range", snr_db_range, unit="dB"))[0]
 
 
 @augmentation(draw=_draw_spectral_noise, domain="spectrogram")
 def spectral_noise(
     spectrogram: ArrayLike,
-    key: jax.Array,
+    key: Array,
     snr_db_range: Bounds = (6.0, 30.0),
     *,
     kind: str = "additive",
     n_valid_frames: ArrayLike | None = None,
-) -> jax.Array:
+) -> Array:
     """Add Gaussian noise to the values of a spectrogram at a random signal-to-noise ratio.
 
     Additive noise is stationary; its standard deviation is ``snr_db`` below the standard deviation of the values, so
@@ -74,7 +75,7 @@ def spectral_noise(
 
 
 @jit(static_argnames=["kind"])
-def _add_noise(values: jax.Array, noise_key: jax.Array, snr_db: jax.Array, n_valid: ArrayLike, kind: str) -> jax.Array:
+def _add_noise(values: Array, noise_key: Array, snr_db: Array, n_valid: ArrayLike, kind: str) -> Array:
     dtype = working_dtype(values.dtype)
     signal = values.astype(dtype)
     is_valid = jnp.broadcast_to(
@@ -86,13 +87,13 @@ def _add_noise(values: jax.Array, noise_key: jax.Array, snr_db: jax.Array, n_val
     return jnp.where(is_valid, signal + reference * noise, signal).astype(values.dtype)
 
 
-def _standard_deviation(signal: jax.Array, is_valid: jax.Array) -> jax.Array:
+def _standard_deviation(signal: Array, is_valid: Array) -> Array:
     deviation = signal - jnp.mean(signal, axis=(-2, -1), keepdims=True, where=is_valid)
     power = (deviation * deviation.conj()).real
     return safe_sqrt(jnp.mean(power, axis=(-2, -1), keepdims=True, where=is_valid)).astype(signal.dtype)
 
 
-def _gaussian(key: jax.Array, shape: tuple[int, ...], dtype: np.dtype) -> jax.Array:
+def _gaussian(key: Array, shape: tuple[int, ...], dtype: np.dtype) -> Array:
     real = np.finfo(dtype).dtype
     if dtype == real:
         return numerics.normal(key, shape, real)
@@ -101,7 +102,7 @@ def _gaussian(key: jax.Array, shape: tuple[int, ...], dtype: np.dtype) -> jax.Ar
 
 
 def _draw_filter_augment(
-    key: jax.Array,
+    key: Array,
     shape: tuple[int, ...],
     *,
     gain_db_range: Bounds,
@@ -120,14 +121,14 @@ def _draw_filter_augment(
 @augmentation(draw=_draw_filter_augment, domain="spectrogram")
 def filter_augment(
     spectrogram: ArrayLike,
-    key: jax.Array,
+    key: Array,
     gain_db_range: Bounds = (-6.0, 6.0),
     n_bands: tuple[int, int] = (3, 6),
     min_bandwidth: int = 6,
     *,
     filter_type: str = "linear",
     scale: str = "power",
-) -> jax.Array:
+) -> Array:
     """Apply a random frequency response to a spectrogram: random gains in random bands.
 
     The bins are divided into a random number of bands of at least ``min_bandwidth`` bins. A ``"step"`` filter has one
@@ -179,7 +180,7 @@ def filter_augment(
 
 @jit(static_argnames=["n_freq", "n_bands", "min_bandwidth", "n_gains"])
 def _draw_filter(
-    key: jax.Array,
+    key: Array,
     gain_db_range: tuple[ArrayLike, ArrayLike],
     n_freq: int,
     n_bands: tuple[int, int],
@@ -200,7 +201,7 @@ def _draw_filter(
 
 
 @jit(static_argnames=["filter_type", "scale"])
-def _filter(values: jax.Array, edges: jax.Array, gain_db: jax.Array, filter_type: str, scale: str) -> jax.Array:
+def _filter(values: Array, edges: Array, gain_db: Array, filter_type: str, scale: str) -> Array:
     n_freq = values.shape[-2]
     dtype = working_dtype(values.dtype)
     real = np.finfo(dtype).dtype

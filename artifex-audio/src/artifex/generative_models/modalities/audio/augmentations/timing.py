@@ -5,6 +5,7 @@ from __future__ import annotations
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax import Array
 from jax.typing import ArrayLike, DTypeLike
 
 from artifex.generative_models.core import numerics
@@ -23,11 +24,11 @@ from artifex.generative_models.modalities.audio.preprocessing import as_waveform
 
 
 def _draw_time_shift(
-    key: jax.Array,
+    key: Array,
     shape: tuple[int, ...],
     *,
-    max_shift: int | jax.Array,
-    max_shift_seconds: float | jax.Array | None,
+    max_shift: int | Array,
+    max_shift_seconds: float | Array | None,
     sample_rate: SampleRate,
 ) -> Drawn:
     max_shift = to_samples("max_shift", max_shift, max_shift_seconds, sample_rate, default=1600)
@@ -39,15 +40,15 @@ def _draw_time_shift(
 @augmentation(draw=_draw_time_shift)
 def time_shift(
     audio: ArrayLike,
-    key: jax.Array,
-    max_shift: int | jax.Array = 1600,
+    key: Array,
+    max_shift: int | Array = 1600,
     *,
     mode: str = "wrap",
-    fade: int | jax.Array = 0,
-    max_shift_seconds: float | jax.Array | None = None,
-    fade_seconds: float | jax.Array | None = None,
+    fade: int | Array = 0,
+    max_shift_seconds: float | Array | None = None,
+    fade_seconds: float | Array | None = None,
     sample_rate: SampleRate = None,
-) -> jax.Array:
+) -> Array:
     """Shift a waveform in time by a random number of samples.
 
     The shift is an integer drawn uniformly from [-max_shift, max_shift].
@@ -94,7 +95,7 @@ def time_shift(
 
 
 @augmentation(draw=None)
-def reverse(audio: ArrayLike, key: jax.Array) -> jax.Array:
+def reverse(audio: ArrayLike, key: Array) -> Array:
     """Reverse a waveform in time.
 
     Args:
@@ -119,7 +120,7 @@ def reverse(audio: ArrayLike, key: jax.Array) -> jax.Array:
     return as_waveforms("reverse", audio)[..., ::-1]
 
 
-def _draw_silence_span(key: jax.Array, shape: tuple[int, ...], *, fraction_range: Bounds) -> Drawn:
+def _draw_silence_span(key: Array, shape: tuple[int, ...], *, fraction_range: Bounds) -> Drawn:
     bounds = check_range("fraction_range", fraction_range, minimum=0, maximum=1)
     fraction_key, start_key = jax.random.split(key)
     fraction = draw_uniform(fraction_key, bounds)
@@ -130,13 +131,13 @@ def _draw_silence_span(key: jax.Array, shape: tuple[int, ...], *, fraction_range
 @augmentation(draw=_draw_silence_span)
 def silence_span(
     audio: ArrayLike,
-    key: jax.Array,
+    key: Array,
     fraction_range: Bounds = (0.01, 0.2),
     *,
-    fade: int | jax.Array = 80,
-    fade_seconds: float | jax.Array | None = None,
+    fade: int | Array = 80,
+    fade_seconds: float | Array | None = None,
     sample_rate: SampleRate = None,
-) -> jax.Array:
+) -> Array:
     """Silence a random span of a waveform.
 
     Args:
@@ -173,7 +174,7 @@ def silence_span(
 
 
 def _draw_drop_chunks(
-    key: jax.Array,
+    key: Array,
     shape: tuple[int, ...],
     *,
     count_range: tuple[int, int],
@@ -193,13 +194,13 @@ def _draw_drop_chunks(
 @augmentation(draw=_draw_drop_chunks)
 def drop_chunks(
     audio: ArrayLike,
-    key: jax.Array,
+    key: Array,
     count_range: tuple[int, int] = (1, 3),
     width_range: IntegerBounds = (100, 1000),
     *,
     width_range_seconds: Bounds | None = None,
     sample_rate: SampleRate = None,
-) -> jax.Array:
+) -> Array:
     """Set random chunks of a waveform to zero.
 
     Args:
@@ -240,12 +241,12 @@ def drop_chunks(
 
 
 def _draw_splice_out(
-    key: jax.Array,
+    key: Array,
     shape: tuple[int, ...],
     *,
     n_spans: int,
-    max_width: int | jax.Array,
-    max_width_seconds: float | jax.Array | None,
+    max_width: int | Array,
+    max_width_seconds: float | Array | None,
     sample_rate: SampleRate,
 ) -> Drawn:
     check_integer("n_spans", n_spans, minimum=1)
@@ -258,13 +259,13 @@ def _draw_splice_out(
 @augmentation(draw=_draw_splice_out)
 def splice_out(
     audio: ArrayLike,
-    key: jax.Array,
+    key: Array,
     n_spans: int = 8,
-    max_width: int | jax.Array = 400,
+    max_width: int | Array = 400,
     *,
-    max_width_seconds: float | jax.Array | None = None,
+    max_width_seconds: float | Array | None = None,
     sample_rate: SampleRate = None,
-) -> jax.Array:
+) -> Array:
     """Remove random spans from a waveform, join the rest, and pad the end with silence.
 
     Spans are removed one after another. Each has a width drawn uniformly from [0, max_width] and a start drawn
@@ -308,7 +309,7 @@ def splice_out(
 
 
 @jit(static_argnames=["mode", "has_fade"])
-def _shift(waveform: jax.Array, shift: jax.Array, fade: ArrayLike, mode: str, has_fade: bool) -> jax.Array:
+def _shift(waveform: Array, shift: Array, fade: ArrayLike, mode: str, has_fade: bool) -> Array:
     length = waveform.shape[-1]
     if mode == "wrap":
         source = jnp.arange(length, dtype=jnp.int32) - shift % length
@@ -330,13 +331,13 @@ def _shift(waveform: jax.Array, shift: jax.Array, fade: ArrayLike, mode: str, ha
     return shifted
 
 
-def _ramp(position: jax.Array, fade: ArrayLike, dtype: DTypeLike) -> jax.Array:
+def _ramp(position: Array, fade: ArrayLike, dtype: DTypeLike) -> Array:
     """Return a gain that rises linearly over the ``fade`` samples from position 0."""
     return jnp.clip((position + 1).astype(dtype) / (jnp.asarray(fade) + 1).astype(dtype), 0, 1)
 
 
 @jit()
-def _silence_span(waveform: jax.Array, start: jax.Array, width: jax.Array, fade: ArrayLike) -> jax.Array:
+def _silence_span(waveform: Array, start: Array, width: Array, fade: ArrayLike) -> Array:
     dtype = working_dtype(waveform.dtype)
     position = jnp.arange(waveform.shape[-1], dtype=jnp.int32) - start
     is_inside = (position >= 0) & (position < width)
@@ -349,7 +350,7 @@ def _silence_span(waveform: jax.Array, start: jax.Array, width: jax.Array, fade:
 
 
 @jit()
-def _zero_chunks(waveform: jax.Array, count: jax.Array, start: jax.Array, width: jax.Array) -> jax.Array:
+def _zero_chunks(waveform: Array, count: Array, start: Array, width: Array) -> Array:
     position = jnp.arange(waveform.shape[-1], dtype=jnp.int32)[:, None]
     is_inside = (position >= start[None, :]) & (position < (start + width)[None, :])
     is_counted = (jnp.arange(len(start), dtype=jnp.int32) < count)[None, :]
@@ -358,11 +359,11 @@ def _zero_chunks(waveform: jax.Array, count: jax.Array, start: jax.Array, width:
 
 
 @jit(static_argnames=["length", "n_spans"])
-def _draw_spans(key: jax.Array, max_width: ArrayLike, length: int, n_spans: int) -> tuple[jax.Array, jax.Array]:
+def _draw_spans(key: Array, max_width: ArrayLike, length: int, n_spans: int) -> tuple[Array, Array]:
     width_key, start_key = jax.random.split(key)
     widths = draw_integer(width_key, (0, max_width), (n_spans,))
     remaining = jnp.asarray(length, jnp.int32)
-    spans: list[tuple[jax.Array, jax.Array]] = []
+    spans: list[tuple[Array, Array]] = []
     for span, span_key in enumerate(jax.random.split(start_key, n_spans)):
         width = jnp.minimum(widths[span], remaining - 1)
         spans.append((draw_integer(span_key, (0, remaining - width)), width))
@@ -372,7 +373,7 @@ def _draw_spans(key: jax.Array, max_width: ArrayLike, length: int, n_spans: int)
 
 
 @jit()
-def _remove_spans(waveform: jax.Array, starts: jax.Array, widths: jax.Array) -> jax.Array:
+def _remove_spans(waveform: Array, starts: Array, widths: Array) -> Array:
     position = source = jnp.arange(waveform.shape[-1], dtype=jnp.int32)
     for span in reversed(range(len(starts))):
         source += jnp.where(source >= starts[span], widths[span], 0)
@@ -380,6 +381,6 @@ def _remove_spans(waveform: jax.Array, starts: jax.Array, widths: jax.Array) -> 
     return jnp.where(is_kept, jnp.take(waveform, source, axis=-1, mode="clip"), 0).astype(waveform.dtype)
 
 
-def _silence(dtype: np.dtype) -> jax.Array:
+def _silence(dtype: np.dtype) -> Array:
     is_unsigned = jnp.issubdtype(dtype, jnp.unsignedinteger)
     return jnp.asarray(2 ** (np.iinfo(dtype).bits - 1) if is_unsigned else 0, dtype)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import jax
 import jax.numpy as jnp
+from jax import Array
 from jax.typing import ArrayLike
 
 from artifex.generative_models.core.checks import check_option, check_range, is_jax_array
@@ -17,12 +18,12 @@ _IF_COMPLEX = "take the magnitude, since interpolation cancels bins and frames o
 
 
 def _draw_time_warp(
-    key: jax.Array,
+    key: Array,
     shape: tuple[int, ...],
     *,
-    max_warp: int | jax.Array,
+    max_warp: int | Array,
     n_valid_frames: ArrayLike | None,
-    max_warp_seconds: float | jax.Array | None,
+    max_warp_seconds: float | Array | None,
     sample_rate: SampleRate,
     hop_length: int | None,
 ) -> Drawn:
@@ -34,14 +35,14 @@ def _draw_time_warp(
 @augmentation(draw=_draw_time_warp, domain="spectrogram")
 def time_warp(
     spectrogram: ArrayLike,
-    key: jax.Array,
-    max_warp: int | jax.Array = 80,
+    key: Array,
+    max_warp: int | Array = 80,
     *,
     n_valid_frames: ArrayLike | None = None,
-    max_warp_seconds: float | jax.Array | None = None,
+    max_warp_seconds: float | Array | None = None,
     sample_rate: SampleRate = None,
     hop_length: int | None = None,
-) -> jax.Array:
+) -> Array:
     """Warp the time axis of a spectrogram: move a random frame by a random distance.
 
     A frame ``warp_center`` is drawn uniformly from those at least ``limit`` + 1 frames from either end, and an integer
@@ -93,7 +94,7 @@ def time_warp(
 
 # Compiled apart from warp_frames, so that a spectrogram of another shape does not compile the draws again.
 @jit()
-def draw_warp(key: jax.Array, max_warp: ArrayLike, n_valid: ArrayLike) -> Drawn:
+def draw_warp(key: Array, max_warp: ArrayLike, n_valid: ArrayLike) -> Drawn:
     """Draw the parameters of ``time_warp``.
 
     Args:
@@ -114,7 +115,7 @@ def draw_warp(key: jax.Array, max_warp: ArrayLike, n_valid: ArrayLike) -> Drawn:
 
 
 @jit()
-def warp_frames(values: jax.Array, center: jax.Array, distance: jax.Array, n_valid: ArrayLike) -> jax.Array:
+def warp_frames(values: Array, center: Array, distance: Array, n_valid: ArrayLike) -> Array:
     """Move frame ``center`` of a spectrogram by ``distance`` frames, as ``time_warp`` does.
 
     Args:
@@ -138,18 +139,14 @@ def warp_frames(values: jax.Array, center: jax.Array, distance: jax.Array, n_val
     return _interpolate(values, -distance.astype(dtype) * jnp.where(position <= target, before, after), -1)
 
 
-def _draw_frequency_warp(key: jax.Array, shape: tuple[int, ...], *, alpha_range: Bounds) -> Drawn:
+def _draw_frequency_warp(key: Array, shape: tuple[int, ...], *, alpha_range: Bounds) -> Drawn:
     return {"alpha": draw_uniform(key, check_range("alpha_range", alpha_range, above=0))}
 
 
 @augmentation(draw=_draw_frequency_warp, domain="spectrogram")
 def frequency_warp(
-    spectrogram: ArrayLike,
-    key: jax.Array,
-    alpha_range: Bounds = (0.9, 1.1),
-    *,
-    f_hi_fraction: float | jax.Array = 0.6,
-) -> jax.Array:
+    spectrogram: ArrayLike, key: Array, alpha_range: Bounds = (0.9, 1.1), *, f_hi_fraction: float | Array = 0.6
+) -> Array:
     """Scale the frequency axis by a random factor (vocal tract length perturbation, VTLP).
 
     Frequency f moves to alpha f, up to the point where one of the two reaches the boundary; above it the map is linear
@@ -190,7 +187,7 @@ def frequency_warp(
 
 
 @jit()
-def _scale_frequency(values: jax.Array, alpha: jax.Array, f_hi_fraction: ArrayLike) -> jax.Array:
+def _scale_frequency(values: Array, alpha: Array, f_hi_fraction: ArrayLike) -> Array:
     dtype = working_dtype(values.dtype)
     alpha = alpha.astype(dtype)
     last = values.shape[-2] - 1
@@ -202,7 +199,7 @@ def _scale_frequency(values: jax.Array, alpha: jax.Array, f_hi_fraction: ArrayLi
     return _interpolate(values, jnp.where(position <= knee * last, below, above), -2)
 
 
-def _interpolate(values: jax.Array, offset: jax.Array, axis: int) -> jax.Array:
+def _interpolate(values: Array, offset: Array, axis: int) -> Array:
     """Read each position of an axis at an offset from it, interpolated linearly.
 
     Offsets are small where positions are not, so that rounding errors do not grow along the axis.
