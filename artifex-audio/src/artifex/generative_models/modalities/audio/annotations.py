@@ -7,8 +7,8 @@ import inspect
 from collections.abc import Callable
 from typing import Any, Literal, TypeAlias, TypeVar
 
+import jax
 import numpy as np
-from jax import Array
 from jax.typing import ArrayLike
 
 from artifex.generative_models.core.checks import check_choice
@@ -18,10 +18,10 @@ F = TypeVar("F", bound=Callable[..., Any])
 
 _REQUIRED = inspect.Parameter.empty
 
-AnnotatedAudio: TypeAlias = tuple[Array, dict[str, Array]]
+AnnotatedAudio: TypeAlias = tuple[jax.Array, dict[str, jax.Array]]
 """A waveform and its annotations by name."""
 
-Drawn: TypeAlias = dict[str, Array]
+Drawn: TypeAlias = dict[str, jax.Array]
 """The drawn parameters of an augmentation by name."""
 
 
@@ -118,7 +118,7 @@ def function_and_options(augmentation: Any) -> tuple[Any, dict[str, Any]]:
     return augmentation, options
 
 
-def drawn_parameters(function: Callable[..., Any], key: Array, shape: tuple[int, ...]) -> dict[str, Any]:
+def drawn_parameters(function: Callable[..., Any], key: jax.Array, shape: tuple[int, ...]) -> dict[str, Any]:
     """Return the parameters that an augmentation draws for an example.
 
     Args:
@@ -161,7 +161,7 @@ def option_defaults(function: Callable[..., Any]) -> dict[str, Any]:
     return {name: parameter.default for name, parameter in parameters.items()}
 
 
-def with_annotations(audio_type: Callable[..., Array]) -> Callable[..., AnnotatedAudio]:
+def with_annotations(audio_type: Callable[..., jax.Array]) -> Callable[..., AnnotatedAudio]:
     """Return the function that computes an audio type or augmentation together with its annotations.
 
     The annotations of an augmentation are its drawn parameters.
@@ -187,18 +187,18 @@ def with_annotations(audio_type: Callable[..., Array]) -> Callable[..., Annotate
 
 
 def _missing_defaults(function: Callable[..., Any], annotated: Callable[..., Any]) -> dict[str, Any]:
-    """Defaults of a function's options that its annotated form lacks."""
+    """Return the defaults of the options for which the annotated function has none."""
     required = {name for name, default in option_defaults(annotated).items() if default is _REQUIRED}
     defaults = option_defaults(function)
     return {name: value for name, value in defaults.items() if name in required and value is not _REQUIRED}
 
 
 def _with_drawn_parameters(
-    function: Callable[..., Array], data: ArrayLike, key: Array, *positional: Any, **options: Any
+    function: Callable[..., jax.Array], data: ArrayLike, key: jax.Array, *positional: Any, **options: Any
 ) -> AnnotatedAudio:
     options |= zip(list(inspect.signature(function).parameters)[2:], positional, strict=False)
     return function(data, key, **options), drawn_parameters(Bound(function, **options), key, np.shape(data))
 
 
-def _with_none(audio_type: Callable[..., Array], *args: Any, **options: Any) -> AnnotatedAudio:
+def _with_none(audio_type: Callable[..., jax.Array], *args: Any, **options: Any) -> AnnotatedAudio:
     return audio_type(*args, **options), {}

@@ -6,8 +6,8 @@ import inspect
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
+import jax
 import numpy as np
-from jax import Array
 
 from artifex.generative_models.core import resolve
 from artifex.generative_models.core.checks import check_integer, check_number, check_option, is_list, is_mapping
@@ -25,9 +25,9 @@ from artifex.generative_models.modalities.audio.augmentations.combinators import
 from artifex.generative_models.modalities.audio.augmentations.units import SampleRate
 
 # A step of a policy: a name, a (name, options) pair, a mapping with "name", a list of steps, or a function.
-Step = str | tuple[str, Mapping[str, Any]] | Mapping[str, Any] | list[Any] | Callable[..., Array]
+Step = str | tuple[str, Mapping[str, Any]] | Mapping[str, Any] | list[Any] | Callable[..., jax.Array]
 
-_PROBABILITY = "the probability of a step is called probability, beside its name and options"
+_PROBABILITY = "the probability of a step is the option probability, beside its name"
 
 
 def compose(*steps: Step, sample_rate: SampleRate = None) -> Augmentation:
@@ -166,7 +166,7 @@ def random_order(*steps: Step, sample_rate: SampleRate = None) -> Augmentation:
     return Bound(apply_in_random_order, steps=_as_steps(steps, sample_rate))
 
 
-def with_probability(probability: float | Array, step: Step, *, sample_rate: SampleRate = None) -> Augmentation:
+def with_probability(probability: float | jax.Array, step: Step, *, sample_rate: SampleRate = None) -> Augmentation:
     """Make a policy that applies a step to a fraction of the examples and returns the others unchanged.
 
     In plain data it is the key ``probability`` beside the ``name`` of a step.
@@ -280,7 +280,7 @@ def is_default(value: Any, default: Any) -> bool:
         >>> is_default((0.5, 2.0), (0.5, 2.0))
         True
     """
-    if isinstance(value, np.ndarray | Array) or type(value) is not type(default):
+    if isinstance(value, np.ndarray | jax.Array) or type(value) is not type(default):
         return False
     return bool(tuples(value) == tuples(default))
 

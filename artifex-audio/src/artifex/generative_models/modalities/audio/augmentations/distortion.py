@@ -83,8 +83,8 @@ def _draw_tanh_distortion(key: Array, shape: tuple[int, ...], *, distortion_rang
 def tanh_distortion(audio: ArrayLike, key: Array, distortion_range: Bounds = (0.01, 0.7)) -> Array:
     """Apply hyperbolic tangent saturation of a random amount, and restore the RMS.
 
-    The clip is amplified until the magnitude that a fraction of 0.99 times ``distortion`` of its samples exceeds is
-    0.5, above which the hyperbolic tangent saturates.
+    A fraction of 0.99 times ``distortion`` of the samples exceeds a threshold. The clip is amplified until this
+    threshold is 0.5, above which the hyperbolic tangent saturates.
 
     Args:
         audio: One waveform (..., time), floating point; leading axes, such as channels, share the gain and the RMS.
@@ -249,7 +249,7 @@ def _straight_through_jvp(primals: tuple[Array, Array], tangents: tuple[Array, A
 
 
 def _power_of_two(exponent: Array, dtype: np.dtype) -> Array:
-    # exp2 is not exact in the last digit, so the steps would not be those of a converter.
+    # exp2 is not exact in the last digit, but quantization steps are powers of two.
     return jnp.left_shift(jnp.ones((), jnp.int32), exponent).astype(dtype)
 
 

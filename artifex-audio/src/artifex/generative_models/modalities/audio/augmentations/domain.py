@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+import jax
 import jax.numpy as jnp
-from jax import Array
 from jax.typing import ArrayLike
 
 from artifex.generative_models.core import numerics
@@ -32,7 +32,7 @@ def works_on(augmentation: Callable[..., Any]) -> str:
     return str(getattr(function_and_options(augmentation)[0], "works_on", "waveform"))
 
 
-def as_float(name: str, audio: ArrayLike) -> Array:
+def as_float(name: str, audio: ArrayLike) -> jax.Array:
     """Validate floating-point waveforms and return them as an array.
 
     Args:
@@ -59,7 +59,7 @@ def as_float(name: str, audio: ArrayLike) -> Array:
     return waveform
 
 
-def checked_waveform(name: str, audio: ArrayLike, key: Array) -> Array:
+def checked_waveform(name: str, audio: ArrayLike, key: jax.Array) -> jax.Array:
     """Validate a floating-point waveform and a key; return the waveform as an array.
 
     Args:
@@ -78,7 +78,9 @@ def checked_waveform(name: str, audio: ArrayLike, key: Array) -> Array:
     return as_float(name, audio)
 
 
-def checked_spectrogram(name: str, spectrogram: ArrayLike, key: Array, *, if_complex: str | None = None) -> Array:
+def checked_spectrogram(
+    name: str, spectrogram: ArrayLike, key: jax.Array, *, if_complex: str | None = None
+) -> jax.Array:
     """Validate a spectrogram and a key; return the spectrogram as an array.
 
     Args:

@@ -286,7 +286,7 @@ def phase_corruption(audio: ArrayLike, key: Array, strength_range: Bounds = (0.0
 
     The phase offsets are drawn at the ``n_fft // 2 + 1`` frequencies of a short transform and interpolated linearly to
     those of the transform of the clip. No component therefore moves by more than ``strength * n_fft`` samples. The
-    result is circular: what moves past one end reappears at the other.
+    result is circular: samples that move past one end reappear at the other.
 
     Args:
         audio: One waveform (..., time), floating point; leading axes, such as channels, share the phase offsets.

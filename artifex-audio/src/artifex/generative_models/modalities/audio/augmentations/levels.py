@@ -160,7 +160,7 @@ def normalize(audio: ArrayLike, key: Array, *, threshold: ArrayLike = 0.0) -> Ar
 
     Args:
         audio: One waveform (..., time), floating point; leading axes, such as channels, share the gain, which is
-            that of the peak over all of them.
+            that of the peak of all of them.
         key: PRNG key; unused.
         threshold: Peak, at least 0, up to which a clip counts as silent and is returned unchanged. May be traced.
 

@@ -63,8 +63,8 @@ def cutmix(batch: ArrayLike, key: Array, *targets: ArrayLike, alpha: ArrayLike =
         the weights of the targets. Shapes and dtypes are those of the input.
 
     Raises:
-        ValueError: For a single clip, an empty batch, examples without samples, targets of a different batch size, or an alpha of 0 or
-            less.
+        ValueError: For a single clip, an empty batch, examples without samples, targets of a different batch size, or
+            an alpha of 0 or less.
         TypeError: For integers; convert labels with ``jax.nn.one_hot`` and audio with ``to_float``.
 
     Example:

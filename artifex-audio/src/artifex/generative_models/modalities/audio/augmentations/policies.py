@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 
-from jax import Array
+import jax
 from jax.typing import ArrayLike
 
 from artifex.generative_models.core import numerics
@@ -31,13 +31,13 @@ def default_policy() -> Augmentation:
         "normalize",
         ("add_gaussian_noise", {"noise_level": 0.005}),
         ("time_stretch", {"rate_range": (0.95, 1.05)}),
-        # Here the peak is near 1, or for a silent clip that of the noise, which is not to be amplified.
+        # The peak is near 1 here. That of a silent clip is the peak of the noise, which must not be amplified.
         ("normalize", {"threshold": 0.03}),
         ("random_gain", {"gain_range": (0.8, 1.2)}),
     )
 
 
-def augment_audio(audio: ArrayLike, key: Array) -> Array:
+def augment_audio(audio: ArrayLike, key: jax.Array) -> jax.Array:
     """Augment a waveform: shift in time, add noise, time-stretch, normalize the peak and apply a random gain.
 
     The steps are those of ``default_policy``: ``time_shift`` by up to 800 samples, ``normalize``,
@@ -68,7 +68,7 @@ def augment_audio(audio: ArrayLike, key: Array) -> Array:
     return default_policy()(to_float(as_waveforms("augment_audio", audio)), key)
 
 
-def augment_audio_batch(audio_batch: ArrayLike, key: Array) -> Array:
+def augment_audio_batch(audio_batch: ArrayLike, key: jax.Array) -> jax.Array:
     """Apply ``augment_audio`` to every clip of a batch, with an independent draw for each.
 
     Clip ``i`` gets key ``i`` of ``jax.random.split(key, batch_size)``, so its draw does not depend on the batch size.
@@ -97,5 +97,5 @@ def augment_audio_batch(audio_batch: ArrayLike, key: Array) -> Array:
             f"augment_audio_batch expects (batch, ..., time) with at least one clip, got shape {batch.shape}; "
             f"for a single clip call augment_audio"
         )
-    augmented: Array = apply_batch(default_policy(), to_float(batch), key)
+    augmented: jax.Array = apply_batch(default_policy(), to_float(batch), key)
     return augmented

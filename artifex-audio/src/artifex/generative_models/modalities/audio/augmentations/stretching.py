@@ -5,8 +5,8 @@ from __future__ import annotations
 import math
 from typing import Any
 
+import jax
 import jax.numpy as jnp
-from jax import Array
 from jax.typing import ArrayLike
 
 from artifex.generative_models.core.checks import check_choice, check_integer, check_range
@@ -23,20 +23,20 @@ _MAX_SEMITONES = 24.0
 _HALF_WIDTH = 32
 
 
-def _draw_time_stretch(key: Array, shape: tuple[int, ...], *, rate_range: tuple[float, float]) -> Drawn:
+def _draw_time_stretch(key: jax.Array, shape: tuple[int, ...], *, rate_range: tuple[float, float]) -> Drawn:
     return {"rate": draw_uniform(key, check_range("rate_range", rate_range, above=0, static=True))}
 
 
 @augmentation(draw=_draw_time_stretch)
 def time_stretch(
     audio: ArrayLike,
-    key: Array,
+    key: jax.Array,
     rate_range: tuple[float, float] = (0.8, 1.2),
     *,
     tail: str = "wrap",
     n_fft: int | None = None,
     hop_length: int | None = None,
-) -> Array:
+) -> jax.Array:
     """Time-stretch a waveform by a random rate; pitch and array length stay the same.
 
     The extension ``"spectral"`` provides the phase vocoder. As with librosa's, noisy signals lose 2 to 4 dB at any rate
@@ -82,7 +82,7 @@ def time_stretch(
     return _time_stretch(waveform, drawn["rate"], vocoder, n_appended)
 
 
-def _draw_pitch_shift(key: Array, shape: tuple[int, ...], *, semitones_range: tuple[float, float]) -> Drawn:
+def _draw_pitch_shift(key: jax.Array, shape: tuple[int, ...], *, semitones_range: tuple[float, float]) -> Drawn:
     bounds = check_range(
         "semitones_range",
         semitones_range,
@@ -97,13 +97,13 @@ def _draw_pitch_shift(key: Array, shape: tuple[int, ...], *, semitones_range: tu
 @augmentation(draw=_draw_pitch_shift)
 def pitch_shift(
     audio: ArrayLike,
-    key: Array,
+    key: jax.Array,
     semitones_range: tuple[float, float] = (-4.0, 4.0),
     *,
     tail: str = "wrap",
     n_fft: int | None = None,
     hop_length: int | None = None,
-) -> Array:
+) -> jax.Array:
     """Shift the pitch of a waveform by a random interval; the duration stays the same.
 
     The phase vocoder of the extension ``"spectral"`` stretches the clip, and resampling restores the duration. Formants
@@ -148,12 +148,14 @@ def pitch_shift(
     return _pitch_shift(waveform, drawn["semitones"], vocoder, max_ratio, n_fft if tail == "wrap" else 0)
 
 
-def _draw_speed(key: Array, shape: tuple[int, ...], *, speed_range: tuple[float, float]) -> Drawn:
+def _draw_speed(key: jax.Array, shape: tuple[int, ...], *, speed_range: tuple[float, float]) -> Drawn:
     return {"speed": draw_uniform(key, check_range("speed_range", speed_range, above=0, static=True))}
 
 
 @augmentation(draw=_draw_speed)
-def speed(audio: ArrayLike, key: Array, speed_range: tuple[float, float] = (0.9, 1.1), *, tail: str = "zeros") -> Array:
+def speed(
+    audio: ArrayLike, key: jax.Array, speed_range: tuple[float, float] = (0.9, 1.1), *, tail: str = "zeros"
+) -> jax.Array:
     """Change the speed of a waveform at random by resampling: tempo and pitch change together; the length stays.
 
     Args:
@@ -202,16 +204,18 @@ def _vocoder(name: str, length: int, n_fft: int | None, hop_length: int | None) 
 
 
 @jit(static_argnames=["vocoder", "n_appended"])
-def _time_stretch(waveform: Array, rate: Array, vocoder: Any, n_appended: int) -> Array:
+def _time_stretch(waveform: jax.Array, rate: jax.Array, vocoder: Any, n_appended: int) -> jax.Array:
     values = waveform.astype(working_dtype(waveform.dtype))
-    stretched: Array = vocoder.time_stretch(
+    stretched: jax.Array = vocoder.time_stretch(
         _append_beginning(values, n_appended), rate.astype(values.dtype), length=waveform.shape[-1]
     )
     return stretched.astype(waveform.dtype)
 
 
 @jit(static_argnames=["vocoder", "max_ratio", "n_appended"])
-def _pitch_shift(waveform: Array, semitones: Array, vocoder: Any, max_ratio: float, n_appended: int) -> Array:
+def _pitch_shift(
+    waveform: jax.Array, semitones: jax.Array, vocoder: Any, max_ratio: float, n_appended: int
+) -> jax.Array:
     length = waveform.shape[-1]
     values = waveform.astype(working_dtype(waveform.dtype))
     ratio = jnp.clip(jnp.exp2(semitones.astype(values.dtype) / 12), 0, max_ratio)
@@ -223,7 +227,7 @@ def _pitch_shift(waveform: Array, semitones: Array, vocoder: Any, max_ratio: flo
 
 
 @jit(static_argnames=["max_speed", "n_appended"])
-def _change_speed(waveform: Array, speed: Array, max_speed: float, n_appended: int) -> Array:
+def _change_speed(waveform: jax.Array, speed: jax.Array, max_speed: float, n_appended: int) -> jax.Array:
     values = waveform.astype(working_dtype(waveform.dtype))
     resampled = resample_by(
         _append_beginning(values, n_appended),
@@ -235,5 +239,5 @@ def _change_speed(waveform: Array, speed: Array, max_speed: float, n_appended: i
     return resampled.astype(waveform.dtype)
 
 
-def _append_beginning(values: Array, n_samples: int) -> Array:
+def _append_beginning(values: jax.Array, n_samples: int) -> jax.Array:
     return jnp.pad(values, [(0, 0)] * (values.ndim - 1) + [(0, n_samples)], mode="wrap")

@@ -57,8 +57,8 @@ def time_shift(
         audio: One waveform (..., time), floating point or integers; leading axes, such as channels, share the shift.
         key: PRNG key.
         max_shift: Maximum shift in samples, at least 0. May be traced.
-        mode: ``"wrap"`` moves samples past one end to the other; ``"fill"`` fills with silence (the middle of the range
-            of unsigned integers). With ``"fill"``, a shift of the length or more gives silence.
+        mode: ``"wrap"`` moves samples from one end to the other; ``"fill"`` fills with silence, which for unsigned
+            integers is the middle of their range. With ``"fill"``, a shift of the length or more gives silence.
         fade: Length in samples of a linear fade at the seam, at least 0; requires floating-point audio. May be traced.
         max_shift_seconds: Maximum shift in seconds, instead of ``max_shift``; requires ``sample_rate``.
         fade_seconds: Length of the fade in seconds, instead of ``fade``; requires ``sample_rate``.

@@ -154,7 +154,7 @@ def frequency_warp(
 
     Args:
         spectrogram: One real spectrogram (..., freq, time), its bins evenly spaced in Hz from 0 to half the sample rate;
-            leading axes share the factor. On mel bins the warp is one of the mel scale.
+            leading axes share the factor. With mel bins, the mel scale is warped.
         key: PRNG key.
         alpha_range: Factor (min, max), above 0; drawn uniformly; above 1 formants rise, as with a shorter vocal tract.
             May be traced.
@@ -202,7 +202,7 @@ def _scale_frequency(values: Array, alpha: Array, f_hi_fraction: ArrayLike) -> A
 def _interpolate(values: Array, offset: Array, axis: int) -> Array:
     """Read each position of an axis at an offset from it, interpolated linearly.
 
-    Offsets are small where positions are not, so that rounding errors do not grow along the axis.
+    Offsets are smaller than positions, so that rounding errors do not grow along the axis.
     """
     whole = jnp.floor(offset)
     first = jnp.arange(values.shape[axis], dtype=jnp.int32) + whole.astype(jnp.int32)
