@@ -343,11 +343,14 @@ def call_compiled(function: Callable[..., T], example: Any, key: Array, **option
 
     def extract(option: Any) -> Any:
         if isinstance(option, Array | np.ndarray):
-            arrays.append(option)  # pyright: ignore[reportUnknownArgumentType] (of any dtype)
+            arrays.append(option)
             return _ArrayIndex(len(arrays) - 1)
         return _map_options(extract, option)
 
-    converted: Any = jax.tree.map(jnp.asarray, example)
+    def as_array(leaf: ArrayLike) -> Array:
+        return jnp.asarray(leaf)
+
+    converted: Any = jax.tree.map(as_array, example)
     result: T = _call(extract(Bound(function, **options)), arrays, converted, key)
     return result
 
