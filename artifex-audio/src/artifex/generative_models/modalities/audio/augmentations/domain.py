@@ -13,7 +13,7 @@ from artifex.generative_models.core import numerics
 from artifex.generative_models.core.checks import check_option
 from artifex.generative_models.core.numerics import working_dtype
 from artifex.generative_models.modalities.audio.annotations import function_and_options
-from artifex.generative_models.modalities.audio.preprocessing import as_waveforms
+from artifex.generative_models.modalities.audio.preprocessing.levels import as_waveforms
 
 
 def works_on(augmentation: Callable[..., Any]) -> str:

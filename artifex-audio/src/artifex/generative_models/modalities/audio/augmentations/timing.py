@@ -20,7 +20,7 @@ from artifex.generative_models.modalities.audio.augmentations.draws import (
     draw_uniform,
 )
 from artifex.generative_models.modalities.audio.augmentations.units import SampleRate, to_samples
-from artifex.generative_models.modalities.audio.preprocessing import as_waveforms
+from artifex.generative_models.modalities.audio.preprocessing.levels import as_waveforms
 
 
 def _draw_time_shift(
