@@ -23,18 +23,6 @@ def count(number: int, noun: str) -> str:
     return f"{number} {noun}{'s' * (number != 1)}"
 
 
-def printable(text: object) -> str:
-    """Replace surrogates, which file names may contain, so that the text can be printed.
-
-    Args:
-        text: A text or path.
-
-    Returns:
-        The text.
-    """
-    return str(text).encode("utf-8", "replace").decode("utf-8")
-
-
 @contextmanager
 def progress_bar(description: str) -> Iterator[Callable[[int, int], None]]:
     """Show a progress bar on standard error if it is a terminal; the bar disappears at the end.

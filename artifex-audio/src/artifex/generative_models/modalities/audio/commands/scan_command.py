@@ -35,7 +35,8 @@ def scan(
     Unreadable files are listed with the reason; the exit code is then 1.
     """
     from artifex.generative_models.core.cli.terminal import say
-    from artifex.generative_models.modalities.audio.commands.printing import printable, progress_bar
+    from artifex.generative_models.core.errors import printable
+    from artifex.generative_models.modalities.audio.commands.printing import progress_bar
     from artifex.generative_models.modalities.audio.datasets.manifests import check_manifest_path, write_manifest
     from artifex.generative_models.modalities.audio.datasets.scanning import scan as scan_recordings
 
@@ -58,7 +59,8 @@ def scan(
 
 def _print_result(result: ScanResult) -> None:
     from artifex.generative_models.core.cli.terminal import say, table
-    from artifex.generative_models.modalities.audio.commands.printing import count, printable
+    from artifex.generative_models.core.errors import printable
+    from artifex.generative_models.modalities.audio.commands.printing import count
 
     summary = result.summary()
     if result.recordings:
