@@ -50,7 +50,7 @@ class Problem:
     error: BaseException | None = None
 
     def __str__(self) -> str:
-        return f"{printable(self.source)}: {self.message}"
+        return f"{printable(self.source)}: {printable(self.message)}"
 
 
 def printable(text: object) -> str:
