@@ -387,20 +387,24 @@ def _sync(path: Path) -> None:
         os.fsync(file.fileno())
 
 
-@cache
 def _host() -> str:
-    """Return an identifier of the system and its process-id namespace, within which process ids are comparable.
-
-    Two hosts may have one name, and two containers of a host share its boot: the identifier contains the name, the boot
-    and the namespace.
-    """
-    names = [socket.gethostname()]
+    """Return an identifier of the system and its process-id namespace, within which process ids are comparable."""
     try:
-        names.append(Path("/proc/sys/kernel/random/boot_id").read_text())
-        names.append(os.readlink("/proc/self/ns/pid"))
+        namespace = os.readlink("/proc/self/ns/pid")  # read each time: a forked process may be in another one
     except OSError:  # not Linux
-        pass
-    return hashlib.sha256("\0".join(names).encode("utf-8", "replace")).hexdigest()[:16]
+        namespace = ""
+    return _identifier(namespace)
+
+
+@cache
+def _identifier(namespace: str) -> str:
+    """Return an identifier of a process-id namespace. Hosts may have the same name, so it depends on the boot, too."""
+    try:
+        boot = Path("/proc/sys/kernel/random/boot_id").read_text()
+    except OSError:  # not Linux
+        boot = ""
+    names = "\0".join((socket.gethostname(), boot, namespace))
+    return hashlib.sha256(names.encode("utf-8", "replace")).hexdigest()[:16]
 
 
 def _is_running(pid: int) -> bool:
