@@ -452,6 +452,14 @@ def test_a_full_disk_is_one_line_with_its_own_exit_code():
     assert (ended.returncode, ended.stderr) == (3, message)
 
 
+def test_a_reader_that_ends_early_is_no_error():
+    reading, writing = os.pipe()
+    os.close(reading)
+    ended = subprocess.run([sys.executable, "-m", "artifex_cli", "list"], stdout=writing, stderr=subprocess.PIPE)
+    os.close(writing)
+    assert (ended.returncode, ended.stderr) == (1, b"")
+
+
 def test_a_generated_package_that_cannot_be_written_leaves_nothing(artifex, tmp_path, monkeypatch):
     def fail(path, *arguments, **options):
         raise OSError(28, os.strerror(28), str(path))

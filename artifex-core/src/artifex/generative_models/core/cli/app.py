@@ -87,6 +87,9 @@ def main() -> None:
         sys.exit(2)
     except typer.Abort:
         sys.exit("artifex: interrupted")
+    except BrokenPipeError:  # the reader of the output, such as head, has ended
+        _flush_or_discard_output()
+        sys.exit(1)
     except EXPECTED_ERRORS as error:
         # Notes that start with "in " locate the error in a configuration; JAX adds others, about its traceback.
         places = [note for note in getattr(error, "__notes__", []) if note.startswith("in ")]
