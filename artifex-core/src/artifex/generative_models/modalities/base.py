@@ -33,7 +33,7 @@ class Modality(ABC):
         """Shape of one encoded example."""
 
     @abstractmethod
-    def encode(self, data: Any) -> Any:
+    def encode(self, data: Any, /) -> Any:
         """Convert data to the representation that the configuration selects."""
 
     @abstractmethod

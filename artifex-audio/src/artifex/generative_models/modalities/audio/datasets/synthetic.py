@@ -18,7 +18,7 @@ from artifex.generative_models.core.checks import check_flag, check_integer, che
 from artifex.generative_models.core.numerics import jit
 from artifex.generative_models.modalities.audio.annotations import with_annotations
 from artifex.generative_models.modalities.audio.base import AudioModality, AudioModalityConfig, AudioRepresentation
-from artifex.generative_models.modalities.audio.preprocessing import normalize_audio
+from artifex.generative_models.modalities.audio.preprocessing.levels import normalize_audio
 from artifex.generative_models.modalities.base import BaseDataset, checksum, position
 
 AudioType = str | tuple[str, Mapping[str, object]] | Mapping[str, object] | Callable[..., jax.Array]
