@@ -11,8 +11,9 @@ import sys
 import warnings
 
 import pytest
+from typer.testing import CliRunner
 
-from artifex.generative_models.core import registry
+from artifex.generative_models.core import cli, registry
 from artifex.generative_models.core.components.discovery import clear_scan
 
 PARTS = {
@@ -24,10 +25,10 @@ def double(x, *, by: float = 2.0, offset=0):
     anything.
 
     Args:
-        x: What is multiplied,
+        x: The samples,
             in full scale.
         by: The factor.
-        offset: What is added.
+        offset: The constant to add.
 
     Returns:
         The product.
@@ -129,11 +130,11 @@ The factor may be anything.
 double(x, *, by=2.0, offset=0)
 
 Arguments passed by the caller
-  x  What is multiplied, in full scale.
+  x  The samples, in full scale.
 
 Options
   by      float  = 2.0  The factor.
-  offset         = 0    What is added.
+  offset         = 0    The constant to add.
 
 Returns
   The product.
@@ -480,3 +481,17 @@ def test_names_of_entry_points_are_printed_without_control_characters(artifex, g
         _, out, err = artifex(*arguments)
         assert shown in out + err
         assert (out + err).replace("\n", "").isprintable()
+
+
+def test_help_reflows_paragraphs(monkeypatch):
+    def measure():
+        """Measure the level.
+
+        This sentence is broken
+        in the middle.
+        """
+
+    monkeypatch.setenv("COLUMNS", "100")
+    app = cli.build()
+    app.command()(measure)
+    assert "This sentence is broken in the middle." in CliRunner().invoke(app, ["measure", "--help"]).output

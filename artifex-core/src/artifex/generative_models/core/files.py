@@ -9,12 +9,13 @@ import re
 import secrets
 import socket
 import tomllib
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Generator, Mapping
 from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
 from typing import Any, TypeVar
 
+from artifex.generative_models.core.checks import is_list, is_mapping
 from artifex.generative_models.core.errors import DiskFullError, printable
 
 _DISK_FULL = tuple(getattr(errno, name) for name in ("ENOSPC", "EDQUOT", "EFBIG") if hasattr(errno, name))
@@ -26,7 +27,7 @@ _T = TypeVar("_T")
 
 
 @contextmanager
-def atomic_path(target: str | os.PathLike[str]) -> Iterator[Path]:
+def atomic_path(target: str | os.PathLike[str]) -> Generator[Path, None, None]:
     """Yield a temporary file beside ``target`` that replaces it when the block ends without an error.
 
     The temporary file is created empty with ``O_EXCL`` and ``O_NOFOLLOW`` under an unpredictable name. It is synced to
@@ -131,7 +132,7 @@ def create_atomic(target: str | os.PathLike[str], content: bytes) -> bool:
 
 
 @contextmanager
-def disk_full_errors(target: str | os.PathLike[str]) -> Iterator[None]:
+def disk_full_errors(target: str | os.PathLike[str]) -> Generator[None, None, None]:
     """Raise the errors of a full disk as ``DiskFullError``.
 
     Args:
@@ -202,13 +203,13 @@ def remove_abandoned_files(folder: str | os.PathLike[str], *, other_hosts: bool 
 
     Args:
         folder: The folder; subfolders are not searched.
-        other_hosts: Whether to remove the files of other hosts and process-id namespaces, too. Whether their processes
-            still run cannot be checked from here: pass True only when no process writes to the folder any more.
+        other_hosts: Whether to remove the files of other hosts and process-id namespaces, too. Their processes cannot be
+            checked from here: pass True only when no process writes to the folder any more.
 
     Returns:
         The files that were removed.
     """
-    removed = []
+    removed: list[Path] = []
     for path in temporary_files(folder):
         match = _TEMPORARY.fullmatch(path.name)
         if match is None or path.name in _in_progress:
@@ -288,9 +289,11 @@ def parse_table(path: str | os.PathLike[str], text: str) -> dict[str, Any]:
         table = parse(text)
     except (ValueError, RecursionError) as error:
         raise ValueError(f"{path} cannot be parsed: {error}") from None
-    if table is not None and not isinstance(table, dict):
+    if table is None:
+        return {}
+    if not is_mapping(table):
         raise ValueError(f"{path} must contain a table of settings, got {type(table).__name__}")
-    return table or {}
+    return dict(table)
 
 
 def format_table(path: str | os.PathLike[str], table: Mapping[str, Any]) -> str:
@@ -349,9 +352,9 @@ _FORMATS: dict[str, tuple[Callable[[str], Any], Callable[[dict[str, Any]], str]]
 
 
 def _without_none(value: Any) -> Any:
-    if isinstance(value, Mapping):
+    if is_mapping(value):
         return {k: _without_none(v) for k, v in value.items() if v is not None}
-    return [_without_none(v) for v in value] if isinstance(value, list | tuple) else value
+    return [_without_none(v) for v in value] if is_list(value) else value
 
 
 def _retry_if_swept(write: Callable[[], _T]) -> _T:
@@ -368,7 +371,7 @@ def _retry_if_swept(write: Callable[[], _T]) -> _T:
 
 
 @contextmanager
-def _temporary_file(target: Path) -> Iterator[Path]:
+def _temporary_file(target: Path) -> Generator[Path, None, None]:
     ending = f".{_host()}-{os.getpid()}-{secrets.token_hex(8)}.tmp"
     # The name of the target is cut where the file system could not store it with the ending.
     name = os.fsdecode(os.fsencode(target.name)[: _MAX_NAME_BYTES - len(ending) - 1])
@@ -414,8 +417,6 @@ def _is_running(pid: int) -> bool:
         return True
     try:
         os.kill(pid, 0)
-    except ProcessLookupError:
-        return False
-    except OSError:
-        return True
+    except OSError as error:
+        return not isinstance(error, ProcessLookupError)
     return True

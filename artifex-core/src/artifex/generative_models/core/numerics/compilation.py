@@ -1,12 +1,12 @@
-"""``jax.jit`` that preserves the types of functions."""
+"""``jax.jit`` and ``jax.tree.map`` for type checkers."""
 
 from collections.abc import Callable, Sequence
-from typing import ParamSpec, TypeVar
+from typing import Any, ParamSpec, TypeVar
 
 import jax
+from jax import Array
 
 P = ParamSpec("P")
-
 R = TypeVar("R")
 
 
@@ -22,7 +22,7 @@ def jit(*, static_argnames: Sequence[str] = ()) -> Callable[[Callable[P, R]], Ca
     Example:
         >>> import jax.numpy as jnp
         >>> @jit(static_argnames=["n_samples"])
-        ... def ramp(gain: jax.Array, n_samples: int) -> jax.Array:
+        ... def ramp(gain: Array, n_samples: int) -> Array:
         ...     return gain * jnp.arange(n_samples, dtype=gain.dtype)
         >>> ramp(jnp.float32(2), n_samples=3).tolist()
         [0.0, 2.0, 4.0]
@@ -32,3 +32,20 @@ def jit(*, static_argnames: Sequence[str] = ()) -> Callable[[Callable[P, R]], Ca
         return jax.jit(function, static_argnames=static_argnames)
 
     return compiled
+
+
+def tree_map(function: Callable[[Array], object], tree: Any) -> Any:
+    """Apply a function to every array of a pytree, as ``jax.tree.map`` does; the parameter of a lambda is typed.
+
+    Args:
+        function: A function of one array.
+        tree: A pytree of arrays.
+
+    Returns:
+        The results, in a pytree of the same structure.
+
+    Example:
+        >>> tree_map(lambda array: array.shape, {"audio": jax.numpy.ones(3)})
+        {'audio': (3,)}
+    """
+    return jax.tree.map(function, tree)
