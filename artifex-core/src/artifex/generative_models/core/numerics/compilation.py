@@ -1,13 +1,15 @@
-"""``jax.jit`` and ``jax.tree.map`` for type checkers."""
+"""``jax.jit``, ``jax.tree.map`` and ``lax.platform_dependent`` for type checkers."""
 
 from collections.abc import Callable, Sequence
 from typing import Any, ParamSpec, TypeVar
 
 import jax
-from jax import Array
+from jax import Array, lax
 
 P = ParamSpec("P")
 R = TypeVar("R")
+
+_platform_dependent: Callable[..., Any] = lax.platform_dependent
 
 
 def jit(*, static_argnames: Sequence[str] = ()) -> Callable[[Callable[P, R]], Callable[P, R]]:
@@ -49,3 +51,26 @@ def tree_map(function: Callable[[Array], object], tree: Any) -> Any:
         {'audio': (3,)}
     """
     return jax.tree.map(function, tree)
+
+
+def platform_dependent(*arguments: object, cpu: Callable[..., R], default: Callable[..., R]) -> R:
+    """Call a function on CPUs, and another one with equal results on other devices.
+
+    Args:
+        *arguments: Arguments of both functions, pytrees of arrays.
+        cpu: The function for CPUs.
+        default: The function for other devices.
+
+    Returns:
+        The result of the function.
+
+    Example:
+        >>> import jax.numpy as jnp
+        >>> platform_dependent(jnp.arange(3), cpu=jnp.sum, default=jnp.sum).item()
+        3
+
+    Reference:
+        ``jax.lax.platform_dependent``, which type checkers cannot follow.
+    """
+    result: R = _platform_dependent(*arguments, cpu=cpu, default=default)
+    return result
