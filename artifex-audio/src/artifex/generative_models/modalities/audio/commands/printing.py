@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator
 from contextlib import contextmanager
 
 
@@ -24,7 +24,7 @@ def count(number: int, noun: str) -> str:
 
 
 @contextmanager
-def progress_bar(description: str) -> Iterator[Callable[[int, int], None]]:
+def progress_bar(description: str) -> Generator[Callable[[int, int], None], None, None]:
     """Show a progress bar on standard error if it is a terminal; the bar disappears at the end.
 
     Args:

@@ -159,7 +159,7 @@ def search_audio(paths: str | os.PathLike[str] | Iterable[str | os.PathLike[str]
         >>> len(found.files), Path(found.skipped[0].source).name, found.skipped[0].message
         (1, 'b.sph', 'no reader decodes .sph files')
     """
-    if not isinstance(paths, str | os.PathLike | Iterable):
+    if not isinstance(paths, str | os.PathLike | Iterable):  # pyright: ignore[reportUnnecessaryIsInstance]  user input
         raise TypeError(f"paths must be a file, a folder, a pattern, or a list of them, got {type(paths).__name__}")
     given = [Path(paths)] if isinstance(paths, str | os.PathLike) else [Path(path) for path in paths]
     if not given:

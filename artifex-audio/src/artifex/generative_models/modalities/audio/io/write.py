@@ -112,7 +112,7 @@ def write_audio(
     Reference:
         RFC 3533 (Ogg), RFC 7845 (Opus in Ogg), RFC 9639 (FLAC), ISO/IEC 11172-3 (MP3), EBU Tech 3306 (RF64).
     """
-    if not isinstance(path, str | os.PathLike):
+    if not isinstance(path, str | os.PathLike):  # pyright: ignore[reportUnnecessaryIsInstance]  user input
         raise TypeError(
             f"path must be a file name, got {type(path).__name__}; call write_audio(path, audio, sample_rate)"
         )
