@@ -58,6 +58,7 @@ def test_measurements_equal_those_of_the_decoded_samples(folder):
         "n_channels": {"1": 4, "2": 1},
         "formats": {"WAV PCM_16": 4, "FLAC PCM_16": 1},
         "labels": {"9": 2, "10": 3},
+        "splits": {},
         "peak": {"min": 0.0, "median": named["quiet.wav"].peak, "max": named["loud.wav"].peak},
         "clipped": 1,
         "silent": 1,

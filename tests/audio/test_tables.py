@@ -155,11 +155,15 @@ class Stream:
             ValueError,
             "label must be a column of the table: 'audio'; got 'kind'",
         ),
-        ({"table": [{"audio": b"", "label": 0.5}]}, ValueError, "labels must be strings or integers, got 0.5"),
+        (
+            {"table": [{"audio": b"", "label": 0.5}]},
+            ValueError,
+            "labels must be strings or integers, or lists of them, got 0.5",
+        ),
         (
             {"table": [{"audio": b"", "label": "a"}, {"audio": b""}]},
             ValueError,
-            "labels must be strings or integers, got None",
+            "labels must be strings or integers, or lists of them, got None",
         ),
         ({"table": [b""], "config": {}}, TypeError, "config must be an AudioModalityConfig or None, got {} (dict)"),
     ],

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from artifex.generative_models.modalities.audio.base import AudioModalityConfig, config_or_default
+from artifex.generative_models.modalities.audio.datasets.manifests.labels import class_label, multi_hot
 from artifex.generative_models.modalities.audio.shards import layout
 from artifex.generative_models.modalities.audio.shards.reading import no_extraction, read_plan_table, read_records
 from artifex.generative_models.modalities.audio.shards.records import (
@@ -89,12 +90,13 @@ class FeatureDataset(BaseDataset):
         # Stored as columns, which take less memory than one dict per example.
         shard_index: dict[str, int] = {}
         label_index = {label: index for index, label in enumerate(self.labels)}
+        has_lists = any(isinstance(recording["label"], list) for recording in table["recordings"])
         examples = [
             (
                 shard_index.setdefault(record["file"], len(shard_index)),
                 record["record"],
                 record["index"],
-                label_index[record["label"]],
+                _class_label(record["label"], label_index, as_list=has_lists),
                 tuple(record["shape"]),
                 record["dtype"],
                 record["id"],
@@ -108,7 +110,7 @@ class FeatureDataset(BaseDataset):
         self._shard = np.array(shards, np.int32)
         self._position = np.array(positions, np.int32)
         self._recording = np.array(recordings, np.int64)
-        self._label = np.array(labels, np.int32)
+        self._label: tuple[int | tuple[int, ...] | None, ...] = labels
         self._shape = np.array(shapes, np.int64).reshape(len(examples), -1)
         self._dtype = dtype_from_name(dtypes[0])
         self._paths = [self.folder / file for file in shard_index]
@@ -127,7 +129,8 @@ class FeatureDataset(BaseDataset):
 
         Returns:
             The features under the name of the representation; ``length``, the size of their last axis; ``id`` and
-            ``source``, strings; and ``label``, an index into ``labels``.
+            ``source``, strings; and where there are labels ``label``, an index into ``labels``, or where recordings have
+            lists of labels a multi-hot array, float32 (n_classes,).
 
         Raises:
             IndexError: When the index is out of range.
@@ -144,13 +147,16 @@ class FeatureDataset(BaseDataset):
             shape=shape,
             dtype=self._dtype,
         )
-        return {
+        example = {
             self._key: features,
             "length": shape[-1] if shape else 1,
             "id": self._id[i],
             "source": self._source[i],
-            "label": int(self._label[i]),
         }
+        label = self._label[i]
+        if label is not None:
+            example["label"] = label if isinstance(label, int) else multi_hot(label, len(self.labels))
+        return example
 
     def lengths(self) -> np.ndarray:
         """Return the length of every example along time.
@@ -166,6 +172,14 @@ class FeatureDataset(BaseDataset):
     def __setstate__(self, state: dict[str, Any]) -> None:
         self.__dict__.update(state)
         self._readers = ShardReaders()
+
+
+def _class_label(
+    label: str | list[str] | None, indices: Mapping[str, int], *, as_list: bool
+) -> int | tuple[int, ...] | None:
+    if isinstance(label, str) and as_list:
+        label = [label]
+    return class_label(tuple(label) if isinstance(label, list) else label, indices)
 
 
 def _check_config(

@@ -73,7 +73,7 @@ def _differing_recordings(stored: list[PlannedRecording], requested: list[Planne
             ([key for key in now if key not in was], "new"),
             ([key for key in was if key not in now], "in the folder but not among the inputs"),
             (changed, "changed since the extraction was started"),
-            (renamed, "under another id or label in the folder"),
+            (renamed, "with another id, label or annotation in the folder"),
         )
         if keys
     ]
@@ -83,15 +83,19 @@ def _differing_recordings(stored: list[PlannedRecording], requested: list[Planne
 
 
 def _key(recording: PlannedRecording) -> str:
-    return recording["id"] if recording["source"].startswith("synthetic ") else recording["source"]
+    if recording["source"].startswith("synthetic "):
+        return recording["id"]
+    start, end = recording.get("start", 0.0), recording.get("end")
+    segment = f" from {start:g} s to {'its end' if end is None else f'{end:g} s'}" if start or end is not None else ""
+    return f"{recording['source']}{segment}"
 
 
 def _file_version(recording: PlannedRecording) -> tuple[int | None, int | None]:
     return recording.get("bytes"), recording.get("modified")
 
 
-def _name(recording: PlannedRecording) -> tuple[str, str]:
-    return recording["id"], recording["label"]
+def _name(recording: PlannedRecording) -> tuple[str, object, object]:
+    return recording["id"], recording["label"], recording.get("annotations")
 
 
 def _count_and_name(names: list[str], description: str) -> str:

@@ -1,0 +1,251 @@
+"""Columns of manifests: their usual names, and the conversion of their values."""
+
+from __future__ import annotations
+
+import math
+import os
+import re
+from collections.abc import Callable, Mapping
+from functools import lru_cache
+from pathlib import Path
+from typing import Any, cast
+
+from artifex.generative_models.core.errors import suggest
+from artifex.generative_models.modalities.audio.datasets.manifests.labels import Label
+from artifex.generative_models.modalities.audio.datasets.manifests.recording import Recording
+from artifex.generative_models.modalities.audio.io.sources import MAX_SAMPLE_RATE
+
+_USUAL_NAMES = {
+    "path": (
+        *("path", "paths", "audio", "audio_file", "audio_filename", "audio_file_name", "audio_file_path"),
+        *("audio_filepath", "audio_path", "file", "file_name", "file_path", "filename", "filepath", "fname"),
+        *("wav", "wav_file", "wav_filename", "wav_path", "wavfile"),
+    ),
+    "start": (
+        *(
+            "start",
+            "start_time",
+            "start_s",
+            "start_sec",
+            "start_second",
+            "start_seconds",
+            "begin",
+            "begin_time",
+            "from",
+        ),
+        *("onset", "t_start", "tmin"),
+    ),
+    "end": (
+        *("end", "end_time", "end_s", "end_sec", "end_second", "end_seconds", "stop", "stop_time", "to"),
+        *("t_end", "tmax"),
+    ),
+    "duration": ("duration", "dur", "duration_s", "duration_sec", "duration_seconds", "audio_duration"),
+    "sample_rate": ("sample_rate", "samplerate", "sampling_rate", "sr", "fs"),
+    "n_channels": ("n_channels", "num_channels", "channels"),
+    "n_samples": ("n_samples", "num_samples"),
+    "label": ("label",),
+    "split": ("split",),
+}
+_ROLES = {name: role for role, names in _USUAL_NAMES.items() for name in names}
+
+# The unit, or the meaning, of these is not in the name.
+_UNCLEAR = re.compile(
+    r"(start|begin|onset|offset|end|stop|from|to|duration|dur|length)(_time)?_(ms|msec|millis|milliseconds|us|ns|samples?|frames?)"
+    r"|(frame|sample)_(offset|start|end|onset)|(num|n)_frames|length(_s|_sec|_seconds)?"
+)
+_TOLERANCE = 0.02
+_MAX_SECONDS = 1e9
+_MAX_SAMPLES = 1 << 48
+_MAX_CHANNELS = 1 << 16
+
+
+def recording_of(place: str, folder: Path, cells: Mapping[str, object]) -> Recording:
+    r"""Convert the cells of a row to a recording.
+
+    Args:
+        place: File and line, for messages.
+        folder: The folder that relative paths are relative to.
+        cells: Values by the name of the column.
+
+    Returns:
+        The recording.
+
+    Raises:
+        ValueError: When a cell is invalid, two columns have one meaning, or the unit of a column is unclear.
+
+    Example:
+        >>> cells = {"audio_filepath": "a.wav", "offset": 0.5, "duration": 0.25, "text": "yes"}
+        >>> recording = recording_of("takes.jsonl:1", Path("takes"), cells)
+        >>> recording.path, recording.start, recording.end, recording.annotations
+        ('takes/a.wav', 0.5, 0.75, {'text': 'yes'})
+    """
+    present = {column: value for column, value in cells.items() if value is not None}
+    columns = _columns_by_role(place, tuple(present))
+    path, name = _path(place, folder, columns["path"], present[columns["path"]])
+    fields: dict[str, Any] = {"path": path, "name": name}
+    numbers: dict[str, float] = {
+        role: _as_seconds(place, columns[role], present[columns[role]])
+        for role in ("start", "end", "duration")
+        if role in columns
+    }
+    for role, convert in _CONVERTERS.items():
+        if role in columns:
+            fields[role] = convert(place, columns[role], present[columns[role]])
+    start, end = _segment(place, columns, numbers, fields)
+    used = set(columns.values())
+    annotations = {
+        column: value
+        for column, value in present.items()
+        if column not in used and not (isinstance(value, float) and not math.isfinite(value))
+    }
+    return Recording(**fields, start=start, end=end, annotations=annotations)
+
+
+@lru_cache(maxsize=1024)
+def _roles_of(columns: tuple[str, ...]) -> tuple[dict[str, str], str]:
+    """Return the column of each role, and the problem with the columns, or an empty string."""
+    found: dict[str, str] = {}
+    names = {column: _normalized(column) for column in columns}
+    has_onset = "onset" in names.values()
+    for column, name in names.items():
+        # Sound events have onset and offset, where the offset is an end; other manifests have offset and duration.
+        role = ("end" if has_onset else "start") if name == "offset" else _ROLES.get(name)
+        if role in found:
+            return found, f"columns {found[role]!r} and {column!r} are both the {role}; drop or rename one of them"
+        if role is not None:
+            found[role] = column
+        elif _UNCLEAR.fullmatch(name):
+            return found, (
+                f"column {column!r} may be a time; times are in seconds, in columns named start, end or duration, and "
+                f"lengths of whole files in n_samples: convert or rename it"
+            )
+    if "path" not in found:
+        given = ", ".join(map(repr, columns)) or "no columns"
+        hint = next((suggest(column, _USUAL_NAMES["path"]) for column in columns), "") if len(columns) == 1 else ""
+        return found, f"expected a column 'path' (or audio_filepath, file_name, wav …), got {given}{hint}"
+    return found, ""
+
+
+def _columns_by_role(place: str, columns: tuple[str, ...]) -> dict[str, str]:
+    found, problem = _roles_of(columns)
+    if problem:
+        raise ValueError(f"{place}: {problem}")
+    return found
+
+
+def _normalized(column: str) -> str:
+    words = re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", column)
+    return re.sub(r"[^0-9a-z]+", "_", words.lower()).strip("_")
+
+
+def _path(place: str, folder: Path, column: str, value: object) -> tuple[str, str]:
+    """Return the path of a file, and its name relative to the folder of the manifest."""
+    if not isinstance(value, str) or not value or "\0" in value:
+        raise ValueError(f"{place}: {column} must be the path of a file, got {_short(value)}")
+    if re.match(r"[A-Za-z][A-Za-z0-9+.-]+://", value):
+        raise ValueError(
+            f"{place}: {column} must be the path of a file, got the URL {_short(value)}; download the file"
+        )
+    path = os.path.join(folder, value)
+    if not os.path.lexists(path):
+        if value.startswith("~"):
+            path = os.path.join(folder, os.path.expanduser(value))
+        elif "\\" in value and os.sep != "\\":
+            if re.match(r"[A-Za-z]:|\\\\", value):
+                raise ValueError(
+                    f"{place}: {column} is an absolute path of Windows, which does not exist here: {_short(value)}; "
+                    f"write paths relative to the manifest"
+                )
+            path = os.path.join(folder, value.replace("\\", "/"))
+    plain = Path(os.path.normpath(path))
+    root = Path(os.path.normpath(folder))
+    name = plain.relative_to(root) if plain.is_relative_to(root) else plain
+    return path, name.as_posix().lstrip("/")
+
+
+def _segment(
+    place: str, columns: Mapping[str, str], numbers: Mapping[str, float], fields: Mapping[str, Any]
+) -> tuple[float, float | None]:
+    """Return start and end of a segment from two of start, end and duration."""
+    start, end, duration = numbers.get("start", 0.0), numbers.get("end"), numbers.get("duration")
+    if duration is not None:
+        if duration == 0:
+            raise ValueError(f"{place}: {columns['duration']} must be above 0 s, got 0")
+        if end is None:
+            length, rate = fields.get("n_samples"), fields.get("sample_rate")
+            whole = start == 0 and length and rate and abs(duration - length / rate) <= 1 / rate
+            end = None if whole else start + duration
+        elif abs(end - start - duration) > _TOLERANCE:
+            raise ValueError(
+                f"{place}: {columns['duration']} = {duration:g} s does not agree with start = {start:g} s and "
+                f"{columns['end']} = {end:g} s; drop one of the columns"
+            )
+    if end is not None and end <= start:
+        raise ValueError(
+            f"{place}: {columns.get('end', 'end')} must be after {columns.get('start', 'start')} = {start:g} s, "
+            f"got {end:g} s"
+        )
+    return start, end
+
+
+def _as_label(place: str, column: str, value: object) -> Label:
+    if isinstance(value, list):
+        return tuple(_as_name(place, column, each) for each in cast(list[object], value))
+    return _as_name(place, column, value)
+
+
+def _as_name(place: str, column: str, value: object) -> str:
+    is_number = isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+    if value == "" or not (isinstance(value, str) or is_number):
+        raise ValueError(f"{place}: {column} must be a string, a number, or a list of them, got {_short(value)}")
+    try:
+        return str(value)
+    except ValueError as error:  # an integer of thousands of digits
+        raise ValueError(f"{place}: {column} is too long: {error}") from None
+
+
+def _as_seconds(place: str, column: str, value: object) -> float:
+    number = math.nan
+    if isinstance(value, str | int | float) and not isinstance(value, bool):
+        try:
+            number = float(value)
+        except (ValueError, OverflowError):
+            number = math.nan
+    if not 0 <= number <= _MAX_SECONDS:
+        raise ValueError(
+            f"{place}: {column} must be a number of seconds from 0 to {_MAX_SECONDS:g}, got {_short(value)}"
+        )
+    return number
+
+
+def _as_count(maximum: int) -> Callable[[str, str, object], int]:
+    def convert(place: str, column: str, value: object) -> int:
+        number = -1
+        if isinstance(value, str | int) and not isinstance(value, bool):
+            try:
+                number = int(value)
+            except ValueError:
+                number = -1
+        elif isinstance(value, float) and value.is_integer():
+            number = int(value)
+        if not 1 <= number <= maximum:
+            raise ValueError(f"{place}: {column} must be an integer from 1 to {maximum}, got {_short(value)}")
+        return number
+
+    return convert
+
+
+def _short(value: object) -> str:
+    if isinstance(value, list | dict):
+        return f"a {type(value).__name__}"  # pyright: ignore[reportUnknownArgumentType]
+    text = repr(value) if not isinstance(value, int) or abs(value) < 10**30 else "an integer of more than 30 digits"
+    return text if len(text) <= 200 else f"{text[:200]}…"
+
+
+_CONVERTERS: dict[str, Callable[[str, str, object], Label | int]] = {
+    "label": _as_label,
+    "split": _as_name,
+    "sample_rate": _as_count(MAX_SAMPLE_RATE),
+    "n_channels": _as_count(_MAX_CHANNELS),
+    "n_samples": _as_count(_MAX_SAMPLES),
+}
