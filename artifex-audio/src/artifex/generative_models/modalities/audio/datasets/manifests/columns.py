@@ -12,6 +12,7 @@ from typing import Any, cast
 
 from artifex.generative_models.core.errors import suggest
 from artifex.generative_models.modalities.audio.datasets.manifests.labels import Label
+from artifex.generative_models.modalities.audio.datasets.manifests.lines import shortened
 from artifex.generative_models.modalities.audio.datasets.manifests.recording import Recording
 from artifex.generative_models.modalities.audio.io.sources import MAX_SAMPLE_RATE
 
@@ -53,6 +54,8 @@ _UNCLEAR = re.compile(
     r"(start|begin|onset|offset|end|stop|from|to|duration|dur|length)(_time)?_(ms|msec|millis|milliseconds|us|ns|samples?|frames?)"
     r"|(frame|sample)_(offset|start|end|onset)|(num|n)_frames|length(_s|_sec|_seconds)?"
 )
+_MAX_COLUMNS = 10_000
+_SHOWN_COLUMNS = 12
 _TOLERANCE = 0.02
 _MAX_SECONDS = 1e9
 _MAX_SAMPLES = 1 << 48
@@ -120,13 +123,16 @@ def _roles_of(columns: tuple[str, ...]) -> tuple[dict[str, str], str]:
                 f"lengths of whole files in n_samples: convert or rename it"
             )
     if "path" not in found:
-        given = ", ".join(map(repr, columns)) or "no columns"
-        hint = next((suggest(column, _USUAL_NAMES["path"]) for column in columns), "") if len(columns) == 1 else ""
+        given = ", ".join(map(shortened, columns[:_SHOWN_COLUMNS])) or "no columns"
+        given += f" and {len(columns) - _SHOWN_COLUMNS} more" if len(columns) > _SHOWN_COLUMNS else ""
+        hint = suggest(columns[0][:40], _USUAL_NAMES["path"]) if len(columns) == 1 else ""
         return found, f"expected a column 'path' (or audio_filepath, file_name, wav …), got {given}{hint}"
     return found, ""
 
 
 def _columns_by_role(place: str, columns: tuple[str, ...]) -> dict[str, str]:
+    if len(columns) > _MAX_COLUMNS:
+        raise ValueError(f"{place}: has {len(columns)} columns; a manifest has at most {_MAX_COLUMNS}")
     found, problem = _roles_of(columns)
     if problem:
         raise ValueError(f"{place}: {problem}")
@@ -141,10 +147,10 @@ def _normalized(column: str) -> str:
 def _path(place: str, folder: Path, column: str, value: object) -> tuple[str, str]:
     """Return the path of a file, and its name relative to the folder of the manifest."""
     if not isinstance(value, str) or not value or "\0" in value:
-        raise ValueError(f"{place}: {column} must be the path of a file, got {_short(value)}")
+        raise ValueError(f"{place}: {column} must be the path of a file, got {shortened(value)}")
     if re.match(r"[A-Za-z][A-Za-z0-9+.-]+://", value):
         raise ValueError(
-            f"{place}: {column} must be the path of a file, got the URL {_short(value)}; download the file"
+            f"{place}: {column} must be the path of a file, got the URL {shortened(value)}; download the file"
         )
     path = os.path.join(folder, value)
     if not os.path.lexists(path):
@@ -153,7 +159,7 @@ def _path(place: str, folder: Path, column: str, value: object) -> tuple[str, st
         elif "\\" in value and os.sep != "\\":
             if re.match(r"[A-Za-z]:|\\\\", value):
                 raise ValueError(
-                    f"{place}: {column} is an absolute path of Windows, which does not exist here: {_short(value)}; "
+                    f"{place}: {column} is an absolute path of Windows, which does not exist here: {shortened(value)}; "
                     f"write paths relative to the manifest"
                 )
             path = os.path.join(folder, value.replace("\\", "/"))
@@ -197,7 +203,7 @@ def _as_label(place: str, column: str, value: object) -> Label:
 def _as_name(place: str, column: str, value: object) -> str:
     is_number = isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
     if value == "" or not (isinstance(value, str) or is_number):
-        raise ValueError(f"{place}: {column} must be a string, a number, or a list of them, got {_short(value)}")
+        raise ValueError(f"{place}: {column} must be a string, a number, or a list of them, got {shortened(value)}")
     try:
         return str(value)
     except ValueError as error:  # an integer of thousands of digits
@@ -213,7 +219,7 @@ def _as_seconds(place: str, column: str, value: object) -> float:
             number = math.nan
     if not 0 <= number <= _MAX_SECONDS:
         raise ValueError(
-            f"{place}: {column} must be a number of seconds from 0 to {_MAX_SECONDS:g}, got {_short(value)}"
+            f"{place}: {column} must be a number of seconds from 0 to {_MAX_SECONDS:g}, got {shortened(value)}"
         )
     return number
 
@@ -229,17 +235,10 @@ def _as_count(maximum: int) -> Callable[[str, str, object], int]:
         elif isinstance(value, float) and value.is_integer():
             number = int(value)
         if not 1 <= number <= maximum:
-            raise ValueError(f"{place}: {column} must be an integer from 1 to {maximum}, got {_short(value)}")
+            raise ValueError(f"{place}: {column} must be an integer from 1 to {maximum}, got {shortened(value)}")
         return number
 
     return convert
-
-
-def _short(value: object) -> str:
-    if isinstance(value, list | dict):
-        return f"a {type(value).__name__}"  # pyright: ignore[reportUnknownArgumentType]
-    text = repr(value) if not isinstance(value, int) or abs(value) < 10**30 else "an integer of more than 30 digits"
-    return text if len(text) <= 200 else f"{text[:200]}…"
 
 
 _CONVERTERS: dict[str, Callable[[str, str, object], Label | int]] = {

@@ -7,6 +7,7 @@ import gzip
 import json
 import os
 import zlib
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, cast
@@ -14,6 +15,7 @@ from typing import Any, cast
 import attrs
 
 _MAX_LINE_BYTES = 1 << 26
+_MAX_SHOWN = 200
 
 
 @attrs.frozen(kw_only=True)
@@ -68,6 +70,24 @@ def text_lines(file: Path) -> Iterator[tuple[int, str]]:
             raise ValueError(f"{file}:{number}: is not valid UTF-8; save it as UTF-8") from error
         except (gzip.BadGzipFile, EOFError, zlib.error) as error:
             raise ValueError(f"{file}: cannot be decompressed: {error}") from error
+
+
+def shortened(value: object) -> str:
+    """Format a value of a manifest for a message, which must not become longer than a few lines.
+
+    Args:
+        value: The value.
+
+    Example:
+        >>> shortened("a.wav"), shortened(["a"] * 1000)
+        ("'a.wav'", 'a list')
+    """
+    if isinstance(value, list | dict):
+        return f"a {type(value).__name__}"  # pyright: ignore[reportUnknownArgumentType]
+    if isinstance(value, int) and abs(value) >= 10**30:
+        return "an integer of more than 30 digits"
+    text = repr(value)
+    return text if len(text) <= _MAX_SHOWN else f"{text[:_MAX_SHOWN]}…"
 
 
 def find_beside(folder: Path, path: str) -> str:
@@ -191,10 +211,10 @@ def _rows(file: Path, lines: Iterator[tuple[int, Sequence[str]]], separator: str
 
 
 def _check_header(place: str, header: list[str], separator: str) -> None:
-    duplicates = sorted({column for column in header if column and header.count(column) > 1})
+    duplicates = sorted(column for column, count in Counter(header).items() if column and count > 1)
     if duplicates:
-        raise ValueError(f"{place}: duplicate column {duplicates[0]!r}")
+        raise ValueError(f"{place}: duplicate column {shortened(duplicates[0])}")
     if len(header) == 1 and any(other in header[0] for other in ";,\t|"):
         raise ValueError(
-            f"{place}: columns must be separated by {'commas' if separator == ',' else 'tabs'}, got {header[0]!r}"
+            f"{place}: columns must be separated by {'commas' if separator == ',' else 'tabs'}, got {shortened(header[0])}"
         )
