@@ -263,15 +263,26 @@ def test_segments_of_a_manifest_are_scanned_as_segments(artifex, corpus, tmp_pat
     assert [each.peak for each in again.recordings] == [line["peak"] for line in lines]
 
 
+def test_all_rows_of_a_manifest_are_scanned_and_missing_files_are_listed(artifex, corpus, tmp_path):
+    write_audio(tmp_path / "a.wav", np.full(400, 0.5), RATE)
+    (tmp_path / "captions.csv").write_text("path,text\na.wav,first caption\na.wav,second caption\ngone.wav,third\n")
+    code, out, _ = artifex("scan", "captions.csv")
+    assert code == 1
+    assert "1 file cannot be read:" in out
+    assert "gone.wav: no such file" in out
+    assert [line["text"] for line in read_lines(tmp_path / "manifest.jsonl")] == ["first caption", "second caption"]
+    (tmp_path / "captions.csv").write_text("path\ngone.wav\nlost.wav\n")
+    code, _, err = artifex("scan", "captions.csv", "--overwrite")
+    assert code == 2
+    assert "captions.csv:2: no such file" in err
+
+
 def test_a_manifest_and_folders_are_scanned_together(corpus, tmp_path):
     (tmp_path / "wav.scp").write_text("u1 corpus/a.wav\n")
     write_audio(corpus / "a.wav", np.full(400, 0.9), RATE)
     found = scan([tmp_path, corpus], label="stem")  # the first is a Kaldi folder
-    assert [each.name for each in found.recordings[:2]] == [
-        "corpus/a.wav",
-        "high/" + found.recordings[1].label + ".wav",
-    ]
-    assert len(found.recordings) == 1 + len(list(corpus.rglob("*.wav"))) - 1
+    assert [each.name for each in found.recordings[:2]] == ["corpus/a.wav", "a.wav"]
+    assert len(found.recordings) == 1 + len(list(corpus.rglob("*.wav")))
     with pytest.raises(ValueError, match="a.wav: has no label, but others do"):
         scan([tmp_path, corpus])
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections import Counter
+
 from artifex.generative_models.modalities.audio.extraction.plan import Plan
 from artifex.generative_models.modalities.audio.extraction.recordings import PlannedRecording
 
@@ -63,7 +65,7 @@ def _differing_software(stored: Plan, requested: Plan) -> list[str]:
 
 
 def _differing_recordings(stored: list[PlannedRecording], requested: list[PlannedRecording]) -> list[str]:
-    was, now = ({_key(each): each for each in recordings} for recordings in (stored, requested))
+    was, now = _by_key(stored), _by_key(requested)
     common = [key for key in now if key in was]
     changed = [key for key in common if _file_version(was[key]) != _file_version(now[key])]
     renamed = [key for key in common if _name(was[key]) != _name(now[key])]
@@ -80,6 +82,17 @@ def _differing_recordings(stored: list[PlannedRecording], requested: list[Planne
     if not phrases and list(was) != list(now):
         phrases.append("the recordings are in another order")
     return phrases
+
+
+def _by_key(recordings: list[PlannedRecording]) -> dict[str, PlannedRecording]:
+    """Return recordings by their description, numbered where several have the same, such as rows of one manifest."""
+    keyed: dict[str, PlannedRecording] = {}
+    counts: Counter[str] = Counter()
+    for recording in recordings:
+        key = _key(recording)
+        counts[key] += 1
+        keyed[f"{key} ({counts[key]})" if counts[key] > 1 else key] = recording
+    return keyed
 
 
 def _key(recording: PlannedRecording) -> str:

@@ -21,11 +21,12 @@ def find_recordings(paths: str | os.PathLike[str] | Iterable[str | os.PathLike[s
         paths: A manifest, or anything that ``find_audio`` takes, or several of them. A Kaldi data folder is a manifest.
 
     Returns:
-        The recordings in the order given, sorted within each folder. Files that are not from a manifest are labeled by
-        their folder; see ``folder_label``. A file or segment that is found twice is returned once.
+        The recordings in the order given, sorted within each folder. All rows of a manifest are returned, also those whose
+        files do not exist; a file that is found twice elsewhere is returned once, and labeled by its folder; see
+        ``folder_label``.
 
     Raises:
-        FileNotFoundError: When a path does not exist or a pattern matches no audio files.
+        FileNotFoundError: When a path does not exist, a pattern matches no audio files, or no file of a manifest exists.
         ValueError: When a manifest is invalid, a folder contains no audio files or ``paths`` is empty.
 
     Example:
@@ -40,18 +41,25 @@ def find_recordings(paths: str | os.PathLike[str] | Iterable[str | os.PathLike[s
     given = list(paths) if isinstance(paths, Iterable) and not isinstance(paths, str) else [paths]
     if not given or not all(isinstance(path, str | os.PathLike) for path in given):  # pyright: ignore[reportUnnecessaryIsInstance]
         find_audio_in(paths)  # raises
-    found: dict[tuple[str, float, float | None], Recording] = {}
+    recordings: list[Recording] = []
+    found: set[str] = set()
     for from_manifest, group in groupby(given, _is_manifest):
         if from_manifest:
-            recordings = [recording for manifest in group for recording in read_manifest(manifest)]
-        else:
-            recordings = [
-                Recording(path=str(file), name=file.relative_to(root).as_posix(), label=folder_label(file, root))
-                for file, root in find_audio_in(list(group))
-            ]
-        for recording in recordings:
-            found.setdefault((os.path.realpath(recording.path), recording.start, recording.end), recording)
-    return list(found.values())
+            recordings += [recording for manifest in group for recording in _read_existing(manifest)]
+            continue
+        for file, root in find_audio_in(list(group)):
+            resolved = os.path.realpath(file)
+            if resolved not in found:
+                found.add(resolved)
+                name, label = file.relative_to(root).as_posix(), folder_label(file, root)
+                recordings.append(Recording(path=str(file), name=name, label=label))
+    return recordings
+
+
+def _read_existing(manifest: str | os.PathLike[str]) -> list[Recording]:
+    """Read a manifest, and raise if none of its files exist; that single files do not is found when they are read."""
+    recordings = read_manifest(manifest, check_paths=False)
+    return recordings if any(os.path.exists(each.path) for each in recordings) else read_manifest(manifest)
 
 
 def _is_manifest(path: str | os.PathLike[str]) -> bool:
