@@ -94,7 +94,8 @@ FAULTS = {
     "label is an object": ("t.jsonl", b'{"path": "a.wav", "label": {"x": 1}}', "t.jsonl:1: label must be a string, a number, or a list of them, got a dict"),
     "nested labels": ("t.jsonl", b'{"path": "a.wav", "label": [["x"]]}', "t.jsonl:1: label must be a string, a number, or a list of them, got a list"),
     "label is a bool": ("t.jsonl", b'{"path": "a.wav", "label": true}', "t.jsonl:1: label must be a string, a number"),
-    "label is nan": ("t.jsonl", b'{"path": "a.wav", "label": NaN}', "t.jsonl:1: label must be a string, a number"),
+    "label is infinite": ("t.jsonl", b'{"path": "a.wav", "label": Infinity}', "t.jsonl:1: label must be a string, a number"),
+    "nested infinity": ("t.jsonl", b'{"path": "a.wav", "pitch": [-Infinity]}', "t.jsonl:1: pitch cannot be written as JSON"),
     "no samples": ("t.csv", b"path,n_samples\na.wav,0\n", "t.csv:2: n_samples must be an integer from 1 to 281474976710656, got '0'"),
     "fraction of a rate": ("t.jsonl", b'{"path": "a.wav", "sample_rate": 8e3, "fs": 1}', "columns 'sample_rate' and 'fs' are both the sample_rate"),
     "rate is a fraction": ("t.jsonl", b'{"path": "a.wav", "sample_rate": 8000.5}', "t.jsonl:1: sample_rate must be an integer from 1"),
@@ -262,6 +263,12 @@ def test_tsv_has_no_quoting_and_csv_has(folder):
         csv.writer(file).writerows([("path", "text"), *rows, ("a.wav", "two\nlines, quoted")])
     read = read_manifest(folder / "t.csv")
     assert [each.annotations["text"] for each in read] == [*(text for _, text in rows), "two\nlines, quoted"]
+
+
+def test_nan_in_json_is_a_missing_value(folder):
+    (folder / "t.jsonl").write_text('{"path": "a.wav", "label": NaN, "text": NaN, "end": NaN, "pitch": [NaN, 1]}')
+    read = read_manifest(folder / "t.jsonl")[0]
+    assert (read.label, read.end, read.annotations) == (None, None, {"pitch": [None, 1]})
 
 
 def test_lists_of_labels_are_kept_and_written(folder):

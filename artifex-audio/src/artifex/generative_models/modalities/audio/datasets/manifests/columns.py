@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 import os
 import re
@@ -96,11 +97,10 @@ def recording_of(place: str, folder: Path, cells: Mapping[str, object]) -> Recor
             fields[role] = convert(place, columns[role], present[columns[role]])
     start, end = _segment(place, columns, numbers, fields)
     used = set(columns.values())
-    annotations = {
-        column: value
-        for column, value in present.items()
-        if column not in used and not (isinstance(value, float) and not math.isfinite(value))
-    }
+    annotations = {column: value for column, value in present.items() if column not in used}
+    for column, value in annotations.items():
+        if isinstance(value, float | list | dict):
+            _check_writable(place, column, cast(object, value))
     return Recording(**fields, start=start, end=end, annotations=annotations)
 
 
@@ -153,20 +153,28 @@ def _path(place: str, folder: Path, column: str, value: object) -> tuple[str, st
             f"{place}: {column} must be the path of a file, got the URL {shortened(value)}; download the file"
         )
     path = os.path.join(folder, value)
-    if not os.path.lexists(path):
-        if value.startswith("~"):
-            path = os.path.join(folder, os.path.expanduser(value))
-        elif "\\" in value and os.sep != "\\":
-            if re.match(r"[A-Za-z]:|\\\\", value):
-                raise ValueError(
-                    f"{place}: {column} is an absolute path of Windows, which does not exist here: {shortened(value)}; "
-                    f"write paths relative to the manifest"
-                )
-            path = os.path.join(folder, value.replace("\\", "/"))
-    plain = Path(os.path.normpath(path))
-    root = Path(os.path.normpath(folder))
-    name = plain.relative_to(root) if plain.is_relative_to(root) else plain
-    return path, name.as_posix().lstrip("/")
+    if value.startswith("~") and not os.path.lexists(path):
+        path = os.path.join(folder, os.path.expanduser(value))
+    elif "\\" in value and os.sep != "\\" and not os.path.lexists(path):
+        if re.match(r"[A-Za-z]:|\\\\", value):
+            raise ValueError(
+                f"{place}: {column} is an absolute path of Windows, which does not exist here: {shortened(value)}; "
+                f"write paths relative to the manifest"
+            )
+        path = os.path.join(folder, value.replace("\\", "/"))
+    # Strings, since pathlib takes ten times as long as the rest.
+    root = os.path.join(os.path.normpath(folder), "")
+    name = os.path.normpath(path)
+    name = name.removeprefix(root) if root != f".{os.sep}" else name
+    return path, name.replace(os.sep, "/").lstrip("/")
+
+
+def _check_writable(place: str, column: str, value: object) -> None:
+    """Raise for an annotation that JSON does not support, before hours of work on the recordings."""
+    try:
+        json.dumps(value, allow_nan=False)
+    except (ValueError, RecursionError) as error:
+        raise ValueError(f"{place}: {column} cannot be written as JSON: {error}") from None
 
 
 def _segment(

@@ -155,7 +155,7 @@ def json_rows(file: Path) -> Iterator[ManifestRow]:
         if not text.strip():
             continue
         try:
-            fields = json.loads(text)
+            fields = json.loads(text, parse_constant=_constant)
         except RecursionError:
             raise ValueError(f"{file}:{number}: is nested too deeply") from None
         except ValueError as error:
@@ -188,6 +188,11 @@ def first_columns(file: Path, separator: str | None = None) -> tuple[str, ...]:
     except (ValueError, StopIteration, RecursionError, csv.Error):
         return ()
     return tuple(cast(dict[str, object], fields)) if isinstance(fields, dict) else ()
+
+
+def _constant(name: str) -> float | None:
+    """Return NaN, which Python's json writes for missing values, as None."""
+    return None if name == "NaN" else float(name)
 
 
 def _rows(file: Path, lines: Iterator[tuple[int, Sequence[str]]], separator: str) -> Iterator[ManifestRow]:
