@@ -1,10 +1,11 @@
-"""How tests compile, and fixtures that install distributions written by a test."""
+"""How tests compile, and fixtures that run the command line and install distributions written by a test."""
 
 import gc
 import os
 import platform
 import shutil
 import sys
+import warnings
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from importlib.metadata import version
@@ -30,7 +31,7 @@ os.environ["XLA_FLAGS"] = f"{os.environ.get('XLA_FLAGS', '')} {flags}".strip()
 
 import jax  # noqa: E402
 
-from artifex.generative_models.core import refresh  # noqa: E402
+from artifex.generative_models.core import cli, refresh  # noqa: E402
 from artifex.generative_models.core.components.registries import temporary_registrations  # noqa: E402
 from artifex.generative_models.core.testing import quick_compilation  # noqa: E402
 
@@ -88,6 +89,23 @@ def quickly(as_users_do: None) -> Iterator[None]:
 def quick_children() -> dict[str, str]:
     """Return environment variables with which a subprocess compiles without optimizations."""
     return {"JAX_DISABLE_MOST_OPTIMIZATIONS": "1"}
+
+
+@pytest.fixture
+def artifex(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Callable[..., tuple[int, str, str]]:
+    """Return a function that runs a command: its exit code, standard output and standard error."""
+    monkeypatch.setattr(warnings, "showwarning", warnings.showwarning)  # the command line replaces it
+
+    def run(*words: object) -> tuple[int, str, str]:
+        monkeypatch.setattr(sys, "argv", ["artifex", *map(str, words)])
+        with warnings.catch_warnings():
+            warnings.simplefilter("always")
+            with pytest.raises(SystemExit) as exited:
+                cli.main()
+        captured = capsys.readouterr()
+        return exited.value.code, captured.out, captured.err
+
+    return run
 
 
 @dataclass

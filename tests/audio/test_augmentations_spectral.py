@@ -176,7 +176,7 @@ def test_the_draw_does_not_depend_on_the_values(function):
         (filter_augment, {"n_bands": (0, 3)}, ValueError, r"n_bands\[0\] must be an integer of at least 1"),
         (filter_augment, {"n_bands": (4, 3)}, ValueError, "n_bands must be .min, max."),
         (filter_augment, {"n_bands": 3}, ValueError, "n_bands must be .min, max."),
-        (filter_augment, {"min_bandwidth": 0}, ValueError, "min_bandwidth must be an integer of at least 1 bins"),
+        (filter_augment, {"min_bandwidth": 0}, ValueError, "min_bandwidth must be an integer of at least 1 bin"),
         (filter_augment, {"filter_type": "cubic"}, ValueError, "filter_type must be one of 'linear', 'step'"),
         (filter_augment, {"scale": "mel"}, ValueError, "scale must be one of 'power', 'magnitude', 'dB'"),
     ],

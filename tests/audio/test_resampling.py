@@ -366,7 +366,7 @@ def test_resample_by_follows_the_rules_for_array_code(quickly):
         (2.5, {}, "ratio must be"),
         (1.0, {"max_ratio": 0.9}, "max_ratio must be"),
         (1.0, {"half_width": 7}, "half_width must be an integer of at least 8"),
-        (1.0, {"length": 0}, "length must be an integer of at least 1 samples"),
+        (1.0, {"length": 0}, "length must be an integer of at least 1 sample"),
     ],
 )
 def test_invalid_arguments_of_resample_by_raise(ratio, options, match):

@@ -10,8 +10,9 @@ import sys
 import warnings
 
 import pytest
+from typer.testing import CliRunner
 
-from artifex.generative_models.core import registry
+from artifex.generative_models.core import cli, registry
 from artifex.generative_models.core.components.discovery import clear_scan
 
 PARTS = {
@@ -23,10 +24,10 @@ def double(x, *, by: float = 2.0, offset=0):
     anything.
 
     Args:
-        x: What is multiplied,
+        x: The samples,
             in full scale.
         by: The factor.
-        offset: What is added.
+        offset: The constant to add.
 
     Returns:
         The product.
@@ -128,11 +129,11 @@ The factor may be anything.
 double(x, *, by=2.0, offset=0)
 
 Arguments passed by the caller
-  x  What is multiplied, in full scale.
+  x  The samples, in full scale.
 
 Options
   by      float  = 2.0  The factor.
-  offset         = 0    What is added.
+  offset         = 0    The constant to add.
 
 Returns
   The product.
@@ -440,3 +441,17 @@ def test_show_prints_the_fields_of_a_value(artifex, install):
 def test_version_option_prints_the_version(artifex):
     code, out, _ = artifex("--version")
     assert (code, out) == (0, f"artifex {importlib.metadata.version('artifex-core')}\n")
+
+
+def test_help_reflows_paragraphs(monkeypatch):
+    def measure():
+        """Measure the level.
+
+        This sentence is broken
+        in the middle.
+        """
+
+    monkeypatch.setenv("COLUMNS", "100")
+    app = cli.build()
+    app.command()(measure)
+    assert "This sentence is broken in the middle." in CliRunner().invoke(app, ["measure", "--help"]).output

@@ -98,7 +98,7 @@ def test_raw_keys_are_batched_by_vmap_too():
     assert_same(jax.vmap(numerics.normal)(keys), jax.vmap(jax.random.normal)(keys))
 
 
-def test_draw_of_a_row_does_not_change_when_the_batch_grows():
+def test_draw_of_an_example_does_not_change_when_the_batch_grows():
     rows = [jax.vmap(lambda k: numerics.normal(k, (9,)))(jax.random.split(jax.random.key(5), n)) for n in (2, 7)]
     assert_same(rows[0], rows[1][:2])
 

@@ -104,7 +104,7 @@ BUGS = {
         "    companded: jax.Array =",
         "    values = values / jnp.maximum(jnp.max(jnp.abs(values)), 1e-6)\n        companded: jax.Array =",
         "jnp.max(jnp.abs(values))",
-        "encode: rows are independent",
+        "encode: examples are independent",
         "a maximum, mean or sum over the batch axis; reduce over the example's own axes",
     ),
 }

@@ -7,7 +7,7 @@ import re
 import secrets
 import socket
 import tomllib
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Generator, Mapping
 from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
@@ -15,6 +15,8 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     import yaml
+
+from artifex.generative_models.core.checks import is_list, is_mapping
 
 _TEMPORARY = re.compile(r"\..+\.(?P<host>[\w-]+)-(?P<pid>\d+)-[0-9a-f]{16}\.tmp")
 _MAX_DEPTH = 64
@@ -24,7 +26,7 @@ _in_progress: set[str] = set()
 
 
 @contextmanager
-def atomic_path(target: str | os.PathLike[str]) -> Iterator[Path]:
+def atomic_path(target: str | os.PathLike[str]) -> Generator[Path, None, None]:
     """Yield a temporary file beside ``target`` that replaces it when the block ends without an error.
 
     The temporary file is created empty with ``O_EXCL`` and ``O_NOFOLLOW`` under an unpredictable name. It is synced to
@@ -131,13 +133,13 @@ def remove_abandoned_files(folder: str | os.PathLike[str], *, other_hosts: bool 
 
     Args:
         folder: The folder; subfolders are not searched.
-        other_hosts: Whether to remove the files of other hosts and process-id namespaces, too. Whether their processes
-            still run cannot be checked from here: pass True only when no process writes to the folder any more.
+        other_hosts: Whether to remove the files of other hosts and process-id namespaces, too. Their processes cannot be
+            checked from here: pass True only when no process writes to the folder any more.
 
     Returns:
         The files that were removed.
     """
-    removed = []
+    removed: list[Path] = []
     for path in temporary_files(folder):
         match = _TEMPORARY.fullmatch(path.name)
         if match is None or path.name in _in_progress:
@@ -217,9 +219,11 @@ def parse_table(path: str | os.PathLike[str], text: str) -> dict[str, Any]:
         table = parse(text)
     except (ValueError, RecursionError) as error:
         raise ValueError(f"{path} cannot be parsed: {error}") from None
-    if table is not None and not isinstance(table, dict):
+    if table is None:
+        return {}
+    if not is_mapping(table):
         raise ValueError(f"{path} must contain a table of settings, got {type(table).__name__}")
-    return table or {}
+    return dict(table)
 
 
 def format_table(path: str | os.PathLike[str], table: Mapping[str, Any]) -> str:
@@ -330,13 +334,13 @@ _FORMATS: dict[str, tuple[Callable[[str], Any], Callable[[dict[str, Any]], str]]
 
 
 def _without_none(value: Any) -> Any:
-    if isinstance(value, Mapping):
+    if is_mapping(value):
         return {k: _without_none(v) for k, v in value.items() if v is not None}
-    return [_without_none(v) for v in value] if isinstance(value, list | tuple) else value
+    return [_without_none(v) for v in value] if is_list(value) else value
 
 
 @contextmanager
-def _temporary_file(target: Path) -> Iterator[Path]:
+def _temporary_file(target: Path) -> Generator[Path, None, None]:
     temporary = target.with_name(f".{target.name}.{_host()}-{os.getpid()}-{secrets.token_hex(8)}.tmp")
     os.close(os.open(temporary, os.O_CREAT | os.O_EXCL | os.O_WRONLY | getattr(os, "O_NOFOLLOW", 0), 0o666))
     _in_progress.add(temporary.name)
@@ -369,8 +373,6 @@ def _is_running(pid: int) -> bool:
         return True
     try:
         os.kill(pid, 0)
-    except ProcessLookupError:
-        return False
-    except OSError:
-        return True
+    except OSError as error:
+        return not isinstance(error, ProcessLookupError)
     return True

@@ -9,24 +9,18 @@ from typing import Annotated, Any
 
 import typer
 
+from artifex.generative_models.core import errors
 from artifex.generative_models.core.components.discovery import scan
 from artifex.generative_models.core.components.hooks import implementations
 from artifex.generative_models.core.components.loading import call_guarded
 from artifex.generative_models.core.components.metadata import installed_version
-from artifex.generative_models.core.errors import (
-    BrokenComponentError,
-    ConflictingComponentError,
-    MissingDependencyError,
-    PluginWarning,
-    UnknownComponentError,
-)
 
 # Errors that are printed as one message; any other exception is shown with its traceback.
 EXPECTED_ERRORS = (
-    BrokenComponentError,
-    ConflictingComponentError,
-    MissingDependencyError,
-    UnknownComponentError,
+    errors.BrokenComponentError,
+    errors.ConflictingComponentError,
+    errors.MissingDependencyError,
+    errors.UnknownComponentError,
     OSError,
     TypeError,
     ValueError,
@@ -47,13 +41,15 @@ def build() -> typer.Typer:
         no_args_is_help=True,
         add_completion=False,
         pretty_exceptions_enable=False,
-        rich_markup_mode="rich",
+        rich_markup_mode="markdown",
     )
     app.callback()(_global_options)
     for plugin, artifex_commands in implementations(scan().manager, "artifex_commands"):
         _, error = call_guarded(artifex_commands, app)
         if error is not None:
-            warnings.warn(f"commands of {plugin} skipped: {type(error).__name__}: {error}", PluginWarning, stacklevel=2)
+            warnings.warn(
+                f"commands of {plugin} skipped: {type(error).__name__}: {error}", errors.PluginWarning, stacklevel=2
+            )
     return app
 
 

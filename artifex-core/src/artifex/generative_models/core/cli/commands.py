@@ -59,7 +59,7 @@ def show(
     with contextlib.redirect_stdout(sys.stderr):  # output of a plugin at import
         component = components[name]
     # A value is documented by its class.
-    documented = type(component) if components.kind.form == "value" else component
+    documented = component.__class__ if components.kind.form == "value" else component
     sections = sections_of(documented)
     say(claim.name, "bold", after=f"  {kind}, {describe_source(claim)}")
     say(sections.pop("", "(no documentation)"))
@@ -106,7 +106,7 @@ def check(
     if not selected:
         say("No installed component matches.")
         return
-    reports = []
+    reports: list[testing.Report] = []
     width = max(len(f"{of_kind} {component}") for of_kind, component in selected)
     for of_kind, component in selected:
         start = time.perf_counter()

@@ -231,7 +231,7 @@ def _renderer(values: Mapping[str, Any]) -> Callable[[str], str]:
     import jinja2  # takes 30 ms, which no other command needs
 
     environment = jinja2.Environment(
-        loader=jinja2.PackageLoader(__package__, "templates"),
+        loader=jinja2.PackageLoader("artifex.generative_models.core.cli", "templates"),
         autoescape=False,
         trim_blocks=True,
         lstrip_blocks=True,

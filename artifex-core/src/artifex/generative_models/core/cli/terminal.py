@@ -58,7 +58,7 @@ def table(rows: Sequence[tuple[str, ...]], *, widths: Iterable[int] = ()) -> Non
 
     grid = Table.grid(padding=(0, 2, 0, 0))
     for column in range(n_columns):
-        # Only the last column, which holds explanations, is wrapped.
+        # Only the last column, which contains explanations, is wrapped.
         is_last = column == n_columns - 1
         grid.add_column(no_wrap=not is_last, min_width=minimum_widths[column] or None, overflow="fold")
     for row in padded:

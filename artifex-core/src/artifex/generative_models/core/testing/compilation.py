@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator
+from collections.abc import Generator
+from typing import cast
 
 import jax
 
 
 @contextlib.contextmanager
-def quick_compilation(enabled: bool = True) -> Iterator[None]:
+def quick_compilation(enabled: bool = True) -> Generator[None, None, None]:
     """Return a context manager that compiles without XLA's expensive optimizations.
 
     Compilation takes about a third of the time. Results may differ from optimized programs in the last digits.
@@ -22,7 +23,7 @@ def quick_compilation(enabled: bool = True) -> Iterator[None]:
         ...     float(jax.jit(lambda x: x + 1)(1.0))
         2.0
     """
-    before = jax.config.read("jax_disable_most_optimizations")
+    before = cast("bool", jax.config.read("jax_disable_most_optimizations"))
     jax.config.update("jax_disable_most_optimizations", enabled)
     try:
         yield

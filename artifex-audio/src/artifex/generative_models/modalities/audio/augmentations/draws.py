@@ -10,7 +10,7 @@ import jax.numpy as jnp
 from jax.typing import ArrayLike, DTypeLike
 
 from artifex.generative_models.core import numerics
-from artifex.generative_models.modalities.audio.preprocessing import as_waveforms
+from artifex.generative_models.modalities.audio.preprocessing.levels import as_waveforms
 
 # A range (min, max), of numbers or JAX arrays.
 Bounds = tuple[ArrayLike, ArrayLike] | jax.Array

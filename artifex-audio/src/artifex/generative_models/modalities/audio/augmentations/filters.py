@@ -20,12 +20,8 @@ from artifex.generative_models.modalities.audio.augmentations.draws import (
     draw_uniform,
     is_default,
 )
-from artifex.generative_models.modalities.audio.preprocessing.filters import (
-    biquad,
-    butterworth,
-    butterworth_band_filter,
-    sosfilt,
-)
+from artifex.generative_models.modalities.audio.preprocessing import state_space
+from artifex.generative_models.modalities.audio.preprocessing.filters import biquad, butterworth, sosfilt
 
 _LOW_PASS = (150.0, 7500.0)
 _HIGH_PASS = (20.0, 2400.0)
@@ -591,7 +587,8 @@ def _band_filter(
     values = waveform.astype(working_dtype(waveform.dtype))
     rate = jnp.asarray(sample_rate, values.dtype)
     low, high = _band_edges(drawn["frequency"], drawn["bandwidth_fraction"], rate)
-    return butterworth_band_filter(values, kind, order, low, high, sample_rate=rate).astype(waveform.dtype)
+    sections = state_space.butterworth_band(kind, order, low, high, rate)
+    return state_space.filter_sections(values, sections).astype(waveform.dtype)
 
 
 @jit(static_argnames=["kind", "draw"])

@@ -11,7 +11,7 @@ from artifex.generative_models.core import numerics
 from artifex.generative_models.core.protocols import Augmentation
 from artifex.generative_models.modalities.audio.augmentations.batches import apply_batch
 from artifex.generative_models.modalities.audio.augmentations.composition import compose
-from artifex.generative_models.modalities.audio.preprocessing import as_waveforms, to_float
+from artifex.generative_models.modalities.audio.preprocessing.levels import as_waveforms, to_float
 
 
 @functools.cache

@@ -14,7 +14,7 @@ from artifex.generative_models.core.checks import check_choice, check_integer, c
 from artifex.generative_models.core.numerics import jit, working_dtype
 from artifex.generative_models.modalities.audio.annotations import augmentation
 from artifex.generative_models.modalities.audio.augmentations.draws import as_float, draw_uniform
-from artifex.generative_models.modalities.audio.preprocessing import resample_by
+from artifex.generative_models.modalities.audio.preprocessing.resampling import resample_by
 from artifex.generative_models.modalities.audio.representations import spectral_extension
 
 _MAX_SEMITONES = 24.0

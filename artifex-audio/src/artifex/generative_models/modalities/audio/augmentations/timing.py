@@ -13,7 +13,7 @@ from artifex.generative_models.core.numerics import jit, working_dtype
 from artifex.generative_models.modalities.audio.annotations import augmentation
 from artifex.generative_models.modalities.audio.augmentations.draws import as_float, draw_integer, draw_uniform
 from artifex.generative_models.modalities.audio.augmentations.units import SampleRate, to_samples
-from artifex.generative_models.modalities.audio.preprocessing import as_waveforms
+from artifex.generative_models.modalities.audio.preprocessing.levels import as_waveforms
 
 
 def _draw_time_shift(

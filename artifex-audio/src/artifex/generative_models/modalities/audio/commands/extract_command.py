@@ -36,8 +36,7 @@ def extract(
         ),
     ] = None,
     sample_rate: Annotated[
-        int | None,
-        typer.Option(help="Sample rate in Hz; recordings are resampled to it.", show_default="16000"),
+        int | None, typer.Option(help="Sample rate in Hz; recordings are resampled to it.", show_default="16000")
     ] = None,
     duration: Annotated[
         float | None,
@@ -96,8 +95,7 @@ def extract(
         ),
     ] = "local",
     overwrite: Annotated[
-        bool,
-        typer.Option("--overwrite", help="Replace an extraction with other settings or of other recordings."),
+        bool, typer.Option("--overwrite", help="Replace an extraction with other settings or of other recordings.")
     ] = False,
     report: Annotated[bool, typer.Option(help="Write report.html.")] = True,
     examples: Annotated[int, typer.Option(min=0, help="Number of examples in the report.")] = 6,
@@ -193,10 +191,13 @@ def _print_result(
     report: bool,
     seconds: float,
 ) -> None:
-    from artifex.generative_models.core.cli.terminal import say
+    from artifex.generative_models.core.cli.terminal import say, table
     from artifex.generative_models.modalities.audio.commands.printing import count, printable
 
-    _print_failures(result)
+    if result.failures:
+        say(f"{count(len(result.failures), 'recording')} could not be extracted:", "bold red")
+        table([(printable(failure["source"]), printable(failure["reason"])) for failure in result.failures])
+        say("")
     if result.out is None:
         say("no recording could be extracted; nothing was written")
         return
@@ -225,16 +226,6 @@ def _print_result(
         say(f"no recording could be extracted; see {printable(result.out / 'failures.jsonl')}")
     elif report:
         say(f"report: {printable(result.out / 'report.html')}")
-
-
-def _print_failures(result: Extraction) -> None:
-    from artifex.generative_models.core.cli.terminal import say, table
-    from artifex.generative_models.modalities.audio.commands.printing import count, printable
-
-    if result.failures:
-        say(f"{count(len(result.failures), 'recording')} could not be extracted:", "bold red")
-        table([(printable(failure["source"]), printable(failure["reason"])) for failure in result.failures])
-        say("")
 
 
 def _verify(folders: list[Path], out: Path) -> None:

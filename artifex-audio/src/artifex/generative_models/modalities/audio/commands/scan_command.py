@@ -96,13 +96,14 @@ def scan(
 def _print_result(result: ScanResult) -> None:
     from artifex.generative_models.core.cli.terminal import say, table
     from artifex.generative_models.modalities.audio.commands.printing import count, printable
+    from artifex.generative_models.modalities.audio.formatting import format_duration
 
     summary = result.summary()
     if result.recordings:
         durations, peaks = summary["duration"], summary["peak"]
         rows = [
-            ("recordings", f"{summary['count']}, {_format_duration(durations['total'] or 0.0)} in total"),
-            ("duration", _format_range({key: _format_duration(value or 0.0) for key, value in durations.items()})),
+            ("recordings", f"{summary['count']}, {format_duration(durations['total'] or 0.0)} in total"),
+            ("duration", _format_range({key: format_duration(value or 0.0) for key, value in durations.items()})),
             ("sample rate", _format_counts({f"{rate} Hz": n for rate, n in summary["sample_rates"].items()})),
             ("channels", _format_counts(summary["n_channels"])),
             ("format", _format_counts(summary["formats"])),
@@ -139,11 +140,3 @@ def _format_range(values: Mapping[str, str]) -> str:
 def _format_counts(counts: Mapping[str, int] | Mapping[int, int], n_shown: int = 12) -> str:
     shown = [f"{name} ({number})" for name, number in list(counts.items())[:n_shown]]
     return ", ".join(shown) + (f", and {len(counts) - n_shown} more" if len(counts) > n_shown else "")
-
-
-def _format_duration(seconds: float) -> str:
-    if seconds < 60:
-        return f"{seconds:.2f} s"
-    minutes, seconds = divmod(round(seconds), 60)
-    hours, minutes = divmod(minutes, 60)
-    return f"{hours} h {minutes:02d} min" if hours else f"{minutes} min {seconds:02d} s"

@@ -1,4 +1,4 @@
-"""Datasets of recordings in files. Imports no jax, so that loader workers need not."""
+"""Datasets of recordings in files. Imports no jax, so that loader workers start fast."""
 
 from __future__ import annotations
 

@@ -8,7 +8,7 @@ from abc import abstractmethod
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from functools import lru_cache
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, get_args
 
 import attrs
 import numpy as np
@@ -35,8 +35,6 @@ if TYPE_CHECKING:
 
 Crop = Literal["center", "start", "random", "sliding", "loudest", "whole"]
 OnError = Literal["raise", "skip", "warn"]
-_CROPS = ("center", "start", "random", "sliding", "loudest", "whole")
-_ON_ERROR = ("raise", "skip", "warn")
 _HEADER_THREADS = 2
 _STEPS_PER_WINDOW = 16
 
@@ -127,8 +125,8 @@ class RecordingDataset(BaseDataset):
     ) -> None:
         super().__init__(config_or_default(config), split, rngs=rngs)
         check_flag("mono", mono)
-        check_choice("crop", crop, choices=_CROPS)
-        check_choice("on_error", on_error, choices=_ON_ERROR)
+        check_choice("crop", crop, choices=get_args(Crop))
+        check_choice("on_error", on_error, choices=get_args(OnError))
         check_integer("seed", seed, minimum=0)
         if hop is not None:
             if crop != "sliding":

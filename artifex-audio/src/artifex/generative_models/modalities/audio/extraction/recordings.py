@@ -214,7 +214,7 @@ def file_reader(
 
 
 def raise_if_transient(error: AudioReadError) -> None:
-    """Raise when a recording could not be read for a temporary reason, which must not be recorded as a failure.
+    """Raise if the reason of an error is temporary; such an error must not be recorded as a failure.
 
     Args:
         error: The error.
