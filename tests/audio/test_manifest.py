@@ -108,9 +108,12 @@ FAULTS = {
     "two starts": ("t.jsonl", b'{"path": "a.wav", "start": 0, "offset": 1}', "columns 'start' and 'offset' are both the start"),
     "duration and end": ("t.csv", b"path,start,end,duration\na.wav,1,2,1.5\n", "t.csv:2: duration = 1.5 s does not agree with start = 1 s and end = 2 s"),
     "no duration": ("t.csv", b"path,duration\na.wav,0\n", "t.csv:2: duration must be above 0 s"),
-    "milliseconds": ("t.csv", b"path,start_ms\na.wav,100\n", "t.csv:2: column 'start_ms' may be a time; times are in seconds"),
     "samples": ("t.csv", b"path,startSample\na.wav,100\n", "t.csv:2: column 'startSample' may be a time"),
     "frames": ("t.jsonl", b'{"path": "a.wav", "frame_offset": 7}', "t.jsonl:1: column 'frame_offset' may be a time"),
+    "microseconds": ("t.csv", b"path,segment_start_us\na.wav,1\n", "t.csv:2: column 'segment_start_us' may be a time"),
+    "seconds": ("t.csv", b"path,seconds\na.wav,1\n", "t.csv:2: column 'seconds' may be a time"),
+    "audio length": ("t.csv", b"path,audio_length\na.wav,1\n", "t.csv:2: column 'audio_length' may be a time"),
+    "clock": ("t.csv", b"path,start\na.wav,00:01:02\n", "t.csv:2: start must be a number of seconds"),
     "length": ("t.csv", b"path,length\na.wav,1\n", "t.csv:2: column 'length' may be a time"),
     "URL": ("t.csv", b"path\nhttps://host/a.wav\n", "t.csv:2: path must be the path of a file, got the URL 'https://host/a.wav'"),
     "drive": ("t.csv", b"path\nC:\\a.wav\n", "t.csv:2: path is an absolute path of Windows"),
@@ -210,6 +213,15 @@ TIMES = [
     ({"onset": 0.25, "offset": 0.5}, (0.25, 0.5)),
     ({"startTime": 0.25, "stop": 0.5}, (0.25, 0.5)),
     ({"start (s)": 0.25, "end (s)": 0.5}, (0.25, 0.5)),
+    ({"segment_start": 0.25, "segment_end": 0.5}, (0.25, 0.5)),
+    ({"seg_begin_seconds": 0.25, "segmentDuration": 0.25}, (0.25, 0.5)),
+    ({"start_ms": 250, "duration[ms]": 250}, (0.25, 0.5)),
+    ({"t_start": 0.25, "t_end": 0.5}, (0.25, 0.5)),
+    ({"from": 0.25, "to": 0.5}, (0.25, 0.5)),
+    ({"event_onset": 0.25, "event_offset": 0.5}, (0.25, 0.5)),
+    ({"start_in_seconds": 0.25, "duration_secs": 0.25}, (0.25, 0.5)),
+    ({"audio_offset": 0.25, "audio_duration": 0.25}, (0.25, 0.5)),
+    ({"start_timestamp": 0.25, "end_timestamp": 0.5}, (0.25, 0.5)),
     ({"start": 0.25, "end": 0.5, "duration": 0.25}, (0.25, 0.5)),
     ({"duration": 0.5}, (0.0, 0.5)),
     ({"offset": 0, "duration": None}, (0.0, None)),
@@ -233,7 +245,23 @@ def test_times_are_understood_under_their_usual_names(folder, times, expected, s
 
 
 @pytest.mark.parametrize(
-    "name", ["path", "audio_filepath", "wav", "file_name", "filename", "File Name", "audioPath", "fname", "audio"]
+    "name",
+    [
+        "path",
+        "audio_filepath",
+        "wav",
+        "file_name",
+        "filename",
+        "File Name",
+        "audioPath",
+        "fname",
+        "audio",
+        "wavfile",
+        "mp3_path",
+        "sound_file",
+        "full_path",
+        "slice_file_name",
+    ],
 )
 def test_the_file_is_understood_under_its_usual_names(folder, name):
     (folder / "t.csv").write_text(f"{name},note\na.wav,x\n")
@@ -279,3 +307,21 @@ def test_lists_of_labels_are_kept_and_written(folder):
     assert [each.label for each in read] == [("dog", "7", "-1.5"), (), "x"]
     write_manifest(folder / "w.jsonl", [{"path": each.path, "label": each.label} for each in read])
     assert [each.label for each in read_manifest(folder / "w.jsonl")] == [each.label for each in read]
+
+
+def test_other_columns_are_annotations(folder):
+    names = (
+        "speaker",
+        "text",
+        "rttm_filepath",
+        "pitch_offset",
+        "text_length",
+        "sample",
+        "transcript",
+        "fold",
+        "age",
+        "id",
+        "date",
+    )
+    (folder / "t.jsonl").write_text(json.dumps({"path": "a.wav", **dict.fromkeys(names, "x")}))
+    assert tuple(read_manifest(folder / "t.jsonl")[0].annotations) == names

@@ -303,7 +303,7 @@ def _audio_of(value: object, name: str, column: str) -> tuple[AudioSource | Audi
         name = _path_of(path) or name
         if content is not None and not isinstance(content, bytes | bytearray | memoryview):
             return AudioReadError(name, f"bytes must be the bytes of a file, got {type(content).__name__}"), name
-        value = path if content is None else content
+        value = path if content is None else cast(object, content)
         if content is None and array is not None:
             try:
                 samples = np.asarray(array)

@@ -17,43 +17,30 @@ from artifex.generative_models.modalities.audio.datasets.manifests.lines import 
 from artifex.generative_models.modalities.audio.datasets.manifests.recording import Recording
 from artifex.generative_models.modalities.audio.io.sources import MAX_SAMPLE_RATE
 
-_USUAL_NAMES = {
-    "path": (
-        *("path", "paths", "audio", "audio_file", "audio_filename", "audio_file_name", "audio_file_path"),
-        *("audio_filepath", "audio_path", "file", "file_name", "file_path", "filename", "filepath", "fname"),
-        *("wav", "wav_file", "wav_filename", "wav_path", "wavfile"),
-    ),
-    "start": (
-        *(
-            "start",
-            "start_time",
-            "start_s",
-            "start_sec",
-            "start_second",
-            "start_seconds",
-            "begin",
-            "begin_time",
-            "from",
-        ),
-        *("onset", "t_start", "tmin"),
-    ),
-    "end": (
-        *("end", "end_time", "end_s", "end_sec", "end_second", "end_seconds", "stop", "stop_time", "to"),
-        *("t_end", "tmax"),
-    ),
-    "duration": ("duration", "dur", "duration_s", "duration_sec", "duration_seconds", "audio_duration"),
-    "sample_rate": ("sample_rate", "samplerate", "sampling_rate", "sr", "fs"),
-    "n_channels": ("n_channels", "num_channels", "channels"),
-    "n_samples": ("n_samples", "num_samples"),
-    "label": ("label",),
-    "split": ("split",),
+# Names are compared in lower case, with underscores between words.
+_OF_A_FILE = (
+    "abs|absolute|audio|clip|flac|full|media|mp3|recording|rel|relative|sample|slice|sound|speech|utterance|wav"
+)
+_OF_A_SEGMENT = "audio|chunk|clip|event|region|seg|segment|sound|speech|t|time|timestamp|utt|utterance"
+_MILLISECONDS = "ms|msec|msecs|millis|millisecond|milliseconds"
+_SECONDS = f"(_time|_timestamp)?(_(in_)?(s|sec|secs|second|seconds|{_MILLISECONDS}))?"
+_OTHER_UNITS = "(_(in_)?(us|ns|samples?|frames?))"
+_ROLES = {
+    "path": rf"(({_OF_A_FILE})_?)?(path|paths|file|files|file_?path|file_?name|fname|fn)|audio|flac|mp3|wav",
+    "start": rf"(({_OF_A_SEGMENT})_)?(start|begin|onset|from){_SECONDS}|tmin|t0",
+    "end": rf"(({_OF_A_SEGMENT})_)?(end|stop|finish|until|to){_SECONDS}|tmax|t1",
+    "offset": rf"(({_OF_A_SEGMENT})_)?offset{_SECONDS}",
+    "duration": rf"(({_OF_A_SEGMENT}|file|total)_)?(duration|dur){_SECONDS}|length_(in_)?(s|sec|secs|seconds|{_MILLISECONDS})",
+    "sample_rate": "sample_?rate|sampling_rate|sr|fs",
+    "n_channels": "n_channels|num_channels|channels",
+    "n_samples": "n_samples|num_samples",
+    "label": "label",
+    "split": "split",
 }
-_ROLES = {name: role for role, names in _USUAL_NAMES.items() for name in names}
-
-# The unit, or the meaning, of these is not in the name.
+_PATTERNS = {role: re.compile(pattern) for role, pattern in _ROLES.items()}
 _UNCLEAR = re.compile(
-    r"(start|begin|onset|offset|end|stop|from|to|duration|dur|length)(_time)?_(ms|msec|millis|milliseconds|us|ns|samples?|frames?)"
-    r"|(frame|sample)_(offset|start|end|onset)|(num|n)_frames|length(_s|_sec|_seconds)?"
+    rf"(({_OF_A_SEGMENT})_)?(start|begin|onset|offset|end|stop|from|to|duration|dur|length)(_time)?{_OTHER_UNITS}"
+    rf"|(frame|sample)_(offset|start|end|onset)|(num|n)_frames|(({_OF_A_SEGMENT})_)?length|seconds"
 )
 _MAX_COLUMNS = 10_000
 _SHOWN_COLUMNS = 12
@@ -109,10 +96,12 @@ def _roles_of(columns: tuple[str, ...]) -> tuple[dict[str, str], str]:
     """Return the column of each role, and the problem with the columns, or an empty string."""
     found: dict[str, str] = {}
     names = {column: _normalized(column) for column in columns}
-    has_onset = "onset" in names.values()
+    has_onset = any(name.endswith("onset") for name in names.values())
     for column, name in names.items():
-        # Sound events have onset and offset, where the offset is an end; other manifests have offset and duration.
-        role = ("end" if has_onset else "start") if name == "offset" else _ROLES.get(name)
+        role = next((role for role, pattern in _PATTERNS.items() if pattern.fullmatch(name)), None)
+        if role == "offset":
+            # Sound events have onset and offset, where the offset is an end; other manifests have offset and duration.
+            role = "end" if has_onset else "start"
         if role in found:
             return found, f"columns {found[role]!r} and {column!r} are both the {role}; drop or rename one of them"
         if role is not None:
@@ -125,7 +114,7 @@ def _roles_of(columns: tuple[str, ...]) -> tuple[dict[str, str], str]:
     if "path" not in found:
         given = ", ".join(map(shortened, columns[:_SHOWN_COLUMNS])) or "no columns"
         given += f" and {len(columns) - _SHOWN_COLUMNS} more" if len(columns) > _SHOWN_COLUMNS else ""
-        hint = suggest(columns[0][:40], _USUAL_NAMES["path"]) if len(columns) == 1 else ""
+        hint = suggest(columns[0][:40], ["path", "audio_filepath", "file_name"]) if len(columns) == 1 else ""
         return found, f"expected a column 'path' (or audio_filepath, file_name, wav …), got {given}{hint}"
     return found, ""
 
@@ -139,6 +128,7 @@ def _columns_by_role(place: str, columns: tuple[str, ...]) -> dict[str, str]:
     return found
 
 
+@lru_cache(maxsize=1024)
 def _normalized(column: str) -> str:
     words = re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", column)
     return re.sub(r"[^0-9a-z]+", "_", words.lower()).strip("_")
@@ -222,7 +212,7 @@ def _as_seconds(place: str, column: str, value: object) -> float:
     number = math.nan
     if isinstance(value, str | int | float) and not isinstance(value, bool):
         try:
-            number = float(value)
+            number = float(value) / (1000 if re.search(rf"_({_MILLISECONDS})$", _normalized(column)) else 1)
         except (ValueError, OverflowError):
             number = math.nan
     if not 0 <= number <= _MAX_SECONDS:

@@ -23,7 +23,7 @@ def read_manifest(
     backslashes separate folders where no file has them in its name.
 
     Other usual names of these columns are understood, such as ``audio_filepath``, ``file_name``, ``wav``, ``offset``,
-    ``start_time``, ``begin``, ``end_time``, ``sampling_rate``. A column of times in other units than seconds raises.
+    ``start_time``, ``begin``, ``end_time``, ``start_ms``, ``sampling_rate``. A column of times in samples or frames raises.
 
     Args:
         path: A file in UTF-8, or a folder such as a Kaldi data folder. ``artifex list manifest_format`` lists the formats.
