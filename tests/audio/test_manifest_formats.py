@@ -392,3 +392,9 @@ except ValueError as error:
 """
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=True)
     assert done.stdout.strip() == "True"
+
+
+def test_a_manifest_in_place_of_recordings_is_refused(tmp_path):
+    (tmp_path / "t.jsonl").write_text('{"path": "a.wav"}')
+    with pytest.raises(ValueError, match=r"t.jsonl is a manifest, not a recording; pass it as manifest="):
+        AudioFileDataset(CONFIG, tmp_path / "t.jsonl")

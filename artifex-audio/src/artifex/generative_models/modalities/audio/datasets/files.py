@@ -6,12 +6,13 @@ import math
 import os
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Literal, cast
 
 import attrs
 
 from artifex.generative_models.core.checks import check_choice, check_flag
 from artifex.generative_models.modalities.audio.base import AudioModalityConfig
+from artifex.generative_models.modalities.audio.datasets.manifests.formats import is_manifest
 from artifex.generative_models.modalities.audio.datasets.manifests.labels import class_label, folder_label, label_names
 from artifex.generative_models.modalities.audio.datasets.manifests.reading import read_manifest
 from artifex.generative_models.modalities.audio.datasets.manifests.recording import Recording
@@ -98,6 +99,7 @@ class AudioFileDataset(RecordingDataset):
             check_choice("labels", labels, choices=("folder", None))
         check_flag("annotations", annotations)
         if manifest is None:
+            _check_no_manifest(paths)
             recordings = [
                 Recording(path=str(file), label=folder_label(file, root)) for file, root in find_audio_in(paths)
             ]
@@ -162,6 +164,13 @@ def _label_of(labels: Callable[[Path], str], path: Path) -> str:
     if not isinstance(label, str) or not label:  # pyright: ignore[reportUnnecessaryIsInstance]  user-defined
         raise TypeError(f"labels must return the class name for a path, got {label!r} for {path}")
     return label
+
+
+def _check_no_manifest(paths: object) -> None:
+    if isinstance(paths, str | os.PathLike):
+        file = Path(cast(str, paths))
+        if file.is_file() and is_manifest(file):
+            raise ValueError(f"{file} is a manifest, not a recording; pass it as manifest=")
 
 
 def _annotation_columns(recordings: Sequence[Recording]) -> dict[str, str | float]:

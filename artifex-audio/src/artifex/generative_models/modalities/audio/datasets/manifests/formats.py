@@ -29,7 +29,7 @@ class ManifestFormat:
     Args:
         parse: A function from the path of a manifest to its rows. Their paths are relative to the folder of the manifest.
         suffixes: Suffixes of the file, lower case, such as ``(".csv", ".jsonl.gz")``.
-        names: Names of the file, such as ``("metadata.csv",)``.
+        names: Names of the file, lower case, such as ``("metadata.csv",)``.
         columns: Columns that the first line of a CSV or TSV file, or the first object of JSON lines, contains.
             Alternatives are separated by ``|``, such as ``"sources|recording_id"``.
         separator: The separator of columns where they are not those of the suffix; the first line must contain it.
