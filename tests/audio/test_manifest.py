@@ -211,6 +211,7 @@ TIMES = [
     ({"start_time": 0.25, "end_time": 0.5}, (0.25, 0.5)),
     ({"begin": 0.25, "Duration": 0.5}, (0.25, 0.75)),
     ({"onset": 0.25, "offset": 0.5}, (0.25, 0.5)),
+    ({"onset": None, "offset": 0.5}, (0.0, 0.5)),
     ({"startTime": 0.25, "stop": 0.5}, (0.25, 0.5)),
     ({"start (s)": 0.25, "end (s)": 0.5}, (0.25, 0.5)),
     ({"segment_start": 0.25, "segment_end": 0.5}, (0.25, 0.5)),

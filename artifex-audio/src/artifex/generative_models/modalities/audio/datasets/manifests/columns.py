@@ -71,7 +71,9 @@ def recording_of(place: str, folder: Path, cells: Mapping[str, object]) -> Recor
         ('takes/a.wav', 0.5, 0.75, {'text': 'yes'})
     """
     present = {column: value for column, value in cells.items() if value is not None}
-    columns = _columns_by_role(place, tuple(present))
+    # Sound events have onset and offset, where the offset is an end; other manifests have offset and duration.
+    has_onset = any(_normalized(column).endswith("onset") for column in cells)
+    columns = _columns_by_role(place, tuple(present), "end" if has_onset else "start")
     path, name = _path(place, folder, columns["path"], present[columns["path"]])
     fields: dict[str, Any] = {"path": path, "name": name}
     numbers: dict[str, float] = {
@@ -92,16 +94,13 @@ def recording_of(place: str, folder: Path, cells: Mapping[str, object]) -> Recor
 
 
 @lru_cache(maxsize=1024)
-def _roles_of(columns: tuple[str, ...]) -> tuple[dict[str, str], str]:
+def _roles_of(columns: tuple[str, ...], role_of_offset: str) -> tuple[dict[str, str], str]:
     """Return the column of each role, and the problem with the columns, or an empty string."""
     found: dict[str, str] = {}
     names = {column: _normalized(column) for column in columns}
-    has_onset = any(name.endswith("onset") for name in names.values())
     for column, name in names.items():
         role = next((role for role, pattern in _PATTERNS.items() if pattern.fullmatch(name)), None)
-        if role == "offset":
-            # Sound events have onset and offset, where the offset is an end; other manifests have offset and duration.
-            role = "end" if has_onset else "start"
+        role = role_of_offset if role == "offset" else role
         if role in found:
             return found, f"columns {found[role]!r} and {column!r} are both the {role}; drop or rename one of them"
         if role is not None:
@@ -119,10 +118,10 @@ def _roles_of(columns: tuple[str, ...]) -> tuple[dict[str, str], str]:
     return found, ""
 
 
-def _columns_by_role(place: str, columns: tuple[str, ...]) -> dict[str, str]:
+def _columns_by_role(place: str, columns: tuple[str, ...], role_of_offset: str) -> dict[str, str]:
     if len(columns) > _MAX_COLUMNS:
         raise ValueError(f"{place}: has {len(columns)} columns; a manifest has at most {_MAX_COLUMNS}")
-    found, problem = _roles_of(columns)
+    found, problem = _roles_of(columns, role_of_offset)
     if problem:
         raise ValueError(f"{place}: {problem}")
     return found
