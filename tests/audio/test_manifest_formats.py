@@ -398,3 +398,40 @@ def test_a_manifest_in_place_of_recordings_is_refused(tmp_path):
     (tmp_path / "t.jsonl").write_text('{"path": "a.wav"}')
     with pytest.raises(ValueError, match=r"t.jsonl is a manifest, not a recording; pass it as manifest="):
         AudioFileDataset(CONFIG, tmp_path / "t.jsonl")
+
+
+MUTATED = {
+    "x_recordings.jsonl": LHOTSE_RECORDINGS,
+    "x_supervisions.jsonl": LHOTSE_SUPERVISIONS,
+    "nemo.jsonl": '{"audio_filepath": "a.wav", "offset": 0.3, "duration": 0.1, "label": ["a", 1], "sample_rate": 8000}\n'
+    * 2,
+    "ours.csv": 'path,start,end,label\n"a, b.wav",0.5,2,x\nb.wav,,,7\n',
+    "voice.tsv": 'client_id\tpath\tsentence\nx\ta.mp3\t"hi\n',
+    "metadata.csv": "a|b|c\nd|e\n",
+    "metadata.jsonl": '{"file_name": "a.wav", "transcription": "x"}\n',
+    "wav.scp": "a a.wav\nb b.wav\n",
+}
+SPLINTERS = (
+    *("1e400", "10" * 20, "9" * 5000, "null", "{}", "[]", "[[[", '"', "\\", "\0", "true", "-1", "NaN", "Infinity", "|"),
+    *("\t", ",", "\r", "\n", "é", '":', "}", "~", "://", "C:\\x"),
+)
+
+
+@pytest.mark.thorough
+@pytest.mark.parametrize("name", MUTATED)
+def test_a_mutated_manifest_is_read_or_raises_a_value_error(tmp_path, name):
+    (tmp_path / "x_recordings.jsonl").write_text(LHOTSE_RECORDINGS)
+    draw = np.random.default_rng(0)
+    messages = []
+    for _ in range(2000):
+        text = MUTATED[name]
+        for _ in range(draw.integers(1, 5)):
+            at = draw.integers(len(text) + 1)
+            text = text[:at] + SPLINTERS[draw.integers(len(SPLINTERS))] + text[at + draw.choice([0, 0, 1, 3, 8]) :]
+        (tmp_path / name).write_bytes(text.encode("latin-1" if draw.random() < 0.1 else "utf-8", "replace"))
+        try:
+            assert read_manifest(tmp_path / name, check_paths=False)
+        except (ValueError, FileNotFoundError) as error:
+            messages.append(str(error))
+    assert len(messages) > 100
+    assert all(str(tmp_path) in message and len(message) < 2000 for message in messages)
