@@ -503,6 +503,18 @@ def test_segments_of_a_manifest_are_extracted_as_segments(artifex, tmp_path):
     assert "long.wav from 0.2 s to its end" in err
 
 
+def test_features_of_one_split_are_read(artifex, tmp_path):
+    write_audio(tmp_path / "a.wav", np.full(2000, 0.5), 8000)
+    rows = [{"path": "a.wav", "label": split, "split": split} for split in ("train", "test", "train")]
+    (tmp_path / "m.jsonl").write_text("\n".join(map(json.dumps, rows)))
+    assert artifex("extract", "m.jsonl", "--sample-rate", 8000, "--no-report")[0] == 0
+    train, test = FeatureDataset("features"), FeatureDataset("features", split="test")
+    assert (len(train), len(test), train.labels, test.labels) == (2, 1, ("test", "train"), ("test", "train"))
+    assert ([example["id"] for example in train], test[0]["label"]) == (["a.wav", "a.wav-3"], 0)
+    with pytest.raises(ValueError, match="features: split must be one of 'test', 'train', got 'validation'"):
+        FeatureDataset("features", split="validation")
+
+
 def test_a_kaldi_folder_without_labels_is_extracted(artifex, tmp_path):
     write_audio(tmp_path / "a.wav", np.full(2000, 0.5), 8000)
     (tmp_path / "data").mkdir()

@@ -36,14 +36,14 @@ class FeatureDataset(BaseDataset):
         folder: The folder of a complete extraction.
         config: The expected configuration of the features; None uses that of the folder. ``duration`` is not compared
             for variable-length features.
-        split: Name of the split that the folder contains.
+        split: Name of the split; of an extraction from a manifest with splits, it selects the recordings.
         rngs: Random number generators that ``get_batch`` draws indices from; by default every dataset draws the same
             sequence.
         name: Name of the dataset, for error messages.
 
     Raises:
         FileNotFoundError: When the folder contains no complete extraction, or shards are missing.
-        ValueError: When the extraction has no examples, its configuration differs from ``config``, the plan is damaged,
+        ValueError: When the extraction has no examples, or none of the split, its configuration differs from ``config``, the plan is damaged,
             or the manifest belongs to another plan.
         MissingDependencyError: Without the extra ``artifex-audio[loader]``.
 
@@ -103,7 +103,11 @@ class FeatureDataset(BaseDataset):
                 record["source"],
             )
             for record in read_records(folder, digest=digest)
+            if record.get("split") in (None, split)
         ]
+        splits = {recording.get("split") for recording in table["recordings"]}
+        if None not in splits and split not in splits:
+            raise ValueError(f"{folder}: split must be one of {', '.join(sorted(map(repr, splits)))}, got {split!r}")
         if not examples:
             raise ValueError(f"{folder} contains no examples: no recording could be extracted; see {layout.FAILURES}")
         shards, positions, recordings, labels, shapes, dtypes, self._id, self._source = zip(*examples, strict=True)

@@ -109,6 +109,8 @@ def example_record(
         record["start"] = recording["start"]
     if "end" in recording:
         record["end"] = recording["end"]
+    if "split" in recording:
+        record["split"] = recording["split"]
     if "annotations" in recording:
         record["annotations"] = recording["annotations"]
     return record

@@ -69,7 +69,7 @@ def _differing_recordings(stored: list[PlannedRecording], requested: list[Planne
             ([key for key in now if key not in was], "new"),
             ([key for key in was if key not in now], "in the folder but not among the inputs"),
             (changed, "changed since the extraction was started"),
-            (renamed, "with another id, label or annotation in the folder"),
+            (renamed, "with another id, label, split or annotation in the folder"),
         )
         if keys
     ]
@@ -101,8 +101,8 @@ def _file_version(recording: PlannedRecording) -> tuple[int | None, int | None]:
     return recording.get("bytes"), recording.get("modified")
 
 
-def _name(recording: PlannedRecording) -> tuple[str, object, object]:
-    return recording["id"], recording["label"], recording.get("annotations")
+def _name(recording: PlannedRecording) -> tuple[object, ...]:
+    return recording["id"], recording["label"], recording.get("split"), recording.get("annotations")
 
 
 def _count_and_name(names: list[str], description: str) -> str:

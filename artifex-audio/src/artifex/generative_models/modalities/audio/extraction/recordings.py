@@ -38,6 +38,7 @@ class PlannedRecording(TypedDict):
         end: End of the segment in seconds. Absent where it is that of the recording.
         declared: Sample rate in Hz, number of channels and samples per channel according to the manifest, where it contains
             them.
+        split: Split of the recording in the manifest. Absent where there are none.
         annotations: Other columns of the manifest. Absent where there are none.
         bytes: Size of the file; None when the file could not be examined. Absent for synthetic examples.
         modified: Modification time of the file in ns; None when the file could not be examined.
@@ -51,6 +52,7 @@ class PlannedRecording(TypedDict):
     start: NotRequired[float]
     end: NotRequired[float]
     declared: NotRequired[dict[str, int]]
+    split: NotRequired[str]
     annotations: NotRequired[dict[str, object]]
     bytes: NotRequired[int | None]
     modified: NotRequired[int | None]
@@ -107,6 +109,8 @@ def find_recordings(paths: list[Path]) -> list[PlannedRecording]:
         declared = {key: value for key in _DECLARED if (value := getattr(file, key))}
         if declared:
             recording["declared"] = declared
+        if file.split is not None:
+            recording["split"] = file.split
         if file.annotations:
             recording["annotations"] = dict(file.annotations)
         try:

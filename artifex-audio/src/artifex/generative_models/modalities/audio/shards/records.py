@@ -31,6 +31,7 @@ class ExampleRecord(TypedDict):
         label: Name of its class, a list of several, or None.
         start: Start of the segment in seconds. Absent for whole recordings.
         end: End of the segment in seconds. Absent where it is that of the recording.
+        split: Split of the recording in its manifest. Absent where there are none.
         annotations: Other columns of its manifest. Absent where there are none.
         source_sample_rate: Sample rate of the recording, Hz.
         source_channels: Number of its channels.
@@ -51,6 +52,7 @@ class ExampleRecord(TypedDict):
     label: str | list[str] | None
     start: NotRequired[float]
     end: NotRequired[float]
+    split: NotRequired[str]
     annotations: NotRequired[dict[str, object]]
     source_sample_rate: int
     source_channels: int
