@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import unicodedata
+from collections import defaultdict
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
@@ -277,12 +278,14 @@ def _unique_ids(names: list[str]) -> list[str]:
     """Convert relative paths to unique names that are valid as file names on every system."""
     used: set[str] = set()
     ids: list[str] = []
+    numbers: defaultdict[str, int] = defaultdict(lambda: 1)
     for name in names:
         safe = re.sub(r"[^\w.-]+", "_", unicodedata.normalize("NFC", name).replace("/", "__")).lstrip(".")
         safe = safe.encode()[-_MAX_ID_BYTES:].decode(errors="ignore") or "recording"
-        candidate, number = safe, 2
-        while candidate.casefold() in used:
-            candidate, number = f"{candidate}-{number}", number + 1
+        candidate = safe
+        while candidate.casefold() in used:  # as for the segments of one file
+            numbers[safe] += 1
+            candidate = f"{safe}-{numbers[safe]}"
         used.add(candidate.casefold())
         ids.append(candidate)
     return ids
