@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     import typer
 
 
-_CONTRACTS = ("audio_type", "augmentation", "manifest_format", "metric", "representation")
+_CONTRACTS = ("audio_type", "augmentation", "manifest_format", "metric", "reader", "representation")
 
 
 @hookimpl
@@ -51,6 +51,13 @@ def artifex_kinds() -> list[Kind]:
             summary="Encodes waveforms for a model and decodes them: a class with shape, encode and decode.",
             form="class",
             attributes=("encode", "decode"),
+        ),
+        Kind(
+            name="reader",
+            group="artifex.readers",
+            summary="Reads audio files: a class with extensions, magic and open(stream, name) -> an AudioRecording.",
+            form="class",
+            attributes=("extensions", "magic", "open"),
         ),
     ]
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import io
 import tempfile
 from collections.abc import Callable
 from functools import partial
@@ -17,6 +18,7 @@ from artifex.generative_models.core.testing import Rule, Subject, Violation, sig
 from artifex.generative_models.modalities.audio.augmentations.domain import works_on
 from artifex.generative_models.modalities.audio.base import AudioModalityConfig
 from artifex.generative_models.modalities.audio.datasets.manifests.formats import ManifestFormat
+from artifex.generative_models.modalities.audio.io import AudioReadError
 
 _SAMPLE_RATE = 16000
 
@@ -105,6 +107,42 @@ def metric(component: Callable[..., Any]) -> list[Subject | Rule]:
     return [Subject(function=against_noise, example=signals, shape=lambda shape: ())]
 
 
+def reader(component: Callable[[], Any]) -> list[Subject | Rule]:
+    """Return the rules of a reader: its extensions and magic bytes, and that it refuses what is not audio.
+
+    Args:
+        component: The class.
+
+    Returns:
+        The rules.
+    """
+
+    def check_extensions() -> None:
+        extensions: object = component().extensions
+        if not _is_tuple_of(extensions, _is_extension):
+            raise Violation(f"extensions is {extensions!r}, expected a tuple such as ('.wav', '.flac')")
+
+    def check_magic() -> None:
+        magic: object = component().magic
+        if not _is_tuple_of(magic, _is_magic):
+            raise Violation(f"magic is {magic!r}, expected a tuple of (offset, bytes)")
+
+    def check_refusal() -> None:
+        for name, content in {"text": b"not audio\n" * 100, "zeros": bytes(1000)}.items():
+            try:
+                with component().open(io.BytesIO(content), name):
+                    pass
+            except AudioReadError:
+                continue
+            raise Violation("open accepts a file that is not audio", name, "raise UnsupportedAudioError")
+
+    return [
+        Rule(name="extensions", verify=check_extensions),
+        Rule(name="magic bytes", verify=check_magic),
+        Rule(name="refuses what is not audio", verify=check_refusal),
+    ]
+
+
 def representation(component: Callable[[AudioModalityConfig], Any]) -> list[Subject | Rule]:
     """Return the subjects of a representation: ``encode``, and ``decode`` of encoded signals.
 
@@ -147,6 +185,22 @@ def representation(component: Callable[[AudioModalityConfig], Any]) -> list[Subj
             batched=True,
         ),
     ]
+
+
+def _is_tuple_of(value: Any, is_valid: Callable[[Any], bool]) -> bool:
+    return issubclass(type(value), tuple) and all(map(is_valid, value))
+
+
+def _is_extension(value: Any) -> bool:
+    return isinstance(value, str) and value.startswith(".") and value == value.lower()
+
+
+def _is_magic(value: Any) -> bool:
+    match value:
+        case (int(offset), bytes()):
+            return offset >= 0
+        case _:
+            return False
 
 
 def _spectrograms(length: int) -> dict[str, np.ndarray]:
