@@ -13,6 +13,7 @@ import typer
 
 from artifex.generative_models.core import cli, registry
 from artifex.generative_models.modalities.audio.base import AudioModalityConfig
+from artifex.generative_models.modalities.audio.datasets.features import FeatureDataset
 from artifex.generative_models.modalities.audio.extraction import encode, extract, padding, recordings
 from artifex.generative_models.modalities.audio.io import AudioReadError, read_audio, write_audio
 from artifex.generative_models.modalities.audio.shards.reading import read_features
@@ -33,10 +34,10 @@ def noise(n_samples: int, seed: int = 0) -> np.ndarray:
     return np.random.default_rng(seed).uniform(-0.5, 0.5, n_samples)
 
 
-@pytest.fixture
-def folder(tmp_path):
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
     """Three recordings that can be read, and three files that cannot."""
-    audio = tmp_path / "audio"
+    audio = tmp_path_factory.mktemp("recordings") / "audio"
     (audio / "dog").mkdir(parents=True)
     write_audio(audio / "a.wav", noise(3000), RATE)
     write_audio(audio / "dog" / "a.wav", noise(20000, 1), RATE)
@@ -45,6 +46,14 @@ def folder(tmp_path):
     (audio / "text.wav").write_text("no audio")
     (audio / "cut.wav").write_bytes((audio / "dog" / "a.wav").read_bytes()[:9000])
     return audio
+
+
+@pytest.fixture(scope="module")
+def mel(folder, tmp_path_factory):
+    """Mel spectrograms of these recordings: the folder, the result and the calls of ``progress``."""
+    out, calls = tmp_path_factory.mktemp("mel") / "features", []
+    result = extract([folder], out, config=MEL, report=False, progress=lambda *counts: calls.append(counts))
+    return out, result, calls
 
 
 def names(folder: Path) -> list[str]:
@@ -75,9 +84,9 @@ def test_readable_recordings_are_extracted_and_unreadable_ones_listed(artifex, f
     assert "the file is empty" in report
 
 
-def test_features_equal_librosas_at_every_length_whatever_the_padding(folder, tmp_path):
-    extract([folder], tmp_path / "made", config=MEL, report=False)
-    read = list(read_features(tmp_path / "made"))
+def test_features_equal_librosas_at_every_length_whatever_the_padding(mel):
+    out, _, _ = mel
+    read = list(read_features(out))
     assert len(read) == 3
     for record, features in read:
         audio, _ = read_audio(record["source"], sample_rate=RATE)
@@ -98,9 +107,9 @@ def test_normalizing_is_per_recording(tmp_path):
     np.testing.assert_array_equal(silent, 0.0)
 
 
-def test_the_manifest_describes_each_example(folder, tmp_path):
-    result = extract([folder], tmp_path / "made", config=MEL, report=False)
-    records = lines(tmp_path / "made" / "manifest.jsonl")
+def test_the_manifest_describes_each_example(mel):
+    out, result, _ = mel
+    records = lines(out / "manifest.jsonl")
     assert records == result.records
     assert [record["id"] for record in records] == ["a.wav", "dog__a.wav", "dog__b.ogg"]
     assert [record["label"] for record in records] == ["audio", "dog", "dog"]
@@ -111,7 +120,7 @@ def test_the_manifest_describes_each_example(folder, tmp_path):
     for record in records:
         assert record["duration"] == record["n_samples"] / RATE
         assert (record["dtype"], record["sample_rate"]) == ("float32", RATE)
-        assert (tmp_path / "made" / record["file"]).is_file()
+        assert (out / record["file"]).is_file()
 
 
 def test_levels_are_those_of_the_recording(tmp_path):
@@ -396,7 +405,7 @@ def test_an_interrupted_extraction_is_resumed_by_the_same_call(folder, tmp_path,
     assert names(tmp_path / "made") == ["config.toml", "plan.json", "shards"]
     assert {name.partition(".")[2] for name in names(tmp_path / "made" / "shards")} == {"arrayrecord", "json"}
     with pytest.raises(FileNotFoundError, match="the extraction is not complete"):
-        next(read_features(tmp_path / "made"))
+        read_features(tmp_path / "made")
     again = extract([folder], tmp_path / "made", config=WAVES, shard_size=1, report=False)
     assert 0 < again.n_written < whole.n_written
     assert again.records == whole.records
@@ -412,15 +421,14 @@ def test_without_matplotlib_it_raises_before_extracting(artifex, tmp_path, monke
     assert artifex("extract", "--n-synthetic", 1, "--no-report")[0] == 0
 
 
-def test_progress_counts_examples_and_failures(folder, tmp_path):
-    seen = []
-    extract([folder], tmp_path / "made", config=MEL, report=False, progress=lambda *counts: seen.append(counts))
-    assert seen[-1] == (6, 6)
+def test_progress_counts_examples_and_failures(mel):
+    _, _, calls = mel
+    assert calls[-1] == (6, 6)
 
 
 def test_a_folder_without_an_extraction_cannot_be_read(tmp_path):
     with pytest.raises(FileNotFoundError, match="contains no extraction"):
-        next(read_features(tmp_path))
+        read_features(tmp_path)
 
 
 def test_every_parameter_of_extract_has_a_help_text():
@@ -431,17 +439,10 @@ def test_every_parameter_of_extract_has_a_help_text():
 
 def test_the_installed_command_lists_unreadable_recordings(folder, tmp_path):
     script = "from artifex.generative_models.core.cli import main; main()"
-    command = [
-        sys.executable,
-        "-c",
-        script,
-        "extract",
-        str(folder),
-        "--out",
-        str(tmp_path / "made"),
-        "--no-report",
-    ]
-    done = subprocess.run(command, capture_output=True, text=True, check=False, env={**os.environ, "COLUMNS": "200"})
+    options = ("--representation", "raw_waveform", "--sample-rate", str(RATE), "--no-report")
+    command = [sys.executable, "-c", script, "extract", str(folder), "--out", str(tmp_path / "made"), *options]
+    env = {**os.environ, "COLUMNS": "200"}
+    done = subprocess.run(command, capture_output=True, text=True, check=False, env=env)
     assert done.returncode == 1, done.stderr
     assert "3 recordings could not be extracted" in done.stdout
     assert len(list(read_features(tmp_path / "made"))) == 3
@@ -463,3 +464,63 @@ def test_file_system_errors_are_one_message(arguments, message, artifex, tmp_pat
     assert code == 2
     assert message in err
     assert ".tmp" not in err
+
+
+def test_segments_of_a_manifest_are_extracted_as_segments(artifex, tmp_path):
+    levels = np.repeat([0.1, 0.2, 0.3, 0.4], 800)
+    write_audio(tmp_path / "long.wav", levels, 8000)
+    write_audio(tmp_path / "other.wav", np.full(2000, 0.5), 16000)
+    (tmp_path / "m.jsonl").write_text(
+        '{"audio_filepath": "long.wav", "offset": 0.1, "duration": 0.1, "text": "one", "label": ["x", "y"], "id": "utt 1"}\n'
+        '{"audio_filepath": "long.wav", "offset": 0.3, "label": ["y"]}\n'
+        '{"audio_filepath": "long.wav", "label": []}\n'
+        '{"audio_filepath": "long.wav", "offset": 7, "label": []}\n'
+        '{"audio_filepath": "other.wav", "sample_rate": 8000, "label": "z"}\n'
+    )
+    options = ("--representation", "raw_waveform", "--sample-rate", 8000, "--no-normalize", "--no-report")
+    code, out, _ = artifex("extract", "m.jsonl", *options)
+    assert code == 1
+    assert "the segment from 7 s to its end is outside the recording" in out
+    assert "the sample rate is 16000 Hz, but the manifest declares 8000 Hz" in out
+    found = list(read_features("features"))
+    assert [record["id"] for record, _ in found] == ["utt_1", "long.wav", "long.wav-2"]
+    for (record, features), expected in zip(found, (levels[800:1600], levels[2400:], levels), strict=True):
+        np.testing.assert_allclose(features, expected, atol=1e-4)
+        assert record["n_samples"] == len(expected)
+    records = [record for record, _ in found]
+    assert [(each.get("start"), each.get("end")) for each in records] == [(0.1, 0.2), (0.3, None), (None, None)]
+    assert records[0]["annotations"] == {"text": "one", "id": "utt 1"}
+    data = FeatureDataset("features")
+    assert data.labels == ("x", "y", "z")
+    assert [data[index]["label"].tolist() for index in range(3)] == [[1, 1, 0], [0, 1, 0], [0, 0, 0]]
+    code, out, _ = artifex("extract", "m.jsonl", *options)
+    assert "already complete" in out
+    assert artifex("extract", "--verify")[0] == 0
+    lines = (tmp_path / "m.jsonl").read_text()
+    (tmp_path / "m.jsonl").write_text(lines.replace('"offset": 0.3', '"offset": 0.2'))
+    code, _, err = artifex("extract", "m.jsonl", *options)
+    assert code == 2
+    assert "long.wav from 0.2 s to its end" in err
+
+
+def test_features_of_one_split_are_read(artifex, tmp_path):
+    write_audio(tmp_path / "a.wav", np.full(2000, 0.5), 8000)
+    rows = [{"path": "a.wav", "label": split, "split": split} for split in ("train", "test", "train")]
+    (tmp_path / "m.jsonl").write_text("\n".join(map(json.dumps, rows)))
+    assert artifex("extract", "m.jsonl", "--sample-rate", 8000, "--no-report")[0] == 0
+    train, test = FeatureDataset("features"), FeatureDataset("features", split="test")
+    assert (len(train), len(test), train.labels, test.labels) == (2, 1, ("test", "train"), ("test", "train"))
+    assert ([example["id"] for example in train], test[0]["label"]) == (["a.wav", "a.wav-3"], 0)
+    with pytest.raises(ValueError, match="features: split must be one of 'test', 'train', got 'validation'"):
+        FeatureDataset("features", split="validation")
+
+
+def test_a_kaldi_folder_without_labels_is_extracted(artifex, tmp_path):
+    write_audio(tmp_path / "a.wav", np.full(2000, 0.5), 8000)
+    (tmp_path / "data").mkdir()
+    (tmp_path / "data" / "wav.scp").write_text("r1 a.wav\n")
+    (tmp_path / "data" / "segments").write_text("u1 r1 0 0.1\nu2 r1 0.1 0.2\n")
+    code, _, _ = artifex("extract", "data", "--sample-rate", 8000, "--examples", 1)
+    assert code == 0
+    data = FeatureDataset("features")
+    assert ([example["id"] for example in data], data.labels, "label" in data[0]) == (["u1", "u2"], (), False)

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+from collections import Counter
+from collections.abc import Mapping
+
+from artifex.generative_models.core.errors import printable
 from artifex.generative_models.modalities.audio.extraction.plan import Plan
 from artifex.generative_models.modalities.audio.extraction.recordings import PlannedRecording
 
@@ -28,8 +32,12 @@ def describe_differences(stored: Plan, requested: Plan) -> list[str]:
         ['sample_rate is 8000 in the folder, 16000 was requested']
     """
     phrases = [
-        *_differing_settings(stored, requested),
-        *_differing_software(stored, requested),
+        f"{setting} is {was} in the folder, {now} was requested"
+        for setting, was, now in _compare(stored.audio, requested.audio, "variable")
+    ]
+    phrases += [
+        f"the folder was written with {name} {was}, {now} is installed"
+        for name, was, now in _compare(stored.software, requested.software, "(none)")
     ]
     if stored.synthetic != requested.synthetic:
         kinds = ["synthetic examples" if plan.synthetic else "recordings" for plan in (stored, requested)]
@@ -43,27 +51,16 @@ def describe_differences(stored: Plan, requested: Plan) -> list[str]:
     return phrases
 
 
-def _differing_settings(stored: Plan, requested: Plan) -> list[str]:
-    phrases = []
-    for key in dict.fromkeys([*stored.audio, *requested.audio]):
-        default = "variable" if key == "duration" else None
-        was, now = (str(plan.audio.get(key, default)) for plan in (stored, requested))
-        if was != now:
-            phrases.append(f"{key} is {was} in the folder, {now} was requested")
-    return phrases
-
-
-def _differing_software(stored: Plan, requested: Plan) -> list[str]:
-    phrases = []
-    for name in dict.fromkeys([*stored.software, *requested.software]):
-        was, now = (plan.software.get(name) or "(none)" for plan in (stored, requested))
-        if was != now:
-            phrases.append(f"the folder was written with {name} {was}, {now} is installed")
-    return phrases
+def _compare(
+    stored: Mapping[str, object], requested: Mapping[str, object], missing: str
+) -> list[tuple[str, object, object]]:
+    """Return the keys whose values differ, with both values; ``missing`` stands for a value that is not there."""
+    pairs = [(key, stored.get(key, missing), requested.get(key, missing)) for key in {**stored, **requested}]
+    return [(key, was, now) for key, was, now in pairs if was != now]
 
 
 def _differing_recordings(stored: list[PlannedRecording], requested: list[PlannedRecording]) -> list[str]:
-    was, now = ({_key(each): each for each in recordings} for recordings in (stored, requested))
+    was, now = _by_key(stored), _by_key(requested)
     common = [key for key in now if key in was]
     changed = [key for key in common if _file_version(was[key]) != _file_version(now[key])]
     renamed = [key for key in common if _name(was[key]) != _name(now[key])]
@@ -73,7 +70,7 @@ def _differing_recordings(stored: list[PlannedRecording], requested: list[Planne
             ([key for key in now if key not in was], "new"),
             ([key for key in was if key not in now], "in the folder but not among the inputs"),
             (changed, "changed since the extraction was started"),
-            (renamed, "under another id or label in the folder"),
+            (renamed, "with another id, label, split or annotation in the folder"),
         )
         if keys
     ]
@@ -82,19 +79,34 @@ def _differing_recordings(stored: list[PlannedRecording], requested: list[Planne
     return phrases
 
 
+def _by_key(recordings: list[PlannedRecording]) -> dict[str, PlannedRecording]:
+    """Return recordings by their description, numbered where several have the same, such as rows of one manifest."""
+    keyed: dict[str, PlannedRecording] = {}
+    counts: Counter[str] = Counter()
+    for recording in recordings:
+        key = _key(recording)
+        counts[key] += 1
+        keyed[f"{key} ({counts[key]})" if counts[key] > 1 else key] = recording
+    return keyed
+
+
 def _key(recording: PlannedRecording) -> str:
-    return recording["id"] if recording["source"].startswith("synthetic ") else recording["source"]
+    if recording["source"].startswith("synthetic "):
+        return recording["id"]
+    start, end = recording.get("start", 0.0), recording.get("end")
+    segment = f" from {start:g} s to {'its end' if end is None else f'{end:g} s'}" if start or end is not None else ""
+    return f"{recording['source']}{segment}"
 
 
 def _file_version(recording: PlannedRecording) -> tuple[int | None, int | None]:
     return recording.get("bytes"), recording.get("modified")
 
 
-def _name(recording: PlannedRecording) -> tuple[str, str]:
-    return recording["id"], recording["label"]
+def _name(recording: PlannedRecording) -> tuple[object, ...]:
+    return recording["id"], recording["label"], recording.get("split"), recording.get("annotations")
 
 
 def _count_and_name(names: list[str], description: str) -> str:
     count = "1 recording is" if len(names) == 1 else f"{len(names)} recordings are"
     more = f" and {len(names) - _MAX_NAMES} more" if len(names) > _MAX_NAMES else ""
-    return f"{count} {description} ({', '.join(names[:_MAX_NAMES])}{more})"
+    return f"{count} {description} ({', '.join(map(printable, names[:_MAX_NAMES]))}{more})"

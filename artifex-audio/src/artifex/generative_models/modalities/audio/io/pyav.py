@@ -68,8 +68,8 @@ class PyavReader:
     """
 
     extensions = (
-        *(".3g2", ".3gp", ".aac", ".ac3", ".amr", ".asf", ".awb", ".eac3", ".ec3", ".m4a", ".m4b", ".m4v", ".mka"),
-        *(".mkv", ".mov", ".mp4", ".webm", ".wma", ".wmv"),
+        *(".3g2", ".3ga", ".3gp", ".aac", ".ac3", ".amr", ".asf", ".awb", ".eac3", ".ec3", ".m4a", ".m4b", ".m4r"),
+        *(".m4v", ".mka", ".mkv", ".mov", ".mp4", ".weba", ".webm", ".wma", ".wmv"),
     )
     magic = MAGIC
     requires = ("av", "artifex-audio[av]")

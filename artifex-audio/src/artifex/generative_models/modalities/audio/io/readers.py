@@ -106,8 +106,25 @@ def reader_extensions() -> tuple[str, ...]:
         >>> {".flac", ".mp3", ".wav"} <= set(reader_extensions())
         True
     """
-    readers = [reader for _, reader in _readers() if _missing(reader) is None]
-    return tuple(sorted({extension for reader in readers for extension in reader.extensions}))
+    return tuple(extension for extension, missing in known_extensions().items() if not missing)
+
+
+def known_extensions() -> dict[str, str]:
+    """Return the extensions of all readers, sorted, each with the requirement that must be installed.
+
+    Returns:
+        The requirement, such as ``"artifex-audio[av]"``, or "" if the files can be read.
+
+    Example:
+        >>> known_extensions()[".wav"]
+        ''
+    """
+    known: dict[str, str] = {}
+    for _, reader in _readers():
+        missing = _missing(reader) or ""
+        for extension in reader.extensions:
+            known[extension] = missing and known.get(extension, missing)
+    return dict(sorted(known.items()))
 
 
 def system_error(path: str | os.PathLike[str], operation: str, error: OSError) -> AudioReadError:
