@@ -12,7 +12,7 @@ from artifex.generative_models.modalities.audio.augmentations import (
     tanh_distortion,
     tremolo,
 )
-from artifex.generative_models.modalities.audio.preprocessing import mu_law_decode, mu_law_encode
+from artifex.generative_models.modalities.audio.preprocessing.companding import mu_law_decode, mu_law_encode
 
 RATE = 8000
 

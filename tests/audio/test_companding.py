@@ -30,7 +30,7 @@ def test_mu_law_codes_are_the_nearest_to_the_closed_form(n_values):
 
 
 @pytest.mark.parametrize("n_values", [16, 256])
-def test_mu_law_codes_are_librosas_up_to_its_rounding_up(n_values):
+def test_mu_law_codes_equal_librosa_up_to_rounding(n_values):
     audio = np.random.default_rng(0).uniform(-1, 1, 5000).astype(np.float32)
     theirs = librosa.mu_compress(audio, mu=n_values - 1, quantize=True) + n_values // 2
     ours = np.asarray(mu_law_encode(audio, n_values))
@@ -77,7 +77,7 @@ def test_a_law_is_decoded_to_the_middle_of_the_step():
 
 
 @pytest.mark.skipif(sys.version_info >= (3, 13), reason="audioop was removed in Python 3.13")
-def test_a_law_is_that_of_the_standard_library():
+def test_a_law_equals_the_standard_library():
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         import audioop

@@ -171,7 +171,7 @@ def test_a_pad_value_that_the_dtype_cannot_represent_raises(convert):
         ),
         (lambda: pad_to_bucket(np.ones(9), ()), ValueError, "bucket_lengths must be one or more lengths"),
         (lambda: pad_to_bucket(np.ones(9), 16), ValueError, "bucket_lengths must be one or more lengths .* got 16"),
-        (lambda: pad_to_bucket(np.ones(9), (0, 16)), ValueError, "bucket_lengths must be .* at least 1 samples, got 0"),
+        (lambda: pad_to_bucket(np.ones(9), (0, 16)), ValueError, "bucket_lengths must be .* at least 1 sample, got 0"),
         (lambda: pad_to_bucket(np.ones(9), (16.0,)), TypeError, "bucket_lengths must be an integer"),
         (lambda: pad_to_bucket(1.0, (16,)), ValueError, "got a scalar"),
         (lambda: pad_to_bucket(np.ones(9), (16,), 0.5), TypeError, "length must be integers, in samples"),

@@ -33,10 +33,10 @@ def noise(n_samples: int, seed: int = 0) -> np.ndarray:
     return np.random.default_rng(seed).uniform(-0.5, 0.5, n_samples)
 
 
-@pytest.fixture
-def folder(tmp_path):
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
     """Three recordings that can be read, and three files that cannot."""
-    audio = tmp_path / "audio"
+    audio = tmp_path_factory.mktemp("recordings") / "audio"
     (audio / "dog").mkdir(parents=True)
     write_audio(audio / "a.wav", noise(3000), RATE)
     write_audio(audio / "dog" / "a.wav", noise(20000, 1), RATE)
@@ -45,6 +45,14 @@ def folder(tmp_path):
     (audio / "text.wav").write_text("no audio")
     (audio / "cut.wav").write_bytes((audio / "dog" / "a.wav").read_bytes()[:9000])
     return audio
+
+
+@pytest.fixture(scope="module")
+def mel(folder, tmp_path_factory):
+    """Mel spectrograms of these recordings: the folder, the result and the calls of ``progress``."""
+    out, calls = tmp_path_factory.mktemp("mel") / "features", []
+    result = extract([folder], out, config=MEL, report=False, progress=lambda *counts: calls.append(counts))
+    return out, result, calls
 
 
 def names(folder: Path) -> list[str]:
@@ -75,9 +83,9 @@ def test_readable_recordings_are_extracted_and_unreadable_ones_listed(artifex, f
     assert "the file is empty" in report
 
 
-def test_features_equal_librosas_at_every_length_whatever_the_padding(folder, tmp_path):
-    extract([folder], tmp_path / "made", config=MEL, report=False)
-    read = list(read_features(tmp_path / "made"))
+def test_features_equal_librosas_at_every_length_whatever_the_padding(mel):
+    out, _, _ = mel
+    read = list(read_features(out))
     assert len(read) == 3
     for record, features in read:
         audio, _ = read_audio(record["source"], sample_rate=RATE)
@@ -98,9 +106,9 @@ def test_normalizing_is_per_recording(tmp_path):
     np.testing.assert_array_equal(silent, 0.0)
 
 
-def test_the_manifest_describes_each_example(folder, tmp_path):
-    result = extract([folder], tmp_path / "made", config=MEL, report=False)
-    records = lines(tmp_path / "made" / "manifest.jsonl")
+def test_the_manifest_describes_each_example(mel):
+    out, result, _ = mel
+    records = lines(out / "manifest.jsonl")
     assert records == result.records
     assert [record["id"] for record in records] == ["a.wav", "dog__a.wav", "dog__b.ogg"]
     assert [record["label"] for record in records] == ["audio", "dog", "dog"]
@@ -111,7 +119,7 @@ def test_the_manifest_describes_each_example(folder, tmp_path):
     for record in records:
         assert record["duration"] == record["n_samples"] / RATE
         assert (record["dtype"], record["sample_rate"]) == ("float32", RATE)
-        assert (tmp_path / "made" / record["file"]).is_file()
+        assert (out / record["file"]).is_file()
 
 
 def test_levels_are_those_of_the_recording(tmp_path):
@@ -396,7 +404,7 @@ def test_an_interrupted_extraction_is_resumed_by_the_same_call(folder, tmp_path,
     assert names(tmp_path / "made") == ["config.toml", "plan.json", "shards"]
     assert {name.partition(".")[2] for name in names(tmp_path / "made" / "shards")} == {"arrayrecord", "json"}
     with pytest.raises(FileNotFoundError, match="the extraction is not complete"):
-        next(read_features(tmp_path / "made"))
+        read_features(tmp_path / "made")
     again = extract([folder], tmp_path / "made", config=WAVES, shard_size=1, report=False)
     assert 0 < again.n_written < whole.n_written
     assert again.records == whole.records
@@ -412,15 +420,14 @@ def test_without_matplotlib_it_raises_before_extracting(artifex, tmp_path, monke
     assert artifex("extract", "--n-synthetic", 1, "--no-report")[0] == 0
 
 
-def test_progress_counts_examples_and_failures(folder, tmp_path):
-    seen = []
-    extract([folder], tmp_path / "made", config=MEL, report=False, progress=lambda *counts: seen.append(counts))
-    assert seen[-1] == (6, 6)
+def test_progress_counts_examples_and_failures(mel):
+    _, _, calls = mel
+    assert calls[-1] == (6, 6)
 
 
 def test_a_folder_without_an_extraction_cannot_be_read(tmp_path):
     with pytest.raises(FileNotFoundError, match="contains no extraction"):
-        next(read_features(tmp_path))
+        read_features(tmp_path)
 
 
 def test_every_parameter_of_extract_has_a_help_text():
@@ -431,17 +438,10 @@ def test_every_parameter_of_extract_has_a_help_text():
 
 def test_the_installed_command_lists_unreadable_recordings(folder, tmp_path):
     script = "from artifex.generative_models.core.cli import main; main()"
-    command = [
-        sys.executable,
-        "-c",
-        script,
-        "extract",
-        str(folder),
-        "--out",
-        str(tmp_path / "made"),
-        "--no-report",
-    ]
-    done = subprocess.run(command, capture_output=True, text=True, check=False, env={**os.environ, "COLUMNS": "200"})
+    options = ("--representation", "raw_waveform", "--sample-rate", str(RATE), "--no-report")
+    command = [sys.executable, "-c", script, "extract", str(folder), "--out", str(tmp_path / "made"), *options]
+    env = {**os.environ, "COLUMNS": "200"}
+    done = subprocess.run(command, capture_output=True, text=True, check=False, env=env)
     assert done.returncode == 1, done.stderr
     assert "3 recordings could not be extracted" in done.stdout
     assert len(list(read_features(tmp_path / "made"))) == 3

@@ -9,8 +9,13 @@ import pytest
 from scipy import signal
 
 from artifex.generative_models.core.testing import Subject, check_function, signals
-from artifex.generative_models.modalities.audio.preprocessing import biquad, butterworth, fft_convolve, sosfilt
-from artifex.generative_models.modalities.audio.preprocessing.filters import BIQUADS
+from artifex.generative_models.modalities.audio.preprocessing.filters import (
+    BIQUADS,
+    biquad,
+    butterworth,
+    fft_convolve,
+    sosfilt,
+)
 
 
 def cookbook(kind, frequency, rate, q, gain_db):

@@ -55,7 +55,7 @@ def test_noise_equals_the_draw_of_jax_random():
 
 
 @pytest.mark.parametrize("seconds", [1, 20])
-def test_a_chirp_is_scipys_from_200_to_800_hz(seconds):
+def test_a_chirp_equals_scipy_from_200_to_800_hz(seconds):
     n = seconds * RATE
     phase = float(jax.random.uniform(jax.random.key(0)))
     expected = 0.5 * scipy.signal.chirp(np.arange(n) / RATE, 200, seconds, 800, phi=360 * phase - 90)

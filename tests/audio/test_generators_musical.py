@@ -94,7 +94,7 @@ def test_given_notes_sound_at_their_frequencies():
     assert audio.shape == (1, RATE)
 
 
-def test_a_string_obeys_the_recursion_of_karplus_and_strong():
+def test_a_string_satisfies_the_karplus_strong_recursion():
     delay, loss = 40, 10 ** (-3 / (200 * 1.0))
     f = RATE / (delay + 0.5)
     decay = decay_time(f, delay, loss)
@@ -238,7 +238,7 @@ def test_gradients_of_traced_options_are_finite_and_correct(name, options):
         ("harmonic_stack", {"f_max": 5000.0}, ValueError, "f_max <= 4000.0 Hz"),
         ("adsr_note", {"onset_max": 1.5}, ValueError, "onset_max must be a finite number from 0 to 1"),
         ("adsr_note", {"attack_min": 0.0}, ValueError, "attack_min must be a finite number above 0 seconds"),
-        ("chord", {"qualities": ("major", "minor7")}, ValueError, "equally many notes"),
+        ("chord", {"qualities": ("major", "minor7")}, ValueError, "same number of notes"),
         ("chord", {"qualities": ("mayor",)}, ValueError, "major"),
         ("chord", {"notes": "C4"}, TypeError, "tuple of MIDI numbers"),
         ("chord", {"notes": (60, 120)}, ValueError, "highest note must be at most 4000.0 Hz"),

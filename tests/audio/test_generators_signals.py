@@ -55,7 +55,7 @@ def test_a_band_limited_pulse_is_its_fourier_series():
 
 
 @pytest.mark.parametrize("name", ["square", "pulse", "sawtooth", "triangle"])
-def test_naive_waves_are_scipys(name):
+def test_ideal_waves_equal_scipy(name):
     audio, annotations = render(name, n=2000, amplitude=1.0, band_limited=False)
     cycles = annotations["frequency"] * np.arange(2000) / RATE + annotations["phase"]
     angle = 2 * np.pi * cycles
@@ -127,7 +127,7 @@ def test_clicks_have_their_rate_and_onsets_without_drift(seconds):
 
 @pytest.mark.parametrize("method", ["linear", "quadratic", "logarithmic", "hyperbolic"])
 @pytest.mark.parametrize("seconds", [2, 60])
-def test_chirps_are_scipys_at_any_length(method, seconds):
+def test_chirps_equal_scipy_at_any_length(method, seconds):
     n = seconds * RATE
     audio, annotations = render("chirp", n=n, method=method, amplitude=1.0)
     times = np.arange(n) / RATE

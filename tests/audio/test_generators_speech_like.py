@@ -39,7 +39,7 @@ def harmonics_by_quadrature(annotations, n_harmonics=80):
     return pulse / np.sqrt((np.abs(pulse) ** 2).sum() / 2)
 
 
-def test_a_vowel_is_a_cubic_pulse_through_four_resonators():
+def test_a_vowel_is_a_cubic_pulse_filtered_by_four_resonators():
     audio, annotations = rendered(RATE // 4, keys=3, f_min=200.0)
     for row in range(3):
         one = {name: value[row] for name, value in annotations.items()}

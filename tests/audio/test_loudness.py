@@ -83,7 +83,7 @@ def test_a_tone_is_as_loud_at_low_rates(sample_rate):
     )
 
 
-def test_surround_channels_weigh_more():
+def test_surround_channels_are_weighted_by_1_41():
     """EBU Tech 3341, case 6, shorter."""
     channels = np.stack([tone(1, dbfs, 48000) for dbfs in (-28, -28, -24, -30, -30)]).astype(np.float32)
     assert float(integrated_loudness(channels, sample_rate=48000, channel_axis=0)) == pytest.approx(-23, abs=0.1)

@@ -16,7 +16,7 @@ from artifex.generative_models.modalities.audio import (
     to_float,
     trim_or_pad,
 )
-from artifex.generative_models.modalities.audio.preprocessing import as_waveforms
+from artifex.generative_models.modalities.audio.preprocessing.levels import as_waveforms
 
 NORMALIZERS = [normalize_audio, rms_normalize]
 

@@ -87,7 +87,7 @@ def test_it_contains_counts_durations_and_failures():
     text = Page(report.render_report(records, failures, CONFIG, [], variable_length=True)).text
     for part in (
         "2 recordings",
-        "2 min 1 s",
+        "2 min 01 s",
         "from 2 rates",
         "bad.wav",
         "the file is empty (0 bytes)",

@@ -8,12 +8,9 @@ import numpy as np
 import pytest
 from flax import nnx
 
-from artifex.generative_models.core import ConflictingComponentError, UnknownComponentError
 from artifex.generative_models.core.configuration import ExtensionConfig
 from artifex.generative_models.extensions.base import ModelExtension
-from artifex.generative_models.extensions.registry import get_extension, list_extensions, register_extension
 from artifex.generative_models.modalities.base import BaseDataset, Modality, position
-from artifex.generative_models.modalities.registry import get_modality, list_modalities, register_modality
 
 
 class Counting(BaseDataset):
@@ -238,26 +235,3 @@ def test_an_extension_works_under_jit_vmap_and_grad():
 def test_an_extension_without_an_extension_config_raises(config):
     with pytest.raises(TypeError, match="Louder requires config=ExtensionConfig"):
         Louder(config)
-
-
-@pytest.mark.usefixtures("fresh_registry")
-@pytest.mark.parametrize(
-    ("register", "get", "listed", "component"),
-    [
-        (register_extension, get_extension, list_extensions, Louder),
-        (register_modality, get_modality, list_modalities, type("Plain", (), {})),
-    ],
-    ids=["extension", "modality"],
-)
-def test_shortcuts_use_the_registry(register, get, listed, component):
-    assert "mine" not in listed()
-    register("mine", component)
-    assert get("mine") is component
-    assert "mine" in listed()
-    with pytest.raises(ConflictingComponentError):
-        register("mine", component)
-    register("mine", component, replace=True)
-    with pytest.raises(TypeError):
-        register("other", 3)
-    with pytest.raises(UnknownComponentError, match="Did you mean 'mine'"):
-        get("mien")

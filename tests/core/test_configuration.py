@@ -129,7 +129,7 @@ def test_a_file_that_cannot_be_written_leaves_the_old_one(tmp_path):
 
 def test_numbers_are_not_coerced():
     for value in ("16", 16.0, True):
-        with pytest.raises(ValueError, match=r"Frames\.n_fft must be an integer of at least 1 samples, got"):
+        with pytest.raises(ValueError, match=r"Frames\.n_fft must be an integer of at least 1 sample, got"):
             Frames.from_dict({"n_fft": value})
     with pytest.raises(ValueError, match=r"Experiment\.flag must be True or False, got 'yes' \(str\)"):
         Experiment.from_dict({"name": "x", "flag": "yes"})
@@ -157,7 +157,7 @@ def test_numbers_are_not_coerced():
         ({"by_name": 3}, "Experiment.by_name: expected a mapping, got 3 (int)"),
         (
             {"frames": {"n_fft": 0}},
-            "Experiment.frames: Frames.n_fft must be an integer of at least 1 samples, got 0",
+            "Experiment.frames: Frames.n_fft must be an integer of at least 1 sample, got 0",
         ),
         ({"frames": 3}, "Experiment.frames: expected a mapping, got 3 (int)"),
         ({"frames": None}, "Experiment.frames: expected a mapping, got None (NoneType)"),

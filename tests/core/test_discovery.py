@@ -341,8 +341,6 @@ def test_the_test_above_fails_if_a_module_is_imported(install, module):
         "core.extras",
         "core.protocols",
         "modalities.base",
-        "modalities.registry",
-        "extensions.registry",
     ],
 )
 def test_modules_without_jax_do_not_import_it(module):

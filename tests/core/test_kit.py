@@ -188,8 +188,16 @@ DEFECTS = {
     ),
     "one compilation for all keys": ("augmentation", with_drawn_shape, "a drawn value is used as a shape"),
     "jit equals eager": ("augmentation", different_under_jit, "jit and eager results differ"),
-    "vmap equals the loop": ("augmentation", different_under_vmap, "for a batch and for its rows one by one differ"),
-    "encode: rows are independent": ("representation", SilencedByLoudBatch, "row 0 changes if row 1 is loud"),
+    "vmap equals the loop": (
+        "augmentation",
+        different_under_vmap,
+        "for a batch and for its examples one by one differ",
+    ),
+    "encode: examples are independent": (
+        "representation",
+        SilencedByLoudBatch,
+        "example 0 changes if example 1 is loud",
+    ),
     "gradient is finite": ("augmentation", with_nan_gradient_at_silence, r"input: silence \(1,\) float32"),
     "half precision": ("augmentation", rounding_in_half_precision, "computed in half precision"),
     "float64 if enabled": ("augmentation", returning_float32, "returns float32 for float64"),

@@ -52,8 +52,12 @@ def start(mesh: Mesh) -> jax.Array:
     return jax.make_array_from_callback((32, 4), NamedSharding(mesh, P()), lambda index: weights[index])
 
 
-def train(mesh: Mesh) -> list[float]:
-    """Return the losses of three epochs, with a loader that is created again and restored after two steps."""
+def train(mesh: Mesh) -> tuple[list[float], str]:
+    """Train for three epochs, with a loader that is created again and restored after two steps.
+
+    Returns:
+        The losses, and the compiled program of a step.
+    """
 
     def loader():
         return make_loader(Tones(), BATCH_SIZE, shuffle=True, seed=3, epochs=3, transforms=[jitter])
@@ -64,31 +68,27 @@ def train(mesh: Mesh) -> list[float]:
     for number in range(6):
         if number == 2:
             batches = device_batches(loader().restore(json.loads(json.dumps(batches.state()))), sharding)
-        weights, loss = step(weights, next(batches))
+        batch = next(batches)
+        assert batch["audio"].sharding.num_devices == mesh.size
+        weights, loss = step(weights, batch)
         losses.append(float(loss))
     assert next(batches, None) is None
-    return losses
-
-
-def compiled(mesh: Mesh) -> str:
-    """Return the compiled program of a step for batches on a mesh."""
-    batch = next(device_batches(make_loader(Tones(), BATCH_SIZE), mesh))
-    assert batch["audio"].sharding.num_devices == mesh.size
-    return step.lower(start(mesh), batch).compile().as_text()
+    return losses, step.lower(weights, batch).compile().as_text()
 
 
 def main(host: int, count: int, port: int) -> None:
-    """Train as one of several hosts with four devices in total; a single host also compiles a step for eight devices."""
+    """Train as one of several hosts with eight devices in total."""
     jax.config.update("jax_platforms", "cpu")
-    jax.config.update("jax_num_cpu_devices", 4 // count if count > 1 else 8)
+    jax.config.update("jax_num_cpu_devices", 8 // count)
     if count > 1:
         jax.distributed.initialize(f"127.0.0.1:{port}", num_processes=count, process_id=host)
-    results = {"losses": train(Mesh(jax.devices()[:4], "data"))}
-    if count == 1:
-        text = compiled(Mesh(jax.devices(), "data"))
-        results |= {"reduces": "all-reduce" in text, "gathers": "all-gather" in text}
-    else:
-        results |= {"n_examples": len(next(make_loader(Tones(), BATCH_SIZE))["index"])}
+    losses, program = train(Mesh(jax.devices(), "data"))
+    results = {
+        "losses": losses,
+        "reduces": "all-reduce" in program,
+        "gathers": "all-gather" in program,
+        "n_examples": len(next(make_loader(Tones(), BATCH_SIZE))["index"]),
+    }
     print(json.dumps(results))
 
 

@@ -39,11 +39,11 @@ CALLS = {
     r"ref must be a number or an array, got a function; .* ref=power.max\(\)": lambda: spectral.power_to_db(
         CLIP, ref=np.max
     ),
-    "istft: config must be a SpectralConfig, got int": lambda: spectral.istft(
+    "config must be a SpectralConfig, got int; pass the array first": lambda: spectral.istft(
         jnp.ones((1025, 4), complex), 2048, length=9
     ),
-    "griffin_lim: config must be": lambda: spectral.griffin_lim(jnp.ones((1025, 4)), 2048, length=9),
-    "log_mel_to_mel: config must be": lambda: spectral.log_mel_to_mel(jnp.ones((128, 4)), "librosa"),
+    "config must be a SpectralConfig, got int": lambda: spectral.griffin_lim(jnp.ones((1025, 4)), 2048, length=9),
+    "config must be a SpectralConfig, got str": lambda: spectral.log_mel_to_mel(jnp.ones((128, 4)), "librosa"),
     "lengths must be from 0 to 100 samples, got 200": lambda: spectral.stft(CLIP[None], CONFIG, lengths=[200]),
 }
 

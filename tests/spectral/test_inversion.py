@@ -125,8 +125,8 @@ def test_log_mel_to_mel_inverts_log_mel_spectrogram(chord, config, options):
 @pytest.mark.parametrize("norm", ["ortho", "htk", None])
 @pytest.mark.parametrize("options", [{}, {"lifter": 22.0}, {"c0_last": True, "lifter": 22.0}])
 def test_n_mels_coefficients_are_inverted_exactly(chord, config, norm, options):
-    config = config.evolve(dct_norm=norm, n_mfcc=40, **options)
     levels = np.asarray(log_mel_spectrogram(chord[:2000], config))
+    config = config.evolve(dct_norm=norm, n_mfcc=40, **options)
     found = mfcc_to_log_mel(mfcc(chord[:2000], config), config)
     np.testing.assert_allclose(found, levels, atol=1e-3)
 
@@ -179,16 +179,16 @@ def test_example_does_not_depend_on_the_batch_size(signals, config):
     key = jax.random.key(0)
     mel = np.asarray(mel_spectrogram(signals["noise"], config))
     mels = mel * np.linspace(0.5, 1, 40, dtype=np.float32)[:, None, None]
-    magnitudes = np.asarray(mel_to_magnitude(mels, config))
+    magnitudes = np.asarray(mel_to_magnitude(mels, config, n_iter=3))
     many = np.asarray(griffin_lim(magnitudes, config, length=4000, n_iter=1, key=key))
     assert many.shape == (40, 4000)
     for i in (0, 39):
-        magnitude = np.asarray(mel_to_magnitude(mels[i], config))
+        magnitude = np.asarray(mel_to_magnitude(mels[i], config, n_iter=3))
         np.testing.assert_allclose(magnitudes[i], magnitude, rtol=1e-3, atol=1e-5 * magnitude.max())
         row_key = jax.random.split(key, 40)[i]
         alone = griffin_lim(magnitudes[i], config, length=4000, n_iter=1, key=row_key)
         np.testing.assert_allclose(many[i], alone, atol=1e-4)
-    folded = mel_to_magnitude(mels.reshape(4, 10, *mel.shape), config)
+    folded = mel_to_magnitude(mels.reshape(4, 10, *mel.shape), config, n_iter=3)
     np.testing.assert_array_equal(folded.reshape(magnitudes.shape), magnitudes)
 
 
@@ -252,7 +252,11 @@ def test_nan_in_one_example_does_not_affect_the_others(signals, config):
 @pytest.mark.parametrize(
     ("call", "error", "message"),
     [
-        (lambda c: griffin_lim(np.ones((257, 3), complex), c, length=256), TypeError, "real floating point"),
+        (
+            lambda c: griffin_lim(np.ones((257, 3), complex), c, length=256),
+            TypeError,
+            "magnitude must be real floating point",
+        ),
         (
             lambda c: griffin_lim(np.ones((255, 3)), c, length=256),
             ValueError,
@@ -267,7 +271,7 @@ def test_nan_in_one_example_does_not_affect_the_others(signals, config):
         ),
         (lambda c: mel_to_audio(np.ones((40, 3)), c, length=0), ValueError, "length"),
         (lambda c: mel_to_audio(np.ones((40, 3)), c, length=256, key=0), TypeError, "griffin_lim takes one random key"),
-        (lambda c: log_mel_to_mel(np.ones((40, 3), int), c), TypeError, "log_mel_to_mel: .* real floating"),
+        (lambda c: log_mel_to_mel(np.ones((40, 3), int), c), TypeError, "levels must be real floating point"),
         (lambda c: log_mel_to_audio(np.ones((3, 40)), c, length=256), ValueError, "n_mels = 40"),
         (lambda c: mfcc_to_log_mel(np.ones((41, 3)), c), ValueError, "at most n_mels = 40"),
         (lambda c: mfcc_to_audio(np.ones((13, 3)), c.evolve(use_energy=True), length=256), ValueError, "use_energy"),

@@ -24,6 +24,13 @@ def test_mel_scale_equals_librosa_in_both_directions(mel_scale):
     np.testing.assert_allclose(mel_to_hz(mel, mel_scale=mel_scale), frequency, rtol=1e-12, atol=1e-9)
 
 
+@pytest.mark.parametrize("convert", [hz_to_mel, mel_to_hz])
+@pytest.mark.parametrize("values", [None, [1.0, None], "440", 1j], ids=str)
+def test_values_that_are_not_real_numbers_raise(convert, values):
+    with pytest.raises(TypeError, match="must be real numbers, got"):
+        convert(values)
+
+
 @pytest.mark.parametrize("mel_scale", ["slaney", "htk"])
 @pytest.mark.parametrize("mel_norm", ["slaney", None])
 @pytest.mark.parametrize(

@@ -161,9 +161,9 @@ def test_amin_below_the_range_of_float32_is_finite_on_silence(signals, config, a
 
 
 def test_invalid_configuration_raises_with_a_remedy(signals, config):
-    with pytest.raises(TypeError, match="config must be a SpectralConfig, got str; pass audio first"):
+    with pytest.raises(TypeError, match="config must be a SpectralConfig, got str; pass the array first"):
         FUNCTIONS["mel_spectrogram"](signals["tone"], "whisper")
-    with pytest.raises(TypeError, match="config must be a SpectralConfig, got ndarray; pass audio first"):
+    with pytest.raises(TypeError, match="config must be a SpectralConfig, got ndarray; pass the array first"):
         FUNCTIONS["mel_spectrogram"](config, signals["tone"])
 
 

@@ -65,6 +65,8 @@ def test_gradient_is_finite_on_silence_and_half_precision_is_returned(config):
 def test_invalid_input_raises(config):
     with pytest.raises(ValueError, match="kind must be one of 'A', 'B', 'C', 'D', 'Z', got 'E'"):
         frequency_weighting(100.0, "E")
+    with pytest.raises(TypeError, match="frequency must be real numbers, got None"):
+        frequency_weighting(None)
     with pytest.raises(ValueError, match="power must be .* got shape"):
         perceptual_weighting(np.ones((40, 3), np.float32), config)
     with pytest.raises(TypeError, match="real floating point"):

@@ -119,7 +119,7 @@ def test_window_has_a_signature_and_a_complete_docstring(name):
 @pytest.mark.parametrize("name", OURS)
 @pytest.mark.parametrize("length", [0, -3])
 def test_window_of_length_zero_raises(name, length):
-    with pytest.raises(ValueError, match="length must be an integer of at least 1 samples"):
+    with pytest.raises(ValueError, match="length must be an integer of at least 1 sample"):
         registry("window")[name](length)
 
 
@@ -291,7 +291,7 @@ def test_overlap_sum_equals_the_overlap_add_of_many_frames(win_length, hop, powe
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"win_length": 0, "hop_length": 1}, "win_length must be an integer of at least 1 samples, got 0"),
+        ({"win_length": 0, "hop_length": 1}, "win_length must be an integer of at least 1 sample, got 0"),
         ({"win_length": 8, "hop_length": 9}, "hop_length must be an integer from 1 to 8 samples, got 9"),
         ({"win_length": 8, "hop_length": 0}, "hop_length must be an integer from 1 to 8 samples, got 0"),
         ({"win_length": 8, "hop_length": 4, "tolerance": -1}, "tolerance must be a finite number of at least 0.0"),

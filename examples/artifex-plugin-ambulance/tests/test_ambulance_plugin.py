@@ -126,5 +126,5 @@ def test_welch_window_is_a_parabola(length: int) -> None:
 
 
 def test_welch_window_rejects_length_zero() -> None:
-    with pytest.raises(ValueError, match="length must be an integer of at least 1 samples, got 0"):
+    with pytest.raises(ValueError, match="length must be an integer of at least 1 sample, got 0"):
         welch(0)

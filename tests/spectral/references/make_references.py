@@ -1,18 +1,18 @@
-"""The features of the tools that the presets equal, computed by those tools on four short clips.
+"""Compute the features of the tools that the presets reproduce, on four short clips.
 
-Run it as ``python tests/spectral/references/make_references.py``; it rewrites ``peers.npz`` beside it and prints what
-it stored. Needed are torch, torchaudio, transformers, librosa, kaldi-native-fbank, vocos, speechbrain and lhotse; no
-weights are loaded and nothing is downloaded. The stored file was made by transformers 5.23.0, torchaudio 2.11.0
+``python tests/spectral/references/make_references.py`` rewrites ``peers.npz`` in its folder and prints the stored
+arrays. It requires torch, torchaudio, transformers, librosa, kaldi-native-fbank, vocos, speechbrain and lhotse; it
+loads no weights and downloads nothing. The stored file was computed with transformers 5.23.0, torchaudio 2.11.0
 (torch 2.13.0, CPU), kaldi-native-fbank 1.23.0, vocos 0.1.0, speechbrain 1.1.2, lhotse 1.33.0 and librosa 0.11.0.
 
-The file holds, for each name in ``REFERENCES`` and each name in ``CLIPS``, the array ``"name/clip"`` of float32, shape
-(frames, features): transposed where the tool gives the features first. The clips are not in it, since `clip` makes
-them again from their names. ``"about"`` is a JSON text of what made each: ``{name: {"label": ..., "sample_rate": ...,
-"versions": {package: version}}}``.
+The file contains the array ``"name/clip"``, (frames, features) float32, for each name in ``REFERENCES`` and each clip in
+``CLIPS``; results of tools that return (features, frames) are transposed. The clips themselves are not stored, since
+`clip` computes them from their names. ``"about"`` is a JSON text with the origin of each array: ``{name: {"label": ...,
+"sample_rate": ..., "versions": {package: version}}}``.
 
-HiFi-GAN is no package: `hifigan_mel` makes the calls of ``mel_spectrogram`` in the file ``meldataset.py`` of
-github.com/jik876/hifi-gan (MIT license, copyright 2020 Jungil Kong) with the values of its ``config_v1.json``, in the
-spelling that today's torch and librosa take (keywords, ``return_complex``).
+HiFi-GAN is not a package: `hifigan_mel` contains the calls of ``mel_spectrogram`` in the file ``meldataset.py`` of
+github.com/jik876/hifi-gan (MIT license, copyright 2020 Jungil Kong) with the values of its ``config_v1.json``, adapted
+to the current signatures of torch and librosa (keywords, ``return_complex``).
 """
 
 from __future__ import annotations
@@ -32,11 +32,11 @@ INT16 = 32768.0
 
 
 def clip(name: str, sample_rate: int) -> np.ndarray:
-    """One of ``CLIPS``: float32 in [-1, 1], 37 samples longer than 0.4 s, so that no hop divides it.
+    """Compute one of ``CLIPS``, float32 in [-1, 1], 37 samples longer than 0.4 s, so that no hop divides its length.
 
-    "speech" is digital silence, then from 0.1 s on a decaying stack of harmonics of 140 Hz, a tone of 3 kHz, a click
-    at 0.3 s and a little noise, which keeps every band above the rounding of float32. "faint" is noise so weak that it
-    lies about the tools' floors. The noise comes from the bits of PCG64, which are the same in every version of NumPy.
+    "speech" is silent up to 0.1 s, and then contains decaying harmonics of 140 Hz, a tone of 3 kHz, a click at 0.3 s
+    and weak noise, which keeps every band above rounding errors of float32. "faint" is noise at about the level of the
+    tools' floors. The noise is computed from the bits of PCG64, which are equal in all versions of NumPy.
     """
     n_samples = round(0.4 * sample_rate) + 37
     bits = np.random.PCG64(20250).random_raw(n_samples)
@@ -46,7 +46,7 @@ def clip(name: str, sample_rate: int) -> np.ndarray:
     if name in ("noise", "faint"):
         return ((0.5 if name == "noise" else 3e-5) * noise).astype(np.float32)
     if name != "speech":
-        raise ValueError(f"no clip {name!r}; there are {', '.join(CLIPS)}")
+        raise ValueError(f"name must be one of {', '.join(CLIPS)}, got {name!r}")
     time = np.arange(n_samples) / sample_rate - 0.1
     harmonics = sum(np.sin(2 * np.pi * 140.0 * k * time + k * k) / k for k in range(1, 21))
     voiced = 0.25 * harmonics * np.exp(-np.maximum(time, 0.0) / 0.12) + 0.05 * np.sin(2 * np.pi * 3000.0 * time)
@@ -56,26 +56,26 @@ def clip(name: str, sample_rate: int) -> np.ndarray:
 
 
 def whisper_numpy(audio: np.ndarray) -> np.ndarray:
-    """Whisper's log-mel of 80 bands by the NumPy path of transformers; the clip is not padded to 30 s."""
+    """Compute Whisper's log-mel levels, 80 bands, with the NumPy code of transformers, without padding to 30 s."""
     from transformers import WhisperFeatureExtractor
 
     return WhisperFeatureExtractor()._np_extract_fbank_features(audio[None], "cpu")[0].T
 
 
 def whisper_torch(audio: np.ndarray) -> np.ndarray:
-    """Whisper's log-mel of 80 bands by the torch path of transformers, which is OpenAI's own code."""
+    """Compute Whisper's log-mel levels, 80 bands, with the torch code of transformers, which is OpenAI's."""
     from transformers import WhisperFeatureExtractor
 
     return WhisperFeatureExtractor()._torch_extract_fbank_features(audio[None], "cpu")[0].T
 
 
 def torchaudio_mel(audio: np.ndarray) -> np.ndarray:
-    """torchaudio's ``MelSpectrogram()``: power, 128 bands."""
+    """Compute torchaudio's ``MelSpectrogram()``: power, 128 bands."""
     return _of_torch(_torchaudio_quietly("MelSpectrogram"), audio).T
 
 
 def torchaudio_db(audio: np.ndarray) -> np.ndarray:
-    """torchaudio's ``AmplitudeToDB()`` of its ``MelSpectrogram()``, without ``top_db``."""
+    """Compute torchaudio's ``AmplitudeToDB()`` of ``MelSpectrogram()``, without ``top_db``."""
     import torchaudio
 
     to_db = torchaudio.transforms.AmplitudeToDB()
@@ -84,26 +84,26 @@ def torchaudio_db(audio: np.ndarray) -> np.ndarray:
 
 
 def torchaudio_mfcc(audio: np.ndarray) -> np.ndarray:
-    """torchaudio's ``MFCC()``: 40 coefficients, ``top_db`` 80."""
+    """Compute torchaudio's ``MFCC()``: 40 coefficients, ``top_db`` 80."""
     return _of_torch(_torchaudio_quietly("MFCC"), audio).T
 
 
 def torchaudio_kaldi_fbank(audio: np.ndarray) -> np.ndarray:
-    """``torchaudio.compliance.kaldi.fbank`` with its own options, on samples of 16-bit size."""
+    """Compute ``torchaudio.compliance.kaldi.fbank`` with its defaults, of 16-bit values."""
     from torchaudio.compliance import kaldi
 
     return _of_torch(lambda x: kaldi.fbank(INT16 * x[None]), audio)
 
 
 def torchaudio_kaldi_mfcc(audio: np.ndarray) -> np.ndarray:
-    """``torchaudio.compliance.kaldi.mfcc`` with its own options (no energy), on samples of 16-bit size."""
+    """Compute ``torchaudio.compliance.kaldi.mfcc`` with its defaults (without the energy), of 16-bit values."""
     from torchaudio.compliance import kaldi
 
     return _of_torch(lambda x: kaldi.mfcc(INT16 * x[None]), audio)
 
 
 def kaldi_fbank(audio: np.ndarray) -> np.ndarray:
-    """kaldi-native-fbank's fbank of 23 bands: its own options less the dither, on samples of 16-bit size."""
+    """Compute kaldi-native-fbank's fbank, 23 bands, with its defaults except for the dither, of 16-bit values."""
     import kaldi_native_fbank as knf
 
     options = knf.FbankOptions()
@@ -112,7 +112,7 @@ def kaldi_fbank(audio: np.ndarray) -> np.ndarray:
 
 
 def kaldi_mfcc(audio: np.ndarray) -> np.ndarray:
-    """kaldi-native-fbank's MFCC: its own options (the energy in place of c0) less the dither, 16-bit size."""
+    """Compute kaldi-native-fbank's MFCC with its defaults (energy instead of c0) except for the dither."""
     import kaldi_native_fbank as knf
 
     options = knf.MfccOptions()
@@ -121,7 +121,7 @@ def kaldi_mfcc(audio: np.ndarray) -> np.ndarray:
 
 
 def htk_fbank(audio: np.ndarray) -> np.ndarray:
-    """HTK's FBANK of 26 magnitudes by kaldi-native-fbank in its HTK mode, on samples of 16-bit size."""
+    """Compute HTK's FBANK of 26 magnitudes with kaldi-native-fbank in HTK mode, of 16-bit values."""
     import kaldi_native_fbank as knf
 
     options = knf.FbankOptions()
@@ -136,7 +136,7 @@ def htk_fbank(audio: np.ndarray) -> np.ndarray:
 
 
 def htk_mfcc_power(audio: np.ndarray) -> np.ndarray:
-    """HTK's MFCC_0 with ``USEPOWER`` by kaldi-native-fbank in its HTK mode: c1 to c12, then C0, of 26 powers."""
+    """Compute HTK's MFCC_0 with ``USEPOWER``, c1 to c12 and C0 of 26 powers, with kaldi-native-fbank in HTK mode."""
     import kaldi_native_fbank as knf
 
     options = knf.MfccOptions()
@@ -152,7 +152,7 @@ def htk_mfcc_power(audio: np.ndarray) -> np.ndarray:
 
 
 def speechbrain_fbank(audio: np.ndarray) -> np.ndarray:
-    """SpeechBrain's ``Fbank()``: dB of 40 bands."""
+    """Compute SpeechBrain's ``Fbank()``: levels in dB, 40 bands."""
     from speechbrain.lobes.features import Fbank
 
     features = Fbank()
@@ -160,14 +160,14 @@ def speechbrain_fbank(audio: np.ndarray) -> np.ndarray:
 
 
 def vocos_mel(audio: np.ndarray) -> np.ndarray:
-    """Vocos' ``MelSpectrogramFeatures()``: natural logarithm of 100 magnitudes at 24 kHz, centered frames."""
+    """Compute Vocos' ``MelSpectrogramFeatures()``: natural logarithm of 100 magnitudes at 24 kHz, centered frames."""
     from vocos.feature_extractors import MelSpectrogramFeatures
 
     return _of_torch(MelSpectrogramFeatures(), audio).T
 
 
 def vocos_mel_same(audio: np.ndarray) -> np.ndarray:
-    """Vocos' ``MelSpectrogramFeatures(padding="same")``."""
+    """Compute Vocos' ``MelSpectrogramFeatures(padding="same")``."""
     from vocos.feature_extractors import MelSpectrogramFeatures
 
     features = MelSpectrogramFeatures(padding="same")
@@ -175,7 +175,7 @@ def vocos_mel_same(audio: np.ndarray) -> np.ndarray:
 
 
 def hifigan_mel(audio: np.ndarray) -> np.ndarray:
-    """HiFi-GAN's ``mel_spectrogram`` with the values of ``config_v1.json``."""
+    """Compute HiFi-GAN's ``mel_spectrogram`` with the values of ``config_v1.json``."""
     import librosa
     import torch
 
@@ -193,17 +193,17 @@ def hifigan_mel(audio: np.ndarray) -> np.ndarray:
 
 
 def lhotse_fbank(audio: np.ndarray) -> np.ndarray:
-    """lhotse's ``Fbank()``: 80 bands, samples in [-1, 1]."""
+    """Compute lhotse's ``Fbank()``: 80 bands, samples in [-1, 1]."""
     return _of_lhotse("Fbank", audio)
 
 
 def lhotse_mfcc(audio: np.ndarray) -> np.ndarray:
-    """lhotse's ``Mfcc()``: 13 coefficients of 23 bands, samples in [-1, 1]."""
+    """Compute lhotse's ``Mfcc()``: 13 coefficients of 23 bands, samples in [-1, 1]."""
     return _of_lhotse("Mfcc", audio)
 
 
 class Reference(NamedTuple):
-    """What made a stored array: a label, the sample rate, the packages whose code ran and the call itself."""
+    """Origin of a stored array: a label, the sample rate, the packages that were used, and the function."""
 
     label: str
     sample_rate: int
@@ -263,7 +263,7 @@ def _of_torch(features: Callable[[Any], Any], audio: np.ndarray) -> np.ndarray:
 
 
 def _torchaudio_quietly(name: str) -> Any:
-    """A transform with its defaults, whose 128 bands of 201 frequencies draw a warning of empty filters."""
+    """Return a transform with its defaults, without the warning about empty filters."""
     import torchaudio
 
     with warnings.catch_warnings():
@@ -272,7 +272,7 @@ def _torchaudio_quietly(name: str) -> Any:
 
 
 def _of_lhotse(name: str, audio: np.ndarray) -> np.ndarray:
-    """An extractor with its defaults, whose mel table draws a warning of NumPy's when it is made."""
+    """Compute features with the defaults of an extractor, without a warning of NumPy's about its filters."""
     import lhotse
 
     with warnings.catch_warnings():

@@ -21,7 +21,7 @@ def artifex_kinds() -> list[Kind]:
         Kind(
             name="extension",
             group="artifex.extensions",
-            summary="Computes features and a weighted loss beside a model: a class (config, *, rngs).",
+            summary="Computes features and a weighted loss for a model: a class (config, *, rngs).",
             form="class",
             attributes=("__call__", "loss_fn"),
         ),

@@ -1,26 +1,26 @@
-"""Commands of artifex-spectral: plot the features of a recording, compare presets. jax is imported when they run."""
+"""Commands of artifex-spectral: plot the features of a recording, compare presets. jax and NumPy are imported late."""
 
 from __future__ import annotations
 
 import json
 import math
 import shlex
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
-import numpy as np
 import typer
-from numpy.typing import NDArray
 
 from artifex.generative_models.core import UnknownComponentError, create, registry
-from artifex.generative_models.core.cli.terminal import say, table
-from artifex.generative_models.core.errors import MissingDependencyError
+from artifex.generative_models.core.cli.terminal import print_error, say, table
+from artifex.generative_models.core.errors import DiskFullError, MissingDependencyError, printable
 from artifex.generative_models.core.extras import require
 from artifex.generative_models.core.files import atomic_path
 
 if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
     from artifex.generative_models.extensions.audio_processing.spectral.config import SpectralConfig
 
 _CONFIG_SUFFIXES = (".toml", ".yaml", ".yml", ".json")
@@ -77,35 +77,36 @@ def features(
     target = Path(f"{file.stem}.features.png") if out is None else out
     _check_target(target, file, overwrite=overwrite)
     require("matplotlib", install="artifex-spectral[plot]", purpose="Plotting features")
-    chosen = None if preset is None and config is None else _load_config(preset or str(config))
+    given = str(config) if preset is None and config is not None else preset
+    chosen = None if given is None else _load_config(given)
     try:
         audio, rate = _read(file)
-    except MissingDependencyError:
-        raise
     except OSError as error:
-        print(f"artifex: {error}", file=sys.stderr)
+        print_error(error)
         raise typer.Exit(1) from error
     if chosen is not None and chosen.sample_rate != rate:
         required = chosen.sample_rate
         raise ValueError(
-            f"{preset or config} requires {required} Hz, {file} has {rate} Hz; resample it first, for example with "
+            f"{given} requires {required} Hz, {file} has {rate} Hz; resample it first, for example with "
             f"`ffmpeg -i {shlex.quote(str(file))} -ar {required} {shlex.quote(f'{file.stem}-{required}.wav')}`"
         )
     settings = default_config(rate) if chosen is None else chosen
+
+    import numpy as np
 
     from artifex.generative_models.extensions.audio_processing.spectral import plot, summary
 
     mono = audio.mean(axis=0, dtype=np.float32)
     found = summary.clip_features(mono, settings)
-    name = preset or config or "librosa's settings, with n_fft adapted to the sample rate"
+    name = given or "librosa's settings, with n_fft adapted to the sample rate"
     figure = plot.features_figure(
         audio if len(audio) <= _MAX_CHANNELS_PLOTTED else mono,
         found,
         settings,
-        title=f"{_printable(file.name)}, {rate} Hz" + (f", {_printable(str(name))}" if preset or config else ""),
+        title=f"{printable(file.name)}, {rate} Hz" + (f", {printable(given)}" if given else ""),
     )
     _write_png(figure, target)
-    say(_printable(str(file)), "bold")
+    say(printable(file), "bold")
     table(list(_signal_facts(audio, mono, rate)))
     say("")
     say(
@@ -115,7 +116,7 @@ def features(
     say("")
     _print_aligned([("", "mean", "std", "min", "max", ""), *_statistics(found, settings)])
     say("")
-    say(f"plot: {_printable(str(target))}")
+    say(f"plot: {printable(target)}")
 
 
 def diff(
@@ -131,28 +132,21 @@ def diff(
     """
     one, other = _load_config(a), _load_config(b)
     ours, theirs = _effective_settings(one), _effective_settings(other)
-    differing = [name for name in ours if ours[name] != theirs[name]]
-    if not differing:
-        say(f"{a} and {b} are equal.")
-    elif not show_all:
-        say(f"{a} and {b} differ in {len(differing)} of {len(ours)} settings:")
+    differing = {name for name, value in ours.items() if value != theirs[name]}
+    say(f"{a} and {b} differ in {len(differing)} of {len(ours)} settings:" if differing else f"{a} and {b} are equal.")
     if not differing and not show_all:
         return
+
     from artifex.generative_models.core.cli.docstrings import argument_descriptions
 
     descriptions = argument_descriptions(type(one))
+    rows = [("  " if show_all else "", a, b, "")]
+    for name, value in ours.items():
+        if show_all or name in differing:
+            mark = ("≠ " if name in differing else "  ") if show_all else ""
+            rows.append((mark + name, str(value), str(theirs[name]), _first_sentence(descriptions.get(name, ""))))
     say("")
-    rows = [
-        ("≠ " if show_all and name in differing else "  " if show_all else "", name, value, theirs[name])
-        for name, value in ours.items()
-        if show_all or name in differing
-    ]
-    table(
-        [
-            (f"{mark}{name}", str(x), str(y), _first_sentence(descriptions.get(name, "")))
-            for mark, name, x, y in [("  " if show_all else "", "", a, b), *rows]
-        ]
-    )
+    table(rows)
 
 
 def _check_target(target: Path, source: Path, *, overwrite: bool) -> None:
@@ -222,6 +216,8 @@ def _read(file: Path) -> tuple[NDArray[np.float32], int]:
 
 
 def _signal_facts(audio: NDArray[np.float32], mono: NDArray[np.float32], rate: int) -> Iterator[tuple[str, str]]:
+    import numpy as np
+
     yield "sample rate", f"{rate} Hz"
     yield "channels", "1" if len(audio) == 1 else f"{len(audio)}, averaged for the features"
     yield "duration", f"{mono.size / rate:.3f} s, {mono.size} samples"
@@ -231,7 +227,7 @@ def _signal_facts(audio: NDArray[np.float32], mono: NDArray[np.float32], rate: i
     # RMS in blocks of 10 ms, longer than a period of most sounds and shorter than a pause.
     starts = np.arange(0, mono.size, max(1, rate // 100))
     energies = np.add.reduceat(np.square(mono, dtype=np.float64), starts)
-    levels = np.sqrt(energies / np.diff([*starts, mono.size]))
+    levels = np.sqrt(energies / np.diff(starts, append=mono.size))
     silence = 10 ** (_SILENCE_DBFS / 20)
     silent = float(np.mean(levels < silence))
     canceled = "; the channels cancel in their mean" if silent == 1 and peak > silence else ""
@@ -260,7 +256,7 @@ def _statistics(found: dict[str, NDArray[Any]], settings: SpectralConfig) -> Ite
 
 
 def _statistics_row(name: str, values: NDArray[Any], unit: str) -> tuple[str, ...]:
-    exact = values.astype(np.float64)
+    exact = values.astype("float64")
     return (name, *(f"{x:.4g}" for x in (exact.mean(), exact.std(), exact.min(), exact.max())), unit)
 
 
@@ -278,6 +274,8 @@ def _write_png(figure: Any, target: Path) -> None:
     try:
         with atomic_path(target) as temporary:
             figure.savefig(temporary, format="png", dpi=110)
+    except DiskFullError:
+        raise
     except OSError as error:
         raise ValueError(
             f"{target} cannot be written: {error.strerror or error}; pass another file as --out"
@@ -302,7 +300,3 @@ def _first_sentence(text: str) -> str:
     head = text.replace("``", "").replace('"', "'")
     end = min((place for mark in ("; ", ": ", ". ") if (place := head.find(mark)) > 0), default=len(head))
     return head[:end].rstrip(".")
-
-
-def _printable(text: str) -> str:
-    return text.encode("utf-8", "replace").decode("utf-8")

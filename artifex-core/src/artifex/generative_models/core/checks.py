@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import math
 import numbers
+import re
 import sys
-from collections.abc import Callable, Iterable
-from typing import Any
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any, TypeGuard
 
 import attrs
 
@@ -14,7 +15,7 @@ from artifex.generative_models.core.errors import suggest
 
 
 def check_integer(
-    name: str, value: object, *, minimum: int | None = None, maximum: int | None = None, unit: str = ""
+    name: str, value: object, *, minimum: float | None = None, maximum: float | None = None, unit: str = ""
 ) -> None:
     """Raise unless a value is an integer within its bounds.
 
@@ -131,7 +132,7 @@ def check_option(
     above: float | None = None,
     unit: str = "",
 ) -> None:
-    """Validate a numeric option, unless it is a JAX array or tracer, whose value is not available.
+    """Validate a numeric option, unless it is a JAX array or tracer, since the value of a tracer is unknown.
 
     Args:
         name: The option's name.
@@ -154,7 +155,7 @@ def check_option(
     if is_jax_array(value):
         return
     if integer:
-        check_integer(name, value, minimum=_as_int(minimum), maximum=_as_int(maximum), unit=unit)
+        check_integer(name, value, minimum=minimum, maximum=maximum, unit=unit)
     else:
         check_number(name, value, minimum=minimum, maximum=maximum, above=above, unit=unit)
 
@@ -200,13 +201,13 @@ def check_range(
         Traceback (most recent call last):
         ValueError: f_min must be at most f_max, got f_min = 800.0 Hz, f_max = 200.0 Hz
     """
-    if static and any(map(is_jax_array, (bounds, *(bounds if isinstance(bounds, tuple | list) else ())))):
-        label = name if isinstance(name, str) else " and ".join(name)
-        raise TypeError(f"{label} must be Python numbers, since shapes depend on them, got a JAX array")
     try:
         low, high = bounds
     except (TypeError, ValueError):
         raise ValueError(f"{name} must be (min, max), got {bounds!r}") from None
+    if static and any(map(is_jax_array, (bounds, low, high))):
+        label = name if isinstance(name, str) else " and ".join(name)
+        raise TypeError(f"{label} must be Python numbers, since shapes depend on them, got a JAX array")
     names = (f"{name}[0]", f"{name}[1]") if isinstance(name, str) else name
     for each, bound in zip(names, (low, high), strict=True):
         check_option(each, bound, integer=integer, minimum=minimum, maximum=maximum, above=above, unit=unit)
@@ -235,6 +236,30 @@ def is_jax_array(value: object) -> bool:
     return jax is not None and isinstance(value, jax.Array)
 
 
+def is_mapping(value: object) -> TypeGuard[Mapping[Any, Any]]:
+    """Return whether a value is a mapping; type checkers then accept keys and values of any type.
+
+    Args:
+        value: Any value.
+
+    Returns:
+        True for mappings.
+    """
+    return isinstance(value, Mapping)
+
+
+def is_list(value: object) -> TypeGuard[list[Any] | tuple[Any, ...]]:
+    """Return whether a value is a list or tuple; type checkers then accept items of any type.
+
+    Args:
+        value: Any value.
+
+    Returns:
+        True for lists and tuples.
+    """
+    return isinstance(value, list | tuple)
+
+
 def plain_int(value: int) -> int:
     """Convert a NumPy integer to int; return other values unchanged, for a validator to reject.
 
@@ -249,7 +274,7 @@ def plain_int(value: int) -> int:
         >>> plain_int(np.int64(8000))
         8000
     """
-    return int(value) if isinstance(value, numbers.Integral) and not isinstance(value, bool) else value
+    return value if isinstance(value, bool) or not isinstance(value, numbers.Integral) else int(value)
 
 
 def plain_float(value: float) -> float:
@@ -266,7 +291,7 @@ def plain_float(value: float) -> float:
         >>> plain_float(np.float32(0.5)), plain_float(2)
         (0.5, 2.0)
     """
-    return float(value) if isinstance(value, numbers.Real) and not isinstance(value, bool) else value
+    return value if isinstance(value, bool) or not isinstance(value, numbers.Real) else float(value)
 
 
 def optional_int(value: int | None) -> int | None:
@@ -324,17 +349,19 @@ def _outside(value: Any, minimum: float | None, maximum: float | None) -> bool:
 
 
 def _bounds(minimum: float | None, maximum: float | None, unit: str, above: float | None = None) -> str:
-    tail = f" {unit}" if unit else ""
     if above is not None:
-        return f" above {above}{tail}" + (f" and at most {maximum}{tail}" if maximum is not None else "")
+        return f" above {_quantity(above, unit)}" + (
+            f" and at most {_quantity(maximum, unit)}" if maximum is not None else ""
+        )
     if minimum is not None and maximum is not None:
-        return f" from {minimum} to {maximum}{tail}"
+        return f" from {minimum} to {_quantity(maximum, unit)}"
     if minimum is not None:
-        return f" of at least {minimum}{tail}"
+        return f" of at least {_quantity(minimum, unit)}"
     if maximum is not None:
-        return f" of at most {maximum}{tail}"
+        return f" of at most {_quantity(maximum, unit)}"
     return f" in {unit}" if unit else ""
 
 
-def _as_int(bound: float | None) -> int | None:
-    return None if bound is None else int(bound)
+def _quantity(number: float, unit: str) -> str:
+    """Return a number with its unit, which is singular for 1: ``1 sample``, ``2 samples``."""
+    return f"{number} {re.sub(r'(?<=[a-z])s(?= per |$)', '', unit) if number == 1 else unit}".rstrip()

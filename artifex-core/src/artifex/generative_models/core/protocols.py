@@ -13,46 +13,51 @@ if TYPE_CHECKING:
 
 
 class AudioType(Protocol):
-    """A synthetic sound with its options bound."""
+    """A function with its options bound that renders a synthetic waveform (n_time_steps,), float32."""
 
     def __call__(self, key: jax.Array, /, *, n_time_steps: int, sample_rate: int) -> jax.Array:
-        """Render a waveform (n_time_steps,), float32."""
+        """Render the waveform."""
+        ...
 
 
 class Augmentation(Protocol):
-    """A random change of one example, with its options bound."""
+    """A function with its options bound that augments one example at random; shape and dtype are kept."""
 
     def __call__(self, x: ArrayLike, key: jax.Array, /) -> jax.Array:
-        """Augment one example; shape and dtype are kept."""
+        """Augment one example."""
+        ...
 
 
 class Metric(Protocol):
-    """A score of an estimate against a reference, with its options bound."""
+    """A function with its options bound that compares an estimate with a reference; returns a scalar."""
 
     def __call__(self, estimate: ArrayLike, reference: ArrayLike, /) -> jax.Array:
-        """Score one example; returns a scalar."""
+        """Compare one example with its reference."""
+        ...
 
 
 class Window(Protocol):
-    """A window with its options bound."""
+    """A function with its options bound that computes a window (length,)."""
 
     def __call__(self, length: int, /, *, periodic: bool = True) -> np.ndarray | jax.Array:
-        """Compute the window (length,)."""
+        """Compute the window."""
+        ...
 
 
 class Representation(Protocol):
-    """A model's representation of waveforms, and its inverse."""
+    """A model's representation of waveforms, and its inverse, for an audio configuration."""
 
     shape: tuple[int, ...]
 
-    def __init__(self, config: Any, /) -> None:
-        """Create it for an audio configuration."""
+    def __init__(self, config: Any, /) -> None: ...
 
     def encode(self, audio: ArrayLike, /) -> jax.Array:
         """Encode waveforms (..., time) as (..., *shape)."""
+        ...
 
     def decode(self, encoded: ArrayLike, /, *, key: jax.Array | None = None) -> jax.Array:
         """Decode (..., *shape) to waveforms (..., time)."""
+        ...
 
 
 class Reader(Protocol):
@@ -61,26 +66,32 @@ class Reader(Protocol):
     @property
     def extensions(self) -> tuple[str, ...]:
         """Extensions in lower case, such as ``(".wav",)``."""
+        ...
 
     @property
     def magic(self) -> tuple[tuple[int, bytes], ...]:
         """Magic bytes with their offsets in the file, such as ``((0, b"fLaC"),)``."""
+        ...
 
     def open(self, stream: IO[bytes], name: str, /) -> AbstractContextManager[Any]:
         """Open a file; yields a recording with ``info`` and ``read(start, count, *, out=None)``."""
+        ...
 
 
 class Modality(Protocol):
-    """An encoder and decoder of one kind of data; see ``modalities.base.Modality``."""
+    """An encoder and decoder of one kind of data; see ``modalities.base.Modality``.
+
+    ``config=None`` means the default configuration.
+    """
 
     config: Any
 
-    def __init__(self, config: Any = None, *, rngs: Any = None) -> None:
-        """Create it; ``None`` means the default configuration."""
+    def __init__(self, config: Any = None, *, rngs: Any = None) -> None: ...
 
     @property
     def output_shape(self) -> tuple[int, ...]:
         """Shape of one encoded example."""
+        ...
 
     def encode(self, data: Any, /) -> Any:
         """Encode examples for a model."""
@@ -90,41 +101,43 @@ class Modality(Protocol):
 
 
 class Dataset(Protocol):
-    """A dataset that returns examples by index, and batches; see ``modalities.base.BaseDataset``."""
+    """A dataset of examples that are accessed by index, alone or in batches; see ``modalities.base.BaseDataset``.
+
+    Each dataset has its own options.
+    """
 
     config: Any
     split: str
 
-    def __init__(self, *args: Any, **kwargs: Any) -> None:
-        """Create it; each dataset has its own options."""
+    def __init__(self, *args: Any, **kwargs: Any) -> None: ...
 
-    def __len__(self) -> int:
-        """Return the number of examples."""
+    def __len__(self) -> int: ...
 
-    def __getitem__(self, index: int) -> Any:
-        """Return one example."""
+    def __getitem__(self, index: int) -> Any: ...
 
-    def __iter__(self) -> Iterator[Any]:
-        """Yield every example once, in order."""
+    def __iter__(self) -> Iterator[Any]: ...
 
     def get_batch(self, batch_size: int) -> dict[str, Any]:
         """Draw a batch of examples."""
+        ...
 
     def collate_fn(self, samples: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
         """Combine examples into a batch."""
+        ...
 
 
 class Extension(Protocol):
-    """A module that computes features and a weighted loss; see ``extensions.base.ModelExtension``."""
+    """A module that computes features by name and a weighted loss; see ``extensions.base.ModelExtension``."""
 
     weight: float
     enabled: bool
 
-    def __init__(self, config: Any, *, rngs: Any = None) -> None:
-        """Create it from an ``ExtensionConfig``."""
+    def __init__(self, config: Any, *, rngs: Any = None) -> None: ...
 
     def __call__(self, inputs: Any, model_outputs: Any = None) -> dict[str, Any]:
         """Compute features by name."""
+        ...
 
     def loss_fn(self, batch: Any, model_outputs: Any) -> jax.Array:
         """Compute the loss, multiplied by the weight."""
+        ...

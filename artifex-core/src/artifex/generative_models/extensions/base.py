@@ -29,7 +29,7 @@ class ModelExtension(nnx.Module):
     """
 
     def __init__(self, config: ExtensionConfig, *, rngs: nnx.Rngs | None = None) -> None:
-        if not isinstance(config, ExtensionConfig):
+        if not isinstance(config, ExtensionConfig):  # pyright: ignore[reportUnnecessaryIsInstance]  users' input
             raise TypeError(
                 f"{type(self).__name__} requires config=ExtensionConfig(extensions={{...}}), got {type(config).__name__}"
             )

@@ -11,14 +11,14 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from artifex.generative_models.core.checks import check_integer
+from artifex.generative_models.core.checks import check_integer, is_mapping
 
 if TYPE_CHECKING:
     from flax import nnx
 
 
 class Modality(ABC):
-    """Base class of modalities: the shape of an encoded example, and the conversion of data to and from it.
+    """Base class of modalities, which encode data for a model and decode it.
 
     Args:
         config: The modality's configuration.
@@ -33,7 +33,7 @@ class Modality(ABC):
         """Shape of one encoded example."""
 
     @abstractmethod
-    def encode(self, data: Any) -> Any:
+    def encode(self, data: Any, /) -> Any:
         """Convert data to the representation that the configuration selects."""
 
     @abstractmethod
@@ -47,8 +47,8 @@ class BaseDataset(ABC):
     A subclass defines ``__len__`` and either ``__getitem__`` or both ``__iter__`` and ``get_batch``. With ``__len__``
     and ``__getitem__`` it is a data source for Grain.
 
-    ``time_axis_keys`` lists the keys of arrays whose last axis is time. A loader pads these to one length if examples
-    are variable-length; their length is stored under ``length``.
+    ``time_axis_keys`` lists the keys of arrays whose last axis is time. If examples are
+    variable-length, a loader pads these arrays to one length and stores the length of each under the key ``length``.
 
     Args:
         config: Configuration of the examples.
@@ -70,7 +70,7 @@ class BaseDataset(ABC):
     time_axis_keys: tuple[str, ...] = ("audio",)
 
     def __init__(self, config: Any, split: str = "train", *, rngs: nnx.Rngs | None) -> None:
-        if not isinstance(split, str) or not split:
+        if not (split and isinstance(split, str)):  # pyright: ignore[reportUnnecessaryIsInstance]  users' input
             raise TypeError(f"split must be the name of a split, such as 'train', got {split!r}")
         if rngs is not None and not callable(rngs):
             raise TypeError(
@@ -196,7 +196,7 @@ class BaseDataset(ABC):
         if not samples:
             raise ValueError("collate_fn requires at least one example, got none")
         for sample in samples:
-            if not isinstance(sample, Mapping):
+            if not is_mapping(sample):
                 raise TypeError(
                     f"collate_fn requires examples, mappings such as dataset[0], got {type(sample).__name__}"
                 )

@@ -137,11 +137,11 @@ class AudioModalityConfig(Configuration):
         return self.representation.value if isinstance(self.representation, Enum) else self.representation
 
 
-def config_or_default(config: AudioModalityConfig | None) -> AudioModalityConfig:
+def config_or_default(config: object) -> AudioModalityConfig:
     """Return a configuration, or the default one for None.
 
     Args:
-        config: The configuration.
+        config: The configuration, or None.
 
     Returns:
         The configuration.
@@ -149,15 +149,17 @@ def config_or_default(config: AudioModalityConfig | None) -> AudioModalityConfig
     Raises:
         TypeError: When it has another type.
     """
-    if config is not None and not isinstance(config, AudioModalityConfig):
+    if config is None:
+        return AudioModalityConfig()
+    if not isinstance(config, AudioModalityConfig):
         raise TypeError(f"config must be an AudioModalityConfig or None, got {config!r} ({type(config).__name__})")
-    return AudioModalityConfig() if config is None else config
+    return config
 
 
 class AudioModality(Modality):
-    """Encoder and decoder between waveforms and the representation of a configuration.
+    """Encoder and decoder of the configured representation.
 
-    It has no arrays and no random state: its methods are pure functions for ``jit``, ``vmap`` and ``grad``.
+    It contains no arrays and no random state; its methods work under ``jit``, ``vmap`` and ``grad``.
 
     Args:
         config: The configuration; None means the defaults.
@@ -194,8 +196,7 @@ class AudioModality(Modality):
     @property
     def output_shape(self) -> tuple[int, ...]:
         """Shape of one encoded example, such as ``(80, 125)``."""
-        shape: tuple[int, ...] = self.representation.shape
-        return shape
+        return self.representation.shape
 
     def encode(self, audio: ArrayLike) -> jax.Array:
         """Encode waveforms as the representation.
@@ -211,7 +212,7 @@ class AudioModality(Modality):
         """
         import numpy as np
 
-        from artifex.generative_models.modalities.audio.preprocessing import normalize_audio, to_float
+        from artifex.generative_models.modalities.audio.preprocessing.levels import normalize_audio, to_float
 
         shape = np.shape(audio)
         if not shape or shape[-1] != self.n_time_steps:
@@ -220,8 +221,7 @@ class AudioModality(Modality):
                 f"{self.config.sample_rate} Hz, got {shape}; use trim_or_pad(audio, {self.n_time_steps})"
             )
         waveform = normalize_audio(audio) if self.config.normalize else to_float(audio)
-        encoded: jax.Array = self.representation.encode(waveform)
-        return encoded
+        return self.representation.encode(waveform)
 
     def decode(self, encoded: ArrayLike, *, key: jax.Array | None = None) -> jax.Array:
         """Decode the representation to waveforms.
@@ -231,7 +231,7 @@ class AudioModality(Modality):
             key: PRNG key for the initial phases of representations without phase; None starts with zero phases.
 
         Returns:
-            Waveforms (..., n_time_steps), at the level of the encoded waveforms. When phases are estimated, as for a mel
+            Waveforms (..., n_time_steps), with the level of the encoded waveforms. When phases are estimated, as for a mel
             spectrogram, peaks differ from those of the encoded waveforms and may exceed full scale.
 
         Raises:
@@ -245,8 +245,7 @@ class AudioModality(Modality):
                 f"decode: encoded must be a {self.config.representation_name} of shape "
                 f"(..., {', '.join(map(str, expected))}), got {shape}"
             )
-        decoded: jax.Array = self.representation.decode(encoded, key=key)
-        return decoded
+        return self.representation.decode(encoded, key=key)
 
     def __repr__(self) -> str:
         return f"AudioModality({self.config!r})"

@@ -66,7 +66,7 @@ def augmentation(component: Callable[..., Any]) -> list[Subject | Rule]:
 
 
 def metric(component: Callable[..., Any]) -> list[Subject | Rule]:
-    """Return the subject of a metric: its value for a waveform against noise.
+    """Return the subject of a metric: its value for a waveform compared with noise.
 
     Args:
         component: The function.

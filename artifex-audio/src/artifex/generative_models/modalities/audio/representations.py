@@ -14,9 +14,9 @@ from artifex.generative_models.core import MissingDependencyError, UnknownCompon
 from artifex.generative_models.core.configuration import ExtensionConfig
 from artifex.generative_models.modalities.audio.base import AudioModalityConfig
 
-# Since encode drops the last frame, the end of a clip is covered only by the edge of one window. Dividing by at least a
-# hundredth of the full window sum reconstructs an unmodified clip exactly up to there, and limits the amplification of a
-# modified one to a factor of 8.
+# ``encode`` drops the last frame, so the end of a clip is covered only by the edge of one window. Samples are divided by
+# the window sum where it is above this fraction of its maximum: there an unmodified clip is reconstructed exactly, and a
+# modified one is amplified by at most a factor of 8.
 _MIN_COVERAGE = 0.01
 
 
@@ -254,7 +254,7 @@ def spectral_extension(purpose: str, **options: Any) -> SpectralExtension:
     """Create the extension ``spectral`` of artifex-spectral, which artifex-audio does not import.
 
     Args:
-        purpose: Purpose of the extension, the subject of the error message.
+        purpose: Subject of the error message, such as ``"The representation 'stft'"``.
         **options: Its options, such as ``n_fft``.
 
     Returns:

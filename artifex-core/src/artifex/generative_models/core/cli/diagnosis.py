@@ -96,7 +96,7 @@ def _versions() -> tuple[list[Row], list[Finding]]:
         for requirement in _requirements(name) if version else ():
             required.setdefault(requirement.name, []).append(requirement)
 
-    findings = []
+    findings: list[Finding] = []
     first = ("jax", "jaxlib", "flax", "numpy")
     for name in (*first, *sorted(set(required) - {*first, *ours})):
         version = installed_version(name)
@@ -145,7 +145,8 @@ def _devices() -> tuple[list[Row], list[Finding]]:
     def count_devices() -> list[Row]:
         import jax
 
-        counts = Counter((device.platform, device.device_kind) for device in jax.devices())
+        devices: list[Any] = jax.devices()  # pyright: ignore[reportUnknownVariableType]  jaxlib has no types
+        counts = Counter((device.platform, device.device_kind) for device in devices)
         return [(platform_name, f"{count} x {kind}") for (platform_name, kind), count in counts.items()]
 
     rows, error = _call_quietly(count_devices)
@@ -170,7 +171,7 @@ def _components() -> tuple[list[Row], list[Finding]]:
                 broken.setdefault((claim.distribution, _reason(error.__cause__ or error)), []).append(claim)
         n_loaded = len(claims) - n_broken
         rows.append((kind, f"{n_loaded} of {len(claims)} can be loaded" if n_broken else f"{n_loaded}"))
-    findings = []
+    findings: list[Finding] = []
     for (distribution, reason), claims in broken.items():
         names = ", ".join(f"{claim.kind} {claim.name!r}" for claim in claims)
         location = f" ({claims[0].value})" if len(claims) == 1 else ""

@@ -6,18 +6,7 @@ import inspect
 import re
 from typing import Any
 
-_TITLES = (
-    "Args",
-    "Attributes",
-    "Example",
-    "Examples",
-    "Note",
-    "Raises",
-    "Reference",
-    "References",
-    "Returns",
-    "Yields",
-)
+_TITLES = "Args|Attributes|Examples?|Note|Raises|References?|Returns|Yields"
 _VERBATIM = ("Args", "Example", "Examples")
 
 
@@ -32,7 +21,7 @@ def sections_of(component: Any) -> dict[str, str]:
         one line, except in Args and Example.
     """
     text = inspect.getdoc(component) or ""
-    pieces = re.split(rf"^({'|'.join(_TITLES)}):[ ]*$", text, flags=re.MULTILINE)
+    pieces = re.split(rf"^({_TITLES}):[ ]*$", text, flags=re.MULTILINE)
     titles = ["", *pieces[1::2]]
     bodies = [inspect.cleandoc("\n" + body).strip() for body in pieces[::2]]
     return {

@@ -3,27 +3,17 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Literal, overload
 
 import attrs
 
+from artifex.generative_models.core.checks import is_list, is_mapping
 from artifex.generative_models.core.components.kind import component_error, options_of
 from artifex.generative_models.core.components.registries import registry
 from artifex.generative_models.core.errors import suggest
 
 if TYPE_CHECKING:
-    from artifex.generative_models.core.protocols import (
-        AudioType,
-        Augmentation,
-        Dataset,
-        Extension,
-        Metric,
-        Modality,
-        Reader,
-        Representation,
-        Window,
-    )
+    from artifex.generative_models.core import protocols
 
 
 class Bound(functools.partial):  # type: ignore[type-arg]
@@ -48,23 +38,23 @@ class Bound(functools.partial):  # type: ignore[type-arg]
 
 
 @overload
-def create(kind: Literal["audio_type"], name: str, /, **options: Any) -> AudioType: ...
+def create(kind: Literal["audio_type"], name: str, /, **options: Any) -> protocols.AudioType: ...
 @overload
-def create(kind: Literal["augmentation"], name: str, /, **options: Any) -> Augmentation: ...
+def create(kind: Literal["augmentation"], name: str, /, **options: Any) -> protocols.Augmentation: ...
 @overload
-def create(kind: Literal["metric"], name: str, /, **options: Any) -> Metric: ...
+def create(kind: Literal["metric"], name: str, /, **options: Any) -> protocols.Metric: ...
 @overload
-def create(kind: Literal["window"], name: str, /, **options: Any) -> Window: ...
+def create(kind: Literal["window"], name: str, /, **options: Any) -> protocols.Window: ...
 @overload
-def create(kind: Literal["reader"], name: str, /, **options: Any) -> Reader: ...
+def create(kind: Literal["reader"], name: str, /, **options: Any) -> protocols.Reader: ...
 @overload
-def create(kind: Literal["representation"], name: str, /, **options: Any) -> Representation: ...
+def create(kind: Literal["representation"], name: str, /, **options: Any) -> protocols.Representation: ...
 @overload
-def create(kind: Literal["dataset"], name: str, /, **options: Any) -> Dataset: ...
+def create(kind: Literal["dataset"], name: str, /, **options: Any) -> protocols.Dataset: ...
 @overload
-def create(kind: Literal["modality"], name: str, /, **options: Any) -> Modality: ...
+def create(kind: Literal["modality"], name: str, /, **options: Any) -> protocols.Modality: ...
 @overload
-def create(kind: Literal["extension"], name: str, /, **options: Any) -> Extension: ...
+def create(kind: Literal["extension"], name: str, /, **options: Any) -> protocols.Extension: ...
 @overload
 def create(kind: str, name: str, /, **options: Any) -> Any: ...
 def create(kind: str, name: str, /, **options: Any) -> Any:
@@ -137,9 +127,9 @@ def resolve(kind: str, spec: object) -> Any:
     """
     if isinstance(spec, str):
         return create(kind, spec)
-    if isinstance(spec, Mapping) and isinstance(spec.get("name"), str):
+    if is_mapping(spec) and isinstance(spec.get("name"), str):
         return create(kind, spec["name"], **{option: value for option, value in spec.items() if option != "name"})
-    if isinstance(spec, tuple | list) and len(spec) == 2 and isinstance(spec[0], str) and isinstance(spec[1], Mapping):
+    if is_list(spec) and len(spec) == 2 and isinstance(spec[0], str) and is_mapping(spec[1]):
         return create(kind, spec[0], **spec[1])
     error = component_error(registry(kind).kind, spec)
     if error:
@@ -160,9 +150,9 @@ def _hashable(value: Any) -> Any:
     """Return a hashable value that is equal for equal values of one type."""
     if isinstance(value, float):
         return (type(value), value.hex())  # unlike ==, hex distinguishes 0.0 from -0.0 and equates NaN with NaN
-    if isinstance(value, dict):
+    if is_mapping(value):
         return (type(value), tuple((_hashable(key), _hashable(item)) for key, item in value.items()))
-    if isinstance(value, list | tuple):
+    if is_list(value):
         return (type(value), tuple(map(_hashable, value)))
     try:
         hash(value)

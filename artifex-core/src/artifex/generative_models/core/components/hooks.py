@@ -47,7 +47,7 @@ def implementations(manager: pluggy.PluginManager, hook: str) -> list[tuple[str,
     """Return the implementations of a hook, so that each can be called separately.
 
     Args:
-        manager: The manager that holds the plugins.
+        manager: The plugin manager.
         hook: The hook's name.
 
     Returns:
@@ -61,7 +61,7 @@ def register_module(manager: pluggy.PluginManager, module: Any, name: str) -> li
     """Register a module of hooks and return the kinds that it declares.
 
     Args:
-        manager: The manager that holds the plugins.
+        manager: The plugin manager.
         module: The module.
         name: ``"distribution:entry point"``.
 

@@ -1,4 +1,4 @@
-"""Kinds of components, the claims of distributions, and the signature that a component must have."""
+"""Kinds of components, the claims of distributions to names, and the signature that a component must have."""
 
 from __future__ import annotations
 
@@ -9,7 +9,8 @@ from typing import Any
 
 import attrs
 
-from artifex.generative_models.core.checks import check_choice, check_integer, field_check
+from artifex.generative_models.core.checks import check_choice, check_integer, field_check, is_list
+from artifex.generative_models.core.errors import printable
 
 IN_PROCESS = "(this process)"
 
@@ -23,7 +24,7 @@ def _matches(pattern: str, expected: str) -> Callable[[Any, attrs.Attribute[Any]
 
 
 def _check_names(instance: Any, attribute: attrs.Attribute[Any], value: Any) -> None:
-    if not isinstance(value, tuple) or not all(isinstance(name, str) for name in value):
+    if not (is_list(value) and isinstance(value, tuple) and all(isinstance(name, str) for name in value)):
         raise TypeError(f"Kind.{attribute.name} must be a tuple of names, got {value!r}")
 
 
@@ -57,13 +58,13 @@ class Kind:
 
 @attrs.frozen(kw_only=True)
 class Claim:
-    """A distribution's statement that it provides a component under a name.
+    """A component that a distribution provides under a name, as its entry point declares it.
 
     Args:
         kind: The kind's name.
         name: The component's name.
         distribution: The normalized name of the distribution.
-        value: Where the component is, as ``"package.module:object"``.
+        value: The location of the component, as ``"package.module:object"``.
         version: The distribution's version; ignored when claims are compared.
     """
 
@@ -76,7 +77,7 @@ class Claim:
     @property
     def provider(self) -> str:
         """The distribution and its version, as messages print them."""
-        return f"{self.distribution} {self.version}".rstrip()
+        return printable(f"{self.distribution} {self.version}".rstrip())
 
     @property
     def qualified_name(self) -> str:
@@ -84,7 +85,7 @@ class Claim:
         return self.name if self.distribution == IN_PROCESS else f"{self.name}@{self.distribution}"
 
 
-def component_error(kind: Kind, component: Any) -> str:
+def component_error(kind: Kind, component: object) -> str:
     """Describe why an object is not a component of a kind.
 
     Args:
@@ -129,7 +130,7 @@ def options_of(kind: Kind, component: Any) -> dict[str, inspect.Parameter] | Non
         unknown.
     """
     if kind.form == "value":
-        fields = [field for field in attrs.fields(type(component)) if field.init]
+        fields = [field for field in attrs.fields(component.__class__) if field.init]
         return {(field.alias or field.name): _field_parameter(component, field) for field in fields}
     try:
         parameters = list(signature_of(component).parameters.values())

@@ -66,7 +66,7 @@ def distributions_with(group: str) -> Iterator[Distribution]:
     Yields:
         Distributions with at least one such entry point, and those whose metadata cannot be read, with ``error`` set.
     """
-    seen = set()
+    seen: set[str] = set()
     for installed in importlib_metadata.distributions():
         try:
             entry_points = tuple(_in_group(installed.entry_points, group))
@@ -127,7 +127,7 @@ _VALUE = re.compile(r"[\w.]+\s*(:\s*[\w.]+\s*)?(\[.*\]\s*)?")
 
 def _in_group(entry_points: Iterable[importlib_metadata.EntryPoint], group: str) -> Iterator[EntryPoint]:
     """Yield the entry points in a group and its subgroups; a malformed one raises ValueError."""
-    seen = set()
+    seen: set[tuple[str, str]] = set()
     for found in entry_points:
         if found.group != group and not found.group.startswith(f"{group}."):
             continue

@@ -11,6 +11,7 @@ from typing import Any
 
 import attrs
 
+from artifex.generative_models.core.checks import is_mapping
 from artifex.generative_models.core.components.discovery import Scan, scan
 from artifex.generative_models.core.components.metadata import normalize_name
 from artifex.generative_models.core.errors import PluginWarning, suggest
@@ -32,7 +33,7 @@ class Pins:
     """
 
     path: str | None = None
-    distributions: Mapping[tuple[str, str], str] = attrs.field(factory=dict)
+    distributions: Mapping[tuple[str, str], str] = attrs.field(factory=dict[tuple[str, str], str])
     text: str = ""
     error: OSError | ValueError | None = None
 
@@ -147,7 +148,7 @@ def _parse(path: str, text: str) -> dict[tuple[str, str], str]:
                 f"{_location(path, text, table)}: unknown table {table!r}.{suggest(table, [_TABLE])} "
                 f"{FILE} may contain: {_TABLE}"
             )
-    distributions = {}
+    distributions: dict[tuple[str, str], str] = {}
     for kind, names in _checked_table(path, text, content.get(_TABLE, {}), _TABLE).items():
         for name, distribution in _checked_table(path, text, names, _TABLE, kind).items():
             if not isinstance(distribution, str) or not distribution.strip():
@@ -159,8 +160,8 @@ def _parse(path: str, text: str) -> dict[tuple[str, str], str]:
     return distributions
 
 
-def _checked_table(path: str, text: str, value: Any, *keys: str) -> dict[str, Any]:
-    if isinstance(value, dict):
+def _checked_table(path: str, text: str, value: object, *keys: str) -> Mapping[str, Any]:
+    if is_mapping(value):
         return value
     example = '[components.audio_type] with lines such as sine = "artifex-audio"'
     raise ValueError(
@@ -182,11 +183,11 @@ def _has_key(text: str, keys: tuple[str, ...]) -> bool:
     import tomllib
 
     try:
-        table: Any = tomllib.loads(text)
+        table: object = tomllib.loads(text)
     except tomllib.TOMLDecodeError:
         return False
     for key in keys:
-        if not isinstance(table, dict) or key not in table:
+        if not is_mapping(table) or key not in table:
             return False
         table = table[key]
     return True

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import re
 import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Generator, Iterator, Mapping
 from typing import TYPE_CHECKING, Any, Generic, Literal, TypeVar, cast, overload
 
 import attrs
@@ -19,22 +19,12 @@ from artifex.generative_models.core.errors import (
     BrokenComponentError,
     ConflictingComponentError,
     UnknownComponentError,
+    printable,
     suggest,
 )
 
 if TYPE_CHECKING:
-    from artifex.generative_models.core.protocols import (
-        AudioType,
-        Augmentation,
-        Dataset,
-        Extension,
-        Metric,
-        Modality,
-        Reader,
-        Representation,
-        Window,
-    )
-
+    from artifex.generative_models.core import protocols
 
 C = TypeVar("C")
 T = TypeVar("T")
@@ -73,7 +63,7 @@ class Registry(Mapping[str, C], Generic[C]):
     def __init__(self, kind: str) -> None:
         self._name = kind
         self._lock = threading.RLock()
-        self._registered: dict[str, C] = {}
+        self._registered: dict[str, C] = _registered.setdefault(kind, {})
         self._loaded: dict[Claim, C] = {}
         self._failed: dict[Claim, BaseException] = {}
 
@@ -168,7 +158,7 @@ class Registry(Mapping[str, C], Generic[C]):
             True
             >>> registry("modality").unregister("grayscale")
         """
-        if not isinstance(name, str) or not re.fullmatch(r"[^\s@]+", name):
+        if not (isinstance(name, str) and re.fullmatch(r"[^\s@]+", name)):  # pyright: ignore[reportUnnecessaryIsInstance]
             raise ValueError(f"a component's name must be one word without '@', got {name!r}")
         error = component_error(self.kind, component)
         if error:
@@ -197,7 +187,7 @@ class Registry(Mapping[str, C], Generic[C]):
             del self._registered[name]
 
     def __getitem__(self, name: str) -> C:
-        if not isinstance(name, str):
+        if not isinstance(name, str):  # pyright: ignore[reportUnnecessaryIsInstance]  users may pass anything
             raise TypeError(f"{self._name}: the name of a component must be a string, got {name!r}")
         with self._lock:
             if name in self._registered:
@@ -268,13 +258,12 @@ class Registry(Mapping[str, C], Generic[C]):
         )
 
     def _only(self, claims: tuple[Claim, ...]) -> tuple[Claim, str]:
-        if len(claims) > 1:
-            names = " or ".join(repr(claim.qualified_name) for claim in claims)
-            raise ConflictingComponentError(
-                f"{self._name} {claims[0].name!r} is provided by {_providers(claims)}; write {names}, or pin one in "
-                f"{FILE}"
-            )
-        return claims[0], "the only distribution that provides it"
+        if len(claims) == 1:
+            return claims[0], "the only distribution that provides it"
+        names = " or ".join(repr(claim.qualified_name) for claim in claims)
+        raise ConflictingComponentError(
+            f"{self._name} {claims[0].name!r} is provided by {_providers(claims)}; write {names}, or pin one in {FILE}"
+        )
 
     def _load(self, claim: Claim) -> C:
         with self._lock:
@@ -290,7 +279,7 @@ class Registry(Mapping[str, C], Generic[C]):
                     return loaded
                 error = self._failed.setdefault(claim, error)
         raise BrokenComponentError(
-            f"{self._name} {claim.name!r} of {claim.provider} ({claim.value}) cannot be loaded: "
+            f"{self._name} {claim.name!r} of {claim.provider} ({printable(claim.value)}) cannot be loaded: "
             f"{type(error).__name__}: {error}"
         ) from error
 
@@ -334,23 +323,23 @@ def kinds() -> dict[str, Kind]:
 
 
 @overload
-def registry(kind: Literal["audio_type"]) -> Registry[AudioType]: ...
+def registry(kind: Literal["audio_type"]) -> Registry[protocols.AudioType]: ...
 @overload
-def registry(kind: Literal["augmentation"]) -> Registry[Augmentation]: ...
+def registry(kind: Literal["augmentation"]) -> Registry[protocols.Augmentation]: ...
 @overload
-def registry(kind: Literal["metric"]) -> Registry[Metric]: ...
+def registry(kind: Literal["metric"]) -> Registry[protocols.Metric]: ...
 @overload
-def registry(kind: Literal["window"]) -> Registry[Window]: ...
+def registry(kind: Literal["window"]) -> Registry[protocols.Window]: ...
 @overload
-def registry(kind: Literal["reader"]) -> Registry[type[Reader]]: ...
+def registry(kind: Literal["reader"]) -> Registry[type[protocols.Reader]]: ...
 @overload
-def registry(kind: Literal["representation"]) -> Registry[type[Representation]]: ...
+def registry(kind: Literal["representation"]) -> Registry[type[protocols.Representation]]: ...
 @overload
-def registry(kind: Literal["dataset"]) -> Registry[type[Dataset]]: ...
+def registry(kind: Literal["dataset"]) -> Registry[type[protocols.Dataset]]: ...
 @overload
-def registry(kind: Literal["modality"]) -> Registry[type[Modality]]: ...
+def registry(kind: Literal["modality"]) -> Registry[type[protocols.Modality]]: ...
 @overload
-def registry(kind: Literal["extension"]) -> Registry[type[Extension]]: ...
+def registry(kind: Literal["extension"]) -> Registry[type[protocols.Extension]]: ...
 @overload
 def registry(kind: str) -> Registry[Any]: ...
 def registry(kind: str) -> Registry[Any]:
@@ -391,7 +380,7 @@ def refresh() -> None:
 
 
 @contextlib.contextmanager
-def temporary_registrations() -> Iterator[None]:
+def temporary_registrations() -> Generator[None, None, None]:
     """Return a context manager that restores, on exit, the components registered in this process, and refreshes.
 
     Meant for tests that register components or install distributions.
@@ -405,24 +394,26 @@ def temporary_registrations() -> Iterator[None]:
         False
     """
     with _lock:
-        before = {name: dict(each._registered) for name, each in _registries.items()}
+        before = {kind: dict(components) for kind, components in _registered.items()}
     refresh()
     try:
         yield
     finally:
         with _lock:
-            for name, each in _registries.items():
-                each._registered = before.get(name, {})
+            for kind, components in _registered.items():
+                components.clear()
+                components.update(before.get(kind, {}))
         refresh()
 
 
 _registries: dict[str, Registry[Any]] = {}
+_registered: dict[str, dict[str, Any]] = {}  # components registered in this process, by kind and name
 _lock = threading.Lock()
 
 
 def _kind_named(name: str) -> Kind:
     current = scan()
-    declarations = current.kinds.get(name, []) if isinstance(name, str) else []
+    declarations = current.kinds.get(str(name), [])
     if not declarations:
         raise UnknownComponentError(
             f"no kind of component {name!r} is installed.{suggest(str(name), current.kinds)} "
@@ -439,7 +430,7 @@ def _kind_named(name: str) -> Kind:
 def _skipped_note() -> str:
     """Return a note in parentheses on distributions that are broken or disabled, or an empty string."""
     current = scan()
-    notes = []
+    notes: list[str] = []
     if current.problems:
         notes.append(f"skipped because broken: {', '.join(sorted({p.source for p in current.problems}))}")
     if current.disabled:

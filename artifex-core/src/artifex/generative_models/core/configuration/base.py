@@ -9,6 +9,7 @@ from typing import Any, Self
 
 import attrs
 
+from artifex.generative_models.core.checks import is_mapping
 from artifex.generative_models.core.configuration.conversion import field_names, from_plain, to_plain, unknown_field
 from artifex.generative_models.core.files import format_table, parse_table, read_table, write_atomic
 
@@ -32,12 +33,14 @@ class Configuration:
         {'hop_length': 64}
         >>> FrameConfig(hop_length=0)
         Traceback (most recent call last):
-        ValueError: FrameConfig.hop_length must be an integer of at least 1 samples, got 0
+        ValueError: FrameConfig.hop_length must be an integer of at least 1 sample, got 0
     """
 
     def __new__(cls, *args: Any, **fields: Any) -> Self:
         """Raise for a misspelled keyword and suggest similar field names; ``__init__`` declares the parameters."""
-        _check_field_names(cls, fields)
+        for name in fields:
+            if name not in field_names(cls):
+                raise TypeError(unknown_field(cls, name))
         return super().__new__(cls)
 
     @classmethod
@@ -94,8 +97,8 @@ class Configuration:
         """
         data: object = read_table(path)
         for name in section.split(".") if section else ():
-            if not isinstance(data, Mapping) or name not in data:
-                found = ", ".join(map(str, data)) if isinstance(data, Mapping) else ""
+            if not is_mapping(data) or name not in data:
+                found = ", ".join(map(str, data)) if is_mapping(data) else ""
                 raise ValueError(f"{path} has no section {section!r}: {name!r} is not among {found or 'no tables'}")
             data = data[name]
         try:
@@ -142,20 +145,14 @@ class Configuration:
             >>> ExtensionConfig(weight=0.5).evolve(enabled=False)
             ExtensionConfig(weight=0.5, enabled=False, extensions={})
         """
-        _check_field_names(type(self), changes)
         return attrs.evolve(self, **changes)
-
-
-def _check_field_names(cls: type, names: Mapping[str, object]) -> None:
-    for name in names:
-        if name not in field_names(cls):
-            raise TypeError(unknown_field(cls, name))
 
 
 def _section_hint(cls: type, data: object) -> str:
     """Suggest to read a section if the file consists of tables that are not fields."""
-    tables = data.items() if isinstance(data, Mapping) else ()
-    sections = [name for name, value in tables if isinstance(value, Mapping) and name not in field_names(cls)]
+    if not is_mapping(data):
+        return ""
+    sections = [str(name) for name, value in data.items() if is_mapping(value) and name not in field_names(cls)]
     if not sections:
         return ""
     return f"\nThe file contains the tables {', '.join(sections)}; section={sections[0]!r} reads one."

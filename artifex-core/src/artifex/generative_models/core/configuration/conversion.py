@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import types
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from enum import Enum
 from functools import cache
 from pathlib import Path, PurePath
-from typing import TYPE_CHECKING, Any, Literal, TypeVar, Union, get_args, get_origin
+from typing import TYPE_CHECKING, Any, Literal, TypeGuard, TypeVar, Union, get_args, get_origin
 
 import attrs
 
-from artifex.generative_models.core.checks import check_choice
+from artifex.generative_models.core.checks import check_choice, is_list, is_mapping
 from artifex.generative_models.core.errors import suggest
 
 if TYPE_CHECKING:
@@ -41,14 +41,14 @@ def to_plain(value: Any) -> Any:
         >>> to_plain({"folder": Path("data"), "range": (0.0, 1.0)})
         {'folder': 'data', 'range': [0.0, 1.0]}
     """
-    if attrs.has(type(value)):
-        return {field.name: to_plain(getattr(value, field.name)) for field in attrs.fields(type(value)) if field.init}
-    if isinstance(value, Mapping):
+    if attrs.has(cls := value.__class__):
+        return {field.name: to_plain(getattr(value, field.name)) for field in attrs.fields(cls) if field.init}
+    if is_mapping(value):
         return {to_plain(key): to_plain(item) for key, item in value.items()}
-    if isinstance(value, list | tuple):
+    if is_list(value):
         return [to_plain(item) for item in value]
-    if isinstance(value, set | frozenset):
-        return sorted((to_plain(item) for item in value), key=repr)
+    if _is_set(value):
+        return sorted(map(to_plain, value), key=repr)
     if isinstance(value, Enum):
         return to_plain(value.value)
     if isinstance(value, PurePath):
@@ -147,14 +147,14 @@ def _converter() -> cattrs.Converter:
         return _COLLECTIONS[_origin(hint)](_structure_items(converter, triples, hint))
 
     def structure_union(value: Any, hint: Any) -> Any:
-        """Structure a value by the only member of the union that its form allows; else leave it to the validator."""
+        """Convert a value to the only member of a union that fits its form; the validator checks other values."""
         members = [member for member in get_args(hint) if member is not types.NoneType]
         if value is None or any(isinstance(member, type) and isinstance(value, member) for member in members):
             return value
-        if len(members) > 1 and isinstance(value, Mapping):
+        if len(members) > 1 and is_mapping(value):
             members = [member for member in members if attrs.has(member) or _is_mapping(member)]
         elif len(members) > 1:
-            members = [member for member in members if isinstance(value, list | tuple) and _is_collection(member)]
+            members = [member for member in members if is_list(value) and _is_collection(member)]
         return converter.structure(value, members[0]) if len(members) == 1 else value
 
     for scalar in (int, float, str, bool):
@@ -182,7 +182,8 @@ def _structure_items(converter: cattrs.Converter, items: Iterable[tuple[object, 
     """Structure the (location, value, type) of each item; raise for all invalid items together."""
     from cattrs import BaseValidationError, IterableValidationError, IterableValidationNote
 
-    structured, errors = [], []
+    structured: list[Any] = []
+    errors: list[Exception] = []
     for location, value, item_type in items:
         try:
             structured.append(converter.structure(value, item_type))
@@ -196,6 +197,10 @@ def _structure_items(converter: cattrs.Converter, items: Iterable[tuple[object, 
 
 def _origin(hint: Any) -> Any:
     return get_origin(hint) or hint
+
+
+def _is_set(value: object) -> TypeGuard[Collection[Any]]:
+    return isinstance(value, set | frozenset)
 
 
 def _is_mapping(hint: Any) -> bool:

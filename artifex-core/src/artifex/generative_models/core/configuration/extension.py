@@ -4,27 +4,23 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Mapping
-from typing import Any, cast
+from typing import Any
 
 import attrs
 
-from artifex.generative_models.core.checks import check_flag, check_number, field_check, plain_float
+from artifex.generative_models.core.checks import check_flag, check_number, field_check, is_mapping, plain_float
 from artifex.generative_models.core.configuration.base import Configuration
 
 
-def _copy_options(extensions: Mapping[str, Mapping[str, Any]]) -> dict[str, dict[str, Any]]:
-    """Copy the options; return anything but nested mappings unchanged, for the validator to reject."""
-    return cast("dict[str, dict[str, Any]]", _copy_nested(extensions))
-
-
-def _copy_nested(value: Any) -> Any:
-    if isinstance(value, Mapping):
-        return {key: _copy_nested(item) for key, item in value.items()}
-    return copy.deepcopy(value)
+def _copy_options(options: Mapping[str, Mapping[str, Any]]) -> Any:
+    """Copy nested mappings as dicts, and other values as they are."""
+    return (
+        {key: _copy_options(item) for key, item in options.items()} if is_mapping(options) else copy.deepcopy(options)
+    )
 
 
 def _check_extensions(instance: object, attribute: attrs.Attribute[Any], value: object) -> None:
-    if not isinstance(value, dict) or not all(isinstance(k, str) and isinstance(v, dict) for k, v in value.items()):
+    if not is_mapping(value) or not all(isinstance(k, str) and is_mapping(v) for k, v in value.items()):
         raise TypeError(
             f"ExtensionConfig.extensions must map extension names to mappings of options, "
             f'such as {{"spectral": {{"n_fft": 1024}}}}, got {value!r}'

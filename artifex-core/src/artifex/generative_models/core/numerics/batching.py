@@ -4,19 +4,22 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
 import jax
 import jax.numpy as jnp
-from jax import lax
+from jax import Array, lax
+from jax.core import Tracer
 from jax.custom_batching import custom_vmap
 from jax.sharding import NamedSharding
 from jax.sharding import PartitionSpec as P
 
+from artifex.generative_models.core.numerics.compilation import tree_map
+
 R = TypeVar("R")
 
 
-def batch_local(function: Callable[..., R], first: jax.Array, *others: jax.Array, core: int) -> R:
+def batch_local(function: Callable[..., R], first: Array, *others: Array, core: int) -> R:
     """Apply a function to a batch such that each device computes its local examples only.
 
     For a batch sharded over explicit mesh axes the function runs under ``shard_map``. Otherwise XLA would gather the
@@ -49,10 +52,10 @@ def batch_local(function: Callable[..., R], first: jax.Array, *others: jax.Array
     local = jax.shard_map(
         function, mesh=mesh, in_specs=(spec,) * (1 + len(others)), out_specs=spec, axis_names=names, check_vma=False
     )
-    return local(first, *jax.tree.map(lambda other: jax.reshard(other, sharding), others))
+    return local(first, *jax.reshard(others, sharding))
 
 
-def sharded_axes(array: jax.Array, core: int) -> tuple[set[str], tuple[Any, ...]]:
+def sharded_axes(array: Array, core: int) -> tuple[set[str], tuple[Any, ...]]:
     """Return the explicit mesh axes over which the leading axes of an array are sharded.
 
     Args:
@@ -68,10 +71,10 @@ def sharded_axes(array: jax.Array, core: int) -> tuple[set[str], tuple[Any, ...]
     """
     spec = jax.typeof(array).sharding.spec
     lead = spec[: array.ndim - core]
-    return {name for entry in lead if entry for name in (entry if isinstance(entry, tuple) else (entry,))}, lead
+    return set(jax.tree.leaves(tuple(lead))), lead
 
 
-def on_one_device(array: jax.Array) -> bool:
+def on_one_device(array: Array) -> bool:
     """Return whether an array is on one device, so that a loop over its examples needs no communication.
 
     Args:
@@ -84,9 +87,10 @@ def on_one_device(array: jax.Array) -> bool:
         >>> on_one_device(jnp.ones(3))
         True
     """
-    if isinstance(array, jax.core.Tracer):  # under shard_map over all axes, a tracer is the shard of one device
-        return jax.device_count() == 1 or jax.typeof(array).sharding.mesh.are_all_axes_manual
-    return len(array.sharding.device_set) == 1
+    if not isinstance(array, Tracer):
+        return array.sharding.num_devices == 1
+    # Under shard_map over all axes, a tracer is the shard of one device.
+    return jax.device_count() == 1 or jax.typeof(array).sharding.mesh.are_all_axes_manual
 
 
 def map_chunks(function: Callable[[Any], Any], batch: Any, chunk_size: int) -> Any:
@@ -106,12 +110,12 @@ def map_chunks(function: Callable[[Any], Any], batch: Any, chunk_size: int) -> A
     """
     n_examples = len(jax.tree.leaves(batch)[0])
     end = n_examples // chunk_size * chunk_size  # of the complete chunks
-    chunks = jax.tree.map(lambda x: x[:end].reshape(-1, chunk_size, *x.shape[1:]), batch)
-    results = jax.tree.map(lambda x: x.reshape(end, *x.shape[2:]), lax.map(function, chunks))
+    chunks = tree_map(lambda x: x[:end].reshape(-1, chunk_size, *x.shape[1:]), batch)
+    results = tree_map(lambda x: x.reshape(end, *x.shape[2:]), lax.map(function, chunks))
     if end == n_examples:
         return results
-    last = function(jax.tree.map(lambda x: x[end:], batch))
-    return jax.tree.map(lambda a, b: jnp.concatenate([a, b]), results, last)
+    last = function(tree_map(lambda x: x[end:], batch))
+    return jax.tree.map(functools.partial(jnp.append, axis=0), results, last)
 
 
 def vmap_in_chunks(function: Callable[..., R], *, chunk_size: int = 1, single_device: bool = False) -> Callable[..., R]:
@@ -138,37 +142,44 @@ def vmap_in_chunks(function: Callable[..., R], *, chunk_size: int = 1, single_de
     """
     batched = jax.vmap(function)
 
-    def in_chunks(*batch: Any) -> Any:
-        if chunk_size == 1:
-            return lax.map(lambda example: function(*example), batch)
-        return map_chunks(lambda chunk: batched(*chunk), batch, chunk_size)
+    def of_arguments(arguments: tuple[Any, ...]) -> R:
+        return function(*arguments)
 
-    def on_device(*batch: Any) -> Any:
+    def in_chunks(*batch: Any) -> R:
+        if chunk_size == 1:
+            return cast("R", lax.map(of_arguments, batch))
+        return cast("R", map_chunks(lambda chunk: batched(*chunk), batch, chunk_size))
+
+    def on_device(*batch: Any) -> R:
         if len(jax.tree.leaves(batch)[0]) <= chunk_size:
             return batched(*batch)
-        return lax.platform_dependent(*batch, cpu=in_chunks, default=batched)
+        return cast("R", lax.platform_dependent(*batch, cpu=in_chunks, default=batched))
 
     @custom_vmap
-    def of_batch(*batch: Any) -> Any:
-        first = jax.tree.leaves(batch)[0]
+    def of_batch(*batch: Any) -> R:
+        first: Array = jax.tree.leaves(batch)[0]
         if sharded_axes(first, first.ndim - 1)[0]:
-            return batch_local(lambda _, *shard: on_device(*shard), first, *batch, core=first.ndim - 1)
+
+            def of_shard(first: Array, *shard: Any) -> R:
+                return on_device(*shard)
+
+            return batch_local(of_shard, first, *batch, core=first.ndim - 1)
         return on_device(*batch) if single_device or on_one_device(first) else batched(*batch)
 
     @of_batch.def_vmap
     def vmap_of_batch(size: int, is_batched: Any, *batches: Any) -> Any:
         """Merge two batch axes into one."""
         nested = _broadcast(size, is_batched, batches)
-        flat = jax.tree.map(lambda leaf: leaf.reshape(-1, *leaf.shape[2:]), nested)
-        results = jax.tree.map(lambda leaf: leaf.reshape(size, -1, *leaf.shape[1:]), of_batch(*flat))
-        return results, jax.tree.map(lambda _: True, results)
+        flat = tree_map(lambda leaf: leaf.reshape(-1, *leaf.shape[2:]), nested)
+        results = tree_map(lambda leaf: leaf.reshape(size, -1, *leaf.shape[1:]), of_batch(*flat))
+        return results, tree_map(lambda _: True, results)
 
     of_example = custom_vmap(function)
 
     @of_example.def_vmap
     def vmap_of_example(size: int, is_batched: Any, *arguments: Any) -> Any:
         results = of_batch(*_broadcast(size, is_batched, arguments))
-        return results, jax.tree.map(lambda _: True, results)
+        return results, tree_map(lambda _: True, results)
 
     # custom_vmap has no differentiation rule; derivatives are those of the given function.
     @jax.custom_jvp
@@ -185,6 +196,6 @@ def vmap_in_chunks(function: Callable[..., R], *, chunk_size: int = 1, single_de
 
 def _broadcast(size: int, is_batched: Any, arguments: Any) -> list[Any]:
     return [
-        value if batched else jax.tree.map(lambda leaf: jnp.broadcast_to(leaf, (size, *leaf.shape)), value)
+        value if batched else tree_map(lambda leaf: jnp.broadcast_to(leaf, (size, *leaf.shape)), value)
         for value, batched in zip(arguments, is_batched, strict=True)
     ]

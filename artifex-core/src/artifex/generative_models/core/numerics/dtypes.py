@@ -10,16 +10,7 @@ from jax.typing import ArrayLike, DTypeLike
 
 from artifex.generative_models.core.numerics.compilation import jit
 
-_FLOAT32 = np.dtype(np.float32)
-
-_WORKING_DTYPES = {
-    np.dtype(jnp.bfloat16): _FLOAT32,
-    np.dtype(np.float16): _FLOAT32,
-    _FLOAT32: _FLOAT32,
-    np.dtype(np.float64): np.dtype(np.float64),
-    np.dtype(np.complex64): np.dtype(np.complex64),
-    np.dtype(np.complex128): np.dtype(np.complex128),
-}
+_FLOATING_DTYPES = ("bfloat16", "float16", "float32", "float64", "complex64", "complex128")
 
 
 def working_dtype(dtype: DTypeLike) -> np.dtype:
@@ -39,11 +30,12 @@ def working_dtype(dtype: DTypeLike) -> np.dtype:
         >>> working_dtype(jnp.bfloat16)
         dtype('float32')
     """
-    found = _WORKING_DTYPES.get(jnp.dtype(dtype))
-    if found is None:
-        known = ", ".join(str(name) for name in _WORKING_DTYPES)
-        raise TypeError(f"dtype must be one of {known}, got {jnp.dtype(dtype)}; convert to a floating dtype first")
-    return np.dtype(jax.dtypes.canonicalize_dtype(found))
+    given = jnp.dtype(dtype)
+    if given.name not in _FLOATING_DTYPES:
+        raise TypeError(
+            f"dtype must be one of {', '.join(_FLOATING_DTYPES)}, got {given}; convert to a floating dtype first"
+        )
+    return np.dtype(jax.dtypes.canonicalize_dtype(np.float32 if given.itemsize == 2 else given))
 
 
 def real_working_dtype(name: str, dtype: DTypeLike) -> np.dtype:

@@ -1,6 +1,7 @@
 """Framing and overlap-add."""
 
 from functools import partial
+from typing import cast
 
 import jax
 import jax.numpy as jnp
@@ -30,8 +31,7 @@ def cut_frames(signal: Array, *, frame_length: int, hop_length: int, n_frames: i
     slices = partial(frames_by_slices, frame_length=frame_length, hop_length=hop_length, n_frames=n_frames)
     blocks = partial(frames_by_blocks, frame_length=frame_length, hop_length=hop_length, n_frames=n_frames)
     other_devices = blocks if -(-frame_length // hop_length) <= _MAX_BLOCKS else slices
-    frames: Array = lax.platform_dependent(signal, cpu=slices, default=other_devices)
-    return frames
+    return cast("Array", lax.platform_dependent(signal, cpu=slices, default=other_devices))
 
 
 def overlap_add(frames: Array, *, hop_length: int) -> Array:
@@ -75,8 +75,11 @@ def frames_by_slices(signal: Array, *, frame_length: int, hop_length: int, n_fra
     Returns:
         Frames (..., n_frames, frame_length).
     """
-    starts = hop_length * jnp.arange(n_frames)
-    return jax.vmap(lambda start: lax.dynamic_slice_in_dim(signal, start, frame_length, axis=-1), out_axes=-2)(starts)
+
+    def frame_at(start: Array) -> Array:
+        return lax.dynamic_slice_in_dim(signal, start, frame_length, axis=-1)
+
+    return jax.vmap(frame_at, out_axes=-2)(hop_length * jnp.arange(n_frames))
 
 
 def frames_by_blocks(signal: Array, *, frame_length: int, hop_length: int, n_frames: int) -> Array:

@@ -1,7 +1,6 @@
 """Sine and cosine of angles in cycles, and phase ramps without accumulated rounding errors."""
 
 import operator
-from functools import partial
 
 import jax
 import jax.numpy as jnp
@@ -40,10 +39,16 @@ def _cos2pi(cycles: Array) -> Array:
     return _sine_of_quarter(cycles.dtype.type(0.25) - jnp.abs(cycles - jnp.round(cycles)))
 
 
-_sin2pi.defjvps(lambda tangent, _, cycles: cycles.dtype.type(2 * np.pi) * _cos2pi(cycles) * tangent)
+def _sin2pi_jvp(tangent: Array, _: Array, cycles: Array) -> Array:
+    return _cos2pi(cycles) * jnp.asarray(2 * np.pi, cycles.dtype) * tangent
 
 
-_cos2pi.defjvps(lambda tangent, _, cycles: cycles.dtype.type(-2 * np.pi) * _sin2pi(cycles) * tangent)
+def _cos2pi_jvp(tangent: Array, _: Array, cycles: Array) -> Array:
+    return _sin2pi(cycles) * jnp.asarray(-2 * np.pi, cycles.dtype) * tangent
+
+
+_sin2pi.defjvps(_sin2pi_jvp)
+_cos2pi.defjvps(_cos2pi_jvp)
 
 
 def sin2pi(cycles: ArrayLike) -> Array:
@@ -107,7 +112,8 @@ _FREQUENCY_BOUND = 2.0 ** (2 * _LIMB)
 
 def _frequency_limbs(frequency: Array) -> Array:
     """Split frequencies below 2**26 Hz into signed limbs in units of 2**13, 1 ... 2**-39 Hz."""
-    rest, limbs = frequency * np.float32(2.0**-_LIMB), []
+    rest = frequency * np.float32(2.0**-_LIMB)
+    limbs: list[Array] = []
     for _ in range(_FREQUENCY_LIMBS):
         limb = jnp.trunc(rest)
         limbs.append(limb.astype(np.int32))
@@ -197,14 +203,16 @@ def _fixed_point_phase(f_start: Array, f_end: Array, start: Array, n_time_steps:
     return compute_padded(make, (n_time_steps,))
 
 
-@partial(jax.custom_jvp, nondiff_argnums=(3, 4))
-def _phase(f_start: Array, f_end: Array, start: Array, n_time_steps: int, sample_rate: int) -> Array:
+def _compute_phase(f_start: Array, f_end: Array, start: Array, n_time_steps: int, sample_rate: int) -> Array:
     if f_start.dtype == np.float32:
         return _fixed_point_phase(f_start, f_end, start, n_time_steps, sample_rate)
     n = _sample_index(n_time_steps, start, start.dtype)
     f_start, f_end, start = f_start[..., None], f_end[..., None], start[..., None]
     cycles = start + (f_start + (f_end - f_start) * (n / (2.0 * n_time_steps))) * (n / float(sample_rate))
     return cycles - jnp.floor(cycles + 0.5)
+
+
+_phase = jax.custom_jvp(_compute_phase, nondiff_argnums=(3, 4))
 
 
 @_phase.defjvp

@@ -298,7 +298,7 @@ def randint(
     """
     shape = _as_shape(shape)
     integer = _default_to(int, dtype)
-    if not (_is_unrolled(key, shape) and integer in (np.int32, np.uint32)):
+    if not (_is_unrolled(key, shape) and (integer == np.int32 or integer == np.uint32)):
         return jax.random.randint(key, shape, minval, maxval, dtype)
     return _randint(key, minval, maxval, shape, integer)
 

@@ -260,12 +260,13 @@ def _reduce_columns(
     values: NDArray[Any], step: float, start: float, *, mean: bool = False
 ) -> tuple[NDArray[Any], float, float]:
     """Reduce adjacent columns to their maximum, or mean, so that at most MAX_COLUMNS are left."""
-    size = -(-values.shape[1] // MAX_COLUMNS)
+    n_columns: int = values.shape[1]
+    size = -(-n_columns // MAX_COLUMNS)
     if size == 1:
         return values, step, start
-    begins = np.arange(0, values.shape[1], size)
+    begins = np.arange(0, n_columns, size)
     if mean:
-        thin = np.add.reduceat(values, begins, axis=1) / np.diff([*begins, values.shape[1]])
+        thin = np.add.reduceat(values, begins, axis=1) / np.diff(begins, append=n_columns)
     else:
         thin = np.fmax.reduceat(values, begins, axis=1)
     return thin, size * step, start + (size - 1) / 2 * step
@@ -299,17 +300,20 @@ def _draw(
     span = time_limits(values.shape[1], step, start)
     low, high = _color_limits(values, limits)
     values, step, start = _reduce_columns(values, step, start, mean=mean)
+    n_columns: int = values.shape[1]
     image: AxesImage | QuadMesh
     if isinstance(edges, tuple):
-        extent = (start - step / 2, start + (values.shape[1] - 0.5) * step, *edges)
+        extent = (start - step / 2, start + (n_columns - 0.5) * step, *edges)
         image = ax.imshow(values, origin="lower", aspect="auto", cmap=colors, vmin=low, vmax=high, extent=extent)
     else:
-        seconds = start + (np.arange(values.shape[1] + 1) - 0.5) * step
-        image = ax.pcolormesh(seconds, edges, values, cmap=colors, vmin=low, vmax=high, rasterized=True)
+        times = start + (np.arange(n_columns + 1) - 0.5) * step
+        image = ax.pcolormesh(times, edges, values, cmap=colors, vmin=low, vmax=high, rasterized=True)
     ax.set_xlim(*span)
     ax.set_xlabel("time (s)")
-    place = {"ax": ax, "pad": 0.015} if bar is None else {"cax": bar}
-    ax.figure.colorbar(image, label=label, **place)
+    if bar is None:
+        ax.figure.colorbar(image, label=label, ax=ax, pad=0.015)
+    else:
+        ax.figure.colorbar(image, label=label, cax=bar)
 
 
 def _tick_frequencies(low: float, high: float) -> list[float]:

@@ -6,7 +6,7 @@ import contextlib
 import inspect
 import re
 import traceback
-from collections.abc import Iterator
+from collections.abc import Generator
 from pathlib import Path
 from typing import Any
 
@@ -40,7 +40,7 @@ def describe_input(name: str, example: np.ndarray | None, length: int | None = N
 
 
 @contextlib.contextmanager
-def input_noted(name: str, example: np.ndarray | None, length: int | None = None) -> Iterator[None]:
+def input_noted(name: str, example: np.ndarray | None, length: int | None = None) -> Generator[None, None, None]:
     """Return a context manager that adds a description of the input to any exception raised inside."""
     try:
         yield
@@ -56,7 +56,7 @@ def noted_input(error: BaseException) -> str:
 
 
 @contextlib.contextmanager
-def batch_mixing_located(function: Any, batch: tuple[Any, ...]) -> Iterator[None]:
+def batch_mixing_located(function: Any, batch: tuple[Any, ...]) -> Generator[None, None, None]:
     """Return a context manager that sets ``location`` of a ``Violation`` to the line that reduces over the batch axis.
 
     Args:

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
 import jax
 import numpy as np
+
+from artifex.generative_models.core.numerics.compilation import tree_map
 
 
 def to_numpy(tree: Any) -> Any:
@@ -13,14 +16,14 @@ def to_numpy(tree: Any) -> Any:
     return jax.tree.map(np.asarray, tree)
 
 
-def select_row(tree: Any, row: int) -> Any:
-    """Select one row of the leading axis of every array."""
-    return jax.tree.map(lambda leaf: leaf[row], tree)
+def select_example(tree: Any, index: int) -> Any:
+    """Select one example of a batch, a pytree of arrays."""
+    return tree_map(lambda array: array[index], tree)
 
 
 def are_identical(a: Any, b: Any) -> bool:
     """Return whether two pytrees have equal values; NaN equals NaN."""
-    return jax.tree.all(jax.tree.map(lambda x, y: np.array_equal(x, y, equal_nan=True), a, b))
+    return jax.tree.all(jax.tree.map(partial(np.array_equal, equal_nan=True), a, b))
 
 
 def are_close(actual: Any, expected: Any, tolerance: float = 0.0) -> bool:

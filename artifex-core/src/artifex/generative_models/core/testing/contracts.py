@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import inspect
-import itertools
 from typing import Any
 
-import jax
 import jax.numpy as jnp
 import numpy as np
 from flax import nnx
 
+from artifex.generative_models.core.checks import is_list
 from artifex.generative_models.core.configuration import ExtensionConfig
 from artifex.generative_models.core.testing.subject import Rule, Skipped, Subject, Violation, signals
 from artifex.generative_models.extensions.base import ModelExtension
@@ -30,7 +29,9 @@ def modality(component: Any) -> list[Subject | Rule]:
     def check_output_shape() -> None:
         instance = component(config=None, rngs=nnx.Rngs(0))
         output_shape = instance.output_shape
-        if not (isinstance(output_shape, tuple) and all(isinstance(n, int) for n in output_shape)):
+        if not (
+            is_list(output_shape) and isinstance(output_shape, tuple) and all(isinstance(n, int) for n in output_shape)
+        ):
             raise Violation(f"output_shape is {output_shape!r}, expected a tuple of int", "config=None")
         n_time_steps = getattr(instance, "n_time_steps", None)
         if n_time_steps is None:
@@ -115,9 +116,9 @@ def dataset(component: Any) -> list[Subject | Rule]:
 
     def check_indexing() -> None:
         data = create()
-        for index, sample in enumerate(itertools.islice(data, 3)):
+        for index, example in zip(range(3), data, strict=False):
             for again in (data[index], data[index]):
-                _require_equal(sample, again, f"example {index}")
+                _require_equal(example, again, f"example {index}")
 
     def check_length() -> None:
         data = create()
@@ -150,7 +151,7 @@ def _require_equal(a: Any, b: Any, described: str) -> None:
     if set(a) != set(b):
         raise Violation(f"the keys differ: {sorted(a)} and {sorted(b)}", described)
     for name, value in a.items():
-        is_array = isinstance(value, np.ndarray | jax.Array)
+        is_array = hasattr(value, "__array__")
         if not (np.array_equal(value, b[name], equal_nan=True) if is_array else value == b[name]):
             raise Violation(
                 f"{name!r} differs between iterating and indexing", described, "a draw that depends on state"

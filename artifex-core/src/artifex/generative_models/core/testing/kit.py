@@ -47,7 +47,7 @@ def check(kind: str, component: object) -> Report:
 
 
 def check_function(name: str, subject: Subject) -> Report:
-    """Check any pure function against the rules for subjects: jit, vmap, grad, dtypes, rows, keys, sharding.
+    """Check any pure function against the rules for subjects: jit, vmap, grad, dtypes, independent examples, keys, sharding.
 
     Args:
         name: The function's name in the report.
@@ -80,7 +80,7 @@ def components(kind: str | None = None, distribution: str | None = None) -> list
         []
     """
     requested = None if distribution is None else normalize_name(distribution)
-    pairs = []
+    pairs: list[tuple[str, str]] = []
     for each in (kind,) if kind is not None else sorted(contract_locations()):
         for name in registry(each):
             claims = registry(each).claims(name)

@@ -12,16 +12,18 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from artifex.generative_models.core.checks import is_list
+from artifex.generative_models.core.numerics.compilation import tree_map
 from artifex.generative_models.core.testing.causes import batch_mixing_located, describe_input, input_noted
 from artifex.generative_models.core.testing.comparison import (
     are_close,
     are_identical,
     largest_difference,
-    select_row,
+    select_example,
     to_numpy,
 )
 from artifex.generative_models.core.testing.subject import Skipped, Subject, Violation
-from artifex.generative_models.core.testing.trial import Trial, energy_of
+from artifex.generative_models.core.testing.trial import Trial, gradient_of
 
 _SHORT_LENGTHS = (1, 2, 3, 4, 8, 16, 32, 64, 128)
 
@@ -74,7 +76,7 @@ def _check_shape(trial: Trial) -> None:
         name, example = next(iter(subject.examples(length).items()))
         output = (trial.outputs if length == trial.length else trial.shorter(length)[0])[name]
         expected = subject.shape((length,) if example is None else example.shape)  # type: ignore[misc]
-        shapes = jax.tree.map(lambda leaf: tuple(leaf.shape), output)
+        shapes = tree_map(lambda array: array.shape, output)
         if shapes != expected:
             raise Violation(f"returns the shape {shapes}, expected {expected}", describe_input(name, example, length))
 
@@ -174,30 +176,30 @@ def _check_vmap(trial: Trial) -> None:
     batched = trial.function if trial.subject.batched else jax.vmap(trial.function)
     output = to_numpy(batched(*batch))
     names = list(trial.examples)
-    for row in range(len(batch[-1])):
+    for index in range(len(batch[-1])):
         with batch_mixing_located(trial.compiled_batch, batch):
             _require_close(
                 trial,
-                select_row(output, row),
-                trial.eager_row(batch, row),
-                "the results for a batch and for its rows one by one differ",
-                names[row % len(names)],
+                select_example(output, index),
+                trial.eager_example(batch, index),
+                "the results for a batch and for its examples one by one differ",
+                names[index % len(names)],
                 "the batch axis is mixed into the result",
             )
 
 
-def _check_independent_rows(trial: Trial) -> None:
+def _check_independent_examples(trial: Trial) -> None:
     batch = trial.batch()
     original = to_numpy(trial.any_batch(*batch))
     for description, value in (("loud", 1e3), ("NaN", np.nan)):
         changed = np.array(batch[0])
         changed[1] = value if np.isnan(value) else value * (1 + np.abs(changed[0]))
         output = to_numpy(trial.any_batch(changed, *batch[1:]))
-        for row in (0, 2, 3):
+        for index in (0, 2, 3):
             with batch_mixing_located(trial.compiled_batch, batch):
-                if not are_close(select_row(output, row), select_row(original, row)):
+                if not are_close(select_example(output, index), select_example(original, index)):
                     raise Violation(
-                        f"row {row} changes if row 1 is {description}",
+                        f"example {index} changes if example 1 is {description}",
                         f"a batch {batch[0].shape}",
                         "a maximum, mean or sum over the batch axis; reduce over the example's own axes",
                     )
@@ -205,8 +207,8 @@ def _check_independent_rows(trial: Trial) -> None:
 
 def _check_gradient(trial: Trial) -> None:
     for length in trial.subject.lengths:
-        gradients = {} if length == trial.length else trial.shorter(length)[1]
-        compute = jax.jit(jax.grad(energy_of(trial.subject.function_for(length))))
+        gradients: dict[str, Any] = {} if length == trial.length else trial.shorter(length)[1]
+        compute = gradient_of(trial.subject.function_for(length))
         for name, example in trial.subject.examples(length).items():
             with input_noted(name, example):
                 gradient = gradients[name] if name in gradients else np.asarray(compute(*trial.arguments(example)))
@@ -240,7 +242,7 @@ def _check_half_precision(trial: Trial) -> None:
         expected_values = np.asarray(jnp.asarray(exact_leaf, half_leaf.dtype), np.float32)
         values = np.asarray(half_leaf, np.float32)
         peak = max(float(np.abs(expected_values).max(initial=0)), 1e-30)
-        rounding = 2 * float(jnp.finfo(half.dtype).eps) * peak
+        rounding = 2**-6 * peak  # twice the machine epsilon of bfloat16
         # The tolerance costs more calls of the function, so that it is computed only where rounding does not suffice.
         if not np.allclose(values, expected_values, atol=rounding, rtol=0) and not np.allclose(
             values, expected_values, atol=rounding + trial.tolerance, rtol=0
@@ -274,7 +276,8 @@ def _check_sharding(trial: Trial) -> None:
         if jax.__version_info__ < (0, 11) and re.search(r"\bfft\(", text):
             raise Skipped(f"JAX {jax.__version__} gathers sharded FFTs under vmap (jax#15680); newer versions do not")
         raise Violation(
-            "gathers the whole batch on every device", cause="an operation that combines or sorts rows of the batch"
+            "gathers the whole batch on every device",
+            cause="an operation that combines or sorts the examples of a batch",
         )
     if trial.is_consistent:
         return
@@ -288,8 +291,7 @@ def _check_sharding(trial: Trial) -> None:
 def _valid_dtypes(subject: Subject) -> tuple[np.dtype, ...]:
     if subject.dtype is None:
         return ()
-    dtypes = subject.dtype if isinstance(subject.dtype, tuple) else (subject.dtype,)
-    return tuple(np.dtype(dtype) for dtype in dtypes)
+    return tuple(map(np.dtype, subject.dtype if is_list(subject.dtype) else (subject.dtype,)))
 
 
 def _require_close(trial: Trial, actual: Any, expected: Any, observed: str, described: str, cause: str = "") -> None:
@@ -308,7 +310,7 @@ _RULES: dict[str, tuple[Callable[[Trial], None], str | None]] = {
     "one compilation for all keys": (_check_one_compilation, "key"),
     "jit equals eager": (_check_jit, None),
     "vmap equals the loop": (_check_vmap, "example or key"),
-    "rows are independent": (_check_independent_rows, "example"),
+    "examples are independent": (_check_independent_examples, "example"),
     "gradient is finite": (_check_gradient, "gradient"),
     "half precision": (_check_half_precision, "real example"),
     "float64 if enabled": (_check_float64, "example"),

@@ -12,7 +12,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from artifex.generative_models.core.testing.causes import input_noted
-from artifex.generative_models.core.testing.comparison import are_close, largest_difference, select_row, to_numpy
+from artifex.generative_models.core.testing.comparison import are_close, largest_difference, select_example, to_numpy
 from artifex.generative_models.core.testing.subject import Subject
 
 
@@ -43,22 +43,22 @@ class Trial:
     def batch(self) -> tuple[Any, ...]:
         """Return the arguments of a batch of at least four examples, each with its own key."""
         examples = [example for example in self.examples.values() if example is not None]
-        n_rows = max(len(self.examples), 4)
-        stacked = (np.stack([examples[row % len(examples)] for row in range(n_rows)]),) if examples else ()
-        return (*stacked, *((jax.random.split(jax.random.key(0), n_rows),) if self.subject.keyed else ()))
+        batch_size = max(len(self.examples), 4)
+        stacked = (np.stack([examples[index % len(examples)] for index in range(batch_size)]),) if examples else ()
+        return (*stacked, *((jax.random.split(jax.random.key(0), batch_size),) if self.subject.keyed else ()))
 
     @functools.cached_property
     def outputs(self) -> dict[str, Any]:
         """The eager output for each example, by name."""
-        outputs = {}
+        outputs: dict[str, Any] = {}
         for name, example in self.examples.items():
             with input_noted(name, example):
                 outputs[name] = to_numpy(self.function(*self.arguments(example)))
         return outputs
 
-    def eager_row(self, batch: tuple[Any, ...], row: int) -> Any:
+    def eager_example(self, batch: tuple[Any, ...], index: int) -> Any:
         """Return the eager output for one example of the batch."""
-        return to_numpy(self.function(*(argument[row] for argument in batch)))
+        return to_numpy(self.function(*(argument[index] for argument in batch)))
 
     @functools.cached_property
     def tolerance(self) -> float:
@@ -114,7 +114,9 @@ class Trial:
         try:
             function = self.sharded_batch[1] if jax.device_count() > 1 else self.compiled_batch
             output = to_numpy(function(*batch))
-            return all(are_close(select_row(output, row), self.eager_row(batch, row)) for row in range(len(batch[-1])))
+            return all(
+                are_close(select_example(output, i), self.eager_example(batch, i)) for i in range(len(batch[-1]))
+            )
         except Exception:  # noqa: BLE001  each rule reports the exception itself
             return False
 
@@ -138,23 +140,27 @@ class Trial:
         arguments = {name: self.arguments(example) for name, example in examples.items()}
         if all(arguments.values()):  # a function without arguments cannot be traced
             has_gradient = self.subject.differentiable and self.subject.example is not None
-            gradient = jax.grad(energy_of(function)) if has_gradient else lambda *_: None
-            compiled = jax.jit(lambda *inputs: (function(*inputs), gradient(*inputs)))
+            gradient = gradient_of(function)
+
+            @jax.jit
+            def compiled(*inputs: Any) -> tuple[Any, Any]:
+                return function(*inputs), gradient(*inputs) if has_gradient else None
+
             with contextlib.suppress(Exception):
                 results = {name: to_numpy(compiled(*inputs)) for name, inputs in arguments.items()}
-                outputs = {name: output for name, (output, _) in results.items()}
-                return outputs, {name: slope for name, (_, slope) in results.items()} if has_gradient else {}
-        outputs = {}
+                gradients = {name: slope for name, (_, slope) in results.items()} if has_gradient else {}
+                return {name: output for name, (output, _) in results.items()}, gradients
+        outputs: dict[str, Any] = {}
         for name, inputs in arguments.items():
             with input_noted(name, examples[name], length):
                 outputs[name] = to_numpy(function(*inputs))
         return outputs, {}
 
 
-def energy_of(function: Callable[..., Any]) -> Callable[..., Any]:
-    """Return a function that computes the sum of squares of a function's outputs."""
+def gradient_of(function: Callable[..., Any]) -> Callable[..., Any]:
+    """Return the compiled gradient of the sum of squares of a function's outputs."""
 
     def energy(*arguments: Any) -> Any:
         return sum(jnp.sum(jnp.real(leaf * jnp.conj(leaf))) for leaf in jax.tree.leaves(function(*arguments)))
 
-    return energy
+    return jax.jit(jax.grad(energy))

@@ -35,8 +35,7 @@ def extract(
         ),
     ] = None,
     sample_rate: Annotated[
-        int | None,
-        typer.Option(help="Sample rate in Hz; recordings are resampled to it.", show_default="16000"),
+        int | None, typer.Option(help="Sample rate in Hz; recordings are resampled to it.", show_default="16000")
     ] = None,
     duration: Annotated[
         float | None,
@@ -95,8 +94,7 @@ def extract(
         ),
     ] = "local",
     overwrite: Annotated[
-        bool,
-        typer.Option("--overwrite", help="Replace an extraction with other settings or of other recordings."),
+        bool, typer.Option("--overwrite", help="Replace an extraction with other settings or of other recordings.")
     ] = False,
     report: Annotated[bool, typer.Option(help="Write report.html.")] = True,
     examples: Annotated[int, typer.Option(min=0, help="Number of examples in the report.")] = 6,
@@ -114,6 +112,7 @@ def extract(
     interruption, the same command resumes with the first shard that is not committed. Recordings that cannot be read are
     listed at the end with the reason; the exit code is then 1.
     """
+    from artifex.generative_models.core.cli.terminal import print_error
     from artifex.generative_models.modalities.audio import extraction
     from artifex.generative_models.modalities.audio.commands.printing import progress_bar
     from artifex.generative_models.modalities.audio.io import AudioReadError
@@ -155,7 +154,7 @@ def extract(
                 progress=show_progress,
             )
     except AudioReadError as error:
-        typer.echo(f"artifex: {error}", err=True)
+        print_error(error)
         raise typer.Exit(1) from error
     except KeyboardInterrupt:
         typer.echo("interrupted; the same command resumes the extraction", err=True)
@@ -192,10 +191,14 @@ def _print_result(
     report: bool,
     seconds: float,
 ) -> None:
-    from artifex.generative_models.core.cli.terminal import say
-    from artifex.generative_models.modalities.audio.commands.printing import count, printable
+    from artifex.generative_models.core.cli.terminal import say, table
+    from artifex.generative_models.core.errors import printable
+    from artifex.generative_models.modalities.audio.commands.printing import count
 
-    _print_failures(result)
+    if result.failures:
+        say(f"{count(len(result.failures), 'recording')} could not be extracted:", "bold red")
+        table([(printable(failure["source"]), printable(failure["reason"])) for failure in result.failures])
+        say("")
     if result.out is None:
         say("no recording could be extracted; nothing was written")
         return
@@ -226,20 +229,11 @@ def _print_result(
         say(f"report: {printable(result.out / 'report.html')}")
 
 
-def _print_failures(result: Extraction) -> None:
-    from artifex.generative_models.core.cli.terminal import say, table
-    from artifex.generative_models.modalities.audio.commands.printing import count, printable
-
-    if result.failures:
-        say(f"{count(len(result.failures), 'recording')} could not be extracted:", "bold red")
-        table([(printable(failure["source"]), printable(failure["reason"])) for failure in result.failures])
-        say("")
-
-
 def _verify(folders: list[Path], out: Path) -> None:
     from artifex.generative_models.core.cli.terminal import say
+    from artifex.generative_models.core.errors import printable
     from artifex.generative_models.modalities.audio import extraction
-    from artifex.generative_models.modalities.audio.commands.printing import count, printable
+    from artifex.generative_models.modalities.audio.commands.printing import count
 
     if len(folders) > 1:
         raise ValueError(f"--verify takes one folder, got {len(folders)}")
@@ -248,7 +242,9 @@ def _verify(folders: list[Path], out: Path) -> None:
     for problem in result.problems:
         say(printable(f"{folder / problem.source}: {problem.message}"))
     if result.problems:
-        say(f"{count(len(result.problems), 'problem')} in {folder}")
+        say(f"{count(len(result.problems), 'problem')} in {printable(folder)}")
         raise typer.Exit(1)
     failures = f"; {count(result.n_failures, 'recording')} could not be extracted" if result.n_failures else ""
-    say(f"{folder} is intact: {count(result.n_examples, 'example')} in {count(result.n_shards, 'shard')}{failures}")
+    say(
+        f"{printable(folder)} is intact: {count(result.n_examples, 'example')} in {count(result.n_shards, 'shard')}{failures}"
+    )

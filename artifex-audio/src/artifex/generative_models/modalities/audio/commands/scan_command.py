@@ -32,10 +32,12 @@ def scan(
     """Decode recordings completely, print statistics, and write a manifest.
 
     Prints durations, sample rates, channels, formats, peaks and labels, and writes one line per readable recording.
-    Unreadable files are listed with the reason; the exit code is then 1.
+    Unreadable files are listed with the reason; the exit code is then 1. Audio files that no reader decodes are listed as
+    skipped.
     """
     from artifex.generative_models.core.cli.terminal import say
-    from artifex.generative_models.modalities.audio.commands.printing import printable, progress_bar
+    from artifex.generative_models.core.errors import printable
+    from artifex.generative_models.modalities.audio.commands.printing import progress_bar
     from artifex.generative_models.modalities.audio.datasets.manifests import check_manifest_path, write_manifest
     from artifex.generative_models.modalities.audio.datasets.scanning import scan as scan_recordings
 
@@ -58,14 +60,16 @@ def scan(
 
 def _print_result(result: ScanResult) -> None:
     from artifex.generative_models.core.cli.terminal import say, table
-    from artifex.generative_models.modalities.audio.commands.printing import count, printable
+    from artifex.generative_models.core.errors import printable
+    from artifex.generative_models.modalities.audio.commands.printing import count
+    from artifex.generative_models.modalities.audio.formatting import format_duration
 
     summary = result.summary()
     if result.recordings:
         durations, peaks = summary["duration"], summary["peak"]
         rows = [
-            ("recordings", f"{summary['count']}, {_format_duration(durations['total'] or 0.0)} in total"),
-            ("duration", _format_range({key: _format_duration(value or 0.0) for key, value in durations.items()})),
+            ("recordings", f"{summary['count']}, {format_duration(durations['total'] or 0.0)} in total"),
+            ("duration", _format_range({key: format_duration(value or 0.0) for key, value in durations.items()})),
             ("sample rate", _format_counts({f"{rate} Hz": n for rate, n in summary["sample_rates"].items()})),
             ("channels", _format_counts(summary["n_channels"])),
             ("format", _format_counts(summary["formats"])),
@@ -89,7 +93,11 @@ def _print_result(result: ScanResult) -> None:
             say()
         say(f"{count(len(result.problems), 'file')} cannot be read:", "bold red")
         for problem in result.problems:
-            say(f"{printable(problem.source)}: {problem.message}", indent=2)
+            say(str(problem), indent=2)
+    if result.skipped:
+        say(f"{count(len(result.skipped), 'file')} skipped:", "bold")
+        for problem in result.skipped:
+            say(str(problem), indent=2)
     say("")
 
 
@@ -100,11 +108,3 @@ def _format_range(values: Mapping[str, str]) -> str:
 def _format_counts(counts: Mapping[str, int] | Mapping[int, int], n_shown: int = 12) -> str:
     shown = [f"{name} ({number})" for name, number in list(counts.items())[:n_shown]]
     return ", ".join(shown) + (f", and {len(counts) - n_shown} more" if len(counts) > n_shown else "")
-
-
-def _format_duration(seconds: float) -> str:
-    if seconds < 60:
-        return f"{seconds:.2f} s"
-    minutes, seconds = divmod(round(seconds), 60)
-    hours, minutes = divmod(minutes, 60)
-    return f"{hours} h {minutes:02d} min" if hours else f"{minutes} min {seconds:02d} s"

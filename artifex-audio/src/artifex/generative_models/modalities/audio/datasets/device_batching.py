@@ -4,32 +4,32 @@ from __future__ import annotations
 
 import math
 from collections import deque
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from itertools import pairwise
-from typing import TYPE_CHECKING, Any
+from typing import Any, cast
 
+import jax
 import numpy as np
+from jax.sharding import Mesh, NamedSharding, PartitionSpec, Sharding
 
 from artifex.generative_models.core.checks import check_integer
+from artifex.generative_models.modalities.audio.datasets.loader.batches import Batch
 from artifex.generative_models.modalities.audio.datasets.loader.loader import Loader, LoaderState, Progress
-
-if TYPE_CHECKING:
-    import jax
 
 
 def device_batches(
     loader: Loader,
-    sharding: jax.sharding.Sharding | jax.sharding.Mesh | None = None,
+    sharding: Sharding | Mesh | None = None,
     *,
     prefetch: int = 2,
 ) -> DeviceBatches:
     """Return an iterator over a loader's batches as ``jax.Array``s, transferred to the devices ahead of use.
 
     Args:
-        loader: A loader. Prefetched batches are taken from it, so that the state to save is the result's.
-        sharding: Sharding whose first axis is the batch, such as ``NamedSharding(mesh, P("data"))``. It is applied to the
-            batch axis of every array, and to further axes as far as an array has them. A mesh with one axis shards the
-            batch over it. None uses the default device, with the examples of this process only.
+        loader: A loader. It is ahead by the prefetched batches: save the state of the returned iterator instead of its own.
+        sharding: Sharding whose first axis is the batch, such as ``NamedSharding(mesh, P("data"))``. Further axes of it
+            apply to the arrays that have them. A mesh with one axis shards the batch over it. None transfers the
+            examples of this process to the default device.
         prefetch: Number of batches transferred ahead, at least 0.
 
     Returns:
@@ -41,7 +41,7 @@ def device_batches(
     Raises:
         TypeError: When the loader or the sharding has the wrong type.
         ValueError: When the batch cannot be divided over the devices, or the devices of this process hold other examples
-            than the loader makes; the message contains the ``shard`` that fits.
+            than the loader makes. The message contains the value of ``shard`` to pass to ``make_loader``.
 
     Example:
         >>> from artifex.generative_models.modalities.audio import make_loader
@@ -51,7 +51,7 @@ def device_batches(
         ['epoch', 'index', 'valid', 'x'] [0. 1. 2. 3.]
         ['epoch', 'index', 'valid', 'x'] [4. 5. 6. 7.]
     """
-    if not isinstance(loader, Loader):
+    if not isinstance(loader, Loader):  # pyright: ignore[reportUnnecessaryIsInstance]  user input
         raise TypeError(f"loader must be a Loader, from make_loader, got {type(loader).__name__}")
     check_integer("prefetch", prefetch, minimum=0)
     return DeviceBatches(iter(loader), _check_sharding(loader, sharding), int(prefetch))
@@ -62,11 +62,11 @@ class DeviceBatches:
 
     Args:
         loader: The loader.
-        sharding: Sharding of the batches; None for the default device.
+        sharding: Sharding of the batches. None uses the default device.
         prefetch: Number of batches transferred ahead.
     """
 
-    def __init__(self, loader: Loader, sharding: jax.sharding.Sharding | None, prefetch: int) -> None:
+    def __init__(self, loader: Loader, sharding: Sharding | None, prefetch: int) -> None:
         self._loader = loader
         self._sharding = sharding
         self._max_ahead = prefetch
@@ -118,32 +118,23 @@ class DeviceBatches:
         try:
             batch = next(self._loader)
             # Depends on the dataset only, so that the type of index is the same in all batches and on all hosts.
-            on_host = ("index",) if self._loader.n_examples > 2**31 and not _has_64_bits() else ()
-            transferred = _transfer(batch, self._sharding, self._loader.batch_size, on_host)
+            fits = self._loader.n_examples <= 2**31 or jax.dtypes.canonicalize_dtype(np.int64) == np.int64
+            on_host = {} if fits else {"index": batch.pop("index")}
+            transferred = {**_transfer(batch, self._sharding, self._loader.batch_size), **on_host}
         except Exception as end:  # noqa: BLE001  raised in place of its batch
             self._end = end
         else:
             self._ahead.append((transferred, self._loader.progress))
 
 
-def _transfer(
-    batch: Mapping[str, Any],
-    sharding: jax.sharding.Sharding | None,
-    batch_size: int,
-    on_host: Sequence[str] = (),
-    parent: str = "",
-) -> dict[str, Any]:
-    import jax
-
+def _transfer(batch: Batch, sharding: Sharding | None, batch_size: int, parent: str = "") -> dict[str, Any]:
     transferred: dict[str, Any] = {}
     for key, value in batch.items():
-        if key in on_host:
-            transferred[key] = value
-        elif isinstance(value, dict):
-            transferred[key] = _transfer(value, sharding, batch_size, parent=f"{parent}{key}.")
+        if isinstance(value, dict):
+            transferred[key] = _transfer(value, sharding, batch_size, f"{parent}{key}.")
         elif value.dtype.kind not in "US":
             array = _as_jax_dtype(parent + key, value)
-            array_sharding = _for_rank(sharding, array.ndim)
+            array_sharding = None if sharding is None else _for_rank(sharding, array.ndim)
             if array_sharding is None or array_sharding.is_fully_addressable:
                 transferred[key] = jax.device_put(array, array_sharding)
             else:
@@ -153,15 +144,7 @@ def _transfer(
     return transferred
 
 
-def _has_64_bits() -> bool:
-    import jax
-
-    return bool(jax.dtypes.canonicalize_dtype(np.int64) == np.int64)
-
-
 def _as_jax_dtype(name: str, array: np.ndarray) -> np.ndarray:
-    import jax
-
     dtype = jax.dtypes.canonicalize_dtype(array.dtype)
     if array.dtype.kind in "iu" and dtype != array.dtype and array.size:
         bounds = np.iinfo(dtype)
@@ -172,11 +155,7 @@ def _as_jax_dtype(name: str, array: np.ndarray) -> np.ndarray:
     return array.astype(dtype, copy=False)
 
 
-def _check_sharding(
-    loader: Loader, sharding: jax.sharding.Sharding | jax.sharding.Mesh | None
-) -> jax.sharding.Sharding | None:
-    from jax.sharding import Mesh, NamedSharding, PartitionSpec, Sharding
-
+def _check_sharding(loader: Loader, sharding: object) -> Sharding | None:
     if sharding is None:
         return None
     if isinstance(sharding, Mesh):
@@ -190,7 +169,7 @@ def _check_sharding(
         raise TypeError(f"sharding must be a jax.sharding.Sharding, a Mesh or None, got {sharding!r}")
     batch_size = loader.batch_size
     if isinstance(sharding, NamedSharding):
-        spec = sharding.spec[0] if len(sharding.spec) else None
+        spec: str | tuple[str, ...] | None = sharding.spec[0] if len(sharding.spec) else None
         axes = () if spec is None else spec if isinstance(spec, tuple) else (spec,)
         n_shards = math.prod(sharding.mesh.shape[axis] for axis in axes)
         if batch_size % n_shards:
@@ -202,10 +181,10 @@ def _check_sharding(
     return sharding
 
 
-def _check_positions(loader: Loader, sharding: jax.sharding.Sharding) -> None:
+def _check_positions(loader: Loader, sharding: Sharding) -> None:
     """Raise unless the devices of this process hold the positions of the batch that the loader makes."""
     batch_size = loader.batch_size
-    by_device = _for_rank(sharding, 1).addressable_devices_indices_map((batch_size,))
+    by_device = cast("Mapping[Any, Any]", _for_rank(sharding, 1).addressable_devices_indices_map((batch_size,)))
     ranges = sorted({indices[0].indices(batch_size)[:2] for indices in by_device.values() if indices is not None})
     if any(before[1] != after[0] for before, after in pairwise(ranges)):
         raise ValueError(
@@ -222,10 +201,8 @@ def _check_positions(loader: Loader, sharding: jax.sharding.Sharding) -> None:
         )
 
 
-def _for_rank(sharding: Any, rank: int) -> Any:
+def _for_rank(sharding: Sharding, rank: int) -> Sharding:
     """Return the sharding of an array with fewer axes than the sharding has."""
-    from jax.sharding import NamedSharding, PartitionSpec
-
     if not isinstance(sharding, NamedSharding) or len(sharding.spec) <= rank:
         return sharding
     return NamedSharding(sharding.mesh, PartitionSpec(*sharding.spec[:rank]), memory_kind=sharding.memory_kind)

@@ -28,13 +28,13 @@ if TYPE_CHECKING:
 class FeatureDataset(BaseDataset):
     """The features in a folder that ``artifex extract`` wrote, in the order of the recordings.
 
-    Access is random: one record is read from its shard and verified against its checksum. In memory are a few numbers and
-    two strings per example. The dataset can be pickled; each loader worker opens the shards itself.
+    Access is random: one record is read from its shard and verified against its checksum. A few numbers and two strings
+    per example are kept in memory. The dataset can be pickled; each loader worker opens the shards itself.
 
     Args:
         folder: The folder of a complete extraction.
-        config: The expected configuration of the features; None takes the folder's. ``duration`` is not compared for
-            variable-length features.
+        config: The expected configuration of the features; None uses that of the folder. ``duration`` is not compared
+            for variable-length features.
         split: Name of the split that the folder contains.
         rngs: Random number generators that ``get_batch`` draws indices from; by default every dataset draws the same
             sequence.
@@ -134,7 +134,7 @@ class FeatureDataset(BaseDataset):
             OSError: When the record is damaged; the message names the shard.
         """
         i = position(index, len(self), self.name)
-        path = self._paths[self._shard[i]]
+        path = self._paths[int(self._shard[i])]
         shape = tuple(self._shape[i].tolist())
         features = read_features_at(
             self._readers(path),
@@ -159,13 +159,6 @@ class FeatureDataset(BaseDataset):
             The size of the last axis of each example's features, in frames or samples, shape (n_examples,), int64.
         """
         return self._shape[:, -1].copy() if self._shape.shape[1] else np.ones(len(self), np.int64)
-
-    def __getstate__(self) -> dict[str, Any]:
-        return {key: value for key, value in self.__dict__.items() if key != "_readers"}
-
-    def __setstate__(self, state: dict[str, Any]) -> None:
-        self.__dict__.update(state)
-        self._readers = ShardReaders()
 
 
 def _check_config(

@@ -1,4 +1,4 @@
-"""Datasets of recordings in files. Imports no jax, so that loader workers need not."""
+"""Datasets of recordings in files. Imports no jax, so that loader workers start fast."""
 
 from __future__ import annotations
 
@@ -144,6 +144,6 @@ class AudioFileDataset(RecordingDataset):
 
 def _label_of(labels: Callable[[Path], str], path: Path) -> str:
     label = labels(path)
-    if not isinstance(label, str) or not label:
+    if not isinstance(label, str) or not label:  # pyright: ignore[reportUnnecessaryIsInstance]  user-defined
         raise TypeError(f"labels must return the class name for a path, got {label!r} for {path}")
     return label

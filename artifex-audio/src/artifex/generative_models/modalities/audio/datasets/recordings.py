@@ -8,7 +8,7 @@ from abc import abstractmethod
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from functools import lru_cache
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, get_args
 
 import attrs
 import numpy as np
@@ -33,8 +33,6 @@ if TYPE_CHECKING:
 
 Crop = Literal["center", "start", "random", "sliding", "loudest", "whole"]
 OnError = Literal["raise", "skip", "warn"]
-_CROPS = ("center", "start", "random", "sliding", "loudest", "whole")
-_ON_ERROR = ("raise", "skip", "warn")
 _HEADER_THREADS = 2
 _STEPS_PER_WINDOW = 16
 _SECONDS_TOLERANCE = 1e-3
@@ -123,8 +121,8 @@ class RecordingDataset(BaseDataset):
     ) -> None:
         super().__init__(config_or_default(config), split, rngs=rngs)
         check_flag("mono", mono)
-        check_choice("crop", crop, choices=_CROPS)
-        check_choice("on_error", on_error, choices=_ON_ERROR)
+        check_choice("crop", crop, choices=get_args(Crop))
+        check_choice("on_error", on_error, choices=get_args(OnError))
         check_integer("seed", seed, minimum=0)
         if hop is not None:
             if crop != "sliding":
@@ -463,7 +461,7 @@ def _segment_of(source: Source, sample_rate: int, n_samples: int) -> tuple[int, 
 def _find_loudest(audio: AudioSource, name: str, first: int, count: int, n_crop: int, *, mono: bool) -> int:
     """Return the start, relative to ``first``, of the window with the highest energy, in steps of 1/16 window."""
     step = max(1, n_crop // _STEPS_PER_WINDOW)
-    energies = []
+    energies: list[np.ndarray] = []
     block_size = step * max(1, (1 << 16) // step)
     for _, block in read_blocks(audio, lambda info: (first, count), size=block_size, name=name):
         samples = block @ np.ones((block.shape[1], 1), np.float32) if mono else block

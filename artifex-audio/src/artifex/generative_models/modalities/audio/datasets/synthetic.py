@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, cast
 
 import jax
 import jax.numpy as jnp
@@ -14,11 +14,11 @@ import numpy.typing as npt
 from flax import nnx
 
 from artifex.generative_models.core import resolve
-from artifex.generative_models.core.checks import check_flag, check_integer, check_number
+from artifex.generative_models.core.checks import check_flag, check_integer, check_number, is_list, is_mapping
 from artifex.generative_models.core.numerics import jit
 from artifex.generative_models.modalities.audio.annotations import with_annotations
 from artifex.generative_models.modalities.audio.base import AudioModality, AudioModalityConfig, AudioRepresentation
-from artifex.generative_models.modalities.audio.preprocessing import normalize_audio
+from artifex.generative_models.modalities.audio.preprocessing.levels import normalize_audio
 from artifex.generative_models.modalities.base import BaseDataset, checksum, position
 
 AudioType = str | tuple[str, Mapping[str, object]] | Mapping[str, object] | Callable[..., jax.Array]
@@ -29,6 +29,9 @@ _BLOCK_SIZE = 32
 _BLOCK_BYTES = 2**23
 # With threads, accesses in sequence may be out of order by this many indices.
 _MAX_STRIDE = 4
+
+
+_Device = Any  # jax.Device has no type stub
 
 
 class _TypeBlock(NamedTuple):
@@ -43,8 +46,8 @@ class _TypeBlock(NamedTuple):
 class SyntheticAudioDataset(BaseDataset):
     """A dataset of registered audio types, in rotation: example i has the type ``i % len(audio_types)``.
 
-    An example depends on (seed, split, index) only, however it is accessed, and no two splits share one. Nothing is stored
-    except the most recently rendered block, a few megabytes: examples that are accessed in sequence are rendered together.
+    An example depends on (seed, split, index) only, not on how it is accessed. Different splits have different examples.
+    Examples that are accessed in sequence are rendered together; only the latest such block, a few megabytes, is stored.
 
     Args:
         config: Configuration of the examples; by default ``AudioModalityConfig()``.
@@ -52,11 +55,11 @@ class SyntheticAudioDataset(BaseDataset):
         audio_types: Audio types: registered names, ``(name, options)`` pairs, mappings with ``name`` and options, or
             functions ``f(key, *, n_time_steps, sample_rate)``.
         name: Name of the dataset in error messages.
-        split: Name of the split. Different splits have different examples.
+        split: Name of the split.
         seed: Seed. Different seeds give different examples.
         annotations: Whether examples contain ``annotations``, the parameters that the audio was generated from.
-        weights: Relative frequency of each audio type, at least 0, in any unit. The type of an example is then drawn from
-            (seed, split, index). By default types rotate.
+        weights: Relative frequency of each audio type, at least 0. The weights need not sum to 1. The type of an example
+            is then drawn from (seed, split, index). By default types rotate.
         sharding: Sharding of the batch axis of slices, lists of indices and ``get_batch``. Each device renders its own
             examples. By default batches are on the default device.
         rngs: Random number generators that ``get_batch`` draws indices from; by default every dataset draws the same
@@ -104,11 +107,11 @@ class SyntheticAudioDataset(BaseDataset):
         check_integer("n_samples", n_samples, minimum=1, maximum=2**32)
         check_integer("seed", seed)
         check_flag("annotations", annotations)
-        if isinstance(audio_types, str | Mapping) or not isinstance(audio_types, Sequence) or not audio_types:
+        if isinstance(audio_types, str | Mapping) or not isinstance(audio_types, Sequence) or not audio_types:  # pyright: ignore[reportUnnecessaryIsInstance]  user input
             raise TypeError(
                 f"audio_types must be a list of at least one audio type, such as ['sine', 'noise'], got {audio_types!r}"
             )
-        if sharding is not None and not isinstance(sharding, jax.sharding.Sharding):
+        if sharding is not None and not isinstance(sharding, jax.sharding.Sharding):  # pyright: ignore[reportUnnecessaryIsInstance]  user input
             raise TypeError(
                 f"sharding must be a jax.sharding.Sharding of the batch axis, such as NamedSharding(mesh, P('data')), "
                 f"got {sharding!r} ({type(sharding).__name__})"
@@ -161,7 +164,7 @@ class SyntheticAudioDataset(BaseDataset):
         return {**self.__dict__, "_last_index": -_MAX_STRIDE - 1, "_cached_block": (0, [])}
 
     def example(self, index: int, *, epoch: int = 0) -> dict[str, Any]:
-        """Return an example with NumPy arrays; it is the same in every epoch.
+        """Return an example with NumPy arrays, the same in every epoch.
 
         Args:
             index: Index of the example.
@@ -179,7 +182,7 @@ class SyntheticAudioDataset(BaseDataset):
         return checksum(len(self), self.split, self.seed, self.config, self.labels, types, weights, self.annotations)
 
     def examples(self, indices: Sequence[int], *, epoch: int = 0) -> list[dict[str, Any]]:
-        """Return several examples with NumPy arrays, rendered together; they are the same in every epoch.
+        """Return several examples with NumPy arrays, the same in every epoch. They are rendered together.
 
         Args:
             indices: Indices of the examples.
@@ -277,7 +280,7 @@ class SyntheticAudioDataset(BaseDataset):
         }
 
     def _render_on(
-        self, device: jax.Device | None, indices: np.ndarray, positions: np.ndarray, annotations: list[Any]
+        self, device: _Device | None, indices: np.ndarray, positions: np.ndarray, annotations: list[Any]
     ) -> dict[str, jax.Array]:
         if self._is_whole_rotations(indices):
             options = {"generators": self._generators, "n_examples": len(indices)}
@@ -313,10 +316,10 @@ class SyntheticAudioDataset(BaseDataset):
         drawn: np.ndarray = possible[np.searchsorted(bounds, _uniform(self._type_words, indices), side="right")]
         return drawn
 
-    def _render_types(self, indices: np.ndarray, device: jax.Device | None = None) -> list[_TypeBlock]:
+    def _render_types(self, indices: np.ndarray, device: _Device | None = None) -> list[_TypeBlock]:
         """Render the examples of each type together; all programs are dispatched before the first result is used."""
         numbers = self._type_numbers(indices)
-        blocks = []
+        blocks: list[_TypeBlock] = []
         for number, generator in enumerate(self._generators):
             positions = np.flatnonzero(numbers == number)
             if not len(positions):
@@ -328,9 +331,7 @@ class SyntheticAudioDataset(BaseDataset):
             blocks.append(_TypeBlock(self.labels[number], positions, audio, annotations))
         return blocks
 
-    def _render(
-        self, render: Callable[..., Any], indices: np.ndarray, device: jax.Device | None, **options: Any
-    ) -> Any:
+    def _render(self, render: Callable[..., Any], indices: np.ndarray, device: _Device | None, **options: Any) -> Any:
         indices = indices.astype(np.uint32)
         return render(
             self._key_words,
@@ -385,7 +386,7 @@ def _render_type(
     annotate: bool,
 ) -> tuple[jax.Array, dict[str, jax.Array]]:
     """Render examples of one audio type, with their annotations if ``annotate``."""
-    key = jax.random.wrap_key_data(key_words, impl="threefry2x32")
+    key = cast("jax.Array", jax.random.wrap_key_data(key_words, impl="threefry2x32"))
 
     def render_example(index: jax.Array) -> tuple[jax.Array, dict[str, jax.Array]]:
         example_key = jax.random.fold_in(key, index)
@@ -436,17 +437,17 @@ def _render_rotation(
 def _normalization_gain(audio: jax.Array) -> jax.Array:
     """Return the factor that ``normalize_audio`` applies to a clip."""
     peak = jnp.max(jnp.abs(audio))
-    is_silent = jnp.less(peak, jnp.finfo(audio.dtype).tiny)
+    is_silent = jnp.less(peak, cast("float", jnp.finfo(audio.dtype).tiny))
     return jnp.where(jnp.isfinite(peak), 1 / jnp.where(is_silent, 1, peak), jnp.nan)
 
 
 @jit()
-def _reorder(blocks: list[jax.Array], order: npt.ArrayLike) -> jax.Array:
+def _reorder(blocks: list[jax.Array], order: np.ndarray) -> jax.Array:
     """Take examples from concatenated blocks; compiled, this is one pass over the data."""
     return jnp.concatenate(blocks).at[jnp.asarray(order)].get(mode="promise_in_bounds")
 
 
-def _positions_by_device(sharding: jax.sharding.Sharding, batch_size: int) -> dict[jax.Device, np.ndarray]:
+def _positions_by_device(sharding: jax.sharding.Sharding, batch_size: int) -> dict[_Device, np.ndarray]:
     """Return the positions of a batch that each device of this process holds."""
     try:
         sharding.shard_shape((batch_size, 1))
@@ -455,7 +456,7 @@ def _positions_by_device(sharding: jax.sharding.Sharding, batch_size: int) -> di
             f"a batch of {batch_size} examples cannot be divided by the sharding {sharding}; the sharding must divide the "
             f"first axis only, and the batch size must be a multiple of its number of shards"
         ) from error
-    by_device = sharding.addressable_devices_indices_map((batch_size, 1))
+    by_device = cast("Mapping[_Device, Any]", sharding.addressable_devices_indices_map((batch_size, 1)))
     positions = np.arange(batch_size)
     return {device: positions if index is None else positions[index[0]] for device, index in by_device.items()}
 
@@ -490,9 +491,9 @@ def _description(value: Any) -> Any:
     """Return a description of a function and its options that does not contain memory addresses."""
     if isinstance(value, partial):
         return _description(value.func), _description(value.args), _description(value.keywords)
-    if isinstance(value, Mapping):
+    if is_mapping(value):
         return [(name, _description(each)) for name, each in sorted(value.items())]
-    if isinstance(value, list | tuple):
+    if is_list(value):
         return [_description(each) for each in value]
     if hasattr(value, "__qualname__"):
         return f"{value.__module__}.{value.__qualname__}"
@@ -501,7 +502,7 @@ def _description(value: Any) -> Any:
 
 def _check_weights(weights: Sequence[float], labels: Sequence[str]) -> np.ndarray:
     """Return the weights as fractions."""
-    if isinstance(weights, str | Mapping) or not isinstance(weights, Sequence | np.ndarray):
+    if isinstance(weights, str | Mapping) or not isinstance(weights, Sequence | np.ndarray):  # pyright: ignore[reportUnnecessaryIsInstance]  user input
         raise TypeError(f"weights must be a list of one number per audio type, got {weights!r}")
     if len(weights) != len(labels):
         raise ValueError(f"weights must have one number per audio type, {len(labels)}, got {len(weights)}")
@@ -538,9 +539,9 @@ def _padded_size(count: int) -> int:
 def _name_of(audio_type: AudioType) -> str:
     if isinstance(audio_type, str):
         return audio_type
-    if isinstance(audio_type, Mapping):
+    if is_mapping(audio_type):
         return str(audio_type.get("name", audio_type))
-    if isinstance(audio_type, Sequence):
+    if is_list(audio_type):
         return str(audio_type[0]) if audio_type else repr(audio_type)
     function = getattr(audio_type, "func", audio_type)
     return str(getattr(function, "__name__", function))

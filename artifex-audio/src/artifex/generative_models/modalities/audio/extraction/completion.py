@@ -14,14 +14,7 @@ from artifex.generative_models.modalities.audio.extraction.store import (
     remove_shards_of_other_plans,
     write_if_changed,
 )
-from artifex.generative_models.modalities.audio.shards.layout import (
-    CONFIG,
-    FAILURES,
-    MANIFEST,
-    REPORT,
-    SHARDS,
-    shard_file,
-)
+from artifex.generative_models.modalities.audio.shards import layout
 from artifex.generative_models.modalities.audio.shards.records import (
     FailureRecord,
     ManifestRecord,
@@ -47,7 +40,7 @@ def collect_records(
     failures = plan.failures() if header_failures else []
     for number, sidecar in sidecars.items():
         failures += sidecar["failures"]
-        file = shard_file(number, plan.digest)
+        file = layout.shard_file(number, plan.digest)
         for position, record in enumerate(sidecar["records"]):
             records.append({**record, "file": file, "record": position})
     return sorted(records, key=lambda record: record["index"]), sorted(failures, key=lambda failure: failure["index"])
@@ -64,7 +57,11 @@ def summary_files(plan: Plan, records: Sequence[ManifestRecord], failures: Seque
     Returns:
         The content of each file by its name.
     """
-    return {CONFIG: plan.config_content(), FAILURES: _json_lines(failures), MANIFEST: _json_lines(records)}
+    return {
+        layout.CONFIG: plan.config_content(),
+        layout.FAILURES: _json_lines(failures),
+        layout.MANIFEST: _json_lines(records),
+    }
 
 
 def complete_extraction(
@@ -72,7 +69,7 @@ def complete_extraction(
 ) -> tuple[list[ManifestRecord], list[FailureRecord]]:
     """Write the manifest, the failures and the report, and remove obsolete files.
 
-    Any process may do this, also more than once: it writes the same bytes.
+    Any process may call this, also repeatedly: it writes the same bytes.
 
     Args:
         folder: The folder of the extraction.
@@ -94,12 +91,14 @@ def complete_extraction(
         for name, content in summary_files(plan, records, failures).items()
         if write_if_changed(folder / name, content)
     ]
-    if report and records and (written or not (folder / REPORT).is_file()):
+    if report and records and (written or not (folder / layout.REPORT).is_file()):
         page = _render_report(folder, plan, records, failures, n_report_examples)
         check_plan(folder, plan.digest)
-        write_atomic(folder / REPORT, page.encode("utf-8", "replace"))
-    # All shards are committed: no process on any host needs a temporary file any more.
-    remove_abandoned_files(folder / SHARDS, other_hosts=True)
+        write_atomic(folder / layout.REPORT, page.encode("utf-8", "replace"))
+    # All shards are committed: no process on any host needs a temporary file any more. One that completes the extraction
+    # at the same moment writes its file again.
+    remove_abandoned_files(folder, other_hosts=True)
+    remove_abandoned_files(folder / layout.SHARDS, other_hosts=True)
     check_plan(folder, plan.digest)
     remove_shards_of_other_plans(folder, plan.digest)
     return records, failures
@@ -108,10 +107,14 @@ def complete_extraction(
 def _render_report(
     folder: Path, plan: Plan, records: list[ManifestRecord], failures: list[FailureRecord], n_examples: int
 ) -> str:
-    from artifex.generative_models.modalities.audio.extraction.report import render_example, render_report
+    from artifex.generative_models.modalities.audio.extraction.report import (
+        ReportExample,
+        render_example,
+        render_report,
+    )
 
     read = plan.reader(Path.cwd())
-    examples = []
+    examples: list[ReportExample] = []
     for record in _evenly_spaced(records, n_examples):
         path = folder / record["file"]
         _, features = read_example(open_shard(path), path, record["record"])

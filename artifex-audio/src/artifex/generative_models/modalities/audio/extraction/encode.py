@@ -7,7 +7,6 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from functools import lru_cache
 from typing import TYPE_CHECKING
 
-import attrs
 import numpy as np
 
 from artifex.generative_models.modalities.audio.base import AudioModality, AudioModalityConfig
@@ -32,28 +31,13 @@ Example = tuple[ExampleRecord, np.ndarray]
 """The record and the features of an example."""
 
 
-@attrs.frozen(kw_only=True)
-class EncodedShard:
-    """The content of a shard.
-
-    Args:
-        number: Number of the shard.
-        examples: Records and features, in the order of the recordings.
-        failures: The recordings that could not be extracted.
-    """
-
-    number: int
-    examples: list[Example]
-    failures: list[FailureRecord]
-
-
 def encode_shards(
     plan: Plan, numbers: list[int], read: Reader, *, progress: Callable[[], None] | None = None
-) -> Iterator[EncodedShard]:
+) -> Iterator[tuple[int, list[Example], list[FailureRecord]]]:
     """Encode shards one after another.
 
-    Each recording is encoded as a whole, so the longest one determines the memory needed in addition to the features of
-    one shard. Recordings of the next shard are decoded while a shard is encoded.
+    Each recording is encoded as a whole, so the memory needed is that of the longest one plus the features of one shard.
+    Recordings of the next shard are decoded while a shard is encoded.
 
     Args:
         plan: The plan.
@@ -62,7 +46,8 @@ def encode_shards(
         progress: Called when a recording is done.
 
     Yields:
-        The shards, in order.
+        For each shard its number, its examples, and the recordings that could not be extracted, both in the order of the
+        recordings.
 
     Raises:
         AudioReadError: When a recording cannot be read for a temporary reason.
@@ -71,19 +56,18 @@ def encode_shards(
     waveforms = _read_ahead(plan, [index for number in numbers for index in plan.shards[number]], read)
     try:
         for number in numbers:
-            examples: list[tuple[int, Example]] = []
+            examples: list[Example] = []
             failures: list[FailureRecord] = []
-            for index, result in _encode_in_batches(plan, (next(waveforms) for _ in plan.shards[number])):
-                if isinstance(result, str):
-                    source = plan.recordings[index]["source"]
-                    failures.append(FailureRecord(index=index, source=source, reason=result))
+            for result in _encode_in_batches(plan, (next(waveforms) for _ in plan.shards[number])):
+                if isinstance(result, tuple):
+                    examples.append(result)
                 else:
-                    examples.append((index, result))
+                    failures.append(result)
                 if progress is not None:
                     progress()
-            examples.sort(key=lambda pair: pair[0])
+            examples.sort(key=lambda example: example[0]["index"])
             failures.sort(key=lambda failure: failure["index"])
-            yield EncodedShard(number=number, examples=[example for _, example in examples], failures=failures)
+            yield number, examples, failures
     finally:
         waveforms.close()
 
@@ -123,21 +107,22 @@ def example_record(
 
 def _encode_in_batches(
     plan: Plan, waveforms: Iterable[tuple[int, Waveform | AudioReadError]]
-) -> Iterator[tuple[int, Example | str]]:
-    """Yield the example of each recording, or the reason why it failed, in the order in which batches finish."""
+) -> Iterator[Example | FailureRecord]:
+    """Yield the example of each recording, or why there is none, in the order in which batches finish."""
     batches: dict[int, list[tuple[int, Waveform]]] = {}
     # Computation on the device is asynchronous: a batch is computed while the previous one is unpacked and the
     # recordings of the next one are read.
-    running: Iterator[tuple[int, Example]] = iter(())
+    running: Iterator[Example] = iter(())
     for index, result in waveforms:
+        source = plan.recordings[index]["source"]
         if isinstance(result, AudioReadError):
-            yield index, result.reason
+            yield FailureRecord(index=index, source=source, reason=result.reason)
             continue
         n_samples = len(result[0])
         try:
             _feature_shape(plan.config, n_samples if plan.variable_length else plan.config.n_time_steps)
         except ValueError as error:
-            yield index, f"is too short: {error}"
+            yield FailureRecord(index=index, source=source, reason=f"is too short: {error}")
             continue
         length = plan.padded_length(n_samples)
         batch = batches.setdefault(length, [])
@@ -153,7 +138,7 @@ def _encode_in_batches(
     yield from running
 
 
-def _start_batch(plan: Plan, batch: list[tuple[int, Waveform]], length: int) -> Iterator[tuple[int, Example]]:
+def _start_batch(plan: Plan, batch: list[tuple[int, Waveform]], length: int) -> Iterator[Example]:
     """Start encoding a batch and return an iterator that waits for the features."""
     audio = np.zeros((plan.batch_size_at(length), length), np.float32)
     for padded, (_, (samples, _)) in zip(audio, batch, strict=False):
@@ -164,13 +149,11 @@ def _start_batch(plan: Plan, batch: list[tuple[int, Waveform]], length: int) -> 
     return _unpack_batch(plan, batch, length, encoder(config)(audio))
 
 
-def _unpack_batch(
-    plan: Plan, batch: list[tuple[int, Waveform]], length: int, features: jax.Array
-) -> Iterator[tuple[int, Example]]:
+def _unpack_batch(plan: Plan, batch: list[tuple[int, Waveform]], length: int, features: jax.Array) -> Iterator[Example]:
     for (index, (samples, source_format)), padded in zip(batch, np.asarray(features), strict=False):
         shape = _feature_shape(plan.config, len(samples) if plan.variable_length else length)
         valid = np.ascontiguousarray(padded[tuple(slice(0, size) for size in shape)])
-        yield index, (example_record(plan, index, samples, source_format, valid), valid)
+        yield example_record(plan, index, samples, source_format, valid), valid
 
 
 @lru_cache(maxsize=4096)

@@ -5,11 +5,11 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-from artifex.generative_models.core.files import create_atomic, temporary_files
+from artifex.generative_models.core.files import create_atomic, disk_full_reason, temporary_files
 from artifex.generative_models.modalities.audio.extraction.plan import Plan, read_plan
 from artifex.generative_models.modalities.audio.extraction.plan_differences import describe_differences
 from artifex.generative_models.modalities.audio.extraction.store import remove_shards_of_other_plans, write_if_changed
-from artifex.generative_models.modalities.audio.shards.layout import CONFIG, FAILURES, MANIFEST, PLAN, REPORT, SHARDS
+from artifex.generative_models.modalities.audio.shards import layout
 
 
 def check_output_folder(folder: Path, sources: list[Path], *, given: str | os.PathLike[str]) -> None:
@@ -36,7 +36,7 @@ def check_output_folder(folder: Path, sources: list[Path], *, given: str | os.Pa
 
 
 def agree_on_plan(folder: Path, requested: Plan, *, overwrite: bool, given: str | os.PathLike[str]) -> Plan:
-    """Return the plan that all processes follow: that of the folder, or the requested one, which is then written.
+    """Return the plan that all processes follow: the plan in the folder, or else the requested one, which is written to it.
 
     Args:
         folder: The absolute path of the output folder.
@@ -65,20 +65,22 @@ def agree_on_plan(folder: Path, requested: Plan, *, overwrite: bool, given: str 
             _check_no_other_files(folder, overwrite=overwrite, given=given)
     if differences and not overwrite:
         raise FileExistsError(
-            f"{given} contains another extraction: {'; '.join(differences)}. Give another folder, or pass --overwrite to "
-            f"replace it"
+            f"{given} contains another extraction: {'; '.join(differences)}. Give another folder, or replace it with "
+            f"--overwrite (overwrite=True)"
         )
     plan = requested.with_shards()
     if not plan.shards:
         return plan
     try:
-        (folder / SHARDS).mkdir(parents=True, exist_ok=True)
+        (folder / layout.SHARDS).mkdir(parents=True, exist_ok=True)
         if differences:
             _replace_plan(folder, plan)
-        elif not create_atomic(folder / PLAN, plan.content):  # another process was faster
+        elif not create_atomic(folder / layout.PLAN, plan.content):  # another process was faster
             return agree_on_plan(folder, requested, overwrite=False, given=given)
-        write_if_changed(folder / CONFIG, plan.config_content())
+        write_if_changed(folder / layout.CONFIG, plan.config_content())
     except OSError as error:
+        if disk_full_reason(error) is not None:
+            raise
         raise type(error)(_cannot_create(folder, error.strerror)) from error
     return plan
 
@@ -93,16 +95,16 @@ def _check_no_other_files(folder: Path, *, overwrite: bool, given: str | os.Path
         return
     temporary = temporary_files(folder)
     others = [entry for entry in folder.iterdir() if entry not in temporary]
-    if others == [folder / SHARDS] and not any(others[0].iterdir()):
+    if others == [folder / layout.SHARDS] and not any(others[0].iterdir()):
         return
-    if not others or (folder / PLAN).exists():  # another process has written the plan meanwhile
+    if not others or (folder / layout.PLAN).exists():  # another process has written the plan meanwhile
         return
     if overwrite:
         raise FileExistsError(
-            f"{given} contains files but no extraction ({PLAN} is missing), and --overwrite replaces extractions only; "
+            f"{given} contains files but no extraction ({layout.PLAN} is missing), and --overwrite replaces extractions only; "
             f"give another folder"
         )
-    raise FileExistsError(f"{given} contains files but no extraction ({PLAN} is missing); give another folder")
+    raise FileExistsError(f"{given} contains files but no extraction ({layout.PLAN} is missing); give another folder")
 
 
 def _replace_plan(folder: Path, plan: Plan) -> None:
@@ -111,7 +113,7 @@ def _replace_plan(folder: Path, plan: Plan) -> None:
     Several processes may do so at the same time. The names of shards contain the plan, so a late process removes no shard
     that another has written for the new plan.
     """
-    for name in (MANIFEST, FAILURES, REPORT):
+    for name in (layout.MANIFEST, layout.FAILURES, layout.REPORT):
         (folder / name).unlink(missing_ok=True)
-    write_if_changed(folder / PLAN, plan.content)
+    write_if_changed(folder / layout.PLAN, plan.content)
     remove_shards_of_other_plans(folder, plan.digest)

@@ -53,7 +53,7 @@ class Plan:
     origin: dict[str, Any]
     software: dict[str, str]
     recordings: list[PlannedRecording]
-    shards: list[list[int]] = attrs.field(factory=list)
+    shards: list[list[int]] = attrs.field(factory=list[list[int]])
 
     @property
     def variable_length(self) -> bool:

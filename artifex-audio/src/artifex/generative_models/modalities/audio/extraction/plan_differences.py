@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
+from artifex.generative_models.core.errors import printable
 from artifex.generative_models.modalities.audio.extraction.plan import Plan
 from artifex.generative_models.modalities.audio.extraction.recordings import PlannedRecording
 
@@ -28,8 +31,12 @@ def describe_differences(stored: Plan, requested: Plan) -> list[str]:
         ['sample_rate is 8000 in the folder, 16000 was requested']
     """
     phrases = [
-        *_differing_settings(stored, requested),
-        *_differing_software(stored, requested),
+        f"{setting} is {was} in the folder, {now} was requested"
+        for setting, was, now in _compare(stored.audio, requested.audio, "variable")
+    ]
+    phrases += [
+        f"the folder was written with {name} {was}, {now} is installed"
+        for name, was, now in _compare(stored.software, requested.software, "(none)")
     ]
     if stored.synthetic != requested.synthetic:
         kinds = ["synthetic examples" if plan.synthetic else "recordings" for plan in (stored, requested)]
@@ -43,23 +50,12 @@ def describe_differences(stored: Plan, requested: Plan) -> list[str]:
     return phrases
 
 
-def _differing_settings(stored: Plan, requested: Plan) -> list[str]:
-    phrases = []
-    for key in dict.fromkeys([*stored.audio, *requested.audio]):
-        default = "variable" if key == "duration" else None
-        was, now = (str(plan.audio.get(key, default)) for plan in (stored, requested))
-        if was != now:
-            phrases.append(f"{key} is {was} in the folder, {now} was requested")
-    return phrases
-
-
-def _differing_software(stored: Plan, requested: Plan) -> list[str]:
-    phrases = []
-    for name in dict.fromkeys([*stored.software, *requested.software]):
-        was, now = (plan.software.get(name) or "(none)" for plan in (stored, requested))
-        if was != now:
-            phrases.append(f"the folder was written with {name} {was}, {now} is installed")
-    return phrases
+def _compare(
+    stored: Mapping[str, object], requested: Mapping[str, object], missing: str
+) -> list[tuple[str, object, object]]:
+    """Return the keys whose values differ, with both values; ``missing`` stands for a value that is not there."""
+    pairs = [(key, stored.get(key, missing), requested.get(key, missing)) for key in {**stored, **requested}]
+    return [(key, was, now) for key, was, now in pairs if was != now]
 
 
 def _differing_recordings(stored: list[PlannedRecording], requested: list[PlannedRecording]) -> list[str]:
@@ -97,4 +93,4 @@ def _name(recording: PlannedRecording) -> tuple[str, str]:
 def _count_and_name(names: list[str], description: str) -> str:
     count = "1 recording is" if len(names) == 1 else f"{len(names)} recordings are"
     more = f" and {len(names) - _MAX_NAMES} more" if len(names) > _MAX_NAMES else ""
-    return f"{count} {description} ({', '.join(names[:_MAX_NAMES])}{more})"
+    return f"{count} {description} ({', '.join(map(printable, names[:_MAX_NAMES]))}{more})"

@@ -12,6 +12,7 @@ from typing import NotRequired, TypedDict
 
 import numpy as np
 
+from artifex.generative_models.core.errors import printable
 from artifex.generative_models.modalities.audio.base import AudioModalityConfig, AudioRepresentation
 from artifex.generative_models.modalities.audio.datasets.manifests import folder_label
 from artifex.generative_models.modalities.audio.io import AudioInfo, AudioReadError, decode, find_audio_in, probe
@@ -81,7 +82,7 @@ def find_recordings(paths: list[Path]) -> list[PlannedRecording]:
     """
     files = find_audio_in(paths)
     ids = _unique_ids([file.relative_to(root).as_posix() for file, root in files])
-    recordings = []
+    recordings: list[PlannedRecording] = []
     for (file, root), name in zip(files, ids, strict=True):
         recording = PlannedRecording(
             id=name, source=str(file), label=folder_label(file, root), bytes=None, modified=None
@@ -134,7 +135,7 @@ def synthetic_recordings(config: AudioModalityConfig, n_examples: int) -> list[P
         The recordings.
     """
     width = len(str(n_examples - 1))
-    recordings = []
+    recordings: list[PlannedRecording] = []
     for index in range(n_examples):
         audio_type = _SYNTHETIC_TYPES[index % len(_SYNTHETIC_TYPES)]
         recordings.append(
@@ -190,7 +191,7 @@ def file_reader(
 
 
 def raise_if_transient(error: AudioReadError) -> None:
-    """Raise when a recording could not be read for a temporary reason, which must not be recorded as a failure.
+    """Raise if the reason of an error is temporary; such an error must not be recorded as a failure.
 
     Args:
         error: The error.
@@ -234,7 +235,7 @@ def _check_unchanged(file: Path, recording: PlannedRecording) -> None:
     planned = recording.get("bytes"), recording.get("modified")
     if planned[0] is not None and (status.st_size, status.st_mtime_ns) != planned:
         raise OSError(
-            f"{file} has changed since the extraction was started; restore it, or start again with --overwrite"
+            f"{printable(file)} has changed since the extraction was started; restore it, or start again with --overwrite"
         )
 
 

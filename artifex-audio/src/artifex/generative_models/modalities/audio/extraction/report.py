@@ -19,6 +19,7 @@ from artifex.generative_models.core.components.metadata import installed_version
 from artifex.generative_models.core.errors import MissingDependencyError
 from artifex.generative_models.core.extras import require
 from artifex.generative_models.modalities.audio.base import AudioModalityConfig
+from artifex.generative_models.modalities.audio.formatting import format_duration
 from artifex.generative_models.modalities.audio.representations import spectral_extension
 from artifex.generative_models.modalities.audio.shards.records import FailureRecord, ManifestRecord
 
@@ -29,7 +30,7 @@ if TYPE_CHECKING:
 EXAMPLE_SECONDS = 10.0
 """Examples are shown and played up to this length."""
 
-# Readable on white and on near-black: the page follows the reader's color scheme, the figures cannot.
+# A gray that is readable on light and dark pages: the page follows the reader's color scheme, the figures cannot.
 _FIGURE_COLOR = "#7d8590"
 
 _DB_RANGE = 80.0
@@ -105,7 +106,7 @@ def check_report_dependencies() -> None:
     try:
         require("matplotlib", install="artifex-audio[plot]", purpose="The figures of report.html")
     except MissingDependencyError as error:
-        raise MissingDependencyError(f"{error}, or pass --no-report to omit it") from error
+        raise MissingDependencyError(f"{error}, or omit it with --no-report (report=False)") from error
 
 
 def render_example(
@@ -192,7 +193,7 @@ def render_report(
         failures=failures,
         settings=settings,
         examples=examples,
-        total=_format_duration(sum(durations)),
+        total=format_duration(sum(durations)),
         rates=Counter(record["source_sample_rate"] for record in records).most_common(),
         channels=Counter(record["source_channels"] for record in records).most_common(),
         formats=Counter(record["source_format"] for record in records).most_common(),
@@ -355,14 +356,6 @@ def _format_shapes(records: Sequence[ManifestRecord]) -> str:
         return "various"
     sizes = [sorted(set(axis)) for axis in zip(*shapes, strict=True)]
     return " × ".join(str(axis[0]) if len(axis) == 1 else f"{axis[0]}–{axis[-1]}" for axis in sizes)
-
-
-def _format_duration(seconds: float) -> str:
-    if seconds < 60:
-        return f"{seconds:.1f} s"
-    minutes, seconds = divmod(round(seconds), 60)
-    hours, minutes = divmod(minutes, 60)
-    return f"{hours} h {minutes} min" if hours else f"{minutes} min {seconds} s"
 
 
 def _format_size(n_bytes: int) -> str:

@@ -19,7 +19,7 @@ from artifex.generative_models.modalities.audio.extraction.plan import Plan, cre
 from artifex.generative_models.modalities.audio.extraction.recordings import find_recordings, synthetic_recordings
 from artifex.generative_models.modalities.audio.extraction.store import Sidecar, read_sidecar
 from artifex.generative_models.modalities.audio.extraction.writing import write_shards
-from artifex.generative_models.modalities.audio.shards.layout import SHARDS, sidecar_file
+from artifex.generative_models.modalities.audio.shards import layout
 from artifex.generative_models.modalities.audio.shards.records import (
     FailureRecord,
     ManifestRecord,
@@ -68,17 +68,17 @@ def extract(
 ) -> Extraction:
     """Extract features from recordings and write them to a folder.
 
-    The folder contains ``plan.json``, ``config.toml`` (for the same features again) and ``shards/``: ArrayRecord files of
-    safetensors records, each committed by a JSON sidecar with its records, failures and checksum. The process that finds
-    all shards committed adds ``manifest.jsonl`` (one line per example: id, source, label, sample rate, length, levels,
-    shape, dtype, shard), ``failures.jsonl`` and ``report.html``. ``read_features`` and ``FeatureDataset`` read the folder.
+    The folder contains ``plan.json``, ``config.toml`` (the configuration) and ``shards/``: ArrayRecord files of safetensors
+    records. Each shard is committed by a JSON sidecar with its records, failures and checksum. The process that finds all
+    shards committed adds ``manifest.jsonl`` (one line per example: id, source, label, sample rate, length, levels, shape,
+    dtype, shard), ``failures.jsonl`` and ``report.html``. ``read_features`` and ``FeatureDataset`` read the folder.
 
-    An interrupted extraction is resumed by the same call: committed shards are kept. The result has the same bytes as that
-    of an uninterrupted call on the same machine with the same versions. A call that differs from the folder's plan raises.
+    The same call resumes an interrupted extraction; committed shards are kept. The files are then equal to those of an
+    uninterrupted call on the same machine with the same versions. A call that differs from the plan of the folder raises.
 
-    Variable-length recordings are padded to one of a few lengths, so that few programs are compiled, and the frames of the
+    Variable-length recordings are padded to one of a few lengths, so that few programs are compiled. The frames of the
     padding are removed. For a representation without centered frames, the last frames may depend on the padding. Each
-    recording is encoded as a whole, whatever its length.
+    recording is encoded as a whole, at any length.
 
     Args:
         paths: A file, a folder that is searched recursively, or several of them; empty for the synthetic dataset.
@@ -122,9 +122,9 @@ def extract(
     """
     if config is None:
         config = AudioModalityConfig(representation=AudioRepresentation.MEL_SPECTROGRAM)
-    if not isinstance(config, AudioModalityConfig):
+    if not isinstance(config, AudioModalityConfig):  # pyright: ignore[reportUnnecessaryIsInstance]  user input
         raise TypeError(f"config must be an AudioModalityConfig or None, got {type(config).__name__}")
-    if not isinstance(paths, str | os.PathLike | Iterable):
+    if not isinstance(paths, str | os.PathLike | Iterable):  # pyright: ignore[reportUnnecessaryIsInstance]  user input
         raise TypeError(
             f"paths must be a file, a folder, or a list of them ([] for synthetic audio), got {type(paths).__name__}"
         )
@@ -137,7 +137,7 @@ def extract(
     check_integer("n_report_examples", n_report_examples, minimum=0)
     check_choice("engine", engine, choices=ENGINES)
     if engine == "ray" and assignment is not None:
-        raise ValueError("--engine ray distributes all shards over its cluster; omit --shard")
+        raise ValueError('engine="ray" writes all shards on its cluster; omit --shard (assignment)')
     check_dependencies()
     if report:
         from artifex.generative_models.modalities.audio.extraction.report import check_report_dependencies
@@ -161,18 +161,28 @@ def extract(
         return Extraction(out=None, records=[], failures=plan.failures())
 
     remove_abandoned_files(folder)
-    remove_abandoned_files(folder / SHARDS)
+    remove_abandoned_files(folder / layout.SHARDS)
     assigned = assignment or ShardAssignment()
     own = [number for number in range(len(plan.shards)) if assigned.includes(number)]
     committed = _read_sidecars(folder, plan, own)
     to_write = [number for number in own if number not in committed]
-    counter = _ProgressCounter(plan, own, to_write, header_failures=assigned.index == 0, progress=progress)
+    # Process 0 reports the recordings whose headers cannot be read: they are in no shard.
+    n_recordings = sum(len(plan.shards[number]) for number in own) + len(plan.failures()) * (assigned.index == 0)
+    n_done = n_recordings - sum(len(plan.shards[number]) for number in to_write)
+
+    def count(finished: int = 1) -> None:
+        nonlocal n_done
+        n_done += finished
+        if progress is not None:
+            progress(n_done, n_recordings)
+
+    count(0)
     if to_write and engine == "ray":
         from artifex.generative_models.modalities.audio.extraction.ray_engine import write_shards_on_ray
 
-        write_shards_on_ray(folder, plan, to_write, done=lambda number: counter(len(plan.shards[number])))
+        write_shards_on_ray(folder, plan, to_write, done=lambda number: count(len(plan.shards[number])))
     elif to_write:
-        write_shards(folder, plan, to_write, Path.cwd(), progress=counter)
+        write_shards(folder, plan, to_write, Path.cwd(), progress=count)
 
     missing, sidecars = _find_missing(folder, plan, own)
     if missing:
@@ -190,29 +200,6 @@ def extract(
         n_written=len(to_write),
         missing=missing,
     )
-
-
-class _ProgressCounter:
-    """Counts the finished recordings of a process and reports them."""
-
-    def __init__(
-        self,
-        plan: Plan,
-        own: list[int],
-        to_write: list[int],
-        *,
-        header_failures: bool,
-        progress: Callable[[int, int], None] | None,
-    ) -> None:
-        self.total = sum(len(plan.shards[number]) for number in own) + len(plan.failures()) * header_failures
-        self.done = self.total - sum(len(plan.shards[number]) for number in to_write)
-        self.progress = progress
-        self(0)
-
-    def __call__(self, finished: int = 1) -> None:
-        self.done += finished
-        if self.progress is not None:
-            self.progress(self.done, self.total)
 
 
 def _check_representation(config: AudioModalityConfig, *, variable_length: bool) -> None:
@@ -234,7 +221,7 @@ def _find_missing(folder: Path, plan: Plan, own: list[int]) -> tuple[tuple[int, 
     read all.
     """
     numbers = range(len(plan.shards))
-    existing = {path.name for path in (folder / SHARDS).iterdir()}
-    missing = tuple(number for number in numbers if Path(sidecar_file(number, plan.digest)).name not in existing)
+    existing = {path.name for path in (folder / layout.SHARDS).iterdir()}
+    missing = tuple(number for number in numbers if Path(layout.sidecar_file(number, plan.digest)).name not in existing)
     sidecars = _read_sidecars(folder, plan, own if missing else numbers)
     return missing or tuple(number for number in numbers if number not in sidecars), sidecars

@@ -9,17 +9,11 @@ from typing import TypedDict, cast
 import numpy as np
 
 from artifex.generative_models.core.files import atomic_path, write_atomic
+from artifex.generative_models.modalities.audio.shards import layout
 from artifex.generative_models.modalities.audio.shards.checksums import (
     file_checksum,
     parse_with_checksum,
     with_checksum,
-)
-from artifex.generative_models.modalities.audio.shards.layout import (
-    PLAN,
-    SHARDS,
-    belongs_to_other_plan,
-    shard_file,
-    sidecar_file,
 )
 from artifex.generative_models.modalities.audio.shards.reading import plan_digest
 from artifex.generative_models.modalities.audio.shards.records import ExampleRecord, FailureRecord, write_records
@@ -65,7 +59,7 @@ def write_shard(
         FileExistsError: When the plan of the folder has been replaced.
     """
     try:
-        with atomic_path(folder / shard_file(number, digest)) as temporary:
+        with atomic_path(folder / layout.shard_file(number, digest)) as temporary:
             write_records(temporary, examples)
             size, checksum = temporary.stat().st_size, file_checksum(temporary)
             check_plan(folder, digest)
@@ -78,7 +72,7 @@ def write_shard(
             failures=list(failures),
         )
         check_plan(folder, digest)
-        write_atomic(folder / sidecar_file(number, digest), with_checksum(sidecar))
+        write_atomic(folder / layout.sidecar_file(number, digest), with_checksum(sidecar))
     except (OSError, RuntimeError):
         # The temporary file may have been removed by a process that found the extraction complete: it removes all
         # temporary files. Then another process has committed this shard, too.
@@ -100,8 +94,8 @@ def read_sidecar(folder: Path, number: int, digest: str) -> Sidecar | None:
         or the shard is missing or has another size.
     """
     try:
-        sidecar = parse_sidecar((folder / sidecar_file(number, digest)).read_bytes())
-        size = (folder / shard_file(number, digest)).stat().st_size
+        sidecar = parse_sidecar((folder / layout.sidecar_file(number, digest)).read_bytes())
+        size = (folder / layout.shard_file(number, digest)).stat().st_size
     except (OSError, ValueError):
         return None
     return sidecar if size == sidecar["bytes"] and sidecar["plan"] == digest else None
@@ -134,7 +128,7 @@ def check_plan(folder: Path, digest: str) -> None:
     """
     if plan_digest(folder) != digest:
         raise FileExistsError(
-            f"{folder}: {PLAN} was replaced while this process was running: another process has started another extraction "
+            f"{folder}: {layout.PLAN} was replaced while this process was running: another process has started another extraction "
             f"with --overwrite; this process stops"
         )
 
@@ -146,8 +140,8 @@ def remove_shards_of_other_plans(folder: Path, digest: str) -> None:
         folder: The folder of the extraction.
         digest: SHA-256 of the current plan.
     """
-    for path in (folder / SHARDS).iterdir():
-        if belongs_to_other_plan(path.name, digest):
+    for path in (folder / layout.SHARDS).iterdir():
+        if layout.belongs_to_other_plan(path.name, digest):
             path.unlink(missing_ok=True)
 
 

@@ -15,7 +15,6 @@ from artifex.generative_models.modalities.audio.extraction.plan import Plan, rea
 from artifex.generative_models.modalities.audio.extraction.store import Sidecar, parse_sidecar
 from artifex.generative_models.modalities.audio.shards import layout
 from artifex.generative_models.modalities.audio.shards.checksums import file_checksum
-from artifex.generative_models.modalities.audio.shards.layout import shard_file, sidecar_file
 from artifex.generative_models.modalities.audio.shards.reading import no_extraction
 from artifex.generative_models.modalities.audio.shards.records import check_dependencies, open_shard, read_example
 
@@ -106,7 +105,7 @@ def verify(folder: str | os.PathLike[str], *, progress: Callable[[int, int], Non
 
 
 def _verify_shard(folder: Path, plan: Plan, number: int) -> tuple[Sidecar | None, Problem | None]:
-    shard_name, sidecar_name = shard_file(number, plan.digest), sidecar_file(number, plan.digest)
+    shard_name, sidecar_name = layout.shard_file(number, plan.digest), layout.sidecar_file(number, plan.digest)
     shard_path, sidecar_path = folder / shard_name, folder / sidecar_name
     if not sidecar_path.is_file():
         if not shard_path.is_file():
@@ -144,7 +143,7 @@ def _shard_problem(path: Path, plan: Plan, number: int, sidecar: Sidecar) -> str
 
 def _damaged_examples(path: Path, sidecar: Sidecar) -> str:
     reader = open_shard(path)
-    damaged = []
+    damaged: list[str] = []
     for position, record in enumerate(sidecar["records"]):
         try:
             read_example(reader, path, position)
@@ -159,7 +158,7 @@ def _damaged_examples(path: Path, sidecar: Sidecar) -> str:
 def _verify_summary_files(folder: Path, plan: Plan, sidecars: dict[int, Sidecar]) -> list[Problem]:
     if len(sidecars) < len(plan.shards):  # their content follows from all sidecars
         return []
-    problems = []
+    problems: list[Problem] = []
     for name, content in summary_files(plan, *collect_records(plan, sidecars)).items():
         if not (folder / name).is_file():
             problems.append(Problem(source=name, message=f"is missing; {_REPAIR}"))
@@ -171,8 +170,8 @@ def _verify_summary_files(folder: Path, plan: Plan, sidecars: dict[int, Sidecar]
 def _unexpected_files(folder: Path, plan: Plan) -> list[Problem]:
     expected = {layout.PLAN, layout.CONFIG, layout.MANIFEST, layout.FAILURES, layout.REPORT, layout.SHARDS}
     for number in range(len(plan.shards)):
-        expected |= {shard_file(number, plan.digest), sidecar_file(number, plan.digest)}
-    problems = []
+        expected |= {layout.shard_file(number, plan.digest), layout.sidecar_file(number, plan.digest)}
+    problems: list[Problem] = []
     for parent in (folder, folder / layout.SHARDS):
         temporary = temporary_files(parent)
         for path in sorted(parent.iterdir()) if parent.is_dir() else ():

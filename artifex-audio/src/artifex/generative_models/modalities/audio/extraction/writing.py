@@ -25,9 +25,9 @@ def write_shards(
     """
     with ThreadPoolExecutor(1) as writer:
         writing: Future[None] | None = None
-        for shard in encode_shards(plan, numbers, plan.reader(base), progress=progress):
+        for number, examples, failures in encode_shards(plan, numbers, plan.reader(base), progress=progress):
             if writing is not None:
                 writing.result()
-            writing = writer.submit(write_shard, folder, shard.number, plan.digest, shard.examples, shard.failures)
+            writing = writer.submit(write_shard, folder, number, plan.digest, examples, failures)
         if writing is not None:
             writing.result()

@@ -11,7 +11,7 @@ import numpy as np
 
 from artifex.generative_models.core import numerics, resolve
 from artifex.generative_models.modalities.audio.annotations import AnnotatedAudio, audio_type, with_annotations
-from artifex.generative_models.modalities.audio.generators.parameters import draw_uniform
+from artifex.generative_models.modalities.audio.generators.parameters import check_sequence, draw_uniform
 
 _MAX_SNR_DB = 200.0  # beyond the dynamic range of float32, and far from where powers overflow
 
@@ -19,8 +19,7 @@ _MAX_SNR_DB = 200.0  # beyond the dynamic range of float32, and far from where p
 def _annotated_mixture(
     key: jax.Array, n_time_steps: int, sample_rate: int, of: Sequence[Any], snr_min: float, snr_max: float
 ) -> AnnotatedAudio:
-    if isinstance(of, str) or not isinstance(of, Sequence):
-        raise TypeError(f"of must be a tuple of audio types such as ('sine', 'noise'), got {of!r}")
+    check_sequence("of", of, "audio types such as ('sine', 'noise')")
     if len(of) < 2:
         raise ValueError(f"of must name at least two audio types, got {of!r}")
     generators = [with_annotations(resolve("audio_type", spec)) for spec in of]
@@ -83,13 +82,13 @@ def mixture(
 
         Annotations, for n audio types: ``snr_db``, infinite or NaN when a waveform is silent; ``stems``
         (n, n_time_steps), which sum to the waveform; ``gains`` (n,), the gain of each stem; and the annotations of type
-        i under ``"i.name"``, such as ``"0.frequency"``, or ``"1.0.f0"`` for a nested mixture. Amplitudes among them are
-        those before the gain, but stems include it.
+        i under ``"i.name"``, such as ``"0.frequency"``, or ``"1.0.f0"`` for a nested mixture. Annotated
+        amplitudes exclude the gain of the mixture; annotated stems include it.
 
     Raises:
-        TypeError: When ``of`` is not a sequence of audio types.
+        TypeError: When ``of`` is not a sequence of audio types, or is empty.
         LookupError: When an audio type is unknown.
-        ValueError: When there are fewer than two audio types, or a ratio is out of range.
+        ValueError: When there is only one audio type, or a ratio is out of range.
 
     Example:
         >>> from artifex.generative_models.modalities.audio.annotations import with_annotations

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -15,8 +17,8 @@ from artifex.generative_models.modalities.audio.generators.parameters import (
     draw_uniform,
 )
 
-# For the Bessel coefficients of a vibrato of up to an octave: the omitted terms, and the aliasing of sampling the angle
-# at so few points, are below 1e-9.
+# Bessel coefficients of a vibrato of up to an octave: with this many terms and sampled angles, the errors by truncation
+# and aliasing are below 1e-9.
 _N_BESSEL_TERMS = 9
 _N_BESSEL_ANGLES = 24
 
@@ -40,12 +42,7 @@ def _annotated_am(
     modulator = _sine(drawn["rate"], drawn["rate_phase"], n_time_steps, sample_rate)
     envelope = amplitude / (1 + depth) * (1 + depth * modulator)
     audio = envelope * _sine(drawn["frequency"], drawn["phase"], n_time_steps, sample_rate)
-    return audio, {
-        "f0": jnp.full(n_time_steps, drawn["frequency"]),
-        "envelope": envelope,
-        **drawn,
-        "depth": depth,
-    }
+    return audio, {"f0": jnp.full(n_time_steps, drawn["frequency"]), "envelope": envelope, **drawn, "depth": depth}
 
 
 @audio_type(annotated=_annotated_am)
@@ -116,14 +113,10 @@ def _annotated_fm(
     frequency, rate = drawn["frequency"], drawn["rate"]
     index = draw_uniform(index_key, "index", index_min, index_max, minimum=0)
     check_below_nyquist("f_max + (index_max + 1) * rate_max", f_max + (index_max + 1) * rate_max, sample_rate)
-    modulator = numerics.phase_ramp(rate, n_time_steps=n_time_steps, sample_rate=sample_rate, start=drawn["rate_phase"])
-    carrier = numerics.phase_ramp(frequency, n_time_steps=n_time_steps, sample_rate=sample_rate, start=drawn["phase"])
+    ramp = partial(numerics.phase_ramp, n_time_steps=n_time_steps, sample_rate=sample_rate)
+    modulator, carrier = ramp(rate, start=drawn["rate_phase"]), ramp(frequency, start=drawn["phase"])
     audio = amplitude * numerics.sin2pi(carrier + index * np.float32(1 / (2 * np.pi)) * numerics.sin2pi(modulator))
-    return audio, {
-        "f0": frequency + index * rate * numerics.cos2pi(modulator),
-        **drawn,
-        "index": index,
-    }
+    return audio, {"f0": frequency + index * rate * numerics.cos2pi(modulator), **drawn, "index": index}
 
 
 @audio_type(annotated=_annotated_fm)
@@ -198,7 +191,8 @@ def _annotated_vibrato(
     if not is_jax_array(depth_max):
         check_below_nyquist("f_max raised by depth_max", f_max * 2 ** (depth_max / 1200), sample_rate)
     log_depth = depth * np.float32(np.log(2) / 1200)
-    modulator = numerics.phase_ramp(rate, n_time_steps=n_time_steps, sample_rate=sample_rate, start=rate_phase)
+    ramp = partial(numerics.phase_ramp, n_time_steps=n_time_steps, sample_rate=sample_rate)
+    modulator = ramp(rate, start=rate_phase)
 
     # Coefficients I_k(log_depth) of exp(log_depth * cos(x)) - 1, by a discrete Fourier transform.
     angles = 2 * np.pi * np.arange(_N_BESSEL_ANGLES) / _N_BESSEL_ANGLES
@@ -208,7 +202,7 @@ def _annotated_vibrato(
     terms = bessel[1:] * (1 / (np.pi * np.arange(1, _N_BESSEL_TERMS))).astype(np.float32)
 
     def deviation(cycles: jax.Array) -> jax.Array:
-        """Phase deviation in cycles times rate / frequency: a sine series, summed by Clenshaw's recurrence."""
+        """Return the phase deviation in cycles times rate / frequency: a sine series, summed by Clenshaw's recurrence."""
         twice, later, last = 2 * numerics.sin2pi(cycles), jnp.zeros_like(cycles), jnp.zeros_like(cycles)
         for term in terms[::-1]:
             later, last = term + twice * later - last, later
@@ -217,14 +211,9 @@ def _annotated_vibrato(
     phase_deviation = frequency / rate * (deviation(modulator) - deviation(rate_phase))
     # The mean frequency is slightly above ``frequency``. As one float32 their sum would be too inaccurate for the phase
     # of a one-minute clip, so the difference has its own ramp.
-    carrier = numerics.phase_ramp(frequency, n_time_steps=n_time_steps, sample_rate=sample_rate, start=drawn["phase"])
-    mean_offset = numerics.phase_ramp(frequency * bessel[0], n_time_steps=n_time_steps, sample_rate=sample_rate)
-    audio = amplitude * numerics.sin2pi(carrier + mean_offset + phase_deviation)
-    return audio, {
-        "f0": frequency * jnp.exp(log_depth * numerics.sin2pi(modulator)),
-        **drawn,
-        "depth_cents": depth,
-    }
+    mean_phase = ramp(frequency, start=drawn["phase"]) + ramp(frequency * bessel[0])
+    audio = amplitude * numerics.sin2pi(mean_phase + phase_deviation)
+    return audio, {"f0": frequency * jnp.exp(log_depth * numerics.sin2pi(modulator)), **drawn, "depth_cents": depth}
 
 
 @audio_type(annotated=_annotated_vibrato)
@@ -296,12 +285,7 @@ def _annotated_tremolo(
     modulator = _sine(drawn["rate"], drawn["rate_phase"], n_time_steps, sample_rate)
     envelope = amplitude * jnp.exp(depth * np.float32(np.log(10) / 40) * (modulator - 1))
     audio = envelope * _sine(drawn["frequency"], drawn["phase"], n_time_steps, sample_rate)
-    return audio, {
-        "f0": jnp.full(n_time_steps, drawn["frequency"]),
-        "envelope": envelope,
-        **drawn,
-        "depth_db": depth,
-    }
+    return audio, {"f0": jnp.full(n_time_steps, drawn["frequency"]), "envelope": envelope, **drawn, "depth_db": depth}
 
 
 @audio_type(annotated=_annotated_tremolo)
@@ -384,7 +368,7 @@ def _annotated_siren(
     span, fall = high - low, 1 - rise
 
     def shape_and_integral(cycles: jax.Array) -> tuple[jax.Array, jax.Array]:
-        """Relative frequency from 0 (low) to 1 (high), and the integral over the cycle of it minus its mean."""
+        """Return the relative frequency, 0 for low and 1 for high, and the integral of its deviation from the mean."""
         position = jnp.where(cycles < 0, cycles + 1, cycles)
         is_rising, since_peak = position < rise, position - rise
         if shape == "two_tone":
@@ -395,12 +379,10 @@ def _annotated_siren(
             is_rising, position * (up - 1), since_peak * (1 - down)
         ) / 2
 
-    modulator = numerics.phase_ramp(rate, n_time_steps=n_time_steps, sample_rate=sample_rate, start=rate_phase)
-    height, integral = shape_and_integral(modulator)
+    ramp = partial(numerics.phase_ramp, n_time_steps=n_time_steps, sample_rate=sample_rate)
+    height, integral = shape_and_integral(ramp(rate, start=rate_phase))
     mean_height = rise if shape == "two_tone" else 0.5
-    mean_phase = numerics.phase_ramp(
-        low * (1 - mean_height), n_time_steps=n_time_steps, sample_rate=sample_rate, start=phase
-    ) + numerics.phase_ramp(high * mean_height, n_time_steps=n_time_steps, sample_rate=sample_rate)
+    mean_phase = ramp(low * (1 - mean_height), start=phase) + ramp(high * mean_height)
     phase_deviation = span / rate * (integral - shape_and_integral(rate_phase)[1])
     audio = amplitude * numerics.sin2pi(mean_phase + phase_deviation)
     return audio, {
@@ -468,21 +450,9 @@ def siren(
     Reference:
         The phase is the integral of the frequency: the ramp of the mean frequency plus a periodic deviation.
     """
-    return _annotated_siren(
-        key,
-        n_time_steps,
-        sample_rate,
-        shape,
-        low_min,
-        low_max,
-        high_min,
-        high_max,
-        rate_min,
-        rate_max,
-        rise_min,
-        rise_max,
-        amplitude,
-    )[0]
+    frequencies = low_min, low_max, high_min, high_max
+    cycle = rate_min, rate_max, rise_min, rise_max
+    return _annotated_siren(key, n_time_steps, sample_rate, shape, *frequencies, *cycle, amplitude)[0]
 
 
 def _draw_carrier_and_modulator(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 
 import jax
 import jax.numpy as jnp
@@ -20,6 +21,7 @@ from artifex.generative_models.modalities.audio.generators.harmonics import (
 from artifex.generative_models.modalities.audio.generators.parameters import (
     check_band,
     check_below_nyquist,
+    check_sequence,
     draw_uniform,
 )
 
@@ -245,28 +247,10 @@ def adsr_note(
     Reference:
         The envelope generator of Moog and ARP synthesizers, with linear segments.
     """
-    return _annotated_adsr_note(
-        key,
-        n_time_steps,
-        sample_rate,
-        n_harmonics,
-        f_min,
-        f_max,
-        rolloff_db,
-        onset_min,
-        onset_max,
-        held_min,
-        held_max,
-        attack_min,
-        attack_max,
-        decay_min,
-        decay_max,
-        sustain_min,
-        sustain_max,
-        release_min,
-        release_max,
-        amplitude,
-    )[0]
+    tone = n_harmonics, f_min, f_max, rolloff_db
+    timing = onset_min, onset_max, held_min, held_max
+    envelope = attack_min, attack_max, decay_min, decay_max, sustain_min, sustain_max, release_min, release_max
+    return _annotated_adsr_note(key, n_time_steps, sample_rate, *tone, *timing, *envelope, amplitude)[0]
 
 
 def _annotated_chord(
@@ -370,17 +354,7 @@ def chord(
         ``tuning * 2 ** ((note - 69) / 12)``, MIDI Tuning Standard.
     """
     return _annotated_chord(
-        key,
-        n_time_steps,
-        sample_rate,
-        notes,
-        qualities,
-        root_min,
-        root_max,
-        tuning,
-        n_harmonics,
-        rolloff_db,
-        amplitude,
+        key, n_time_steps, sample_rate, notes, qualities, root_min, root_max, tuning, n_harmonics, rolloff_db, amplitude
     )[0]
 
 
@@ -494,8 +468,10 @@ def _annotated_dtmf(
 ) -> AnnotatedAudio:
     if digits is None:
         check_integer("n_digits", n_digits, minimum=1, maximum=1000)
-    elif not isinstance(digits, str) or not digits or any(digit not in DIGITS for digit in digits):
-        raise ValueError(f"digits must be at least one of 0123456789*#ABCD, or None to draw them, got {digits!r}")
+    elif not isinstance(digits, str) or not digits or not set(digits) <= set(DIGITS):  # pyright: ignore[reportUnnecessaryIsInstance]
+        raise ValueError(
+            f"digits must be a string of one or more of 0123456789*#ABCD, or None to draw them, got {digits!r}"
+        )
     if sample_rate < 2 * _HIGH_FREQUENCIES[-1]:
         raise ValueError(f"sample_rate must be at least {2 * _HIGH_FREQUENCIES[-1]} Hz, got {sample_rate}")
     check_option("tone", tone, above=0, unit="seconds")
@@ -529,7 +505,7 @@ def _annotated_dtmf(
 
     # A phase is an unsigned integer in units of 2**-32 cycles. It wraps as cycles do and is exact for any tone length.
     frequency_pairs = np.array([(low, high) for low in _LOW_FREQUENCIES for high in _HIGH_FREQUENCIES])
-    increments = jax.vmap(lambda code: select_row(_to_phase_words(frequency_pairs / sample_rate), code))(codes)
+    increments = jax.vmap(partial(select_row, _to_phase_words(frequency_pairs / sample_rate)))(codes)
     offsets = (phases * np.float32(2**32 - 2**8)).astype(np.uint32)
     is_current = digit_index[None, :] == np.arange(count, dtype=np.int32)[:, None]
 
@@ -548,7 +524,7 @@ def _annotated_dtmf(
     return audio, {
         "digits": codes,
         "onsets": jnp.where(onsets < n_time_steps, onset_seconds, np.float32(np.nan)),
-        "frequencies": jax.vmap(lambda code: select_row(frequency_pairs.astype(np.float32), code))(codes),
+        "frequencies": jax.vmap(partial(select_row, frequency_pairs.astype(np.float32)))(codes),
         "phases": phases,
         "envelope": envelope,
     }
@@ -608,7 +584,7 @@ def dtmf(
 def _relative_amplitudes(
     frequency: jax.Array, n_harmonics: int, rolloff_db: float | jax.Array, sample_rate: int
 ) -> jax.Array:
-    """Amplitudes of the harmonics, 0 at or above half the sample rate, with sum 1."""
+    """Return the amplitudes of the harmonics, 0 at or above half the sample rate, with sum 1."""
     audible = below_nyquist(frequency, n_harmonics, sample_rate)
     amplitudes = jnp.where(audible, rolloff_amplitudes(n_harmonics, rolloff_db), 0)
     total = amplitudes.sum()
@@ -633,18 +609,16 @@ def _to_phase_words(cycles: np.ndarray) -> np.ndarray:
 
 
 def _intervals(qualities: Sequence[str]) -> np.ndarray:
-    if isinstance(qualities, str) or not isinstance(qualities, Sequence) or not qualities:
-        raise TypeError(f"qualities must be a tuple of names such as ('major', 'minor'), got {qualities!r}")
+    check_sequence("qualities", qualities, "names such as ('major', 'minor')")
     for quality in qualities:
         check_choice("a quality", quality, choices=QUALITIES)
     if len({len(QUALITIES[quality]) for quality in qualities}) > 1:
-        raise ValueError(f"qualities must have equally many notes, got {tuple(qualities)}")
+        raise ValueError(f"qualities must have the same number of notes, got {tuple(qualities)}")
     return np.array([QUALITIES[quality] for quality in qualities], np.float32)
 
 
 def _midi_numbers(notes: Sequence[float]) -> np.ndarray:
-    if isinstance(notes, str) or not isinstance(notes, Sequence) or not notes:
-        raise TypeError(f"notes must be a tuple of MIDI numbers such as (60, 64, 67), or None, got {notes!r}")
+    check_sequence("notes", notes, "MIDI numbers such as (60, 64, 67)")
     for note in notes:
         check_number("a note", note, unit="(MIDI number)")
     return np.array(notes, np.float32)

@@ -13,7 +13,7 @@ from artifex.generative_models.core.checks import check_number, check_option, ch
 from artifex.generative_models.modalities.audio.annotations import AnnotatedAudio, audio_type
 from artifex.generative_models.modalities.audio.generators.parameters import check_band
 
-_MIN_PERIOD = 64  # shorter clips are cut from a period this long, which has frequencies between 0 Hz and Nyquist
+_MIN_PERIOD = 64  # shorter clips are cut from one period of this length
 
 
 @audio_type()

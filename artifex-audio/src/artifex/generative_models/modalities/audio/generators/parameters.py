@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import jax
 import jax.numpy as jnp
 
@@ -47,15 +49,32 @@ def draw_uniform(
         ValueError: rate_min must be at most rate_max, got rate_min = 4.0 Hz, rate_max = 2.0 Hz
     """
     check_range((f"{name}_min", f"{name}_max"), (low, high), minimum=minimum, maximum=maximum, above=above, unit=unit)
-    # Recomputed inside another loop, the value could be rounded differently: the annotation must equal the value used.
+    # XLA may recompute the value in another loop and round it differently; the annotation must equal the used value.
     return computed_once(numerics.uniform(key, (), minval=low, maxval=high))
 
 
+def check_sequence(name: str, values: object, description: str) -> None:
+    """Raise unless an option is a sequence of at least one item.
+
+    Args:
+        name: Name of the option, for the message.
+        values: The option. A string is not accepted.
+        description: Description of the items, for the message.
+
+    Raises:
+        TypeError: When it is not a sequence, or empty.
+
+    Example:
+        >>> check_sequence("vowels", "iy", "names such as ('iy', 'aa')")
+        Traceback (most recent call last):
+        TypeError: vowels must be a tuple of names such as ('iy', 'aa'), got 'iy'
+    """
+    if isinstance(values, str) or not isinstance(values, Sequence) or not values:
+        raise TypeError(f"{name} must be a tuple of {description}, got {values!r}")
+
+
 def check_band(
-    f_min: float | jax.Array,
-    f_max: float | jax.Array,
-    sample_rate: int,
-    names: tuple[str, str] = ("f_min", "f_max"),
+    f_min: float | jax.Array, f_max: float | jax.Array, sample_rate: int, names: tuple[str, str] = ("f_min", "f_max")
 ) -> None:
     """Raise unless ``0 <= f_min <= f_max <= sample_rate / 2``. Traced values are not checked.
 
@@ -88,7 +107,7 @@ def check_band(
 
 
 def check_below_nyquist(description: str, frequency: float | jax.Array, sample_rate: int) -> None:
-    """Raise when the highest frequency of a waveform is above half the sample rate. A traced one is not checked.
+    """Raise when the highest frequency of a waveform is above half the sample rate. Traced frequencies are not checked.
 
     Args:
         description: Description of the frequency, for the message.

@@ -12,46 +12,20 @@ from artifex.generative_models.core import numerics
 from artifex.generative_models.core.checks import check_choice, check_integer, check_option
 from artifex.generative_models.modalities.audio.annotations import AnnotatedAudio, audio_type
 from artifex.generative_models.modalities.audio.generators.harmonics import below_nyquist, select_row, sum_harmonics
-from artifex.generative_models.modalities.audio.generators.parameters import check_band, draw_uniform
+from artifex.generative_models.modalities.audio.generators.parameters import check_band, check_sequence, draw_uniform
 
-# Mean frequencies of the first three formants in Hz (Peterson and Barney), by speaker and ARPAbet symbol.
+# Mean frequencies of the first three formants in Hz (Peterson and Barney), by ARPAbet symbol and speaker.
 FORMANTS = {
-    "man": {
-        "iy": (270, 2290, 3010),
-        "ih": (390, 1990, 2550),
-        "eh": (530, 1840, 2480),
-        "ae": (660, 1720, 2410),
-        "ah": (640, 1190, 2390),
-        "aa": (730, 1090, 2440),
-        "ao": (570, 840, 2410),
-        "uh": (440, 1020, 2240),
-        "uw": (300, 870, 2240),
-        "er": (490, 1350, 1690),
-    },
-    "woman": {
-        "iy": (310, 2790, 3310),
-        "ih": (430, 2480, 3070),
-        "eh": (610, 2330, 2990),
-        "ae": (860, 2050, 2850),
-        "ah": (760, 1400, 2780),
-        "aa": (850, 1220, 2810),
-        "ao": (590, 920, 2710),
-        "uh": (470, 1160, 2680),
-        "uw": (370, 950, 2670),
-        "er": (500, 1640, 1960),
-    },
-    "child": {
-        "iy": (370, 3200, 3730),
-        "ih": (530, 2730, 3600),
-        "eh": (690, 2610, 3570),
-        "ae": (1010, 2320, 3320),
-        "ah": (850, 1590, 3360),
-        "aa": (1030, 1370, 3170),
-        "ao": (680, 1060, 3180),
-        "uh": (560, 1410, 3310),
-        "uw": (430, 1170, 3260),
-        "er": (560, 1820, 2160),
-    },
+    "iy": {"man": (270, 2290, 3010), "woman": (310, 2790, 3310), "child": (370, 3200, 3730)},
+    "ih": {"man": (390, 1990, 2550), "woman": (430, 2480, 3070), "child": (530, 2730, 3600)},
+    "eh": {"man": (530, 1840, 2480), "woman": (610, 2330, 2990), "child": (690, 2610, 3570)},
+    "ae": {"man": (660, 1720, 2410), "woman": (860, 2050, 2850), "child": (1010, 2320, 3320)},
+    "ah": {"man": (640, 1190, 2390), "woman": (760, 1400, 2780), "child": (850, 1590, 3360)},
+    "aa": {"man": (730, 1090, 2440), "woman": (850, 1220, 2810), "child": (1030, 1370, 3170)},
+    "ao": {"man": (570, 840, 2410), "woman": (590, 920, 2710), "child": (680, 1060, 3180)},
+    "uh": {"man": (440, 1020, 2240), "woman": (470, 1160, 2680), "child": (560, 1410, 3310)},
+    "uw": {"man": (300, 870, 2240), "woman": (370, 950, 2670), "child": (430, 1170, 3260)},
+    "er": {"man": (490, 1350, 1690), "woman": (500, 1640, 1960), "child": (560, 1820, 2160)},
 }
 _FOURTH_FORMANTS = {"man": 3500.0, "woman": 4100.0, "child": 4700.0}
 _BANDWIDTHS = (60.0, 90.0, 150.0, 200.0)
@@ -72,11 +46,10 @@ def _annotated_vowel(
     scale_max: float,
     amplitude: float,
 ) -> AnnotatedAudio:
-    check_choice("speaker", speaker, choices=FORMANTS)
-    if isinstance(vowels, str) or not isinstance(vowels, Sequence) or not vowels:
-        raise TypeError(f"vowels must be a tuple of names such as ('iy', 'aa'), got {vowels!r}")
+    check_choice("speaker", speaker, choices=_FOURTH_FORMANTS)
+    check_sequence("vowels", vowels, "names such as ('iy', 'aa')")
     for name in vowels:
-        check_choice("a vowel", name, choices=FORMANTS[speaker])
+        check_choice("a vowel", name, choices=FORMANTS)
     check_integer("n_harmonics", n_harmonics, minimum=1, maximum=1000)
     check_band(f_min, f_max, sample_rate)
     check_option("amplitude", amplitude, minimum=0, unit="full scale")
@@ -87,7 +60,7 @@ def _annotated_vowel(
     scale = draw_uniform(scale_key, "scale", scale_min, scale_max, minimum=0.5, maximum=2)
     phase = numerics.uniform(phase_key)
 
-    table = np.array([(*FORMANTS[speaker][name], _FOURTH_FORMANTS[speaker]) for name in vowels], np.float32)
+    table = np.array([(*FORMANTS[name][speaker], _FOURTH_FORMANTS[speaker]) for name in vowels], np.float32)
     formants, bandwidths = scale * select_row(table, index), np.array(_BANDWIDTHS, np.float32)
     order = np.arange(1, n_harmonics + 1, dtype=np.float32)
     spectrum = _glottal_pulse_spectrum(open_quotient * order) * _formant_response(
@@ -139,7 +112,7 @@ def vowel(
         key: Random key; determines the vowel, the pitch, the open quotient, the formant scale and the phase.
         n_time_steps: Length in samples.
         sample_rate: Sample rate in Hz.
-        vowels: ARPAbet symbols to draw from, a tuple of keys of ``FORMANTS[speaker]``.
+        vowels: ARPAbet symbols to draw from, a tuple of keys of ``FORMANTS``.
         speaker: Speaker whose formants are used: ``"man"``, ``"woman"`` or ``"child"``.
         n_harmonics: Number of harmonics, from 1 to 1000; those at or above half the sample rate are omitted.
         f_min: Minimum fundamental frequency in Hz, above 0.
@@ -171,21 +144,9 @@ def vowel(
         among female and male talkers", JASA 87 (1990), for the pulse, a cubic after Rosenberg; D. H. Klatt, "Software
         for a cascade/parallel formant synthesizer", JASA 67 (1980), for the cascade and its bandwidths.
     """
-    return _annotated_vowel(
-        key,
-        n_time_steps,
-        sample_rate,
-        vowels,
-        speaker,
-        n_harmonics,
-        f_min,
-        f_max,
-        open_min,
-        open_max,
-        scale_min,
-        scale_max,
-        amplitude,
-    )[0]
+    pitch = n_harmonics, f_min, f_max
+    voice = open_min, open_max, scale_min, scale_max
+    return _annotated_vowel(key, n_time_steps, sample_rate, vowels, speaker, *pitch, *voice, amplitude)[0]
 
 
 def _glottal_pulse_spectrum(cycles: jax.Array) -> jax.Array:

@@ -51,8 +51,8 @@ def chirp(
         key: Random key; determines the phase.
         n_time_steps: Length in samples; the sweep reaches ``f_max`` at the end of the clip.
         sample_rate: Sample rate in Hz.
-        f_min: Start frequency in Hz, at least 0, and above 0 for a logarithmic or hyperbolic sweep. It and ``f_max``
-            may be traced for a linear sweep.
+        f_min: Start frequency in Hz, at least 0, and above 0 for a logarithmic or hyperbolic sweep. Both frequencies may
+            be traced if the sweep is linear.
         f_max: End frequency in Hz, at most half the sample rate.
         amplitude: Peak, full scale 1, at least 0.
         method: How the frequency f changes with time: "linear"; "quadratic", which starts with zero slope;

@@ -437,10 +437,9 @@ def pulse(
     Reference:
         ``scipy.signal.square(2 pi (f n / sample_rate + phase), duty)``: the difference of two sawtooth waves.
     """
-    audio, _ = _annotated_pulse(
-        key, n_time_steps, sample_rate, f_min, f_max, duty_min, duty_max, amplitude, band_limited
-    )
-    return audio
+    return _annotated_pulse(key, n_time_steps, sample_rate, f_min, f_max, duty_min, duty_max, amplitude, band_limited)[
+        0
+    ]
 
 
 @audio_type(annotated=_annotated_sawtooth)

@@ -1,6 +1,8 @@
 from .find import SUFFIXES as SUFFIXES
+from .find import FoundAudio as FoundAudio
 from .find import find_audio as find_audio
 from .find import find_audio_in as find_audio_in
+from .find import search_audio as search_audio
 from .read import decode as decode
 from .read import probe as probe
 from .read import read_audio as read_audio

@@ -10,6 +10,8 @@ from pathlib import Path
 import attrs
 import numpy as np
 
+from artifex.generative_models.core.errors import printable
+
 MAX_SAMPLE_RATE = 10_000_000
 """Highest sample rate that is accepted, in Hz."""
 
@@ -33,7 +35,7 @@ class AudioReadError(OSError):
     """
 
     def __init__(self, path: str | os.PathLike[str], reason: str, *, transient: bool = False) -> None:
-        super().__init__(f"{os.fspath(path)}: {reason}")
+        super().__init__(f"{printable(os.fspath(path))}: {reason}")
         self.path = os.fspath(path)
         self.reason = reason
         self.transient = transient
@@ -149,7 +151,9 @@ class ArrayRecording:
             )
         if len(shape) == 2 and shape[0] > max(_MAX_CHANNELS, shape[1]):
             raise AudioReadError(name, f"samples must be (channels, time), got shape {shape}; transpose the array")
-        if isinstance(rate, bool) or not isinstance(rate, int | np.integer) or not 1 <= rate <= MAX_SAMPLE_RATE:
+        given: object = rate  # of any type in a table
+        is_integer = isinstance(given, int | np.integer) and not isinstance(given, bool)
+        if not is_integer or not 1 <= rate <= MAX_SAMPLE_RATE:
             raise AudioReadError(name, f"sample rate must be an integer from 1 to {MAX_SAMPLE_RATE} Hz, got {rate!r}")
         self._array = np.atleast_2d(samples.array)
         self.info = AudioInfo(

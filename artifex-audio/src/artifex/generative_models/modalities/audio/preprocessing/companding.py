@@ -43,7 +43,7 @@ def mu_law_encode(audio: ArrayLike, n_values: int = 256) -> jax.Array:
         returns these codes minus ``n_values // 2``, or one more.
     """
     waveforms = to_float(audio)
-    _check_n_values(n_values)
+    check_integer("n_values", n_values, minimum=2, maximum=2**16)
     return _mu_law_encode(waveforms, int(n_values))
 
 
@@ -69,7 +69,7 @@ def mu_law_decode(codes: ArrayLike, n_values: int = 256) -> jax.Array:
         ``torchaudio.functional.mu_law_decoding``.
     """
     integers = _as_codes("mu_law_decode", codes)
-    _check_n_values(n_values)
+    check_integer("n_values", n_values, minimum=2, maximum=2**16)
     return _mu_law_decode(integers, int(n_values))
 
 
@@ -121,10 +121,6 @@ def a_law_decode(codes: ArrayLike) -> jax.Array:
     return _a_law_decode(_as_codes("a_law_decode", codes))
 
 
-def _check_n_values(n_values: int) -> None:
-    check_integer("n_values", n_values, minimum=2, maximum=2**16)
-
-
 def _as_codes(name: str, codes: ArrayLike) -> jax.Array:
     array = codes if isinstance(codes, jax.Array) else np.asarray(codes)
     if not jnp.issubdtype(array.dtype, jnp.integer):
@@ -169,7 +165,7 @@ def _a_law_levels() -> np.ndarray:
     """The decoded value of each code, (256,) float32."""
     toggled = np.arange(256) ^ _A_LAW_TOGGLE
     segment, step = toggled >> 4 & 7, toggled & 0xF
-    # In units of 2**-12, the midpoint of each step; the first two segments form one with 32 steps.
+    # In units of 2**-12, the midpoint of each step; the first two segments have the same step size.
     level = np.where(segment, (step + 16.5) * 2.0 ** np.maximum(segment, 1), (step + 0.5) * 2)
     levels = (np.where(toggled & 0x80, level, -level) / 4096).astype(np.float32)
     levels.setflags(write=False)

@@ -66,7 +66,7 @@ def trim_or_pad(audio: ArrayLike, target_length: int, pad_value: ArrayLike = 0.0
 def pad_to_bucket(
     audio: ArrayLike, bucket_lengths: Sequence[int], length: ArrayLike | None = None, *, pad_value: ArrayLike = 0.0
 ) -> tuple[jax.Array, jax.Array]:
-    """Pad waveforms to the shortest bucket length that is at least their length, so that few shapes are compiled.
+    """Pad waveforms to the shortest bucket length that fits, so that few shapes are compiled.
 
     The bucket depends on the shape only and is selected before tracing. NumPy arrays are padded on the host, without
     compilation.
@@ -94,7 +94,7 @@ def pad_to_bucket(
     waveforms = audio if isinstance(audio, jax.Array) else np.asarray(audio)
     if not waveforms.ndim:
         raise ValueError("pad_to_bucket takes waveforms (..., time), got a scalar")
-    if not isinstance(bucket_lengths, Sequence) or not len(bucket_lengths):
+    if not isinstance(bucket_lengths, Sequence) or not bucket_lengths:  # pyright: ignore[reportUnnecessaryIsInstance]
         raise ValueError(f"bucket_lengths must be one or more lengths in samples, got {bucket_lengths!r}")
     for bucket in bucket_lengths:
         check_integer("bucket_lengths", bucket, minimum=1, unit="samples")
@@ -167,7 +167,7 @@ def trim(
     """
     waveforms = as_waveforms("trim", audio)
     axis = _check_silence_options("trim", waveforms, top_db, ref, frame_length, hop_length, channel_axis)
-    return _trim(waveforms, top_db, ref, frame_length=int(frame_length), hop_length=int(hop_length), axis=axis)
+    return _trim(waveforms, top_db, ref, int(frame_length), int(hop_length), axis)
 
 
 def split(
@@ -213,15 +213,7 @@ def split(
     waveforms = as_waveforms("split", audio)
     axis = _check_silence_options("split", waveforms, top_db, ref, frame_length, hop_length, channel_axis)
     check_integer("max_intervals", max_intervals, minimum=1)
-    return _split(
-        waveforms,
-        top_db,
-        ref,
-        frame_length=int(frame_length),
-        hop_length=int(hop_length),
-        axis=axis,
-        max_intervals=int(max_intervals),
-    )
+    return _split(waveforms, top_db, ref, int(frame_length), int(hop_length), axis, int(max_intervals))
 
 
 def fade(
@@ -324,9 +316,8 @@ def _check_pad_value(value: Any, dtype: np.dtype) -> None:
 
 @jit(static_argnames=["target_length"])
 def _trim_or_pad(audio: jax.Array, pad_value: jax.Array, target_length: int) -> jax.Array:
-    trimmed = audio[..., :target_length]
-    padding = [(0, 0, 0)] * (trimmed.ndim - 1) + [(0, target_length - trimmed.shape[-1], 0)]
-    return jax.lax.pad(trimmed, pad_value, padding)
+    # A negative padding trims.
+    return jax.lax.pad(audio, pad_value, [(0, 0, 0)] * (audio.ndim - 1) + [(0, target_length - audio.shape[-1], 0)])
 
 
 @lru_cache(maxsize=128)
@@ -346,12 +337,12 @@ def _fade(audio: jax.Array, fade_in: int, fade_out: int, shape: str) -> jax.Arra
     return (values * np.broadcast_to(gain, values.shape)).astype(audio.dtype)
 
 
-def _find_sound(
+def _nonsilent_frames(
     audio: jax.Array, top_db: ArrayLike, ref: ArrayLike | None, frame_length: int, hop_length: int, axis: int | None
 ) -> jax.Array:
     """Return which centered frames of floats (..., time) are not silent, (..., n_frames) without the channel axis."""
     values = jax.lax.stop_gradient(audio.astype(working_dtype(audio.dtype)))
-    # Squares are summed over steps that divide both lengths, so that frames consist of few sums.
+    # Squares are summed over steps that divide both lengths; a frame is the sum of a few steps.
     step, n_frames = math.gcd(frame_length, hop_length), 1 + audio.shape[-1] // hop_length
     n_hops = n_frames - 1 + -(-frame_length // hop_length)
     before = frame_length // 2
@@ -377,20 +368,15 @@ def _find_sound(
 
 @jit(static_argnames=["frame_length", "hop_length", "axis"])
 def _trim(
-    audio: jax.Array,
-    top_db: ArrayLike,
-    ref: ArrayLike | None,
-    frame_length: int,
-    hop_length: int,
-    axis: int | None,
+    audio: jax.Array, top_db: ArrayLike, ref: ArrayLike | None, frame_length: int, hop_length: int, axis: int | None
 ) -> tuple[jax.Array, jax.Array]:
     audio = to_float(audio)
     time = audio.shape[-1]
-    is_sound = _find_sound(audio, top_db, ref, frame_length, hop_length, axis)
-    n_frames = is_sound.shape[-1]
-    index = jnp.broadcast_to(jnp.arange(n_frames, dtype=jnp.int32), is_sound.shape)
-    first = jnp.min(jnp.where(is_sound, index, n_frames), axis=-1)
-    last = jnp.max(jnp.where(is_sound, index, -1), axis=-1)
+    is_nonsilent = _nonsilent_frames(audio, top_db, ref, frame_length, hop_length, axis)
+    n_frames = is_nonsilent.shape[-1]
+    index = jnp.broadcast_to(jnp.arange(n_frames, dtype=jnp.int32), is_nonsilent.shape)
+    first = jnp.min(jnp.where(is_nonsilent, index, n_frames), axis=-1)
+    last = jnp.max(jnp.where(is_nonsilent, index, -1), axis=-1)
     start = jnp.minimum(first * hop_length, time)
     length = jnp.maximum(jnp.minimum((last + 1) * hop_length, time) - start, 0)
     starts, lengths = (each if axis is None else jnp.expand_dims(each, axis + 1) for each in (start, length))
@@ -412,10 +398,10 @@ def _split(
 ) -> tuple[jax.Array, jax.Array]:
     audio = to_float(audio)
     time = audio.shape[-1]
-    is_sound = _find_sound(audio, top_db, ref, frame_length, hop_length, axis)
-    leading = [(0, 0)] * (is_sound.ndim - 1)
-    is_start = is_sound & ~jnp.pad(is_sound, [*leading, (1, 0)])[..., :-1]
-    is_end = is_sound & ~jnp.pad(is_sound, [*leading, (0, 1)])[..., 1:]
+    is_nonsilent = _nonsilent_frames(audio, top_db, ref, frame_length, hop_length, axis)
+    leading = [(0, 0)] * (is_nonsilent.ndim - 1)
+    is_start = is_nonsilent & ~jnp.pad(is_nonsilent, [*leading, (1, 0)])[..., :-1]
+    is_end = is_nonsilent & ~jnp.pad(is_nonsilent, [*leading, (0, 1)])[..., 1:]
 
     def first_positions(selected: jax.Array, offset: int) -> jax.Array:
         """Return the sample positions of the first selected frames, in order."""

@@ -30,7 +30,7 @@ def biquad(
     q: ArrayLike = 0.7071067811865476,
     gain_db: ArrayLike = 0.0,
 ) -> jax.Array:
-    """Design a second-order equalizer filter.
+    """Design a biquad, a second-order filter.
 
     The coefficients are rounded such that the gain at 0 Hz and at half the sample rate is exact. In float32, the
     relative error of the corner frequency is up to 0.03 % at 50 Hz and 0.2 % at 20 Hz for a sample rate of 44 100 Hz.
@@ -63,15 +63,9 @@ def biquad(
     """
     check_choice("kind", kind, choices=BIQUADS)
     check_option("sample_rate", sample_rate, integer=True, minimum=1, unit="Hz")
-    bounds: dict[str, tuple[ArrayLike, dict[str, Any]]] = {
-        "frequency": (frequency, {"above": 0, "unit": "Hz"}),
-        "q": (q, {"above": 0}),
-        "gain_db": (gain_db, {"unit": "dB"}),
-    }
-    for name, (value, limits) in bounds.items():
-        if not is_jax_array(value):
-            for number in np.ravel(np.asarray(value)).tolist():
-                check_number(name, number, **limits)
+    _check_numbers("frequency", frequency, above=0, unit="Hz")
+    _check_numbers("q", q, above=0)
+    _check_numbers("gain_db", gain_db, unit="dB")
     if not is_jax_array(frequency) and not is_jax_array(sample_rate) and np.max(frequency) >= sample_rate / 2:
         raise ValueError(
             f"frequency must be below {sample_rate / 2} Hz, half the sample rate of {sample_rate} Hz, got {frequency}"
@@ -109,38 +103,6 @@ def butterworth(kind: str, order: int, frequency: ArrayLike, *, sample_rate: int
     angles = (2 * np.arange(order // 2) + 1) * np.pi / (2 * order)
     cutoff = frequency if isinstance(frequency, jax.Array) else np.asarray(frequency)
     return biquad(kind, cutoff[..., None], sample_rate=sample_rate, q=jnp.asarray(1 / (2 * np.cos(angles))))
-
-
-def butterworth_band_filter(
-    audio: jax.Array, kind: str, order: int, low: jax.Array, high: jax.Array, *, sample_rate: int | jax.Array
-) -> jax.Array:
-    """Apply a Butterworth band-pass or band-stop filter with traced band edges.
-
-    The sections are passed to the filter as state equations. As coefficients near 1 and 2 in float32, the poles of a
-    low or narrow band would be lost to rounding.
-
-    Args:
-        audio: Waveforms (..., time) in float32 or float64.
-        kind: ``"bandpass"`` or ``"bandstop"``.
-        order: Filter order per band edge, at least 1.
-        low: Lower band edge in Hz, above 0, a scalar.
-        high: Upper band edge in Hz, above ``low`` and below half the sample rate, a scalar.
-        sample_rate: Sample rate in Hz.
-
-    Returns:
-        The filtered waveforms, in the shape and dtype of ``audio``.
-
-    Example:
-        >>> alternating = jnp.array([1.0, -1.0] * 50)
-        >>> edges = jnp.float32(500), jnp.float32(900)
-        >>> band = butterworth_band_filter(alternating, "bandpass", 2, *edges, sample_rate=16000)
-        >>> bool(jnp.abs(band[50:]).max() < 0.02)
-        True
-
-    Reference:
-        ``scipy.signal.butter(order, (low, high), kind, fs=sample_rate, output="sos")``.
-    """
-    return state_space.filter_sections(audio, state_space.butterworth_band(kind, order, low, high, sample_rate))
 
 
 def sosfilt(audio: ArrayLike, sos: ArrayLike) -> jax.Array:
@@ -219,6 +181,12 @@ def fft_convolve(audio: ArrayLike, kernel: ArrayLike, mode: str = "full") -> jax
     return _convolve(waveforms, taps, first, count, on_one_device(waveforms))
 
 
+def _check_numbers(name: str, values: ArrayLike, **bounds: Any) -> None:
+    if not is_jax_array(values):
+        for number in np.ravel(np.asarray(values)).tolist():
+            check_number(name, number, **bounds)
+
+
 @jit(static_argnames=["kind"])
 def _biquad(frequency: jax.Array, q: jax.Array, gain_db: jax.Array, sample_rate: jax.Array, kind: str) -> jax.Array:
     with jax.numpy_dtype_promotion("standard"):
@@ -289,8 +257,8 @@ def _convolve(audio: jax.Array, kernel: jax.Array, first: int, count: int, singl
     size = _fft_size(n_taps, count)
     step = size - n_taps + 1
     n_blocks = -(-count // step)
-    # A block needs the n_taps - 1 samples before it, which are the end of the previous block. One more block at the
-    # end contains those of the last.
+    # A block consists of ``step`` samples and the first n_taps - 1 samples of the next step. The last block therefore
+    # needs one step more.
     needed = (n_blocks + (n_blocks > 1)) * step + (n_taps - 1) * (n_blocks == 1)
     before = n_taps - 1 - first
     after = max(0, needed - before - rows.shape[-1])
@@ -310,7 +278,7 @@ def _convolve(audio: jax.Array, kernel: jax.Array, first: int, count: int, singl
 
 
 def _fft_size(n_taps: int, count: int) -> int:
-    """Return the FFT size with the lowest cost: a power of two, or a size that computes everything at once."""
+    """Return the FFT size with the lowest cost: a power of two, or a size at which there is only one block."""
     single = _fast_fft_size(count + n_taps - 1)
     sizes = [size for k in range(10, single.bit_length()) if 2 * n_taps <= (size := 1 << k) < single]
 

@@ -124,7 +124,7 @@ def pre_emphasis(audio: ArrayLike, coefficient: ArrayLike = 0.97) -> jax.Array:
     """Apply a first-order pre-emphasis filter, which amplifies high frequencies.
 
     Args:
-        audio: Waveforms (..., time), preceded by silence. Integers are converted with ``to_float`` first.
+        audio: Waveforms (..., time), filtered from zero initial state. Integers are converted with ``to_float`` first.
         coefficient: Filter coefficient, from 0 to 1. One number, or one per clip, broadcast against the leading axes;
             may be traced.
 
@@ -154,7 +154,7 @@ def de_emphasis(audio: ArrayLike, coefficient: ArrayLike = 0.97) -> jax.Array:
     """Apply a first-order de-emphasis filter, the inverse of ``pre_emphasis``.
 
     Args:
-        audio: Waveforms (..., time), preceded by silence. Integers are converted with ``to_float`` first.
+        audio: Waveforms (..., time), filtered from zero initial state. Integers are converted with ``to_float`` first.
         coefficient: Filter coefficient, from 0 to 1. One number, or one per clip, broadcast against the leading axes;
             may be traced.
 
@@ -181,7 +181,7 @@ def de_emphasis(audio: ArrayLike, coefficient: ArrayLike = 0.97) -> jax.Array:
 
 
 def as_waveforms(name: str, audio: ArrayLike) -> jax.Array:
-    """Convert to an array of waveforms, or raise. Functions of waveforms validate their input with it.
+    """Convert audio to an array of waveforms, and validate its shape and dtype.
 
     Args:
         name: Name of the function, for the message.
@@ -206,7 +206,7 @@ def as_waveforms(name: str, audio: ArrayLike) -> jax.Array:
     return array
 
 
-def check_scalar(name: str, value: ArrayLike, **bounds: Any) -> None:
+def check_scalar(name: str, value: object, **bounds: Any) -> None:
     """Validate an option that is a single number. Arrays, with one number per clip, may be traced and are not validated.
 
     Args:

@@ -10,11 +10,16 @@ import jax.numpy as jnp
 import numpy as np
 from jax.typing import ArrayLike
 
-from artifex.generative_models.core.checks import check_integer, check_number
+from artifex.generative_models.core.checks import check_integer
 from artifex.generative_models.core.numerics import jit, working_dtype
 from artifex.generative_models.modalities.audio.preprocessing.channels import check_channel_axis
 from artifex.generative_models.modalities.audio.preprocessing.filters import sosfilt
-from artifex.generative_models.modalities.audio.preprocessing.levels import as_waveforms, match_ranks, to_float
+from artifex.generative_models.modalities.audio.preprocessing.levels import (
+    as_waveforms,
+    check_scalar,
+    match_ranks,
+    to_float,
+)
 
 # The K-weighting filters, which the standard specifies at 48 kHz only, as analog prototypes. High shelf: frequency in
 # Hz, Q, gain in dB, and the exponent of the gain in the middle coefficient. High-pass: frequency in Hz and Q.
@@ -23,7 +28,7 @@ _SHELF_EXPONENT = 0.4996667741545416
 _HIGH_PASS = (38.13547087602444, 0.5003270373238773)
 _STANDARD_RATE = 48000
 _REFERENCE_FREQUENCY = 997.0  # Hz
-_ACCURATE_RATE = 16000  # Hz; from here on the filters are within 0.1 dB of the standard
+_ACCURATE_RATE = 16000  # Hz; from this rate on, the filters are within 0.1 dB of the standard
 _MIN_RATE = 4000  # Hz; the shelf must be below half the sample rate
 
 _CHANNEL_WEIGHTS = (1.0, 1.0, 1.0, 1.41, 1.41)
@@ -108,8 +113,7 @@ def loudness_normalize(
     """
     waveforms = as_waveforms("loudness_normalize", audio)
     axis = _check_clips("loudness_normalize", waveforms, sample_rate, channel_axis)
-    if not isinstance(target_lufs, jax.Array | np.ndarray):
-        check_number("target_lufs", target_lufs, minimum=_ABSOLUTE_GATE, maximum=0, unit="LUFS")
+    check_scalar("target_lufs", target_lufs, minimum=_ABSOLUTE_GATE, maximum=0, unit="LUFS")
     return _loudness_normalize(waveforms, jnp.asarray(target_lufs), int(sample_rate), axis)
 
 
@@ -156,14 +160,13 @@ def _k_weighting(sample_rate: int) -> np.ndarray:
     gain = 10 ** (gain_db / 20)
     warped, denominator = _denominator(frequency, quality, sample_rate)
     middle = gain**_SHELF_EXPONENT * warped / quality
-    shelf = [gain + middle + warped**2, 2 * (warped**2 - gain), gain - middle + warped**2]
-    sections = np.empty((2, 6))
-    sections[0] = np.array([*shelf, *denominator]) / denominator[0]
+    shelf = [gain + middle + warped**2, 2 * (warped**2 - gain), gain - middle + warped**2, *denominator]
     # The standard does not normalize the numerator of the high-pass. Other sample rates have its gain at 48 kHz.
     frequency, quality = _HIGH_PASS
     _, denominator = _denominator(frequency, quality, sample_rate)
-    _, at_standard_rate = _denominator(frequency, quality, _STANDARD_RATE)
-    sections[1] = np.array([*(at_standard_rate[0] * np.array([1, -2, 1])), *denominator]) / denominator[0]
+    _, (scale, *_) = _denominator(frequency, quality, _STANDARD_RATE)
+    sections = np.array([shelf, [scale, -2 * scale, scale, *denominator]])
+    sections /= sections[:, 3:4]
     if sample_rate < _ACCURATE_RATE:
         # The bilinear transform distorts the shelf at low rates; keep the standard's gain at its reference frequency.
         standard = _gain_at_reference(_k_weighting(_STANDARD_RATE), _STANDARD_RATE)
@@ -173,12 +176,12 @@ def _k_weighting(sample_rate: int) -> np.ndarray:
 
 
 def _gain_at_reference(sections: np.ndarray, sample_rate: int) -> float:
-    z = np.exp(-2j * np.pi * _REFERENCE_FREQUENCY / sample_rate) ** np.arange(3)
+    z: np.ndarray = np.exp(-2j * np.pi * _REFERENCE_FREQUENCY / sample_rate) ** np.arange(3)
     return float(np.prod(np.abs(sections[:, :3] @ z) / np.abs(sections[:, 3:] @ z)))
 
 
 def _denominator(frequency: float, quality: float, sample_rate: int) -> tuple[float, list[float]]:
-    """The prewarped frequency and the denominator of the bilinear transform of a second-order resonance."""
+    """Return the prewarped frequency and the denominator of the bilinear transform of a second-order resonance."""
     warped = math.tan(math.pi * frequency / sample_rate)
     return warped, [1 + warped / quality + warped**2, 2 * (warped**2 - 1), 1 - warped / quality + warped**2]
 

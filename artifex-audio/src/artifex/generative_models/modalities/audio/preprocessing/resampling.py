@@ -30,21 +30,22 @@ class _Kernel(NamedTuple):
     beta: float | None
 
 
+_KAISER_BEST_BETA = 14.769656459379492
 _PRESETS = {
-    "kaiser_best": _Kernel(64, 0.9475937167399596, 14.769656459379492),
+    "kaiser_best": _Kernel(64, 0.9475937167399596, _KAISER_BEST_BETA),
     "kaiser_fast": _Kernel(16, 0.85, 8.555504641634386),
     "hann": _Kernel(6, 0.99, None),
     "soxr_hq": _Kernel(96, 0.9565, 13.4),
 }
 _METHODS = ("sinc_interp_hann", "sinc_interp_kaiser")
 
-# Filters with more taps than this are computed where they are used instead of stored in tables.
+# Filters with more taps than this in total are computed on the fly instead of stored in tables.
 _MAX_TABLE_TAPS = 2**20
-# One matrix product computes this many neighboring output samples from their common input samples. More outputs multiply
-# more zeros, fewer underuse the processor.
+# One matrix product computes this many neighboring output samples from their common input samples. Larger matrices
+# contain more zeros; products with smaller ones are inefficient.
 _MIN_OUTPUTS, _MAX_OUTPUTS, _MAX_PRODUCTS = 32, 128, 32
-# Samples per chunk, which fit the cache of a CPU together with their results: for resampling by products, which is fastest
-# for single rows, and by gathering, which starts with FFTs of several rows.
+# Samples per chunk: a chunk and its result fit the cache of a CPU. Resampling by products is fastest for single rows;
+# resampling by gathering starts with FFTs of several rows.
 CHUNK_SAMPLES, GATHER_CHUNK_SAMPLES = 2**16, 2**18
 
 # For traced ratios: stopband attenuation, FFT size, number of points, degree and window of the interpolation polynomials
@@ -69,7 +70,7 @@ def resample_audio(
     """Resample waveforms to another sample rate, with an anti-aliasing filter.
 
     Sample ``k`` of the result is the band-limited input at time ``k / target_sr``, with silence before and after the clip.
-    Memory is bounded for ratios with large terms too, such as 44100 to 16001 Hz.
+    Memory use is bounded for all pairs of rates, such as 44100 and 16001 Hz.
 
     A quality is a preset of four parameters, each of which can be overridden:
 
@@ -199,28 +200,23 @@ def resample_by(
 
 def _kernel(quality: str, width: int | None, rolloff: float | None, method: str | None, beta: float | None) -> _Kernel:
     check_choice("quality", quality, choices=_PRESETS)
-    kernel = _PRESETS[quality]
-    if width is not None:
-        check_integer("lowpass_filter_width", width, minimum=1, unit="zero crossings")
-        kernel = kernel._replace(width=int(width))
-    if rolloff is not None:
-        check_number("rolloff", rolloff, above=0, maximum=1)
-        kernel = kernel._replace(rolloff=float(rolloff))
-    if method is not None:
-        check_choice("resampling_method", method, choices=_METHODS)
-        if method == "sinc_interp_hann":
-            kernel = kernel._replace(beta=None)
-        elif kernel.beta is None:
-            kernel = kernel._replace(beta=_PRESETS["kaiser_best"].beta)
-    if beta is not None:
+    preset = _PRESETS[quality]
+    width = preset.width if width is None else width
+    rolloff = preset.rolloff if rolloff is None else rolloff
+    if method is None:
+        method = "sinc_interp_hann" if preset.beta is None else "sinc_interp_kaiser"
+    check_integer("lowpass_filter_width", width, minimum=1, unit="zero crossings")
+    check_number("rolloff", rolloff, above=0, maximum=1)
+    check_choice("resampling_method", method, choices=_METHODS)
+    if method == "sinc_interp_kaiser":
+        beta = (preset.beta or _KAISER_BEST_BETA) if beta is None else beta
         check_number("beta", beta, minimum=0)
-        if kernel.beta is None:
-            raise ValueError(
-                f"beta is a parameter of the Kaiser window; a Hann window has no beta, got beta={beta!r}: omit it, or "
-                f"pass resampling_method='sinc_interp_kaiser'"
-            )
-        kernel = kernel._replace(beta=float(beta))
-    return kernel
+    elif beta is not None:
+        raise ValueError(
+            f"beta is a parameter of the Kaiser window; a Hann window has no beta, got beta={beta!r}: omit it, or "
+            f"pass resampling_method='sinc_interp_kaiser'"
+        )
+    return _Kernel(int(width), float(rolloff), None if beta is None else float(beta))
 
 
 def _map_rows(
@@ -271,14 +267,15 @@ def _filter_tables(
     periods, outputs = layout
     half_width = _half_width(orig, target, kernel)
     cutoff = kernel.rolloff * min(1.0, target / orig)
-    tables = []
+    tables: list[tuple[int, np.ndarray]] = []
     for first in range(0, periods * target, outputs):
-        position = np.arange(first, min(first + outputs, periods * target)) * orig
-        start, stop = position[0] // target, -(-position[-1] // target) + 2 * half_width + 1
-        crossings = (np.arange(start, stop)[:, None] - half_width - position / target) * cutoff
+        last = min(first + outputs, periods * target) - 1
+        start, stop = first * orig // target, -(-last * orig // target) + 2 * half_width + 1
+        position: np.ndarray = np.arange(first, last + 1) * orig / target
+        crossings: np.ndarray = (np.arange(start, stop)[:, None] - half_width - position) * cutoff
         filters = cutoff * np.sinc(crossings) * _window_table(crossings, kernel)
         filters.setflags(write=False)
-        tables.append((int(start), filters))
+        tables.append((start, filters))
     return tuple(tables)
 
 
@@ -303,7 +300,7 @@ def _resample_by_products(
 
     def resample_row(row: jax.Array, n_hops: int, before: int, after: int) -> jax.Array:
         padded = jnp.pad(row, (before, after))
-        products = []
+        products: list[jax.Array] = []
         for start, filters in tables:
             inputs = padded[start : start + n_hops * hop].reshape(n_hops, hop)[:, : len(filters)]
             products.append(jnp.matmul(inputs, filters.astype(row.dtype), precision=lax.Precision.HIGHEST))
@@ -380,8 +377,8 @@ def _resample_by_gathering(rows: jax.Array, orig: int, target: int, kernel: _Ker
         inputs = jnp.take(padded, index, axis=1, mode="clip")
         return jnp.einsum("rpct,ct->rpc", inputs, filters, precision=lax.Precision.HIGHEST)
 
-    chunks = lax.map(resample_phases, (integers, fractions))
-    phases = jnp.moveaxis(chunks, 0, 2).reshape(n_rows, n_periods, -1)[..., :n_phases]
+    chunks = lax.map(resample_phases, (integers, fractions))  # pyright: ignore[reportUnknownVariableType]
+    phases = jnp.moveaxis(jnp.asarray(chunks), 0, 2).reshape(n_rows, n_periods, -1)[..., :n_phases]
     return phases.reshape(n_rows, -1)[:, :n_out]
 
 
@@ -444,13 +441,13 @@ def _interpolation_polynomials() -> np.ndarray:
         Coefficients (points, degree + 1), highest power first, read-only.
     """
     centered = 0.5 * np.cos(np.pi * (np.arange(64) + 0.5) / 64)  # Chebyshev points from -0.5 to 0.5
-    polynomials = []
+    polynomials: list[np.ndarray] = []
     for point in range(_POINTS):
         distance = point - (_POINTS // 2 - 1) - (centered + 0.5)
         squared = np.square(distance / (_POINTS / 2))
         weight = np.sinc(distance) * np.i0(_POINTS_BETA * np.sqrt(1 - squared)) / np.i0(_POINTS_BETA)
         polynomials.append(np.polynomial.polynomial.polyfit(centered, weight, _DEGREE)[::-1])
-    coefficients = np.array(polynomials)
+    coefficients: np.ndarray = np.array(polynomials)
     coefficients.setflags(write=False)
     return coefficients
 

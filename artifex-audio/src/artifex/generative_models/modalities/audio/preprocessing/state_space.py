@@ -16,7 +16,7 @@ from artifex.generative_models.core.numerics import jit, working_dtype
 # Samples per block of the recursion, filtered from zero initial state by one matrix product. Smaller blocks take more
 # steps, larger blocks more multiplications.
 _BLOCK = 32
-_MIN_SCALE = 2.0**-20  # a smaller scale between the states of a section would itself lose precision
+_MIN_SCALE = 2.0**-20  # a division by a smaller scale would lose precision
 
 
 class Sections(NamedTuple):
@@ -171,7 +171,7 @@ def _convert(sos: Any, xp: ModuleType) -> Sections:
 
 
 def _state_equations(xp: ModuleType, sign: Any, pole: Any, damping: Any, zero: Any, b0: Any, slope: Any) -> Sections:
-    """State equations from the small sums that coefficients lose to rounding.
+    """Compute state equations from sums of coefficients, which are small and inaccurate after rounding the coefficients.
 
     ``pole`` is ``1 + sign * a1 + a2``, ``damping`` is ``a1 + 2 * sign``, ``zero`` is ``b0 + sign * b1 + b2`` and ``slope``
     is ``b1 + 2 * sign * b0``.
@@ -234,10 +234,7 @@ def _block_matrices(
         first, second = states
         sample = jnp.broadcast_to(sample, first.shape)
         output = direct * sample + first_out * first + second_out * second
-        after = (
-            sign * first + scale * second,
-            sign * second - (damping * second + pull * first) + sample,
-        )
+        after = (sign * first + scale * second, sign * second - (damping * second + pull * first) + sample)
         return after, (output, after[0][..., 2], after[1][..., 2])
 
     (first, second), (outputs, *final) = lax.scan(next_sample, begin, jnp.asarray(impulse))

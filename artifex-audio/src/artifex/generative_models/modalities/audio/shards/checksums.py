@@ -10,6 +10,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from artifex.generative_models.core.checks import is_list
+
 _END = b'"\n}\n'
 
 
@@ -90,6 +92,6 @@ def file_checksum(path: Path) -> str:
 
 
 def _format_value(value: Any) -> str:
-    if isinstance(value, list) and value:
+    if is_list(value) and value:
         return "[\n" + ",\n".join(json.dumps(item, allow_nan=False) for item in value) + "\n]"
     return json.dumps(value, allow_nan=False)

@@ -5,13 +5,14 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Iterator
+from itertools import chain, islice
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from artifex.generative_models.modalities.audio.shards import layout
 from artifex.generative_models.modalities.audio.shards.checksums import parse_with_checksum, trailing_checksum
-from artifex.generative_models.modalities.audio.shards.layout import MANIFEST, PLAN, shard_prefix
 from artifex.generative_models.modalities.audio.shards.records import ManifestRecord, ShardReaders, read_example
 
 PLAN_FORMAT = 1
@@ -29,7 +30,7 @@ def read_plan_table(folder: Path) -> tuple[dict[str, Any], str] | None:
     Raises:
         ValueError: When the plan is damaged, or was written by another version of artifex in another format.
     """
-    path = folder / PLAN
+    path = folder / layout.PLAN
     try:
         content = path.read_bytes()
     except (FileNotFoundError, NotADirectoryError):
@@ -52,7 +53,7 @@ def plan_digest(folder: Path) -> str:
     Returns:
         The SHA-256, or ``""`` when there is no plan or its end is damaged.
     """
-    return trailing_checksum(folder / PLAN)
+    return trailing_checksum(folder / layout.PLAN)
 
 
 def read_features(folder: str | os.PathLike[str]) -> Iterator[tuple[ManifestRecord, np.ndarray]]:
@@ -61,12 +62,13 @@ def read_features(folder: str | os.PathLike[str]) -> Iterator[tuple[ManifestReco
     Args:
         folder: The folder given as ``--out``.
 
-    Yields:
-        For each example its manifest record and its features, in the order of the recordings.
+    Returns:
+        An iterator over pairs of a manifest record and features, in the order of the recordings. It raises
+        FileNotFoundError at a missing shard and OSError at a damaged record.
 
     Raises:
-        FileNotFoundError: When the folder contains no extraction, an incomplete one, or shards are missing.
-        OSError: When a record is damaged.
+        FileNotFoundError: When the folder contains no extraction, or an incomplete one.
+        ValueError: When the manifest belongs to another plan.
 
     Example:
         >>> import tempfile
@@ -78,9 +80,12 @@ def read_features(folder: str | os.PathLike[str]) -> Iterator[tuple[ManifestReco
         [('sine', (8000,)), ('noise', (8000,))]
     """
     readers = ShardReaders()
-    for record in read_records(folder):
+
+    def read(record: ManifestRecord) -> tuple[ManifestRecord, np.ndarray]:
         path = Path(folder) / record["file"]
-        yield record, read_example(readers(path), path, record["record"])[1]
+        return record, read_example(readers(path), path, record["record"])[1]
+
+    return map(read, read_records(folder))
 
 
 def read_records(folder: str | os.PathLike[str], *, digest: str | None = None) -> Iterator[ManifestRecord]:
@@ -90,27 +95,32 @@ def read_records(folder: str | os.PathLike[str], *, digest: str | None = None) -
         folder: The folder given as ``--out``.
         digest: SHA-256 of the plan that the manifest must belong to; None means the folder's current plan.
 
-    Yields:
-        The record of each example.
+    Returns:
+        An iterator over the records of the examples.
 
     Raises:
         FileNotFoundError: When the folder contains no extraction, or an incomplete one.
         ValueError: When the manifest belongs to another plan.
     """
-    path = Path(folder) / MANIFEST
+    path = Path(folder) / layout.MANIFEST
     if not path.is_file():
-        if (Path(folder) / PLAN).is_file():
+        if (Path(folder) / layout.PLAN).is_file():
             raise FileNotFoundError(
-                f"{folder}: the extraction is not complete: {MANIFEST} is missing; run the command that started it again"
+                f"{folder}: the extraction is not complete: {layout.MANIFEST} is missing; run the command that started it again"
             )
         raise FileNotFoundError(no_extraction(folder))
-    prefix = shard_prefix(plan_digest(Path(folder)) if digest is None else digest)
+    records = _parse_manifest(path, layout.shard_prefix(plan_digest(Path(folder)) if digest is None else digest))
+    first = list(islice(records, 1))  # raises now if the manifest belongs to another plan
+    return chain(first, records)
+
+
+def _parse_manifest(path: Path, prefix: str) -> Iterator[ManifestRecord]:
     with path.open(encoding="utf-8") as lines:
         for line in lines:
             record: ManifestRecord = json.loads(line)
             if not record["file"].startswith(prefix):
                 raise ValueError(
-                    f"{path} belongs to another plan than {PLAN}: the extraction was replaced while another process was "
+                    f"{path} belongs to another plan than {layout.PLAN}: the extraction was replaced while another process was "
                     f"writing; run the command that wrote the features again"
                 )
             yield record
@@ -125,4 +135,4 @@ def no_extraction(folder: str | os.PathLike[str]) -> str:
     Returns:
         The message.
     """
-    return f"{folder}: this folder contains no extraction: {PLAN} is missing"
+    return f"{folder}: this folder contains no extraction: {layout.PLAN} is missing"

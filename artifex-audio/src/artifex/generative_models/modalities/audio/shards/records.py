@@ -98,7 +98,6 @@ class ShardReader(Protocol):
 
     def close(self) -> None:
         """Close the file."""
-        ...
 
 
 def check_dependencies() -> None:
@@ -214,6 +213,9 @@ class ShardReaders:
 
     def __len__(self) -> int:
         return len(self._open)
+
+    def __reduce__(self) -> tuple[type[ShardReaders], tuple[int]]:
+        return ShardReaders, (self._max_open,)  # a copy in another process opens the shards itself
 
     def __call__(self, path: Path) -> ShardReader:
         """Return the reader of a shard; see ``open_shard``."""

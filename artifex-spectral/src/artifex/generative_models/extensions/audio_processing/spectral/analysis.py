@@ -37,7 +37,8 @@ class SpectralAnalysis(ModelExtension):
     ``jax.grad`` apply to them directly.
 
     Args:
-        config: Weight, switch, and the fields of ``SpectralConfig`` in ``extensions["spectral"]``.
+        config: Weight, whether the extension is enabled, and the fields of ``SpectralConfig`` in
+            ``extensions["spectral"]``.
         rngs: Ignored; all extensions accept it.
 
     Raises:

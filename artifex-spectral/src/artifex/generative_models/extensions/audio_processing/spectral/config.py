@@ -5,10 +5,11 @@ from __future__ import annotations
 import warnings
 from collections.abc import Callable, Sequence
 from functools import cache
-from typing import Any, Self, overload
+from typing import Any, Self, TypeVar, overload
 
 import attrs
 import jax
+import jax.numpy as jnp
 import numpy as np
 from numpy.typing import NDArray
 
@@ -40,6 +41,8 @@ MEL_NORMS = ("slaney", "l1", "l2", None)
 FILTER_SHAPES = ("hz", "scale", "symmetric", "gammatone")
 LOGS = ("db", "ln", "log10")
 DCT_NORMS = ("ortho", "htk", None)
+
+_Lengths = TypeVar("_Lengths", int, jax.Array, NDArray[np.int64])
 
 _Validator = Callable[[Any, "attrs.Attribute[Any]", Any], None]
 
@@ -73,7 +76,7 @@ class SpectralConfig(Configuration):
         win_length: Window length in samples, at most ``n_fft``; None for ``n_fft``.
         window_type: Registered name of a window, a ``(name, options)`` pair, a mapping with ``name`` and options, or a
             function ``f(length, *, periodic=True)``.
-        window_periodic: Whether the window is periodic, or symmetric as in Kaldi and HTK.
+        window_periodic: True for a periodic window, False for a symmetric one, as in Kaldi and HTK.
         window_place: Position of the window in the ``n_fft`` samples: ``"center"`` (librosa, torch: frames of
             ``n_fft`` samples) or ``"start"`` (Kaldi, HTK: frames of ``win_length`` samples, zero-padded to ``n_fft``).
         center: Whether frame t is centered on sample ``t * hop_length``, with half a frame of padding at both ends.
@@ -264,21 +267,19 @@ class SpectralConfig(Configuration):
             [44, 22]
         """
         if isinstance(length, int):
-            samples: Any = length
-        elif isinstance(length, jax.Array):
-            samples = length.astype(np.int32)
-        else:
-            samples = np.asarray(length).astype(np.int64)
-        counts: int | jax.Array | NDArray[np.int64] = self._count_frames(samples)
-        return counts
+            return self._count_frames(length) if length >= self.min_length else 0
+        if isinstance(length, jax.Array):
+            length = length.astype(np.int32)
+            return jnp.where(length < self.min_length, 0, self._count_frames(length))
+        length = np.asarray(length).astype(np.int64)
+        return np.where(length < self.min_length, 0, self._count_frames(length))
 
-    def _count_frames(self, length: Any) -> Any:
+    def _count_frames(self, length: _Lengths) -> _Lengths:
+        """Count the frames of signals that are not shorter than ``min_length``."""
         if self.frame_count == "round":
             return (length + self.hop // 2) // self.hop
         n_dropped = int(self.frame_count == "drop_last")
-        count: Any = 1 + (length + 2 * self.padding - self.frame_length) // self.hop - n_dropped
-        present: Any = (count > 0) & (length > 0)
-        return count * (int(present) if isinstance(count, int) else present.astype(count.dtype))
+        return 1 + (length + 2 * self.padding - self.frame_length) // self.hop - n_dropped
 
     def without_frame_processing(self) -> Self:
         """Return the configuration without input scaling, DC removal and pre-emphasis."""

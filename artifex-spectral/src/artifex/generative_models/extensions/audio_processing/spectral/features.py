@@ -12,13 +12,9 @@ from jax.typing import ArrayLike
 
 from artifex.generative_models.core import numerics
 from artifex.generative_models.core.checks import check_integer, check_number
+from artifex.generative_models.extensions.audio_processing.spectral import levels
 from artifex.generative_models.extensions.audio_processing.spectral.config import SpectralConfig
 from artifex.generative_models.extensions.audio_processing.spectral.framing import Frames, aligned
-from artifex.generative_models.extensions.audio_processing.spectral.levels import (
-    clip_and_scale_levels,
-    decibels,
-    frame_levels,
-)
 from artifex.generative_models.extensions.audio_processing.spectral.mel import measure_mel
 from artifex.generative_models.extensions.audio_processing.spectral.pipeline import analyze
 
@@ -84,7 +80,7 @@ def spectral_bandwidth(audio: ArrayLike, config: SpectralConfig, *, lengths: Arr
 
 
 def spectral_rolloff(audio: ArrayLike, config: SpectralConfig, *, lengths: ArrayLike | None = None) -> jax.Array:
-    """Compute the spectral rolloff: the lowest frequency up to which ``config.rolloff_fraction`` of the magnitude is.
+    """Compute the spectral rolloff: the frequency below which ``config.rolloff_fraction`` of the magnitude is.
 
     Args:
         audio: Waveforms, (..., time), floating point, full scale 1.
@@ -469,7 +465,8 @@ def _measure_contrast(
     frames: Frames, config: SpectralConfig, *, n_bands: int, f_min: float, quantile: float
 ) -> tuple[jax.Array, jax.Array]:
     """Compute the peaks and valleys of each band, (..., n_bands + 1, n_frames)."""
-    peaks, valleys = [], []
+    peaks: list[jax.Array] = []
+    valleys: list[jax.Array] = []
     for first, end, count in _octave_bands(config, n_bands, f_min, quantile):
         band = frames.magnitude[..., first:end]
         peaks.append(jnp.mean(lax.top_k(band, count)[0], axis=-1))
@@ -480,24 +477,19 @@ def _measure_contrast(
 def _finish_contrast(
     measured: tuple[jax.Array, jax.Array], config: SpectralConfig, n_valid: jax.Array | None, **options: float
 ) -> jax.Array:
-    peaks, valleys = (decibels(values, 1.0, _MIN_POWER, _TOP_DB) for values in measured)
+    peaks, valleys = (levels.decibels(values, 1.0, _MIN_POWER, _TOP_DB) for values in measured)
     return peaks - valleys
 
 
 def _octave_bands(config: SpectralConfig, n_bands: int, f_min: float, quantile: float) -> list[tuple[int, int, int]]:
     """Return librosa's octave bands: first bin, end, and the number of bins averaged for the peak and the valley."""
-    frequencies = config.frequencies
-    edges = np.concatenate([[0.0], f_min * 2.0 ** np.arange(n_bands + 1)])
-    bands = []
-    for band in range(n_bands + 1):
-        first = int(np.searchsorted(frequencies, edges[band]))
-        end = int(np.searchsorted(frequencies, edges[band + 1], side="right"))
-        first -= band > 0
-        if band == n_bands:
-            end = config.n_freq
-        count = max(1, int(np.rint(quantile * (end - first))))
-        bands.append((first, end - (band < n_bands), count))
-    return bands
+    edges = f_min * 2.0 ** np.arange(n_bands)
+    starts: list[int] = [0, *(np.searchsorted(config.frequencies, edges) - 1).tolist()]
+    ends: list[int] = [*np.searchsorted(config.frequencies, edges, side="right").tolist(), config.n_freq]
+    return [
+        (start, end - (band < n_bands), max(1, round(quantile * (end - start))))
+        for band, (start, end) in enumerate(zip(starts, ends, strict=True))
+    ]
 
 
 def _measure_flux(frames: Frames, config: SpectralConfig) -> jax.Array:
@@ -511,18 +503,18 @@ def _finish_flux(magnitude: jax.Array, config: SpectralConfig, n_valid: jax.Arra
 
 def measure_onset(frames: Frames, config: SpectralConfig) -> jax.Array:
     """Compute mel levels in dB (..., n_mels, n_frames) of frames, before ``top_db``."""
-    return frame_levels(measure_mel(frames, config), _in_db(config))
+    return levels.frame_levels(measure_mel(frames, config), _in_db(config))
 
 
-def finish_onset(levels: jax.Array, config: SpectralConfig, n_valid: jax.Array | None) -> jax.Array:
+def finish_onset(measured: jax.Array, config: SpectralConfig, n_valid: jax.Array | None) -> jax.Array:
     """Compute the onset strength (..., n_frames) from mel levels."""
-    increase = jnp.mean(_increases(clip_and_scale_levels(levels, _in_db(config))), axis=-2)
-    n_frames = levels.shape[-1]
+    increase = jnp.mean(_increases(levels.clip_and_scale_levels(measured, _in_db(config))), axis=-2)
+    n_frames = measured.shape[-1]
     delay = 1 + (config.n_fft // (2 * config.hop) if config.center else 0)
     strength = jnp.pad(increase, [(0, 0)] * (increase.ndim - 1) + [(delay, 0)])[..., :n_frames]
     if n_valid is not None:
-        frame = jnp.arange(n_frames, dtype=n_valid.dtype).reshape((1,) * n_valid.ndim + (n_frames,))
-        strength = jnp.where(frame < n_valid[..., None], strength, 0)
+        n_valid = n_valid[..., None]
+        strength = jnp.where(aligned(np.arange(n_frames), n_valid) < n_valid, strength, 0)
     return strength
 
 

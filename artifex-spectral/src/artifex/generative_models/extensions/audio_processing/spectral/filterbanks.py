@@ -114,7 +114,7 @@ def filter_blocks(config: SpectralConfig) -> tuple[tuple[slice, NDArray[np.float
         For each block the bins with nonzero weights, and the weights (bins, filters).
     """
     filters = config_filter_bank(config)
-    blocks = []
+    blocks: list[tuple[slice, NDArray[np.float64]]] = []
     for block in np.array_split(filters, max(1, min(4, len(filters) // 8))):
         nonzero = np.flatnonzero(block.any(axis=0))
         bins = slice(int(nonzero[0]), int(nonzero[-1]) + 1) if len(nonzero) else slice(0, 1)

@@ -12,19 +12,8 @@ from numpy.typing import NDArray
 from artifex.generative_models.core import numerics
 from artifex.generative_models.core.checks import check_integer, check_number
 from artifex.generative_models.core.numerics.batching import batch_local
+from artifex.generative_models.extensions.audio_processing.spectral import framing, pipeline
 from artifex.generative_models.extensions.audio_processing.spectral.config import SpectralConfig
-from artifex.generative_models.extensions.audio_processing.spectral.framing import (
-    Frames,
-    aligned,
-    check_invertible,
-    frame_window,
-    synthesize,
-)
-from artifex.generative_models.extensions.audio_processing.spectral.pipeline import (
-    analyze,
-    check_config,
-    check_spectrum,
-)
 
 # Below this power the phase is undefined: its square, by which gradients divide, underflows in float32.
 _MIN_POWER = 1e-18
@@ -55,7 +44,7 @@ def stft(audio: ArrayLike, config: SpectralConfig, *, lengths: ArrayLike | None 
     Reference:
         ``librosa.stft``.
     """
-    return analyze(audio, config, lengths, measure=measure_stft, returns_spectra=True)
+    return pipeline.analyze(audio, config, lengths, measure=measure_stft, returns_spectra=True)
 
 
 def magnitude_spectrogram(audio: ArrayLike, config: SpectralConfig, *, lengths: ArrayLike | None = None) -> jax.Array:
@@ -83,7 +72,7 @@ def magnitude_spectrogram(audio: ArrayLike, config: SpectralConfig, *, lengths: 
     Reference:
         ``abs(librosa.stft(…))``.
     """
-    return analyze(audio, config, lengths, measure=measure_magnitude, returns_spectra=True)
+    return pipeline.analyze(audio, config, lengths, measure=measure_magnitude, returns_spectra=True)
 
 
 def power_spectrogram(audio: ArrayLike, config: SpectralConfig, *, lengths: ArrayLike | None = None) -> jax.Array:
@@ -111,7 +100,7 @@ def power_spectrogram(audio: ArrayLike, config: SpectralConfig, *, lengths: Arra
     Reference:
         ``abs(librosa.stft(…)) ** 2``.
     """
-    return analyze(audio, config, lengths, measure=measure_power, returns_spectra=True)
+    return pipeline.analyze(audio, config, lengths, measure=measure_power, returns_spectra=True)
 
 
 def instantaneous_frequency(audio: ArrayLike, config: SpectralConfig, *, lengths: ArrayLike | None = None) -> jax.Array:
@@ -143,26 +132,26 @@ def instantaneous_frequency(audio: ArrayLike, config: SpectralConfig, *, lengths
         Auger and Flandrin, "Improving the readability of time-frequency and time-scale representations by the
         reassignment method", 1995; ``librosa.reassigned_spectrogram``.
     """
-    return analyze(audio, config, lengths, measure=_measure_instantaneous_frequency, returns_spectra=True)
+    return pipeline.analyze(audio, config, lengths, measure=_measure_instantaneous_frequency, returns_spectra=True)
 
 
-def measure_stft(frames: Frames, config: SpectralConfig) -> jax.Array:
+def measure_stft(frames: framing.Frames, config: SpectralConfig) -> jax.Array:
     """Compute complex spectra (..., n_freq, n_frames) of frames."""
     return frames.spectra.swapaxes(-1, -2)
 
 
-def measure_magnitude(frames: Frames, config: SpectralConfig) -> jax.Array:
+def measure_magnitude(frames: framing.Frames, config: SpectralConfig) -> jax.Array:
     """Compute magnitudes (..., n_freq, n_frames) of frames."""
     return frames.magnitude.swapaxes(-1, -2)
 
 
-def measure_power(frames: Frames, config: SpectralConfig) -> jax.Array:
+def measure_power(frames: framing.Frames, config: SpectralConfig) -> jax.Array:
     """Compute power (..., n_freq, n_frames) of frames."""
     return frames.power.swapaxes(-1, -2)
 
 
-def _measure_instantaneous_frequency(frames: Frames, config: SpectralConfig) -> jax.Array:
-    window = frame_window(config)
+def _measure_instantaneous_frequency(frames: framing.Frames, config: SpectralConfig) -> jax.Array:
+    window = framing.frame_window(config)
     derivative = (np.roll(window, -1) - np.roll(window, 1)) / 2
     spectra, power = frames.spectra, frames.power
     # Bins this far below the strongest one contain rounding errors only.
@@ -170,7 +159,7 @@ def _measure_instantaneous_frequency(frames: Frames, config: SpectralConfig) -> 
     audible = ~(power <= jnp.maximum(negligible, _MIN_POWER))  # True for NaN
     rotation = jnp.imag(frames.windowed_spectra(derivative) * spectra.conj()) / jnp.where(audible, power, 1)
     deviation = jnp.where(audible, rotation, 0) * (config.sample_rate / (2 * np.pi))
-    return jnp.clip(aligned(config.frequencies, power) - deviation, 0, config.sample_rate / 2).swapaxes(-1, -2)
+    return jnp.clip(framing.aligned(config.frequencies, power) - deviation, 0, config.sample_rate / 2).swapaxes(-1, -2)
 
 
 def istft(spectrum: ArrayLike, config: SpectralConfig, *, length: int, min_coverage: float = 0.0) -> jax.Array:
@@ -204,12 +193,11 @@ def istft(spectrum: ArrayLike, config: SpectralConfig, *, length: int, min_cover
         Griffin and Lim, "Signal estimation from modified short-time Fourier transform", 1984;
         ``librosa.istft``.
     """
-    check_config("istft", config)
-    spectrum = jnp.asarray(spectrum)
-    if not jnp.issubdtype(spectrum.dtype, np.complexfloating):
-        raise TypeError(f"istft: the spectrum must be complex, got {spectrum.dtype}; use griffin_lim for magnitudes")
-    check_spectrum("spectrum", spectrum, config.n_freq, "n_fft // 2 + 1")
-    check_invertible(config)
+    pipeline.check_config(config)
+    spectrum = pipeline.check_spectrogram(
+        "spectrum", spectrum, rows="n_fft // 2 + 1", n_rows=config.n_freq, check_dtype=pipeline.check_complex
+    )
+    framing.check_invertible(config)
     check_integer("length", length, minimum=1, unit="samples")
     check_number("min_coverage", min_coverage, minimum=0.0, maximum=1.0)
     return _istft(spectrum, config=config, length=length, min_coverage=float(min_coverage))
@@ -224,11 +212,11 @@ def frame_response(config: SpectralConfig) -> NDArray[np.complex128]:
 @numerics.jit(static_argnames=["config", "length", "min_coverage"])
 def _istft(spectrum: jax.Array, *, config: SpectralConfig, length: int, min_coverage: float) -> jax.Array:
     def invert(spectrum: jax.Array) -> jax.Array:
-        audio = synthesize(spectrum.swapaxes(-1, -2), config, length, min_coverage=min_coverage) / config.input_scale
+        audio = framing.synthesize(spectrum.swapaxes(-1, -2), config, length, min_coverage=min_coverage)
+        audio = audio / config.input_scale
         return _deemphasize(audio, config.preemphasis) if config.preemphasis else audio
 
-    audio: jax.Array = batch_local(invert, spectrum, core=2)
-    return audio
+    return batch_local(invert, spectrum, core=2)
 
 
 def _deemphasize(audio: jax.Array, coefficient: float) -> jax.Array:

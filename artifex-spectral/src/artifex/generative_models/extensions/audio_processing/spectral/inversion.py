@@ -15,22 +15,11 @@ from jax.typing import ArrayLike
 from artifex.generative_models.core import numerics
 from artifex.generative_models.core.checks import check_integer, check_number
 from artifex.generative_models.core.numerics.batching import batch_local, map_chunks, on_one_device
+from artifex.generative_models.extensions.audio_processing.spectral import framing, pipeline
 from artifex.generative_models.extensions.audio_processing.spectral.cepstral import dct_table
 from artifex.generative_models.extensions.audio_processing.spectral.config import SpectralConfig
 from artifex.generative_models.extensions.audio_processing.spectral.filterbanks import config_filter_bank
 from artifex.generative_models.extensions.audio_processing.spectral.fourier import frame_response
-from artifex.generative_models.extensions.audio_processing.spectral.framing import (
-    MIN_MAGNITUDE,
-    aligned,
-    check_invertible,
-    compute_spectra,
-    synthesize,
-)
-from artifex.generative_models.extensions.audio_processing.spectral.pipeline import (
-    check_config,
-    check_real,
-    check_spectrum,
-)
 
 # Mel power below this (-180 dB) is treated as silence; gradients of quotients overflow far below it in float32.
 _SILENCE = 1e-18
@@ -81,11 +70,9 @@ def griffin_lim(
     Reference:
         Perraudin, Balazs and Søndergaard, "A fast Griffin-Lim algorithm", 2013; ``librosa.griffinlim``.
     """
-    magnitude = jnp.asarray(magnitude)
-    check_config("griffin_lim", config)
-    check_real("griffin_lim", magnitude)
-    check_spectrum("magnitude", magnitude, config.n_freq, "n_fft // 2 + 1")
-    check_invertible(config)
+    pipeline.check_config(config)
+    magnitude = pipeline.check_spectrogram("magnitude", magnitude, rows="n_fft // 2 + 1", n_rows=config.n_freq)
+    framing.check_invertible(config)
     check_integer("length", length, minimum=1, unit="samples")
     check_integer("n_iter", n_iter, minimum=0)
     check_number("momentum", momentum, minimum=0.0, maximum=1.0)
@@ -136,10 +123,8 @@ def mel_to_magnitude(mel: ArrayLike, config: SpectralConfig, *, n_iter: int = 30
         Lee and Seung, "Algorithms for non-negative matrix factorization", 2000: the updates for the divergence, with
         one factor fixed, raised to the power of 1.5; ``librosa.feature.inverse.mel_to_stft``.
     """
-    mel = jnp.asarray(mel)
-    check_config("mel_to_magnitude", config)
-    check_real("mel_to_magnitude", mel)
-    check_spectrum("mel", mel, config.n_mels, "n_mels")
+    pipeline.check_config(config)
+    mel = pipeline.check_spectrogram("mel", mel, rows="n_mels", n_rows=config.n_mels)
     check_integer("n_iter", n_iter, minimum=0)
     return _mel_to_magnitude(mel, config=config, n_iter=n_iter, single_device=on_one_device(mel))
 
@@ -167,10 +152,8 @@ def log_mel_to_mel(levels: ArrayLike, config: SpectralConfig) -> jax.Array:
     Reference:
         ``librosa.db_to_power``.
     """
-    levels = jnp.asarray(levels)
-    check_config("log_mel_to_mel", config)
-    check_real("log_mel_to_mel", levels)
-    check_spectrum("levels", levels, config.n_mels, "n_mels")
+    pipeline.check_config(config)
+    levels = pipeline.check_spectrogram("levels", levels, rows="n_mels", n_rows=config.n_mels)
     return _log_mel_to_mel(levels, config=config)
 
 
@@ -199,10 +182,8 @@ def mfcc_to_log_mel(cepstra: ArrayLike, config: SpectralConfig) -> jax.Array:
     Reference:
         ``librosa.feature.inverse.mfcc_to_mel``, before its ``db_to_power``.
     """
-    cepstra = jnp.asarray(cepstra)
-    check_config("mfcc_to_log_mel", config)
-    check_real("mfcc_to_log_mel", cepstra)
-    check_spectrum("cepstra", cepstra)
+    pipeline.check_config(config)
+    cepstra = pipeline.check_spectrogram("cepstra", cepstra)
     if cepstra.shape[-2] > config.n_mels:
         raise ValueError(
             f"cepstra must be (..., at most n_mels = {config.n_mels}, time), got shape {cepstra.shape}; drop coefficients "
@@ -243,7 +224,7 @@ def mel_to_audio(
     Reference:
         ``librosa.feature.inverse.mel_to_audio``.
     """
-    mel, dtype = _as_working("mel_to_audio", mel)
+    mel, dtype = _as_working("mel", mel)
     magnitude = mel_to_magnitude(mel, config)
     return griffin_lim(magnitude, config, length=length, n_iter=n_iter, key=key).astype(dtype)
 
@@ -275,7 +256,7 @@ def log_mel_to_audio(
     Reference:
         ``librosa.feature.inverse.mel_to_audio(librosa.db_to_power(…))``.
     """
-    levels, dtype = _as_working("log_mel_to_audio", levels)
+    levels, dtype = _as_working("levels", levels)
     mel = log_mel_to_mel(levels, config)
     return mel_to_audio(mel, config, length=length, n_iter=n_iter, key=key).astype(dtype)
 
@@ -308,7 +289,7 @@ def mfcc_to_audio(
     Reference:
         ``librosa.feature.inverse.mfcc_to_audio``.
     """
-    cepstra, dtype = _as_working("mfcc_to_audio", cepstra)
+    cepstra, dtype = _as_working("cepstra", cepstra)
     levels = mfcc_to_log_mel(cepstra, config)
     return log_mel_to_audio(levels, config, length=length, n_iter=n_iter, key=key).astype(dtype)
 
@@ -316,7 +297,7 @@ def mfcc_to_audio(
 def _as_working(name: str, given: ArrayLike) -> tuple[jax.Array, np.dtype]:
     """Convert an array to float32 or float64 for the intermediate steps; return it and its original dtype."""
     array = jnp.asarray(given)
-    check_real(name, array)
+    pipeline.check_real(name, array)
     return array.astype(numerics.working_dtype(array.dtype)), array.dtype
 
 
@@ -332,8 +313,7 @@ def _in_chunks(function: Callable[..., jax.Array], single_device: bool, *arrays:
 
     if not (single_device or on_one_device(arrays[0])) or math.prod(lead) <= chunk_size:
         return function(*arrays)
-    result: jax.Array = lax.platform_dependent(*arrays, cpu=by_chunks, default=function)
-    return result
+    return numerics.platform_dependent(*arrays, cpu=by_chunks, default=function)
 
 
 def _initial_phases(key: jax.Array | None, shape: tuple[int, ...], dtype: np.dtype[np.float64]) -> jax.Array:
@@ -344,7 +324,7 @@ def _initial_phases(key: jax.Array | None, shape: tuple[int, ...], dtype: np.dty
         cycles = numerics.uniform(key, shape, dtype)
     else:
         keys = jax.random.split(key, math.prod(shape[:-2]))
-        cycles = jax.vmap(lambda k: numerics.uniform(k, shape[-2:], dtype))(keys).reshape(shape)
+        cycles = jax.vmap(partial(numerics.uniform, shape=shape[-2:], dtype=dtype))(keys).reshape(shape)
     return lax.complex(numerics.cos2pi(cycles), numerics.sin2pi(cycles))
 
 
@@ -370,32 +350,31 @@ def _griffin_lim(
     acceleration = momentum / (1 + momentum)
     inverse_response = _reciprocal(np.abs(frame_response(config)))
     plain = config.without_frame_processing()
-    to_audio = partial(synthesize, config=plain, length=length, min_coverage=_MIN_COVERAGE)
+    to_audio = partial(framing.synthesize, config=plain, length=length, min_coverage=_MIN_COVERAGE)
 
     def reconstruct(magnitude: jax.Array, phases: jax.Array) -> jax.Array:
         target = magnitude.astype(working).swapaxes(-1, -2)
-        target = target * aligned(inverse_response, target)
+        target = target * framing.aligned(inverse_response, target)
 
-        def step(_: int, state: tuple[jax.Array, jax.Array]) -> tuple[jax.Array, jax.Array]:
+        def step(state: tuple[jax.Array, jax.Array], _: None) -> tuple[tuple[jax.Array, jax.Array], None]:
             estimate, previous = state
-            rebuilt = compute_spectra(to_audio(estimate), plain, n_frames)
+            rebuilt = framing.compute_spectra(to_audio(estimate), plain, n_frames)
             # Real arithmetic, since XLA converts real factors of complex numbers to complex ones.
             real = rebuilt.real - acceleration * previous.real
             imag = rebuilt.imag - acceleration * previous.imag
             size = numerics.safe_sqrt(jnp.square(real) + jnp.square(imag))
             # The comparison is False for NaN, which propagates.
-            silent = size <= MIN_MAGNITUDE
+            silent = size <= framing.MIN_MAGNITUDE
             scale = jnp.where(silent, 0, target / jnp.where(silent, 1, size))
-            return lax.complex(scale * real, scale * imag), rebuilt
+            return (lax.complex(scale * real, scale * imag), rebuilt), None
 
         phases = phases.swapaxes(-1, -2)
         initial = lax.complex(target * phases.real, target * phases.imag)
-        estimate, _ = lax.fori_loop(0, n_iter, step, (initial, jnp.zeros_like(initial)))
+        (estimate, _), _ = lax.scan(step, (initial, jnp.zeros_like(initial)), length=n_iter)
         return to_audio(estimate).astype(magnitude.dtype)
 
     phases = _initial_phases(key, magnitude.shape, working)
-    audio: jax.Array = batch_local(partial(_in_chunks, reconstruct, single_device), magnitude, phases, core=2)
-    return audio
+    return batch_local(partial(_in_chunks, reconstruct, single_device), magnitude, phases, core=2)
 
 
 @numerics.jit(static_argnames=["config", "n_iter", "single_device"])
@@ -408,18 +387,18 @@ def _mel_to_magnitude(mel: jax.Array, *, config: SpectralConfig, n_iter: int, si
 
     def approximate(mel: jax.Array) -> jax.Array:
         target = jnp.maximum(mel.astype(working), 0).swapaxes(-1, -2)
-        spread = aligned(frequency_weight, target)
+        spread = framing.aligned(frequency_weight, target)
 
-        def step(_: int, values: jax.Array) -> jax.Array:
+        def step(values: jax.Array, _: None) -> tuple[jax.Array, None]:
             bands = product(values, filters.T)
             audible = bands > _SILENCE
             ratio = jnp.where(audible, target / jnp.where(audible, bands, 1), 0)
             factor = product(ratio, filters) * spread
             # The power of 1.5 converges in two thirds of the iterations.
-            return values * factor * numerics.safe_sqrt(factor)
+            return values * factor * numerics.safe_sqrt(factor), None
 
-        initial = product(target * aligned(band_weight, target), filters) * spread
-        values = lax.fori_loop(0, n_iter, step, initial)
+        initial = product(target * framing.aligned(band_weight, target), filters) * spread
+        values, _ = lax.scan(step, initial, length=n_iter)
         if config.power == 2:
             magnitude = numerics.safe_sqrt(jnp.maximum(values - config.power_offset, 0))
         elif config.power_offset:
@@ -428,8 +407,7 @@ def _mel_to_magnitude(mel: jax.Array, *, config: SpectralConfig, n_iter: int, si
             magnitude = values
         return magnitude.swapaxes(-1, -2).astype(mel.dtype)
 
-    magnitude: jax.Array = batch_local(partial(_in_chunks, approximate, single_device), mel, core=2)
-    return magnitude
+    return batch_local(partial(_in_chunks, approximate, single_device), mel, core=2)
 
 
 @numerics.jit(static_argnames=["config"])

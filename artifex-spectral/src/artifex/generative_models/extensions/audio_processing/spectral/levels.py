@@ -40,7 +40,7 @@ def power_to_db(
         ``librosa.power_to_db``, whose ``top_db`` refers to the maximum of the whole array.
     """
     power = jnp.asarray(power)
-    check_real("power_to_db", power)
+    check_real("power", power)
     _check_level_options(ref, amin, top_db)
     return _power_to_db(power, ref, amin, top_db=top_db)
 
@@ -72,7 +72,7 @@ def amplitude_to_db(
         ``librosa.amplitude_to_db``, whose ``top_db`` refers to the maximum of the whole array.
     """
     amplitude = jnp.asarray(amplitude)
-    check_real("amplitude_to_db", amplitude)
+    check_real("amplitude", amplitude)
     _check_level_options(ref, amin, top_db)
     return _amplitude_to_db(amplitude, ref, amin, top_db=top_db)
 

@@ -10,11 +10,8 @@ from jax import lax
 from jax.typing import ArrayLike
 
 from artifex.generative_models.core import numerics
+from artifex.generative_models.extensions.audio_processing.spectral import filterbanks
 from artifex.generative_models.extensions.audio_processing.spectral.config import SpectralConfig
-from artifex.generative_models.extensions.audio_processing.spectral.filterbanks import (
-    config_filter_bank,
-    filter_blocks,
-)
 from artifex.generative_models.extensions.audio_processing.spectral.framing import Frames
 from artifex.generative_models.extensions.audio_processing.spectral.levels import clip_and_scale_levels, frame_levels
 from artifex.generative_models.extensions.audio_processing.spectral.pipeline import analyze
@@ -83,10 +80,9 @@ def measure_mel(frames: Frames, config: SpectralConfig) -> jax.Array:
         values = values + config.power_offset
     if config.power == 1:
         values = numerics.safe_sqrt(values) if config.power_offset else frames.magnitude
-    mel: jax.Array = lax.platform_dependent(
+    return numerics.platform_dependent(
         values, cpu=partial(apply_filter_blocks, config), default=partial(apply_filter_bank, config)
     )
-    return mel
 
 
 def measure_log_mel(frames: Frames, config: SpectralConfig) -> jax.Array:
@@ -101,12 +97,12 @@ def finish_log_mel(levels: jax.Array, config: SpectralConfig, n_valid: jax.Array
 
 def apply_filter_bank(config: SpectralConfig, values: jax.Array) -> jax.Array:
     """Multiply spectra (..., n_frames, n_freq) by the whole filter bank; returns (..., n_mels, n_frames)."""
-    filters = config_filter_bank(config).astype(values.dtype)
+    filters = filterbanks.config_filter_bank(config).astype(values.dtype)
     # By default accelerators multiply matrices in reduced precision.
     return jnp.einsum("mf,...tf->...mt", filters, values, precision=lax.Precision.HIGHEST)
 
 
 def apply_filter_blocks(config: SpectralConfig, values: jax.Array) -> jax.Array:
     """Multiply spectra as ``apply_filter_bank`` does, in blocks of filters without their zeros: faster on a CPU."""
-    mel = [values[..., bins] @ weights.astype(values.dtype) for bins, weights in filter_blocks(config)]
+    mel = [values[..., bins] @ weights.astype(values.dtype) for bins, weights in filterbanks.filter_blocks(config)]
     return jnp.concatenate(mel, axis=-1).swapaxes(-1, -2)

@@ -16,15 +16,15 @@ from jax.typing import ArrayLike
 from artifex.generative_models.core import numerics
 from artifex.generative_models.core.numerics.batching import batch_local, map_chunks, on_one_device, sharded_axes
 from artifex.generative_models.extensions.audio_processing.spectral.config import SpectralConfig
-from artifex.generative_models.extensions.audio_processing.spectral.framing import Frames, pad_audio
+from artifex.generative_models.extensions.audio_processing.spectral.framing import Frames, aligned, pad_audio
 
 # On a CPU more frames than these are analyzed in chunks, whose spectra fit into the cache.
 _CHUNK_FRAMES = 1024
 
-# If the results are as large as the spectra, they leave the cache anyway, and only more frames than these are.
+# Results that are as large as the spectra do not fit into the cache: for them chunks are faster above this many frames only.
 _CHUNK_FRAMES_OF_SPECTRA = 4096
 
-# Clips that are not longer than this, and more than this of them, are probably channels on the wrong axis.
+# An array of more clips than this, of at most this many samples, is probably (time, channels).
 _MAX_CHANNELS = 8
 
 _Measured = TypeVar("_Measured")
@@ -123,7 +123,7 @@ def analyze(
     return result
 
 
-def check_audio(audio: ArrayLike, config: SpectralConfig) -> jax.Array:
+def check_audio(audio: ArrayLike | str | None, config: SpectralConfig) -> jax.Array:
     """Convert audio to an array, or raise if the configuration cannot analyze it.
 
     Args:
@@ -137,11 +137,7 @@ def check_audio(audio: ArrayLike, config: SpectralConfig) -> jax.Array:
         TypeError: If ``config`` is not a configuration, or the audio is not real floating point.
         ValueError: If the audio is empty or shorter than a frame.
     """
-    if not isinstance(config, SpectralConfig):
-        raise TypeError(
-            f"config must be a SpectralConfig, got {type(config).__name__}; pass audio first, then a configuration such "
-            f"as SpectralConfig(sample_rate=16000) or create('preset', 'whisper')"
-        )
+    check_config(config)
     if audio is None or isinstance(audio, str):
         raise TypeError(f"audio must be an array of shape (..., time), got {type(audio).__name__}")
     audio = jnp.asarray(audio)
@@ -167,50 +163,60 @@ def check_audio(audio: ArrayLike, config: SpectralConfig) -> jax.Array:
     return audio
 
 
-def check_config(name: str, config: SpectralConfig) -> None:
-    """Raise unless a configuration is a SpectralConfig.
-
-    Args:
-        name: Name of the function, for the message.
-        config: Analysis configuration.
-
-    Raises:
-        TypeError: If it is not.
-    """
+def check_config(config: object) -> None:
+    """Raise unless ``config`` is a SpectralConfig."""
     if not isinstance(config, SpectralConfig):
-        raise TypeError(f"{name}: config must be a SpectralConfig, got {type(config).__name__}")
+        raise TypeError(
+            f"config must be a SpectralConfig, got {type(config).__name__}; pass the array first, then a configuration "
+            f"such as SpectralConfig(sample_rate=16000) or create('preset', 'whisper')"
+        )
 
 
 def check_real(name: str, array: jax.Array) -> None:
-    """Raise unless an array is real floating point.
-
-    Args:
-        name: Name of the function, for the message.
-        array: The array.
-
-    Raises:
-        TypeError: If it is complex or not floating point.
-    """
+    """Raise unless the argument ``name`` is real floating point."""
     if not jnp.issubdtype(array.dtype, np.floating):
         remedy = "take its magnitude with abs" if array.dtype.kind == "c" else "convert it with astype(float)"
-        raise TypeError(f"{name}: the array must be real floating point, got {array.dtype}; {remedy}")
+        raise TypeError(f"{name} must be real floating point, got {array.dtype}; {remedy}")
 
 
-def check_spectrum(name: str, array: jax.Array, n_rows: int | None = None, rows: str = "freq") -> None:
-    """Raise unless an array is (..., rows, time) and not empty.
+def check_complex(name: str, array: jax.Array) -> None:
+    """Raise unless the argument ``name`` is complex."""
+    if not jnp.issubdtype(array.dtype, np.complexfloating):
+        raise TypeError(
+            f"{name} must be complex, got {array.dtype}; compute it with stft, or invert magnitudes with griffin_lim"
+        )
+
+
+def check_spectrogram(
+    name: str,
+    values: ArrayLike,
+    *,
+    rows: str = "rows",
+    n_rows: int | None = None,
+    check_dtype: Callable[[str, jax.Array], None] = check_real,
+) -> jax.Array:
+    """Convert a spectrogram, or features, to an array, or raise unless it is (..., rows, time) and not empty.
 
     Args:
         name: Name of the argument, for the message.
-        array: The array.
-        n_rows: Expected size of the second to last axis; by default any.
-        rows: Name of that axis, for the message.
+        values: The spectrogram.
+        rows: Name of the second to last axis, for the message.
+        n_rows: Expected size of that axis; by default any.
+        check_dtype: ``check_real`` or ``check_complex``.
+
+    Returns:
+        The spectrogram as a JAX array.
 
     Raises:
-        ValueError: If the array is empty or has another shape.
+        TypeError: If its dtype is invalid.
+        ValueError: If it is empty or has another shape.
     """
+    array = jnp.asarray(values)
+    check_dtype(name, array)
     if array.ndim < 2 or array.size == 0 or (n_rows is not None and array.shape[-2] != n_rows):
         expected = rows if n_rows is None else f"{rows} = {n_rows}"
         raise ValueError(f"{name} must be (..., {expected}, time) and not empty, got shape {array.shape}")
+    return array
 
 
 def check_lengths(
@@ -265,7 +271,7 @@ def check_broadcast(name: str, array: ArrayLike, shape: tuple[int, ...]) -> None
 @numerics.jit(static_argnames=["config", "measure", "finish", "options", "max_frames", "single_device"])
 def _analyze(
     audio: jax.Array,
-    lengths: jax.Array | np.ndarray | None,
+    lengths: ArrayLike | None,
     *,
     config: SpectralConfig,
     measure: Callable[..., Any],
@@ -284,8 +290,9 @@ def _analyze(
         """Measure ``count`` frames, which start with frame ``first`` of each example."""
         valid = None
         if n_valid is not None:
-            index = jnp.arange(count, dtype=np.int32).reshape((1,) * n_valid.ndim + (count,))
-            valid = (index if first is None else first[..., None] + index) < n_valid[..., None]
+            n_valid = n_valid[..., None]
+            index = aligned(jnp.arange(count), n_valid)
+            valid = (index if first is None else first[..., None] + index) < n_valid
         measured = measure(Frames(padded, count, config, valid), config, **dict(options))
         for shape in map(np.shape, jax.tree.leaves(measured)):
             if shape[-1:] != (count,):
@@ -302,9 +309,12 @@ def _analyze(
         segments = _segments(padded, n_segments, size, config)
         first = jnp.tile(size * jnp.arange(n_segments, dtype=np.int32), len(padded))
         ends = None if n_valid is None else jnp.repeat(n_valid, n_segments)
-        measured = lax.map(
-            lambda segment: measure_frames(segment[0], segment[1], segment[2], size), (segments, ends, first)
-        )
+
+        def measure_segment(_: None, segment: tuple[jax.Array, jax.Array | None, jax.Array]) -> tuple[None, Any]:
+            samples, n_valid, first = segment
+            return None, measure_frames(samples, n_valid, first, size)
+
+        measured = lax.scan(measure_segment, None, (segments, ends, first))[1]
 
         def join(x: jax.Array) -> jax.Array:
             x = jnp.moveaxis(x.reshape(len(padded), n_segments, *x.shape[1:]), 1, -2)
@@ -320,7 +330,11 @@ def _analyze(
             measured = measure_segments(*examples)
         else:
             measured = map_chunks(lambda chunk: measure_frames(*chunk), examples, _CHUNK_FRAMES // n_frames)
-        return jax.tree.map(lambda x: x.reshape(*batch, *x.shape[1:]), measured)
+
+        def unflatten(x: jax.Array) -> jax.Array:
+            return x.reshape(*batch, *x.shape[1:])
+
+        return jax.tree.map(unflatten, measured)
 
     def analyze_local(audio: jax.Array, lengths: jax.Array | None = None) -> Any:
         n_valid = None
@@ -329,14 +343,18 @@ def _analyze(
             n_valid = jnp.clip(config.n_frames(lengths), 0, n_frames)
         padded = pad_audio(audio.astype(working), config, lengths)
         if may_chunk and math.prod(audio.shape[:-1]) * n_frames > max_frames:
-            result = lax.platform_dependent(padded, n_valid, cpu=measure_chunks, default=measure_frames)
+            result = numerics.platform_dependent(padded, n_valid, cpu=measure_chunks, default=measure_frames)
         else:
             result = measure_frames(padded, n_valid)
         if finish is not None:
             result = finish(result, config, n_valid, **dict(options))
-        return jax.tree.map(lambda x: x.astype(audio.dtype) if x.dtype == working else x, result)
 
-    return batch_local(analyze_local, audio, *(() if lengths is None else (lengths,)), core=1)
+        def restore_dtype(x: jax.Array) -> jax.Array:
+            return x.astype(audio.dtype) if x.dtype == working else x
+
+        return jax.tree.map(restore_dtype, result)
+
+    return batch_local(analyze_local, audio, *(() if lengths is None else (jnp.asarray(lengths),)), core=1)
 
 
 def _segments(padded: jax.Array, n_segments: int, size: int, config: SpectralConfig) -> jax.Array:

@@ -24,7 +24,6 @@ if TYPE_CHECKING:
 KINDS = ("power", "magnitude", "level")
 
 _PITCHES = ("C", "", "D", "", "E", "F", "", "G", "", "A", "", "B")
-_BELOW = "dB re max"
 
 
 def waveform(audio: Any, config: SpectralConfig, *, ax: Axes | None = None, title: str = "") -> Axes:
@@ -106,13 +105,12 @@ def spectrogram(
             'kind must be "power" (of power_spectrogram), "magnitude" (of magnitude_spectrogram) or "level" (in dB) for '
             "real values, got None"
         )
-    levels, label, limits = _levels(array, kind, db_range)
+    levels, colors = _levels(array, kind, db_range)
     return plot.spectrogram(
         levels,
         (config.n_freq - 1) * config.sample_rate / config.n_fft,
         **_over_time(config),
-        label=label,
-        limits=limits,
+        **colors,
         scale=(
             (partial(hz_to_mel, mel_scale=config.mel_scale), partial(mel_to_hz, mel_scale=config.mel_scale))
             if scale == "mel"
@@ -164,13 +162,12 @@ def mel(
     _check_rows("a mel spectrogram", array, config.n_mels, "n_mels")
     if kind is None:
         kind = "power" if config.power == 2 else "magnitude"
-    levels, label, limits = _levels(array, kind, db_range, config)
+    levels, colors = _levels(array, kind, db_range, config)
     return plot.bands(
         levels,
         band_frequencies(config),
         **_over_time(config),
-        label=label,
-        limits=limits,
+        **colors,
         ax=ax,
         title=title,
     )
@@ -235,13 +232,12 @@ def features_figure(
     peak = float(np.max(np.abs(audio), initial=0.0, where=np.isfinite(audio))) or 1.0
     panels[0].set_ylim(-1.1 * peak, 1.1 * peak)
 
-    levels, label, limits = _levels(found["power"], "power", 80.0)
+    levels, colors = _levels(found["power"], "power", 80.0)
     plot.spectrogram(
         levels,
         float(found["power_frequencies"][-1]),
         **over_time,
-        label=label,
-        limits=limits,
+        **colors,
         ax=panels[1],
         bar=bars[1],
         title=f"Spectrogram, n_fft {config.n_fft}, hop {config.hop}",
@@ -251,13 +247,12 @@ def features_figure(
     plot.lines(curves, **over_time, ax=panels[1], colors=["cyan", "lime"])
     panels[1].set_ylim(0.0, config.sample_rate / 2)
 
-    levels, label, limits = _levels(found["log_mel_spectrogram"], "level", 80.0, config)
+    levels, colors = _levels(found["log_mel_spectrogram"], "level", 80.0, config)
     plot.bands(
         levels,
         band_frequencies(config),
         **over_time,
-        label=label,
-        limits=limits,
+        **colors,
         ax=panels[2],
         bar=bars[2],
         title=f"Levels of {config.n_mels} {_SCALE_NAMES.get(config.mel_scale, config.mel_scale)} bands",
@@ -331,8 +326,8 @@ def _check_rows(plotted: str, array: NDArray[Any], rows: int, name: str) -> None
 
 def _levels(
     values: NDArray[Any], kind: str, db_range: float, config: SpectralConfig | None = None
-) -> tuple[NDArray[Any], str, tuple[float, float]]:
-    """Return the levels to plot, their unit, and the limits of the colors. Without a configuration they are in dB."""
+) -> tuple[NDArray[Any], dict[str, Any]]:
+    """Return the levels to plot, and the label and limits of their colors. Without a configuration they are in dB."""
     check_choice("kind", kind, choices=KINDS)
     check_number("db_range", db_range, above=0, unit="dB")
     if kind != "level":
@@ -341,7 +336,8 @@ def _levels(
         if np.any(values < 0):
             raise ValueError(f'values of kind {kind!r} must not be negative; pass kind="level" for levels')
         powers = values if kind == "power" else np.square(values.astype(np.float64))
-        return plot.decibels_below_maximum(powers, db_range=db_range), _BELOW, (-db_range, 0.0)
+        levels = plot.decibels_below_maximum(powers, db_range=db_range)
+        return levels, {"label": "dB re max", "limits": (-db_range, 0.0)}
     label, span = "dB", db_range
     if config is not None:
         label = f"level ({level_unit(config)})"
@@ -349,12 +345,7 @@ def _levels(
     finite = np.isfinite(values)
     low = float(np.min(values, initial=np.inf, where=finite)) if finite.any() else 0.0
     high = float(np.max(values, initial=-np.inf, where=finite)) if finite.any() else 0.0
-    if high == low:  # silence
-        return values, label, (low, low + span)
-    # At least an eighth of the range, or a flat spectrum would show its rounding errors.
-    spread = float(np.clip(high - low, span / 8, span))
-    return (
-        values,
-        label,
-        (low, low + spread) if config is not None and config.level_scale < 0 else (high - spread, high),
-    )
+    # At least an eighth of the range, or a flat spectrum would show its rounding errors; all of it for silence.
+    spread = span if high == low else float(np.clip(high - low, span / 8, span))
+    from_low = high == low or (config is not None and config.level_scale < 0)
+    return values, {"label": label, "limits": (low, low + spread) if from_low else (high - spread, high)}

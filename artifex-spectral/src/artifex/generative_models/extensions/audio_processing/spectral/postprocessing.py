@@ -16,7 +16,7 @@ from artifex.generative_models.core import numerics
 from artifex.generative_models.core.checks import check_flag, check_integer, check_number
 from artifex.generative_models.extensions.audio_processing.spectral.cepstral import lifter_weights
 from artifex.generative_models.extensions.audio_processing.spectral.framing import aligned
-from artifex.generative_models.extensions.audio_processing.spectral.pipeline import check_lengths, check_real
+from artifex.generative_models.extensions.audio_processing.spectral.pipeline import check_lengths, check_spectrogram
 
 # A standard deviation up to this many rounding errors (eps) of the largest value counts as 0.
 _ROUNDING_UNITS = 16
@@ -51,7 +51,7 @@ def deltas(features: ArrayLike, *, width: int = 9, order: int = 1, n_frames: Arr
         HTK, Kaldi and ``torchaudio.functional.compute_deltas`` (with ``width=5``); their second derivative is
         ``deltas(deltas(x))``, in Kaldi except at the edges.
     """
-    features = _checked("deltas", features)
+    features = check_spectrogram("features", features)
     check_integer("width", width, minimum=3, unit="frames")
     if width % 2 == 0:
         raise ValueError(f"width must be an odd number of frames, got {width}; use {width + 1}")
@@ -80,7 +80,7 @@ def lifter(cepstra: ArrayLike, *, lifter: float = 22.0) -> jax.Array:
     Reference:
         The HTK Book, 5.3; Kaldi's ``cepstral_lifter``. ``librosa.feature.mfcc`` counts coefficients from 1 instead.
     """
-    cepstra = _checked("lifter", cepstra)
+    cepstra = check_spectrogram("cepstra", cepstra)
     check_number("lifter", lifter, above=0.0)
     return _lifter(cepstra, lifter=float(lifter))
 
@@ -111,7 +111,7 @@ def cmvn(features: ArrayLike, *, variance: bool = True, n_frames: ArrayLike | No
     Reference:
         Kaldi's ``apply-cmvn --norm-vars``, with the biased variance.
     """
-    features = _checked("cmvn", features)
+    features = check_spectrogram("features", features)
     check_flag("variance", variance)
     return _cmvn(features, _broadcast_counts(features, n_frames), variance=variance)
 
@@ -154,7 +154,7 @@ def sliding_cmn(
     Reference:
         Kaldi's ``apply-cmvn-sliding``; ``torchaudio.functional.sliding_window_cmn``.
     """
-    features = _checked("sliding_cmn", features)
+    features = check_spectrogram("features", features)
     check_integer("window", window, minimum=1, unit="frames")
     if not center:
         check_integer("min_window", min_window, minimum=1, unit="frames")
@@ -215,7 +215,7 @@ def pcen(
     Reference:
         Wang and others, "Trainable frontend for robust and far-field keyword spotting", 2017; ``librosa.pcen``.
     """
-    spectrogram = _checked("pcen", spectrogram)
+    spectrogram = check_spectrogram("spectrogram", spectrogram)
     check_integer("sample_rate", sample_rate, minimum=1, unit="Hz")
     check_integer("hop_length", hop_length, minimum=1, unit="samples")
     check_number("time_constant", time_constant, above=0.0, unit="seconds")
@@ -229,14 +229,6 @@ def pcen(
     n_frames = time_constant * sample_rate / hop_length
     smoothing = (math.sqrt(1 + 4 * n_frames**2) - 1) / (2 * n_frames**2)
     return _pcen(spectrogram, gain, bias, power, eps, smoothing=smoothing)
-
-
-def _checked(name: str, features: ArrayLike) -> jax.Array:
-    features = jnp.asarray(features)
-    check_real(name, features)
-    if features.ndim < 2 or features.size == 0:
-        raise ValueError(f"{name}: the array must be (..., rows, time) and not empty, got shape {features.shape}")
-    return features
 
 
 def _broadcast_counts(features: jax.Array, n_frames: ArrayLike | None) -> jax.Array | None:
@@ -260,7 +252,7 @@ def _mask(
     if n_valid is None:
         return features, np.ones((*ones, n_frames), bool), np.full((*ones, 1), n_frames, np.int32)
     count = jnp.clip(n_valid, 0, n_frames)[..., None, None]
-    valid = np.arange(n_frames, dtype=np.int32).reshape(*ones, n_frames) < count
+    valid = aligned(np.arange(n_frames), count) < count
     return jnp.where(valid, features, 0), valid, count
 
 
@@ -299,11 +291,10 @@ def _lifter(cepstra: jax.Array, *, lifter: float) -> jax.Array:
 @numerics.jit(static_argnames=["variance"])
 def _cmvn(features: jax.Array, n_valid: jax.Array | None, *, variance: bool) -> jax.Array:
     values, valid, count = _mask(features, n_valid)
-    if variance:
-        values, rounding = _scale_rows(values)
+    values, rounding = _scale_rows(values) if variance else (values, None)
     divisor = jnp.maximum(count, 1).astype(values.dtype)
     centered = jnp.where(valid, values - values.sum(axis=-1, keepdims=True) / divisor, 0)
-    if variance:
+    if rounding is not None:
         deviation = numerics.safe_sqrt(jnp.sum(jnp.square(centered), axis=-1, keepdims=True) / divisor)
         centered = _divide_by_deviation(centered, deviation, rounding)
     return centered.astype(features.dtype)
@@ -336,8 +327,7 @@ def _sliding_cmn(
     features: jax.Array, n_valid: jax.Array | None, *, window: int, min_window: int, center: bool, variance: bool
 ) -> jax.Array:
     values, valid, count = _mask(features, n_valid)
-    if variance:
-        values, rounding = _scale_rows(values)
+    values, rounding = _scale_rows(values) if variance else (values, None)
     n_frames = values.shape[-1]
     frame = np.arange(n_frames, dtype=np.int32).reshape((1,) * (values.ndim - 1) + (n_frames,))
     before = np.maximum(frame - window // 2, 0) if center else np.maximum(frame - window, 0)
@@ -347,7 +337,7 @@ def _sliding_cmn(
     length = jnp.maximum(jnp.minimum(after, count) - start, 1)
     mean, squares = _window_moments(values, start, length, max_length)
     centered = jnp.where(valid, values - mean, 0)
-    if variance:
+    if rounding is not None:
         deviation = numerics.safe_sqrt(squares / length.astype(squares.dtype))
         centered = _divide_by_deviation(centered, deviation, rounding)
     return centered.astype(features.dtype)

@@ -59,6 +59,7 @@ def hz_to_mel(frequency: ArrayLike, *, mel_scale: str = "slaney") -> NDArray[np.
         Mel, Bark or ERB values, a float64 NumPy array of the same shape.
 
     Raises:
+        TypeError: If the frequencies are not real numbers.
         ValueError: If the scale is unknown.
 
     Example:
@@ -70,7 +71,7 @@ def hz_to_mel(frequency: ArrayLike, *, mel_scale: str = "slaney") -> NDArray[np.
         Glasberg and Moore, "Derivation of auditory filter shapes from notched-noise data", 1990.
     """
     check_choice("mel_scale", mel_scale, choices=MEL_SCALES)
-    return np.asarray(_CONVERSIONS[mel_scale][0](np.asarray(frequency, dtype=np.float64)))
+    return np.asarray(_CONVERSIONS[mel_scale][0](as_float64("frequency", frequency)))
 
 
 def mel_to_hz(mel: ArrayLike, *, mel_scale: str = "slaney") -> NDArray[np.float64]:
@@ -84,6 +85,7 @@ def mel_to_hz(mel: ArrayLike, *, mel_scale: str = "slaney") -> NDArray[np.float6
         Frequencies in Hz, a float64 NumPy array of the same shape.
 
     Raises:
+        TypeError: If the values are not real numbers.
         ValueError: If the scale is unknown.
 
     Example:
@@ -94,7 +96,7 @@ def mel_to_hz(mel: ArrayLike, *, mel_scale: str = "slaney") -> NDArray[np.float6
         ``librosa.mel_to_hz``.
     """
     check_choice("mel_scale", mel_scale, choices=MEL_SCALES)
-    return np.asarray(_CONVERSIONS[mel_scale][1](np.asarray(mel, dtype=np.float64)))
+    return np.asarray(_CONVERSIONS[mel_scale][1](as_float64("mel", mel)))
 
 
 def mel_frequencies(n_mels: int, *, f_min: float, f_max: float, mel_scale: str = "slaney") -> NDArray[np.float64]:
@@ -119,5 +121,24 @@ def mel_frequencies(n_mels: int, *, f_min: float, f_max: float, mel_scale: str =
     Reference:
         ``librosa.mel_frequencies``.
     """
-    low, high = hz_to_mel(np.array([f_min, f_max]), mel_scale=mel_scale)
-    return mel_to_hz(np.linspace(low, high, n_mels), mel_scale=mel_scale)
+    ends = hz_to_mel(np.array([f_min, f_max]), mel_scale=mel_scale)
+    return mel_to_hz(np.linspace(float(ends[0]), float(ends[1]), n_mels), mel_scale=mel_scale)
+
+
+def as_float64(name: str, values: object) -> NDArray[np.float64]:
+    """Convert real numbers to a float64 array.
+
+    Args:
+        name: Name of the argument, for the message.
+        values: Real numbers, any shape.
+
+    Returns:
+        The array.
+
+    Raises:
+        TypeError: If they are not real numbers.
+    """
+    array = np.asarray(values)
+    if array.dtype.kind in "OSUcmM":  # JAX's additional floating types have the kind V
+        raise TypeError(f"{name} must be real numbers, got {values!r}")
+    return array.astype(np.float64)

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import partial
-from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -14,21 +14,13 @@ from jax.typing import ArrayLike
 from artifex.generative_models.core import numerics
 from artifex.generative_models.core.checks import check_integer, check_number
 from artifex.generative_models.core.numerics.batching import batch_local, vmap_in_chunks
+from artifex.generative_models.extensions.audio_processing.spectral import framing, pipeline
 from artifex.generative_models.extensions.audio_processing.spectral.config import SpectralConfig
-from artifex.generative_models.extensions.audio_processing.spectral.framing import (
-    MIN_MAGNITUDE,
-    check_invertible,
-    compute_spectra,
-    synthesize,
-)
-from artifex.generative_models.extensions.audio_processing.spectral.pipeline import (
-    check_audio,
-    check_broadcast,
-    check_spectrum,
-)
 
 # Fraction of the full sum of squared windows below which unpadded ends of a clip fade out.
 _MIN_COVERAGE = 0.03
+
+_RealAndImag = tuple[jax.Array, jax.Array]
 
 # Samples processed at a time on a CPU. They fit into the cache; fewer leave its threads without work.
 _CHUNK_SAMPLES = 2**18
@@ -60,10 +52,7 @@ def phase_vocoder(spectrum: ArrayLike, rate: ArrayLike, *, n_frames: int) -> jax
     Reference:
         Flanagan and Golden, "Phase vocoder", 1966; ``librosa.phase_vocoder``.
     """
-    spectrum = jnp.asarray(spectrum)
-    if not jnp.issubdtype(spectrum.dtype, np.complexfloating):
-        raise TypeError(f"phase_vocoder: the spectrum must be complex, got {spectrum.dtype}; use stft")
-    check_spectrum("spectrum", spectrum)
+    spectrum = pipeline.check_spectrogram("spectrum", spectrum, rows="freq", check_dtype=pipeline.check_complex)
     check_integer("n_frames", n_frames, minimum=1)
     _check_rate(rate, spectrum.shape[:-2])
     return _phase_vocoder(spectrum, rate, n_frames=n_frames)
@@ -97,8 +86,8 @@ def time_stretch(audio: ArrayLike, rate: ArrayLike, config: SpectralConfig, *, l
     Reference:
         ``librosa.effects.time_stretch``.
     """
-    audio = check_audio(audio, config)
-    check_invertible(config)
+    audio = pipeline.check_audio(audio, config)
+    framing.check_invertible(config)
     check_integer("length", length, minimum=1, unit="samples")
     _check_rate(rate, audio.shape[:-1])
     return _time_stretch(audio, rate, config=config, length=length)
@@ -110,19 +99,20 @@ def _stretch_example(spectra: jax.Array, rate: jax.Array, n_frames: int) -> jax.
     # Phases are unit complex numbers, real and imaginary parts in separate arrays: angles would lose precision as they
     # grow. Division and sqrt, since XLA's rsqrt takes four times as long on a CPU.
     magnitude = numerics.safe_abs(spectra)
-    audible = magnitude > MIN_MAGNITUDE
+    audible = magnitude > framing.MIN_MAGNITUDE
     scale = 1 / jnp.where(audible, magnitude, 1)
     unit = jnp.where(audible, spectra.real * scale, 1), jnp.where(audible, spectra.imag * scale, 0)
     position = jnp.arange(n_frames, dtype=scale.dtype) * rate.astype(scale.dtype)
     index = jnp.clip(jnp.floor(position), 0, last).astype(np.int32)
     fraction = position - jnp.floor(position)
 
-    def step(phase: tuple[jax.Array, jax.Array], frame: tuple[jax.Array, ...]) -> tuple[Any, Any]:
+    def at(index: jax.Array) -> list[jax.Array]:
+        parts = (*unit, magnitude)
+        return [lax.dynamic_index_in_dim(part, index, keepdims=False) for part in parts]
+
+    def step(phase: _RealAndImag, frame: tuple[jax.Array, ...]) -> tuple[_RealAndImag, _RealAndImag]:
         index, fraction, inside = frame
-        (real, imag, level), (next_real, next_imag, next_level) = (
-            [lax.dynamic_index_in_dim(part, i, keepdims=False) for part in (*unit, magnitude)]
-            for i in (index, jnp.minimum(index + 1, last))
-        )
+        (real, imag, level), (next_real, next_imag, next_level) = at(index), at(jnp.minimum(index + 1, last))
         # Silence of phase 0 follows the last frame.
         next_real, next_imag, next_level = (
             jnp.where(index < last, x, silence) for x, silence in ((next_real, 1), (next_imag, 0), (next_level, 0))
@@ -144,24 +134,25 @@ def _stretch_example(spectra: jax.Array, rate: jax.Array, n_frames: int) -> jax.
 def _check_rate(rate: ArrayLike, shape: tuple[int, ...]) -> None:
     if isinstance(rate, int | float):
         check_number("rate", rate, above=0.0)
-    check_broadcast("rate", rate, shape)
+    pipeline.check_broadcast("rate", rate, shape)
 
 
-def _broadcast_rate(rate: ArrayLike, shape: tuple[int, ...], dtype: np.dtype[Any]) -> jax.Array:
-    return jnp.broadcast_to(jnp.asarray(rate, dtype), shape)
+def _over_leading_axes(function: Callable[..., jax.Array], n_axes: int) -> Callable[..., jax.Array]:
+    """Apply ``jax.vmap`` once for each leading axis."""
+    for _ in range(n_axes):
+        function = jax.vmap(function)
+    return function
 
 
 @numerics.jit(static_argnames=["n_frames"])
 def _phase_vocoder(spectrum: jax.Array, rate: ArrayLike, *, n_frames: int) -> jax.Array:
-    stretch = jnp.vectorize(vmap_in_chunks(partial(_stretch_example, n_frames=n_frames)), signature="(t,f),()->(u,f)")
+    stretch = _over_leading_axes(vmap_in_chunks(partial(_stretch_example, n_frames=n_frames)), spectrum.ndim - 2)
 
     def stretch_local(spectrum: jax.Array, rate: jax.Array) -> jax.Array:
-        stretched: jax.Array = stretch(spectrum.swapaxes(-1, -2), rate).swapaxes(-1, -2)
-        return stretched
+        return stretch(spectrum.swapaxes(-1, -2), rate).swapaxes(-1, -2)
 
-    rates = _broadcast_rate(rate, spectrum.shape[:-2], spectrum.real.dtype)
-    stretched: jax.Array = batch_local(stretch_local, spectrum, rates, core=2)
-    return stretched
+    rates = jnp.broadcast_to(jnp.asarray(rate, spectrum.real.dtype), spectrum.shape[:-2])
+    return batch_local(stretch_local, spectrum, rates, core=2)
 
 
 @numerics.jit(static_argnames=["config", "length"])
@@ -174,17 +165,15 @@ def _time_stretch(audio: jax.Array, rate: ArrayLike, *, config: SpectralConfig, 
 
     @partial(vmap_in_chunks, chunk_size=max(1, _CHUNK_SAMPLES // audio.shape[-1]))
     def stretch_one(audio: jax.Array, rate: jax.Array) -> jax.Array:
-        spectra = compute_spectra(audio, plain)
+        spectra = framing.compute_spectra(audio, plain)
         n_valid = jnp.ceil(spectra.shape[0] / rate)
         stretched = _stretch_example(spectra, rate, n_frames)
-        stretched = synthesize(stretched, plain, length, n_valid, min_coverage=min_coverage)
+        stretched = framing.synthesize(stretched, plain, length, n_valid, min_coverage=min_coverage)
         inside = jnp.arange(length, dtype=working) < jnp.round(audio.shape[-1] / rate)
         return jnp.where(inside, stretched, 0)
 
     def stretch_local(audio: jax.Array, rate: jax.Array) -> jax.Array:
-        stretched: jax.Array = jnp.vectorize(stretch_one, signature="(n),()->(m)")(audio.astype(working), rate)
-        return stretched.astype(audio.dtype)
+        return _over_leading_axes(stretch_one, rate.ndim)(audio.astype(working), rate).astype(audio.dtype)
 
-    rates = _broadcast_rate(rate, audio.shape[:-1], working)
-    stretched: jax.Array = batch_local(stretch_local, audio, rates, core=1)
-    return stretched
+    rates = jnp.broadcast_to(jnp.asarray(rate, working), audio.shape[:-1])
+    return batch_local(stretch_local, audio, rates, core=1)

@@ -5,7 +5,6 @@ from __future__ import annotations
 from functools import lru_cache
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 from jax.typing import ArrayLike
 from numpy.typing import NDArray
@@ -15,11 +14,8 @@ from artifex.generative_models.core.checks import check_choice, check_number
 from artifex.generative_models.extensions.audio_processing.spectral.config import SpectralConfig
 from artifex.generative_models.extensions.audio_processing.spectral.framing import aligned
 from artifex.generative_models.extensions.audio_processing.spectral.levels import decibels
-from artifex.generative_models.extensions.audio_processing.spectral.pipeline import (
-    check_config,
-    check_real,
-    check_spectrum,
-)
+from artifex.generative_models.extensions.audio_processing.spectral.pipeline import check_config, check_spectrogram
+from artifex.generative_models.extensions.audio_processing.spectral.scales import as_float64
 
 _Table = NDArray[np.float64]
 
@@ -50,7 +46,7 @@ def frequency_weighting(frequency: ArrayLike, kind: str = "A", *, min_db: float 
         Weights in dB, a float64 NumPy array of the same shape.
 
     Raises:
-        TypeError: If ``min_db`` is not a number.
+        TypeError: If ``frequency`` or ``min_db`` is not a real number.
         ValueError: If the weighting is unknown.
 
     Example:
@@ -61,7 +57,7 @@ def frequency_weighting(frequency: ArrayLike, kind: str = "A", *, min_db: float 
         IEC 61672-1 for A, C and Z, IEC 537 for D; ``librosa.frequency_weighting``.
     """
     check_choice("kind", kind, choices=WEIGHTINGS)
-    squared = np.square(np.asarray(frequency, dtype=np.float64))
+    squared = np.square(as_float64("frequency", frequency))
     with np.errstate(divide="ignore"):
         if kind == "Z":
             weight = np.zeros_like(squared)
@@ -91,16 +87,14 @@ def perceptual_weighting(power: ArrayLike, config: SpectralConfig, *, kind: str 
     Example:
         >>> from artifex.generative_models.extensions.audio_processing.spectral import SpectralConfig
         >>> config = SpectralConfig(sample_rate=8000, n_fft=256, n_mels=20)
-        >>> perceptual_weighting(jnp.ones((129, 3)), config)[0].tolist()
+        >>> perceptual_weighting(np.ones((129, 3), np.float32), config)[0].tolist()
         [-80.0, -80.0, -80.0]
 
     Reference:
         ``librosa.perceptual_weighting``, with ``top_db`` per example.
     """
-    power = jnp.asarray(power)
-    check_config("perceptual_weighting", config)
-    check_real("perceptual_weighting", power)
-    check_spectrum("power", power, config.n_freq, "n_freq")
+    check_config(config)
+    power = check_spectrogram("power", power, rows="n_fft // 2 + 1", n_rows=config.n_freq)
     check_choice("kind", kind, choices=WEIGHTINGS)
     return _perceptual_weighting(power, config=config, kind=kind)
 

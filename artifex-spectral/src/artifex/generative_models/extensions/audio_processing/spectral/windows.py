@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from functools import lru_cache
-from typing import Any
+from typing import Any, TypeGuard
 
 import jax
 import numpy as np
 from numpy.typing import NDArray
 
 from artifex.generative_models.core import resolve
-from artifex.generative_models.core.checks import check_flag, check_integer, check_number
+from artifex.generative_models.core.checks import check_flag, check_integer, check_number, is_list, is_mapping
 
 WindowSpec = str | Sequence[Any] | Mapping[str, Any] | Callable[..., Any]
 """A registered name, a ``(name, options)`` pair, a mapping with ``name`` and options, or a window function."""
@@ -115,9 +115,7 @@ def general_hamming(length: int, *, periodic: bool = True, alpha: float = 0.54) 
     return _cosine_sum(length, periodic, (float(alpha), 1 - float(alpha)))
 
 
-def general_cosine(
-    length: int, *, periodic: bool = True, weights: tuple[float, ...] = (0.5, 0.5)
-) -> NDArray[np.float64]:
+def general_cosine(length: int, *, periodic: bool = True, weights: Sequence[float] = (0.5, 0.5)) -> NDArray[np.float64]:
     """Compute a weighted sum of cosines.
 
     Args:
@@ -615,9 +613,9 @@ def window_table(window_type: WindowSpec, length: int, periodic: bool = True) ->
 def overlap_sum(
     window_type: WindowSpec, *, win_length: int, hop_length: int, power: int = 1, periodic: bool = True
 ) -> NDArray[np.float64]:
-    """Compute one hop of the overlap-add of a window with itself.
+    """Compute the sum of overlapping windows over one hop.
 
-    The sum is periodic with ``hop_length``, away from the ends.
+    Away from the ends of a signal, the sum repeats every ``hop_length`` samples.
 
     Args:
         window_type: Window, as in ``SpectralConfig.window_type``.
@@ -722,23 +720,22 @@ def _evaluate(function: Callable[..., Any], length: int, periodic: bool) -> NDAr
     return table
 
 
-def _name_and_options(spec: Any) -> tuple[str, dict[str, Any]] | None:
+def _name_and_options(spec: object) -> tuple[str, dict[str, Any]] | None:
     """Split a pair or mapping into the name and the options of a window; None for any other form."""
-    if isinstance(spec, Mapping) and "name" in spec:
+    if is_mapping(spec) and "name" in spec:
         spec = (spec["name"], {option: spec[option] for option in spec if option != "name"})
-    if not (isinstance(spec, list | tuple) and len(spec) == 2 and isinstance(spec[0], str)):
+    if not (_is_pair(spec) and (is_mapping(spec[1]) or (is_list(spec[1]) and all(map(_is_pair, spec[1]))))):
         return None
-    name, options = spec
-    if isinstance(options, Mapping):
-        return name, dict(options)
-    if not isinstance(options, list | tuple):
-        return None
-    pairs = all(isinstance(pair, list | tuple) and len(pair) == 2 and isinstance(pair[0], str) for pair in options)
-    return (name, dict(options)) if pairs else None
+    return spec[0], dict(spec[1])
 
 
-def _hashable(value: Any) -> Any:
-    return tuple(map(_hashable, value)) if isinstance(value, list | tuple) else value
+def _is_pair(value: object) -> TypeGuard[Sequence[Any]]:
+    """Return whether a value is a name and something else."""
+    return is_list(value) and len(value) == 2 and isinstance(value[0], str)
+
+
+def _hashable(value: object) -> object:
+    return tuple(map(_hashable, value)) if is_list(value) else value
 
 
 def _cut(length: int, periodic: bool, symmetric: Callable[[int], NDArray[np.float64]]) -> NDArray[np.float64]:

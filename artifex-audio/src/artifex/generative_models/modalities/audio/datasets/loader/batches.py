@@ -1,4 +1,4 @@
-"""Making one batch: reading its examples, applying transforms, padding and stacking."""
+"""Make one batch: read its examples, apply the transforms, pad and stack."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import inspect
 import multiprocessing
 import pickle
 import traceback
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import reduce
 from typing import Any, NamedTuple
 
@@ -17,6 +17,9 @@ from artifex.generative_models.modalities.audio.datasets.loader.errors import Lo
 from artifex.generative_models.modalities.audio.datasets.loader.plan import BatchPlan, IndexedDataset, dataset_name
 from artifex.generative_models.modalities.audio.datasets.random_draws import transform_rng
 from artifex.generative_models.modalities.base import BaseDataset
+
+Batch = dict[str, np.ndarray | dict[str, Any]]
+"""Stacked arrays by key, in nested dicts where the examples contain dicts."""
 
 SHAPE_ADVICE = "Pass bucket_lengths=… to make_loader, or a transform that trims or pads examples to one shape"
 
@@ -31,7 +34,7 @@ class BatchResult(NamedTuple):
     """
 
     step: int
-    batch: dict[str, Any]
+    batch: Batch
     error: BaseException | None = None
 
 
@@ -75,7 +78,7 @@ class BatchMaker:
             reason = f"{self._name} or a transform called sys.exit ({error}) in batch {step}"
             return BatchResult(step, {}, LoaderError(reason))
 
-    def _make(self, step: int) -> dict[str, Any]:
+    def _make(self, step: int) -> Batch:
         epoch, indices, bucket = self.plan.examples_of(step, self._start, self._stop)
         is_example = np.array(indices) >= 0
         # If all examples of this shard are padding, the first one of the batch is read for their shapes.
@@ -88,13 +91,11 @@ class BatchMaker:
             examples = [{"length": _length_of(example, keys), **example} for example in examples]
         batch = _stack(examples, read, len(indices))
         if not is_example.any():
-            batch = _zeros_like(batch)
-        batch = {
-            **batch,
-            "valid": is_example & batch.get("valid", True),
-            "index": np.array(indices, np.int64),
-            "epoch": np.full(len(indices), epoch, np.int64),
-        }
+            batch = map_arrays(np.zeros_like, batch)
+        valid: Any = batch.get("valid", True)
+        batch["valid"] = is_example & valid
+        batch["index"] = np.array(indices, np.int64)
+        batch["epoch"] = np.full(len(indices), epoch, np.int64)
         return dict(sorted(batch.items()))
 
     def _read(self, step: int, indices: list[int], epoch: int) -> list[Mapping[str, Any]]:
@@ -130,6 +131,38 @@ class BatchMaker:
                 raise
             result = _check_example(output, f"transform {number}")
         return result
+
+
+def map_arrays(function: Callable[[np.ndarray], np.ndarray], batch: Batch) -> Batch:
+    """Apply a function to every array of a batch.
+
+    Args:
+        function: The function.
+        batch: The batch.
+
+    Returns:
+        A batch with the same keys.
+    """
+    return {
+        key: map_arrays(function, value) if isinstance(value, dict) else function(value) for key, value in batch.items()
+    }
+
+
+def named_arrays(batch: Batch, parent: str = "") -> Iterator[tuple[str, np.ndarray]]:
+    """Iterate over the arrays of a batch.
+
+    Args:
+        batch: The batch.
+        parent: Prefix of the names.
+
+    Yields:
+        The name of each array, such as ``"annotations.f0"`` in a nested dict, and the array.
+    """
+    for key, value in batch.items():
+        if isinstance(value, dict):
+            yield from named_arrays(value, f"{parent}{key}.")
+        else:
+            yield parent + key, value
 
 
 def picklable_error(error: BaseException) -> BaseException:
@@ -173,8 +206,8 @@ def takes_rng(transform: Callable[..., Mapping[str, object]]) -> bool:
     return len(positional) > 1 and (positional[1].default is inspect.Parameter.empty or positional[1].name == "rng")
 
 
-def _check_example(example: Any, origin: str) -> Mapping[str, Any]:
-    if not isinstance(example, Mapping) or not example:
+def _check_example(example: Mapping[str, Any], origin: str) -> Mapping[str, Any]:
+    if not isinstance(example, Mapping) or not example:  # pyright: ignore[reportUnnecessaryIsInstance]  user input
         raise TypeError(f"{origin} must be a dict with at least one entry, got {type(example).__name__}")
     return example
 
@@ -217,9 +250,7 @@ def _pad(example: Mapping[str, Any], keys: Sequence[str], bucket: int, index: in
     return padded
 
 
-def _stack(
-    examples: Sequence[Mapping[str, Any]], indices: Sequence[int], n_examples: int, parent: str = ""
-) -> dict[str, Any]:
+def _stack(examples: Sequence[Mapping[str, Any]], indices: Sequence[int], n_examples: int, parent: str = "") -> Batch:
     """Return a dict of stacked arrays of ``n_examples`` examples; those after the given ones are zeros."""
     keys = set(examples[0])
     for example, index in zip(examples, indices, strict=False):
@@ -229,7 +260,7 @@ def _stack(
                 f"{indices[0]}{_path_of(examples[0])} and {sorted(example)} in example {index}{_path_of(example)}; a "
                 f"transform can add or drop keys"
             )
-    stacked: dict[str, Any] = {}
+    stacked: Batch = {}
     for key in sorted(keys):
         if isinstance(examples[0][key], Mapping):
             stacked[key] = _stack([example[key] for example in examples], indices, n_examples, f" in {key!r}")
@@ -253,12 +284,6 @@ def _stack(
             array[place] = value
         stacked[key] = array
     return stacked
-
-
-def _zeros_like(batch: Mapping[str, Any]) -> dict[str, Any]:
-    return {
-        key: _zeros_like(value) if isinstance(value, dict) else np.zeros_like(value) for key, value in batch.items()
-    }
 
 
 def _path_of(example: Mapping[str, Any]) -> str:

@@ -85,8 +85,8 @@ def wait_until_shared_memory_is_free() -> None:
 def parse_absl_flags() -> None:
     """Mark absl's flags as parsed.
 
-    Grain workers read Grain's absl flags, which raises in programs that are not absl apps (grain#1355). ``absl.flags`` is
-    public; this belongs here because the dependency of Grain on it is not.
+    Grain workers read absl flags, which raises in programs that are not absl apps (grain#1355). ``absl.flags`` is public,
+    but that Grain uses it is not documented.
     """
     from absl import flags
 

@@ -2,4 +2,4 @@
 
 
 class LoaderError(RuntimeError):
-    """Batches cannot be made, because of the loader's threads or processes rather than an example."""
+    """Batches cannot be made because a thread or process of the loader failed, not because of an example."""

@@ -5,18 +5,31 @@ from __future__ import annotations
 import sys
 import time
 from collections import deque
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, TypedDict
+from typing import Any
 
-from artifex.generative_models.core.checks import check_integer
-from artifex.generative_models.modalities.audio.datasets.loader.batches import SHAPE_ADVICE, BatchMaker
+import numpy as np
+
+from artifex.generative_models.core.checks import check_flag, check_integer
+from artifex.generative_models.modalities.audio.datasets.loader.batches import (
+    SHAPE_ADVICE,
+    Batch,
+    BatchMaker,
+    named_arrays,
+)
 from artifex.generative_models.modalities.audio.datasets.loader.compatibility import import_grain
 from artifex.generative_models.modalities.audio.datasets.loader.errors import LoaderError
-from artifex.generative_models.modalities.audio.datasets.loader.plan import IndexedDataset, make_plan
+from artifex.generative_models.modalities.audio.datasets.loader.plan import (
+    BatchPlan,
+    IndexedDataset,
+    PlanFingerprint,
+    dataset_name,
+)
 from artifex.generative_models.modalities.audio.datasets.loader.workers import Prefetcher, check_main_module
 
 _RATE_WINDOW = 32
+_MAX_SHUFFLED = 2**32
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -38,19 +51,10 @@ class Progress:
     fraction: float | None
 
 
-class LoaderState(TypedDict):
+class LoaderState(PlanFingerprint):
     """State of a loader: the step, and everything that determines the batches."""
 
     step: int
-    dataset: str
-    data: str
-    dataset_length: int
-    batch_size: int
-    shuffle: bool
-    seed: int
-    drop_remainder: bool
-    bucket_lengths: list[int]
-    lengths_crc32: int
 
 
 def make_loader(
@@ -82,8 +86,8 @@ def make_loader(
         shard: ``(index, count)``: this process makes the examples from position ``index * batch_size / count`` of every
             batch. By default ``(jax.process_index(), jax.process_count())`` if ``jax.distributed`` is initialized, else
             ``(0, 1)``.
-        drop_remainder: Whether to drop the examples that do not fill a batch at the end of an epoch (others in each epoch
-            with ``shuffle``). Otherwise the last batch is padded with zeros, with ``valid`` False and ``index`` -1.
+        drop_remainder: Whether to drop the examples that do not fill a batch at the end of an epoch. With ``shuffle``, each
+            epoch drops different ones. Otherwise the last batch is padded with zeros, with ``valid`` False and ``index`` -1.
         transforms: Functions ``f(example)`` or ``f(example, rng)`` that return a modified example, in NumPy. ``rng`` is
             ``np.random.default_rng(SeedSequence(seed, spawn_key=(2, epoch, index, number of the transform)))``. The
             orders of buckets have the spawn key ``(3, epoch)``, the random crops of datasets ``(1, epoch, index)``: the
@@ -99,7 +103,7 @@ def make_loader(
     Raises:
         TypeError: When the dataset or an option has the wrong type.
         ValueError: When an option is out of range, or options contradict each other.
-        MissingDependencyError: Without Grain: ``pip install 'artifex-audio[loader]'``.
+        MissingDependencyError: When Grain is not installed: ``pip install 'artifex-audio[loader]'``.
 
     Example:
         >>> squares = [{"square": i**2} for i in range(10)]
@@ -112,23 +116,45 @@ def make_loader(
     Reference:
         Grain, https://github.com/google/grain: the order is its ``MapDataset.range(n).shuffle(seed).repeat()``.
     """
+    kind = type(dataset).__name__
     if not (hasattr(dataset, "__len__") and hasattr(dataset, "__getitem__")) or isinstance(dataset, str | Mapping):
-        raise TypeError(f"dataset must have __len__ and __getitem__, got {type(dataset).__name__}")
-    plan = make_plan(
-        dataset,
-        batch_size,
-        shuffle=shuffle,
-        seed=seed,
-        epochs=epochs,
-        drop_remainder=drop_remainder,
-        bucket_lengths=bucket_lengths,
-    )
+        raise TypeError(f"dataset must have __len__ and __getitem__, got {kind}")
+    check_integer("batch_size", batch_size, minimum=1)
+    check_flag("shuffle", shuffle)
+    check_integer("seed", seed, minimum=0)
+    if epochs is not None:
+        check_integer("epochs", epochs, minimum=1)
+    check_flag("drop_remainder", drop_remainder)
+    n_examples, name = len(dataset), dataset_name(dataset)
+    if not n_examples:
+        raise ValueError(f"dataset must not be empty, got {name} with 0 examples")
+    if shuffle and n_examples > _MAX_SHUFFLED:
+        raise ValueError(f"shuffle=True supports at most 2**32 examples, got {name} with {n_examples}")
+    if drop_remainder and n_examples < batch_size:
+        raise ValueError(
+            f"batch_size must be at most the {n_examples} examples of {name}, got {batch_size}; use a smaller batch_size, "
+            f"or drop_remainder=False to pad the batch"
+        )
+    buckets, lengths = _check_buckets(dataset, bucket_lengths)
     check_integer("workers", workers, minimum=0)
-    index, count = _check_shard(shard, plan.batch_size)
+    index, count = _check_shard(shard, int(batch_size))
     _check_transforms(transforms)
     import_grain()
     if workers:
         check_main_module()
+    fingerprint = getattr(dataset, "fingerprint", None)
+    plan = BatchPlan(
+        dataset=kind,
+        data=str(fingerprint()) if callable(fingerprint) else "",
+        n_examples=n_examples,
+        batch_size=int(batch_size),
+        shuffle=shuffle,
+        seed=int(seed),
+        epochs=None if epochs is None else int(epochs),
+        drop_remainder=drop_remainder,
+        bucket_lengths=buckets,
+        lengths=lengths,
+    )
     n_per_shard = plan.batch_size // count
     make_batch = BatchMaker(plan, dataset, transforms, index * n_per_shard, (index + 1) * n_per_shard)
     return Loader(make_batch, workers=int(workers), shard=(index, count))
@@ -222,7 +248,7 @@ class Loader:
             ``step``, the number of batches returned, and everything that must be equal where it is restored; that does
             not include the numbers of workers, hosts and epochs, nor the transforms.
         """
-        return {"step": self._step, **self._plan.fingerprint}  # type: ignore[typeddict-item]
+        return {"step": self._step, **self._plan.fingerprint}
 
     def restore(self, state: Mapping[str, object]) -> Loader:
         """Continue from a state; the next batch is the one after it.
@@ -238,8 +264,8 @@ class Loader:
             ValueError: When it belongs to other data or another order, or its step is beyond the last batch; the message
                 contains the differences.
         """
-        own = self._plan.fingerprint
-        if not isinstance(state, Mapping) or set(state) != {"step", *own}:
+        own: Mapping[str, object] = self._plan.fingerprint
+        if not isinstance(state, Mapping) or set(state) != {"step", *own}:  # pyright: ignore[reportUnnecessaryIsInstance]  user input
             raise TypeError(f"state must be a dict with {', '.join(['step', *own])}, got {state!r}")
         differences = [f"{key} was {state[key]!r} and is {own[key]!r}" for key in own if state[key] != own[key]]
         if differences:
@@ -292,15 +318,15 @@ class Loader:
         self._shapes = None
         self._times.clear()
 
-    def _read(self) -> dict[str, Any]:
+    def _read(self) -> Batch:
         if self._prefetcher.is_started:
             result = self._prefetcher.next(self._step)
         else:
             # The first batch is made here, since its size determines how many are read ahead.
             result = self._make_batch(self._step)
             if result.error is None and self._step + 1 < self._plan.n_steps:
-                max_bytes = _count_bytes(result.batch) * self._plan.max_growth(self._step)
-                self._prefetcher.start(self._step + 1, max_bytes)
+                n_bytes = sum(array.nbytes for _, array in named_arrays(result.batch))
+                self._prefetcher.start(self._step + 1, n_bytes * self._plan.max_growth(self._step))
         if result.error is not None:
             raise result.error
         if result.step != self._step:
@@ -309,8 +335,8 @@ class Loader:
             self._check_shapes(result.batch)
         return result.batch
 
-    def _check_shapes(self, batch: dict[str, Any]) -> None:
-        shapes = dict(_shapes_of(batch))
+    def _check_shapes(self, batch: Batch) -> None:
+        shapes = {name: array.shape[1:] for name, array in named_arrays(batch)}
         if self._shapes is not None and self._shapes != shapes:
             keys = sorted({*self._shapes, *shapes})
             pairs = [(key, self._shapes.get(key, "missing"), shapes.get(key, "missing")) for key in keys]
@@ -319,11 +345,42 @@ class Loader:
         self._shapes = shapes
 
 
+def _check_buckets(
+    dataset: IndexedDataset, bucket_lengths: Sequence[int] | None
+) -> tuple[tuple[int, ...], np.ndarray | None]:
+    if bucket_lengths is None:
+        return (), None
+    if isinstance(bucket_lengths, str) or not isinstance(bucket_lengths, Sequence | np.ndarray):  # pyright: ignore[reportUnnecessaryIsInstance]  user input
+        raise TypeError(f"bucket_lengths must be a list of lengths in samples, got {bucket_lengths!r}")
+    for length in bucket_lengths:
+        check_integer("each of bucket_lengths", length, minimum=1, unit="samples")
+    buckets = tuple(int(length) for length in bucket_lengths)
+    if not buckets or list(buckets) != sorted(set(buckets)):
+        raise ValueError(f"bucket_lengths must be in ascending order, without duplicates, got {bucket_lengths!r}")
+    name = dataset_name(dataset)
+    known: np.ndarray | None = getattr(dataset, "lengths", lambda: None)()
+    if known is None:
+        raise ValueError(
+            f"bucket_lengths requires the length of every example; implement {type(dataset).__name__}.lengths() to "
+            f"return them"
+        )
+    lengths = np.ascontiguousarray(known, dtype=np.int64)
+    if lengths.shape != (len(dataset),):
+        raise ValueError(f"{name}.lengths() must have shape ({len(dataset)},), got {lengths.shape}")
+    longest = int(lengths.argmax())
+    if lengths[longest] > buckets[-1]:
+        raise ValueError(
+            f"the maximum of bucket_lengths must be at least the length of every example, got {buckets[-1]}, but example "
+            f"{longest} of {name} has {lengths[longest]} samples; add a longer bucket"
+        )
+    return buckets, lengths
+
+
 def _check_shard(shard: tuple[int, int] | None, batch_size: int) -> tuple[int, int]:
     if shard is None:
         index, count = _distributed_shard()
     else:
-        if not isinstance(shard, Sequence) or isinstance(shard, str) or len(shard) != 2:
+        if not isinstance(shard, Sequence) or isinstance(shard, str) or len(shard) != 2:  # pyright: ignore[reportUnnecessaryIsInstance]  user input
             raise TypeError(f"shard must be (index, count), such as (0, 4), got {shard!r}")
         check_integer("shard's count", shard[1], minimum=1)
         check_integer("shard's index", shard[0], minimum=0, maximum=int(shard[1]) - 1)
@@ -344,20 +401,8 @@ def _distributed_shard() -> tuple[int, int]:
 
 
 def _check_transforms(transforms: Sequence[Callable[..., Mapping[str, object]]]) -> None:
-    if callable(transforms) or not isinstance(transforms, Sequence):
+    if callable(transforms) or not isinstance(transforms, Sequence):  # pyright: ignore[reportUnnecessaryIsInstance]  user input
         raise TypeError(f"transforms must be a list of functions, got {transforms!r}")
     for transform in transforms:
         if not callable(transform):
             raise TypeError(f"each of transforms must be a function of an example, got {transform!r}")
-
-
-def _count_bytes(batch: dict[str, Any]) -> int:
-    return sum(_count_bytes(value) if isinstance(value, dict) else int(value.nbytes) for value in batch.values())
-
-
-def _shapes_of(batch: Mapping[str, Any], parent: str = "") -> Iterator[tuple[str, tuple[int, ...]]]:
-    for key, value in batch.items():
-        if isinstance(value, dict):
-            yield from _shapes_of(value, f"{parent}{key}.")
-        else:
-            yield parent + key, value.shape[1:]

@@ -7,15 +7,12 @@ import zlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Any, Protocol
+from typing import Any, Protocol, TypedDict
 
 import numpy as np
 
-from artifex.generative_models.core.checks import check_flag, check_integer
 from artifex.generative_models.modalities.audio.datasets.loader.compatibility import import_grain
 from artifex.generative_models.modalities.audio.datasets.random_draws import bucket_rng
-
-_MAX_SHUFFLED = 2**32
 
 
 class IndexedDataset(Protocol):
@@ -36,6 +33,20 @@ def dataset_name(dataset: IndexedDataset) -> str:
         Its attribute ``name``, or the name of its class.
     """
     return str(getattr(dataset, "name", type(dataset).__name__))
+
+
+class PlanFingerprint(TypedDict):
+    """Everything that determines the batches of a loader, as values that JSON supports."""
+
+    dataset: str
+    data: str
+    dataset_length: int
+    batch_size: int
+    shuffle: bool
+    seed: int
+    drop_remainder: bool
+    bucket_lengths: list[int]
+    lengths_crc32: int
 
 
 @dataclass(frozen=True, eq=False)
@@ -65,7 +76,9 @@ class BatchPlan:
     drop_remainder: bool
     bucket_lengths: tuple[int, ...] = ()
     lengths: np.ndarray | None = None
-    _bucketed_epochs: dict[int, tuple[np.ndarray, np.ndarray]] = field(init=False, default_factory=dict, repr=False)
+    _bucketed_epochs: dict[int, tuple[np.ndarray, np.ndarray]] = field(
+        init=False, default_factory=dict[int, tuple[np.ndarray, np.ndarray]], repr=False
+    )
 
     @property
     def steps_per_epoch(self) -> int:
@@ -81,7 +94,7 @@ class BatchPlan:
         return sys.maxsize - 1 if self.epochs is None else self.epochs * self.steps_per_epoch
 
     @cached_property
-    def fingerprint(self) -> dict[str, Any]:
+    def fingerprint(self) -> PlanFingerprint:
         """Everything that determines the batches, as values that JSON supports."""
         return {
             "dataset": self.dataset,
@@ -172,120 +185,26 @@ class BatchPlan:
         if self.drop_remainder:  # before bucketing: the remainder of the buckets always contains the longest examples
             order = order[: self.n_examples // self.batch_size * self.batch_size]
         bucket_of = np.searchsorted(bounds, self.lengths[order])
-        batches, buckets = [], []
+        batches: list[np.ndarray] = []
+        buckets: list[int] = []
         remainder = order[:0]
         for bucket in range(len(self.bucket_lengths)):
             # Examples that do not fill a batch move to the next bucket: no more are dropped than without buckets.
             members = np.concatenate([remainder, order[bucket_of == bucket]])
             n_full = len(members) // self.batch_size
             batches.append(members[: n_full * self.batch_size].reshape(n_full, self.batch_size))
-            buckets.append(np.full(n_full, bucket))
+            buckets += [bucket] * n_full
             remainder = members[n_full * self.batch_size :]
         if len(remainder):
-            padding = np.full(self.batch_size - len(remainder), -1)
-            batches.append(np.concatenate([remainder, padding])[None])
-            buckets.append(np.array([np.searchsorted(bounds, self.lengths[remainder].max())]))
-        all_batches, all_buckets = np.concatenate(batches), np.concatenate(buckets)
+            batches.append(np.pad(remainder, (0, self.batch_size - len(remainder)), constant_values=-1)[None])
+            buckets.append(int(np.searchsorted(bounds, self.lengths[remainder]).max()))
+        all_batches = np.concatenate(batches)
         if self.shuffle:
             batch_order = rng.permutation(len(all_batches))
         else:
             batch_order = np.argsort(all_batches[:, 0], kind="stable")
-        return all_batches[batch_order], all_buckets[batch_order]
+        return all_batches[batch_order], np.array(buckets)[batch_order]
 
     def __getstate__(self) -> dict[str, Any]:
         # Workers compute the order and the buckets themselves: they are large, or cannot be pickled.
         return {**{key: value for key, value in self.__dict__.items() if key != "_order"}, "_bucketed_epochs": {}}
-
-    def __setstate__(self, state: dict[str, Any]) -> None:
-        self.__dict__.update(state)
-
-
-def make_plan(
-    dataset: IndexedDataset,
-    batch_size: int,
-    *,
-    shuffle: bool,
-    seed: int,
-    epochs: int | None,
-    drop_remainder: bool,
-    bucket_lengths: Sequence[int] | None,
-) -> BatchPlan:
-    """Validate the options of a loader and return its plan.
-
-    Args:
-        dataset: The dataset.
-        batch_size: As for ``make_loader``, as are the other options.
-        shuffle: Whether every epoch has a random order.
-        seed: Seed of the order.
-        epochs: Number of epochs.
-        drop_remainder: Whether incomplete batches are dropped.
-        bucket_lengths: Lengths that examples are padded to.
-
-    Returns:
-        The plan.
-
-    Raises:
-        TypeError: When an option has the wrong type.
-        ValueError: When an option is out of range, or options contradict each other.
-    """
-    check_integer("batch_size", batch_size, minimum=1)
-    check_flag("shuffle", shuffle)
-    check_integer("seed", seed, minimum=0)
-    if epochs is not None:
-        check_integer("epochs", epochs, minimum=1)
-    check_flag("drop_remainder", drop_remainder)
-    n_examples, name = len(dataset), dataset_name(dataset)
-    if not n_examples:
-        raise ValueError(f"dataset must not be empty, got {name} with 0 examples")
-    if shuffle and n_examples > _MAX_SHUFFLED:
-        raise ValueError(f"shuffle=True supports at most 2**32 examples, got {name} with {n_examples}")
-    if drop_remainder and n_examples < batch_size:
-        raise ValueError(
-            f"batch_size must be at most the {n_examples} examples of {name}, got {batch_size}; use a smaller batch_size, "
-            f"or drop_remainder=False to pad the batch"
-        )
-    buckets, lengths = _check_buckets(dataset, bucket_lengths)
-    fingerprint = getattr(dataset, "fingerprint", None)
-    return BatchPlan(
-        dataset=type(dataset).__name__,
-        data=str(fingerprint()) if callable(fingerprint) else "",
-        n_examples=n_examples,
-        batch_size=int(batch_size),
-        shuffle=shuffle,
-        seed=int(seed),
-        epochs=None if epochs is None else int(epochs),
-        drop_remainder=drop_remainder,
-        bucket_lengths=buckets,
-        lengths=lengths,
-    )
-
-
-def _check_buckets(
-    dataset: IndexedDataset, bucket_lengths: Sequence[int] | None
-) -> tuple[tuple[int, ...], np.ndarray | None]:
-    if bucket_lengths is None:
-        return (), None
-    if isinstance(bucket_lengths, str) or not isinstance(bucket_lengths, Sequence | np.ndarray):
-        raise TypeError(f"bucket_lengths must be a list of lengths in samples, got {bucket_lengths!r}")
-    for length in bucket_lengths:
-        check_integer("each of bucket_lengths", length, minimum=1, unit="samples")
-    buckets = tuple(int(length) for length in bucket_lengths)
-    if not buckets or list(buckets) != sorted(set(buckets)):
-        raise ValueError(f"bucket_lengths must be in ascending order, without duplicates, got {bucket_lengths!r}")
-    name = dataset_name(dataset)
-    known = dataset.lengths() if hasattr(dataset, "lengths") else None
-    if known is None:
-        raise ValueError(
-            f"bucket_lengths requires the length of every example; implement {type(dataset).__name__}.lengths() to "
-            f"return them"
-        )
-    lengths = np.ascontiguousarray(known, dtype=np.int64)
-    if lengths.shape != (len(dataset),):
-        raise ValueError(f"{name}.lengths() must have shape ({len(dataset)},), got {lengths.shape}")
-    longest = int(lengths.argmax())
-    if lengths[longest] > buckets[-1]:
-        raise ValueError(
-            f"the maximum of bucket_lengths must be at least the length of every example, got {buckets[-1]}, but example "
-            f"{longest} of {name} has {lengths[longest]} samples; add a longer bucket"
-        )
-    return buckets, lengths

@@ -1,4 +1,4 @@
-"""Reading batches ahead, in threads of this process or in worker processes."""
+"""Read batches ahead, in threads of this process or in worker processes."""
 
 from __future__ import annotations
 
@@ -9,9 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
-from artifex.generative_models.modalities.audio.datasets.loader.batches import BatchMaker, BatchResult
+from artifex.generative_models.modalities.audio.datasets.loader.batches import BatchMaker, BatchResult, map_arrays
 from artifex.generative_models.modalities.audio.datasets.loader.compatibility import (
     copy_shared_memory,
     import_grain,
@@ -23,14 +21,14 @@ from artifex.generative_models.modalities.audio.datasets.loader.errors import Lo
 
 READ_THREADS = 2
 PREFETCH_BYTES = 128 * 2**20
-PREFETCH_BATCHES = 16  # more only uses memory: 16 hide the variation of a disk's latency
+PREFETCH_BATCHES = 16  # enough to hide the variation of a disk's latency; more would only use memory
 
 # Smaller arrays are sent through a pipe: writes of up to 4 KiB to a pipe are atomic, even if the worker is killed.
 _MIN_SHARED_BYTES = 512
 
 
 class Prefetcher:
-    """Batches that are read ahead. Nothing is read before ``start``.
+    """Reads batches ahead. Nothing is read before ``start``.
 
     Args:
         make_batch: The function from a step to its batch.
@@ -59,14 +57,12 @@ class Prefetcher:
         n_ahead = int(max(1, min(PREFETCH_BATCHES, PREFETCH_BYTES // max(1.0, max_bytes))))
         grain = import_grain()
         batches = grain.MapDataset.range(step, n_steps).map(self._make_batch)
-        if not self._workers:
-            threads = min(READ_THREADS, n_ahead)
-            results = iter(
-                batches.to_iter_dataset(grain.ReadOptions(num_threads=threads, prefetch_buffer_size=n_ahead))
-            )
-            results.start_prefetch()
-        else:
-            results = self._start_workers(batches, n_ahead)
+        if self._workers:
+            self._results.append(self._start_workers(batches, n_ahead))
+            return
+        options = grain.ReadOptions(num_threads=min(READ_THREADS, n_ahead), prefetch_buffer_size=n_ahead)
+        results = iter(batches.to_iter_dataset(options))
+        results.start_prefetch()
         self._results.append(results)
 
     def next(self, step: int) -> BatchResult:
@@ -93,7 +89,7 @@ class Prefetcher:
         if not self._workers:
             return result
         # Workers send arrays in shared memory, which is limited: it is freed at once.
-        return BatchResult(result.step, _copy_shared_memory(result.batch), result.error)
+        return BatchResult(result.step, map_arrays(copy_shared_memory, result.batch), result.error)
 
     def stop(self) -> None:
         """Stop reading, and the workers."""
@@ -155,16 +151,7 @@ def _explain_worker_error(error: Exception, step: int) -> str:
     )
 
 
-def _copy_shared_memory(batch: dict[str, Any]) -> dict[str, Any]:
-    return {
-        key: _copy_shared_memory(value) if isinstance(value, dict) else copy_shared_memory(np.asanyarray(value))
-        for key, value in batch.items()
-    }
-
-
 def _stop(results: list[Any]) -> None:
-    if not results:
-        return
-    while results:
+    if results:
         results.pop().close()
-    wait_until_shared_memory_is_free()
+        wait_until_shared_memory_is_free()
