@@ -167,6 +167,11 @@ class FileRecording:
         """
         try:
             return operation()
+        except MemoryError as error:
+            self.close()
+            raise AudioReadError(
+                self._name, "cannot be read: not enough memory; read a shorter span", transient=True
+            ) from error
         except AudioReadError as error:
             self.close()
             if error.transient or isinstance(self._stream, io.BytesIO):

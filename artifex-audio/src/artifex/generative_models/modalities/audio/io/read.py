@@ -26,7 +26,7 @@ _MAX_SCRATCH = 1 << 20
 
 
 def probe(source: AudioSource, *, name: str | None = None) -> AudioInfo:
-    """Read the header of a recording and check it against the file.
+    """Read the header of a recording and measure its length.
 
     Args:
         source: The path of a file, the bytes of a file, or ``Samples``.
@@ -64,7 +64,7 @@ def read_audio(
     """Read an audio file, or a span of it. Only the span is decoded.
 
     Args:
-        path: A file: wav, flac, ogg, opus, mp3, aiff or another format that libsndfile decodes.
+        path: A file: wav, flac, ogg, opus, mp3, aiff or another format of an installed reader.
         sample_rate: Target sample rate in Hz (soxr, quality HQ); by default the file's.
         mono: Whether to average the channels.
         offset: Start of the span in seconds.
@@ -75,8 +75,9 @@ def read_audio(
         sample rate in Hz. Resampling n samples from the file's ``rate`` gives ``ceil(n * sample_rate / rate)``.
 
     Raises:
-        AudioReadError: When the file does not exist, is empty, truncated or not audio, contains values that are not
-            finite or far beyond full scale, or ends before ``offset``.
+        AudioReadError: When the file does not exist, is empty, truncated, damaged or not audio, contains values that are
+            not finite or far beyond full scale (8 in lossy formats, 100 in floating-point files, or the value of the
+            environment variable ``ARTIFEX_MAX_PEAK``), or ends before ``offset``.
         MissingDependencyError: Without the extra ``artifex-audio[files]``.
 
     Example:
