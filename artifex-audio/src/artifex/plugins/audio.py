@@ -43,6 +43,13 @@ def artifex_kinds() -> list[Kind]:
             form="class",
             attributes=("encode", "decode"),
         ),
+        Kind(
+            name="reader",
+            group="artifex.readers",
+            summary="Reads audio files: a class with extensions, magic and open(stream, name) -> an AudioRecording.",
+            form="class",
+            attributes=("extensions", "magic", "open"),
+        ),
     ]
 
 
@@ -50,7 +57,7 @@ def artifex_kinds() -> list[Kind]:
 def artifex_contracts() -> dict[str, str]:
     """Return the function of each kind that creates its subjects for the conformance kit."""
     module = "artifex.generative_models.modalities.audio.contracts"
-    return {kind: f"{module}:{kind}" for kind in ("audio_type", "augmentation", "metric", "representation")}
+    return {kind: f"{module}:{kind}" for kind in ("audio_type", "augmentation", "metric", "reader", "representation")}
 
 
 @hookimpl

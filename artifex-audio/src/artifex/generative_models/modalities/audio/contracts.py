@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import inspect
+import io
 from collections.abc import Callable
 from functools import partial
-from typing import Any
+from typing import Any, cast
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
-from artifex.generative_models.core.testing import Rule, Subject, signals
+from artifex.generative_models.core.testing import Rule, Subject, Violation, signals
 from artifex.generative_models.modalities.audio.augmentations.domain import works_on
 from artifex.generative_models.modalities.audio.base import AudioModalityConfig
+from artifex.generative_models.modalities.audio.io import AudioReadError
 
 _SAMPLE_RATE = 16000
 
@@ -80,6 +82,42 @@ def metric(component: Callable[..., Any]) -> list[Subject | Rule]:
     return [Subject(function=against_noise, example=signals, shape=lambda shape: ())]
 
 
+def reader(component: Callable[[], Any]) -> list[Subject | Rule]:
+    """Return the rules of a reader: its extensions and magic bytes, and that it refuses what is not audio.
+
+    Args:
+        component: The class.
+
+    Returns:
+        The rules.
+    """
+
+    def check_extensions() -> None:
+        extensions: Any = component().extensions
+        if not isinstance(extensions, tuple) or not all(map(_is_extension, cast("tuple[Any, ...]", extensions))):
+            raise Violation(f"extensions is {extensions!r}, expected a tuple such as ('.wav', '.flac')")
+
+    def check_magic() -> None:
+        magic: Any = component().magic
+        if not isinstance(magic, tuple) or not all(map(_is_magic, cast("tuple[Any, ...]", magic))):
+            raise Violation(f"magic is {magic!r}, expected a tuple of (offset, bytes)")
+
+    def check_refusal() -> None:
+        for name, content in {"text": b"not audio\n" * 100, "zeros": bytes(1000)}.items():
+            try:
+                with component().open(io.BytesIO(content), name):
+                    pass
+            except AudioReadError:
+                continue
+            raise Violation("open accepts a file that is not audio", name, "raise UnsupportedAudioError")
+
+    return [
+        Rule(name="extensions", verify=check_extensions),
+        Rule(name="magic bytes", verify=check_magic),
+        Rule(name="refuses what is not audio", verify=check_refusal),
+    ]
+
+
 def representation(component: Callable[[AudioModalityConfig], Any]) -> list[Subject | Rule]:
     """Return the subjects of a representation: ``encode``, and ``decode`` of encoded signals.
 
@@ -122,6 +160,18 @@ def representation(component: Callable[[AudioModalityConfig], Any]) -> list[Subj
             batched=True,
         ),
     ]
+
+
+def _is_extension(value: Any) -> bool:
+    return isinstance(value, str) and value.startswith(".") and value == value.lower()
+
+
+def _is_magic(value: Any) -> bool:
+    match value:
+        case (int(offset), bytes()):
+            return offset >= 0
+        case _:
+            return False
 
 
 def _spectrograms(length: int) -> dict[str, np.ndarray]:

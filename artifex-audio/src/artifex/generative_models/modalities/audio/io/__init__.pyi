@@ -5,8 +5,13 @@ from .read import decode as decode
 from .read import probe as probe
 from .read import read_audio as read_audio
 from .read import read_blocks as read_blocks
+from .readers import AudioRecording as AudioRecording
+from .readers import open_recording as open_recording
+from .readers import reader_extensions as reader_extensions
+from .sources import ArrayRecording as ArrayRecording
 from .sources import AudioInfo as AudioInfo
 from .sources import AudioReadError as AudioReadError
 from .sources import AudioSource as AudioSource
 from .sources import Samples as Samples
+from .sources import UnsupportedAudioError as UnsupportedAudioError
 from .write import write_audio as write_audio

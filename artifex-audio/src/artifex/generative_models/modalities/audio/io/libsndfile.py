@@ -3,65 +3,83 @@
 from __future__ import annotations
 
 import contextlib
-import errno
 import io
 import os
-import struct
-from collections.abc import Iterator
+from bisect import bisect_right
+from collections.abc import Callable, Generator
 from pathlib import Path
-from typing import IO, TYPE_CHECKING
+from typing import IO, TYPE_CHECKING, Any, Protocol, TypeVar
 
+import attrs
 import numpy as np
 
 from artifex.generative_models.core.extras import require
-from artifex.generative_models.modalities.audio.io.integrity import check_file, check_header
-from artifex.generative_models.modalities.audio.io.sources import AudioInfo, AudioReadError, source_name
+from artifex.generative_models.modalities.audio.io.chunks import find_audio_data
+from artifex.generative_models.modalities.audio.io.flac import find_flac
+from artifex.generative_models.modalities.audio.io.integrity import check_header
+from artifex.generative_models.modalities.audio.io.mpeg import MpegStream, is_mpeg, mpeg_span, read_mpeg
+from artifex.generative_models.modalities.audio.io.ogg import (
+    Link,
+    check_pages_of_span,
+    flac_from_ogg,
+    read_ogg,
+)
+from artifex.generative_models.modalities.audio.io.sources import AudioInfo, AudioReadError, UnsupportedAudioError
+from artifex.generative_models.modalities.audio.io.streams import BytesOfStream, PartOfStream
+from artifex.generative_models.modalities.audio.io.tags import skip_leading_tags, skip_trailing_tags
 
 if TYPE_CHECKING:
     import soundfile
 
+T = TypeVar("T")
+
 _BLOCK = 1 << 20
-_MAX_OGG_PAGE_BYTES = 65_307
 _MAX_VORBIS_BLOCK = 8192
-_TRANSIENT_ERRORS = {
-    getattr(errno, name) for name in ("EMFILE", "ENFILE", "EIO", "ESTALE", "EAGAIN", "ENOMEM", "ETIMEDOUT", "ENOTCONN")
-}
+_OPUS_PREROLL = 3840  # samples at 48 kHz, RFC 7845
+_MAX_REREAD = 1 << 28
+_TRANSIENT_CODES = (2, 17)  # SFE_SYSTEM, SFE_MALLOC_FAILED
+_HEADERLESS = {".gsm": "GSM610", ".vox": "VOX_ADPCM"}  # 8 kHz, one channel, by convention
+_MPEG_EXTENSIONS = (".mp1", ".mp2", ".mp3", ".mpga")
 
 
-@contextlib.contextmanager
-def open_file(source: str | os.PathLike[str] | bytes, name: str | None = None) -> Iterator[FileRecording]:
-    """Open an audio file and check its header.
+class SoundfileReader:
+    """The reader of the formats that libsndfile decodes, with soundfile.
 
-    Args:
-        source: The path or the bytes of the file.
-        name: Name of a file in memory in error messages.
+    Lengths are measured: what headers declare is checked against the chunks, pages or frames of the file. Ogg FLAC, chained
+    Ogg and MP3 in WAV are read, too, which libsndfile does not.
 
-    Yields:
-        The open recording.
-
-    Raises:
-        AudioReadError: When the file does not exist, is not audio, is truncated, or its header is inconsistent.
-        MissingDependencyError: Without the extra ``artifex-audio[files]``.
+    Reference:
+        https://libsndfile.github.io/libsndfile/formats.html
     """
-    soundfile = require("soundfile", install="artifex-audio[files]", purpose="Reading audio files")
-    known_as = source_name(source, name)
-    # The file is opened once, for the checks and for the decoder.
-    with _open_stream(source) as stream:
-        try:
-            check_file(known_as, stream)
-        except AudioReadError:
-            raise
-        except OSError as error:
-            raise _system_error(known_as, "read", error) from error
-        try:
-            file = soundfile.SoundFile(stream if isinstance(source, bytes) else stream.fileno(), closefd=False)
-        except soundfile.LibsndfileError as error:
-            raise AudioReadError(
-                known_as,
-                f"is not audio that can be decoded ({_reason(error)}); expected wav, flac, ogg, opus, mp3 or aiff",
-            ) from error
-        with file:
-            yield FileRecording(known_as, file, stream)
+
+    extensions = (
+        *(".aif", ".aifc", ".aiff", ".au", ".caf", ".flac", ".gsm", ".mp2", ".mp3", ".oga", ".ogg", ".opus", ".rf64"),
+        *(".snd", ".w64", ".wav", ".wave"),
+    )
+    magic = (
+        *((0, magic) for magic in (b"RF64", b"BW64", b"riff", b"RIFX", b".snd", b"dns.", b"caff", b"fLaC", b"OggS")),
+        *((8, magic) for magic in (b"WAVE", b"AIFF", b"AIFC")),
+    )
+
+    @contextlib.contextmanager
+    def open(self, stream: IO[bytes], name: str) -> Generator[FileRecording]:
+        """Open an audio file and check its header.
+
+        Args:
+            stream: The file.
+            name: The path, or the name of a file in memory.
+
+        Yields:
+            The open recording.
+
+        Raises:
+            UnsupportedAudioError: When libsndfile does not support the file.
+            AudioReadError: When the file is truncated, or its header is inconsistent.
+            MissingDependencyError: Without the extra ``artifex-audio[files]``.
+        """
+        require("soundfile", install="artifex-audio[files]", purpose="Reading audio files")
+        with contextlib.closing(FileRecording(name, stream)) as recording:
+            yield recording
 
 
 class FileRecording:
@@ -69,8 +87,7 @@ class FileRecording:
 
     Args:
         name: Name of the recording in error messages.
-        file: The decoder.
-        stream: The file itself.
+        stream: The file.
 
     Attributes:
         info: The header of the file.
@@ -79,18 +96,13 @@ class FileRecording:
         AudioReadError: When the header is inconsistent.
     """
 
-    def __init__(self, name: str, file: soundfile.SoundFile, stream: IO[bytes]) -> None:
-        self._file = file
+    def __init__(self, name: str, stream: IO[bytes]) -> None:
+        self._name = name
         self._stream = stream
-        self.info = AudioInfo(
-            path=Path(name),
-            sample_rate=file.samplerate,
-            n_channels=file.channels,
-            n_samples=file.frames,
-            format=file.format,
-            subtype=file.subtype,
-        )
-        check_header(self.info, file.extra_info, stream)
+        self._parts: list[_Part] = []
+        self.info = self._attempt(self._open)
+        lengths = np.cumsum([part.info.n_samples for part in self._parts])
+        self._firsts: list[int] = [0, *lengths[:-1].tolist()]
 
     def read(self, start: int, count: int, *, out: np.ndarray | None = None) -> np.ndarray:
         """Return a span of the file.
@@ -106,86 +118,343 @@ class FileRecording:
         Raises:
             AudioReadError: When the span cannot be decoded.
         """
+        return self._attempt(lambda: self._read(start, count, out))
+
+    def close(self) -> None:
+        """Close the decoders; the stream stays open."""
+        for part in self._parts:
+            part.close()
+
+    def _read(self, start: int, count: int, out: np.ndarray | None) -> np.ndarray:
+        if len(self._parts) == 1:
+            return self._parts[0].read(start, count, out)
+        pieces: list[np.ndarray] = []
+        end = start + count
+        for number in range(bisect_right(self._firsts, start) - 1, len(self._parts)):
+            first, part = self._firsts[number], self._parts[number]
+            low, high = max(start, first), min(end, first + part.info.n_samples)
+            if low < high:
+                pieces.append(part.read(low - first, high - low, None))
+        return np.concatenate(pieces)
+
+    def _open(self) -> AudioInfo:
+        self._parts = _open_parts(self._name, self._stream)
+        first, *others = (part.info for part in self._parts)
+        for other in others:
+            if (other.sample_rate, other.n_channels) != (first.sample_rate, first.n_channels):
+                raise AudioReadError(
+                    self._name,
+                    f"contains streams of different formats: {first.n_channels} channels at {first.sample_rate} Hz, then "
+                    f"{other.n_channels} channels at {other.sample_rate} Hz; split the file",
+                )
+        return attrs.evolve(first, n_samples=sum(part.info.n_samples for part in self._parts)) if others else first
+
+    def _attempt(self, operation: Callable[[], T]) -> T:
+        """Call an operation; if it fails, read the file into memory and call it again.
+
+        libsndfile reports an error of the operating system like a damaged file, or as the end of the file. What fails in
+        memory, too, is the file's fault.
+        """
+        try:
+            return operation()
+        except AudioReadError as error:
+            self.close()
+            if error.transient or isinstance(self._stream, io.BytesIO):
+                raise
+            content = _reread(self._stream)
+            if content is None:
+                raise
+        self._stream = io.BytesIO(content)
+        self._parts = []
+        if operation != self._open:
+            self._open()
+        try:
+            return operation()
+        except AudioReadError:
+            self.close()
+            raise
+
+
+class _Part(Protocol):
+    """A stream in a file."""
+
+    info: AudioInfo
+
+    def read(self, start: int, count: int, out: np.ndarray | None, /) -> np.ndarray: ...
+
+    def close(self) -> None: ...
+
+
+def _open_parts(name: str, stream: IO[bytes]) -> list[_Part]:
+    """Return the streams of a file, in order."""
+    content = BytesOfStream(stream)
+    size = len(content)
+    if not size:
+        raise AudioReadError(name, "the file is empty (0 bytes); download or record it again")
+    start = skip_leading_tags(content, 0, size)
+    head = content[start : start + 12]
+    if head[:4] == b"fLaC":
+        found = find_flac(name, stream, start, skip_trailing_tags(content, start, size))
+        is_plain = start == 0 and len(found) == 1 and not found[0].patches
+        if is_plain:
+            return [_Decoded(name, stream)]
+        return [_Decoded(name, PartOfStream(stream, each.start, each.end, each.patches)) for each in found]
+    if head[:4] == b"OggS":
+        return _open_ogg(name, stream, start, skip_trailing_tags(content, start, size))
+    data = find_audio_data(name, stream, start, skip_trailing_tags(content, start, size))
+    if data is not None and data.is_mpeg:
+        return [_open_mpeg(name, stream, data.start, data.end, "WAV")]
+    if data is not None:
+        is_plain = start == 0 and not data.patches and (data.end == size or data.may_be_followed)
+        source = stream if is_plain else PartOfStream(stream, start, data.end, data.patches)
+        return [_Decoded(name, source, is_checked=True)]
+    extension = os.path.splitext(name)[1].lower()
+    if extension in _MPEG_EXTENSIONS or is_mpeg(content[start : start + _BLOCK // 8]):
+        return [_open_mpeg(name, stream, 0, size, "MP3")]
+    return [_Decoded(name, stream, headerless=_HEADERLESS.get(extension))]
+
+
+def _open_ogg(name: str, stream: IO[bytes], start: int, end: int) -> list[_Part]:
+    stream.seek(0)
+    content = stream.read()
+    links = read_ogg(name, content, start, min(end, len(content)))
+    is_plain = len(links) == 1 and start == 0 and links[0].is_contiguous and links[0].end == len(content)
+    parts: list[_Part] = []
+    for link in links:
+        if link.codec == "FLAC":
+            native = io.BytesIO(flac_from_ogg(name, content, link))
+            for each in find_flac(name, native, 0, len(native.getvalue())):
+                parts.append(_Decoded(name, PartOfStream(native, each.start, each.end, each.patches), container="OGG"))
+            continue
+        source: Any = stream
+        if not link.is_contiguous:
+            source = io.BytesIO(b"".join(content[page.start : page.start + page.size] for page in link.pages))
+        elif not is_plain:
+            source = PartOfStream(stream, link.start, link.end)
+        parts.append(_DecodedOgg(name, source, content, link))
+    return parts
+
+
+def _open_mpeg(name: str, stream: IO[bytes], start: int, end: int, container: str) -> _Mpeg:
+    stream.seek(0)
+    found = read_mpeg(name, stream.read(), start, end)
+    if found is None:
+        raise UnsupportedAudioError(
+            name, "is not audio that can be decoded (no MP3 frames); expected wav, flac, ogg, opus, mp3 or aiff"
+        )
+    return _Mpeg(name, found, container)
+
+
+class _Decoded:
+    """A stream that libsndfile decodes."""
+
+    def __init__(
+        self,
+        name: str,
+        source: Any,
+        *,
+        headerless: str | None = None,
+        container: str | None = None,
+        is_checked: bool = False,
+    ) -> None:
+        self._name = name
+        self._source = source
+        self._headerless = headerless
+        self._place = 0  # the decoder's position; codecs that cannot seek do not return it
+        self._file = self._open()
+        try:
+            self.info = AudioInfo(
+                path=Path(name),
+                sample_rate=self._file.samplerate,
+                n_channels=self._file.channels,
+                n_samples=self._file.frames,
+                format=container or self._file.format,
+                subtype=self._file.subtype,
+            )
+            check_header(self.info, "" if is_checked else self._file.extra_info)
+        except AudioReadError:
+            self._file.close()
+            raise
+
+    def close(self) -> None:
+        self._file.close()
+
+    def read(self, start: int, count: int, out: np.ndarray | None, /) -> np.ndarray:
         import soundfile
 
-        file, declared = self._file, self.info.n_samples
         blocks: list[np.ndarray] = []
         n_read = 0
+        most = max(1, _BLOCK // self.info.n_channels)
         try:
             self._seek(start)
             # In blocks, so that memory is bounded by the content of the file, not by the length that its header declares.
             while n_read < count:
-                block = file.read(min(_BLOCK, count - n_read), dtype="float32", always_2d=True, out=out)
+                n_wanted = min(most, count - n_read)
+                block = self._file.read(n_wanted, dtype="float32", always_2d=True, out=out if count <= most else None)
                 blocks.append(block)
                 n_read += len(block)
-                if not len(block):
+                self._place += len(block)
+                # soundfile seeks to the expected position after a short read: going on would repeat or skip samples.
+                if len(block) < n_wanted:
                     break
         except soundfile.LibsndfileError as error:
-            raise AudioReadError(
-                self.info.path,
-                f"is damaged or truncated after {start + n_read} of {declared} samples ({_reason(error)}); "
-                f"download it again",
+            raise self._error(
+                error, f"is damaged or truncated after {start + n_read} of {self.info.n_samples} samples"
             ) from error
         if n_read < count:
+            self._raise_system_error()
             raise AudioReadError(
-                self.info.path,
-                f"is truncated: the header declares {declared} samples, but only {start + n_read} can be decoded; "
-                f"download it again",
+                self._name,
+                f"is damaged or truncated: its length is {self.info.n_samples} samples, but only {start + n_read} can be "
+                f"decoded; download it again",
             )
         return blocks[0] if len(blocks) == 1 else np.concatenate(blocks)
 
+    def _open(self) -> soundfile.SoundFile:
+        import soundfile
+
+        raw: dict[str, Any] = {}
+        if self._headerless:
+            raw = {"format": "RAW", "subtype": self._headerless, "samplerate": 8000, "channels": 1}
+        source: Any = self._source
+        source.seek(0)
+        is_file = not isinstance(source, io.BytesIO | PartOfStream)
+        try:
+            return soundfile.SoundFile(source.fileno() if is_file else source, closefd=False, **raw)
+        except soundfile.LibsndfileError as error:
+            self._raise_system_error()
+            if error.code in _TRANSIENT_CODES:
+                raise self._error(error, "cannot be read") from error
+            raise UnsupportedAudioError(
+                self._name,
+                f"is not audio that can be decoded ({_reason(error)}); expected wav, flac, ogg, opus, mp3 or aiff",
+            ) from error
+
     def _seek(self, start: int) -> None:
-        file = self._file
-        if start == file.tell():  # seeking would restart the decoder
+        if start == self._place:  # seeking would restart the decoder
             return
-        place = min(start, self._exact_vorbis_seek()) if file.subtype == "VORBIS" else start
-        file.seek(place)
-        while place < start and (n_skipped := len(file.read(min(_BLOCK, start - place), dtype="float32"))):
-            place += n_skipped
+        if self._file.seekable():
+            self._place = self._exact_seek(start)
+            self._file.seek(self._place)
+        elif self._place > start:
+            self._file.close()
+            self._file = self._open()
+            self._place = 0
+        while self._place < start:
+            n_wanted = min(max(1, _BLOCK // self.info.n_channels), start - self._place)
+            n_skipped = len(self._file.read(n_wanted, dtype="float32"))
+            self._place += n_skipped
+            if n_skipped < n_wanted:
+                raise AudioReadError(
+                    self._name,
+                    f"is damaged or truncated: its length is {self.info.n_samples} samples, but only {self._place} can be "
+                    f"decoded; download it again",
+                )
 
-    def _exact_vorbis_seek(self) -> int:
-        """Return the last sample that libsndfile seeks to exactly in an Ogg Vorbis file.
+    def _exact_seek(self, start: int) -> int:
+        """Return the last sample up to ``start`` that libsndfile seeks to exactly."""
+        return start
 
-        Positions are counted back from the end of a page. The last page of a file ends before its last block does, and
-        libsndfile 1.2.2 is off by the difference. The end of the page before it is exact; without one, only the start is.
+    def _raise_system_error(self) -> None:
+        error = getattr(self._source, "error", None)
+        if error is not None:
+            raise error
+
+    def _error(self, error: soundfile.LibsndfileError, reason: str) -> AudioReadError:
+        self._raise_system_error()
+        return AudioReadError(
+            self._name, f"{reason} ({_reason(error)}); download it again", transient=error.code in _TRANSIENT_CODES
+        )
+
+
+class _DecodedOgg(_Decoded):
+    """A stream of Vorbis or Opus."""
+
+    def __init__(self, name: str, source: Any, content: bytes, link: Link) -> None:
+        super().__init__(name, source)
+        self._content = content
+        self._link = link
+
+    def read(self, start: int, count: int, out: np.ndarray | None, /) -> np.ndarray:
+        scale, offset, reach = 1.0, 0, 2 * _MAX_VORBIS_BLOCK
+        if self._link.codec == "OPUS":
+            scale, reach = 48000 / self.info.sample_rate, 2 * _OPUS_PREROLL
+            offset = int.from_bytes(self._content[self._link.start + 38 :][:2], "little")
+        first = start if start == self._place else self._exact_seek(start)
+        check_pages_of_span(
+            self._name,
+            self._content,
+            self._link,
+            int(first * scale) - reach,
+            int((start + count) * scale) + offset + reach,
+        )
+        return super().read(start, count, out)
+
+    def _exact_seek(self, start: int) -> int:
+        """Return the last sample up to ``start`` that libsndfile seeks to exactly.
+
+        Positions are counted back from the end of a page. The last page of a Vorbis stream ends before its last block does,
+        and libsndfile 1.2.2 is off by the difference. The end of the page before it is exact; without one, only the start is.
         """
-        position = self._stream.tell()
-        self._stream.seek(max(0, self._stream.seek(0, os.SEEK_END) - 2 * _MAX_OGG_PAGE_BYTES))
-        tail = self._stream.read()
-        self._stream.seek(position)
-        last: tuple[int, int] | None = None
-        end = len(tail)
-        while (end := tail.rfind(b"OggS", 0, end)) >= 0:
-            page = tail[end : end + 27]
-            if len(page) < 27 or page[4]:
-                continue
-            n_samples, serial = struct.unpack("<qI", page[6:18])
-            if n_samples < 0:
-                continue
-            if last is None:
-                last = n_samples, serial
-            else:
-                in_last_page = last[0] - n_samples
-                is_exact = serial == last[1] and in_last_page >= 0
-                return max(0, self.info.n_samples - in_last_page - _MAX_VORBIS_BLOCK) if is_exact else 0
-        return 0
+        if self._link.codec != "VORBIS":
+            return start
+        ends = [page.granule for page in self._link.pages[-4:] if page.granule >= 0]
+        if len(ends) < 2:
+            return 0
+        return min(start, max(0, self.info.n_samples - (ends[-1] - ends[-2]) - _MAX_VORBIS_BLOCK))
 
 
-def _open_stream(source: str | os.PathLike[str] | bytes) -> IO[bytes]:
-    if isinstance(source, bytes):
-        return io.BytesIO(source)
-    try:
-        return open(source, "rb", buffering=0)
-    except FileNotFoundError:
-        raise AudioReadError(source, "no such file") from None
-    except OSError as error:
-        if os.path.isdir(source):
-            raise AudioReadError(source, "is a folder; expected a file") from error
-        raise _system_error(source, "opened", error) from error
+class _Mpeg:
+    """An MPEG audio stream; each span is decoded from its own frames."""
+
+    def __init__(self, name: str, stream: MpegStream, container: str) -> None:
+        self._name = name
+        self._stream = stream
+        self.info = AudioInfo(
+            path=Path(name),
+            sample_rate=stream.frame.rate,
+            n_channels=stream.frame.n_channels,
+            n_samples=stream.n_samples,
+            format=container,
+            subtype=f"MPEG_LAYER_{'I' * stream.frame.layer}",
+        )
+
+    def close(self) -> None:
+        """Do nothing: the content is in memory."""
+
+    def read(self, start: int, count: int, out: np.ndarray | None, /) -> np.ndarray:
+        import soundfile
+
+        content, n_before, n_total = mpeg_span(self._name, self._stream, start, count)
+        try:
+            with soundfile.SoundFile(io.BytesIO(content)) as file:
+                # libmpg123 removes the delay of its decoder, or not, depending on its version.
+                n_before -= n_total - file.frames if self._stream.frame.layer == 3 else 0
+                samples: np.ndarray = file.read(n_before + count, dtype="float32", always_2d=True)
+        except soundfile.LibsndfileError as error:
+            raise AudioReadError(
+                self._name,
+                f"is damaged between samples {start} and {start + count} ({_reason(error)}); download it again",
+                transient=error.code in _TRANSIENT_CODES,
+            ) from error
+        if len(samples) < n_before + count:
+            raise AudioReadError(
+                self._name,
+                f"is damaged: only {max(0, len(samples) - n_before)} of {count} samples can be decoded from sample {start} on; "
+                f"download it again",
+            )
+        return samples[n_before:]
 
 
-def _system_error(path: str | os.PathLike[str], operation: str, error: OSError) -> AudioReadError:
-    return AudioReadError(path, f"cannot be {operation}: {error.strerror}", transient=error.errno in _TRANSIENT_ERRORS)
+def _reread(stream: IO[bytes]) -> bytes | None:
+    """Return the content of a file, or None if it is large; raises OSError if it cannot be read."""
+    size = stream.seek(0, os.SEEK_END)
+    stream.seek(0)
+    if size <= _MAX_REREAD:
+        return stream.read()
+    while stream.read(_BLOCK):
+        pass
+    return None
 
 
 def _reason(error: Exception) -> str:

@@ -6,22 +6,18 @@ import math
 import os
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, nullcontext
 
 import numpy as np
 
 from artifex.generative_models.core.checks import check_flag, check_integer, check_number
 from artifex.generative_models.core.extras import require
 from artifex.generative_models.modalities.audio.io.integrity import check_samples
-from artifex.generative_models.modalities.audio.io.libsndfile import FileRecording, open_file
+from artifex.generative_models.modalities.audio.io.readers import open_recording
 from artifex.generative_models.modalities.audio.io.sources import (
     MAX_SAMPLE_RATE,
-    ArrayRecording,
     AudioInfo,
     AudioReadError,
     AudioSource,
-    Samples,
-    source_name,
 )
 
 _FILTER_REACH = 160  # samples at the lower rate, on either side, that soxr HQ's filter extends to, rounded up
@@ -53,7 +49,7 @@ def probe(source: AudioSource, *, name: str | None = None) -> AudioInfo:
         >>> info.sample_rate, info.n_samples, info.duration, info.subtype
         (16000, 8000, 0.5, 'PCM_16')
     """
-    with _open(source, name) as recording:
+    with open_recording(source, name) as recording:
         return recording.info
 
 
@@ -138,11 +134,12 @@ def decode(
         AudioReadError: As for ``read_audio``.
 
     Example:
+        >>> from artifex.generative_models.modalities.audio.io import Samples
         >>> audio, info = decode(Samples(np.zeros(8000), 16000), lambda info: (info.n_samples - 100, 100))
         >>> audio.shape, info.n_samples
         ((100,), 8000)
     """
-    with _open(source, name) as recording:
+    with open_recording(source, name) as recording:
         info = recording.info
         if sample_rate is not None and sample_rate > _MAX_RATIO * info.sample_rate:
             raise AudioReadError(
@@ -187,22 +184,17 @@ def read_blocks(
         AudioReadError: As for ``read_audio``.
 
     Example:
+        >>> from artifex.generative_models.modalities.audio.io import Samples
         >>> [block.shape for _, block in read_blocks(Samples(np.zeros(2500), 8000), size=1000)]
         [(1000, 1), (1000, 1), (500, 1)]
     """
-    with _open(source, name) as recording:
+    with open_recording(source, name) as recording:
         info = recording.info
         start, count = (0, info.n_samples) if span is None else span(info)
         for first in range(start, start + count, size):
             block = recording.read(first, min(size, start + count - first))
             check_samples(info, block)
             yield info, block
-
-
-def _open(source: AudioSource, name: str | None) -> AbstractContextManager[FileRecording | ArrayRecording]:
-    if isinstance(source, Samples):
-        return nullcontext(ArrayRecording(source, source_name(source, name)))
-    return open_file(source, name)
 
 
 def _with_context(info: AudioInfo, start: int, count: int, sample_rate: int | None) -> range:

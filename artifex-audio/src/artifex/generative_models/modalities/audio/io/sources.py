@@ -39,7 +39,17 @@ class AudioReadError(OSError):
         self.transient = transient
 
     def __reduce__(self) -> tuple[Callable[[str, str], AudioReadError], tuple[str, str]]:
-        return partial(AudioReadError, transient=self.transient), (self.path, self.reason)
+        return partial(type(self), transient=self.transient), (self.path, self.reason)
+
+
+class UnsupportedAudioError(AudioReadError):
+    """A reader does not support a file; another one may.
+
+    Example:
+        >>> raise UnsupportedAudioError("a.oga", "the codec Speex is not supported")
+        Traceback (most recent call last):
+        artifex.generative_models.modalities.audio.io.sources.UnsupportedAudioError: a.oga: the codec Speex is not supported
+    """
 
 
 @attrs.frozen(kw_only=True)

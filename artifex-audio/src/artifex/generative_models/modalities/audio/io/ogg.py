@@ -1,0 +1,284 @@
+"""Ogg files: their pages, checked, and the streams that are chained or multiplexed in them."""
+
+from __future__ import annotations
+
+import struct
+import zlib
+from collections.abc import Iterator, Sequence
+
+import attrs
+
+from artifex.generative_models.modalities.audio.io.sources import AudioReadError, UnsupportedAudioError
+
+_CONTINUED, _FIRST, _LAST = 1, 2, 4
+_HEADER_BYTES = 27
+_CODECS = {
+    b"\x01vorbis": "VORBIS",
+    b"OpusHead": "OPUS",
+    b"\x7fFLAC": "FLAC",
+    b"Speex   ": "Speex",
+    b"CELT    ": "CELT",
+    b"PCM     ": "Ogg PCM",
+}
+_DECODED = ("VORBIS", "OPUS", "FLAC")
+_REVERSED_BITS = bytes(int(f"{byte:08b}"[::-1], 2) for byte in range(256))
+
+
+@attrs.frozen
+class Page:
+    """A page.
+
+    Args:
+        start: Its position.
+        size: Its bytes, with the header.
+        serial: The stream it belongs to.
+        number: Its number in the stream.
+        granule: Its granule position: samples up to its end, or -1.
+        flags: 1: continues a packet, 2: first page, 4: last page.
+        lacing: The segment table.
+    """
+
+    start: int
+    size: int
+    serial: int
+    number: int
+    granule: int
+    flags: int
+    lacing: bytes
+
+
+@attrs.frozen
+class Link:
+    """One stream of audio in an Ogg file.
+
+    Args:
+        codec: ``"VORBIS"``, ``"OPUS"`` or ``"FLAC"``.
+        pages: Its pages, in order.
+        is_contiguous: Whether there are no other pages between them.
+    """
+
+    codec: str
+    pages: list[Page]
+    is_contiguous: bool
+
+    @property
+    def start(self) -> int:
+        """First byte."""
+        return self.pages[0].start
+
+    @property
+    def end(self) -> int:
+        """The byte after the last page."""
+        return self.pages[-1].start + self.pages[-1].size
+
+
+def read_ogg(name: str, content: bytes, start: int, end: int) -> list[Link]:
+    """Find the streams of audio in an Ogg file and check that no page is missing.
+
+    Args:
+        name: Name of the file in error messages.
+        content: The bytes of the file.
+        start: Position of the first page.
+        end: End of the pages; what follows the last page of all streams is ignored.
+
+    Returns:
+        The streams, in order: several if the file is chained.
+
+    Raises:
+        AudioReadError: When pages are missing or damaged, or the file is truncated.
+        UnsupportedAudioError: When it contains no audio that is supported, or several streams at the same time.
+
+    Reference:
+        RFC 3533; RFC 7845 for Opus; https://xiph.org/flac/ogg_mapping.html for FLAC.
+    """
+    links: list[Link] = []
+    streams: dict[int, list[Page]] = {}
+    for page in _pages(name, content, start, end):
+        if page.flags & _FIRST and streams and all(pages[-1].flags & _LAST for pages in streams.values()):
+            links.append(_audio_stream(name, content, streams))
+            streams = {}
+        pages = streams.setdefault(page.serial, [])
+        _check_order(name, content, pages, page)
+        pages.append(page)
+    links.append(_audio_stream(name, content, streams))
+    for link in links:
+        _check_pages(name, content, [*link.pages[:3], link.pages[-1]])
+    return links
+
+
+def check_pages_of_span(name: str, content: bytes, link: Link, start: int, end: int) -> None:
+    """Check the checksums of the pages that are decoded for a span.
+
+    Args:
+        name: Name of the file in error messages.
+        content: The bytes of the file.
+        link: The stream.
+        start: Granule position from which on packets are decoded.
+        end: Granule position at the end of the span.
+
+    Raises:
+        AudioReadError: When a page is damaged.
+    """
+    first, last = 0, len(link.pages)
+    for number, page in enumerate(link.pages):
+        if 0 <= page.granule < start:
+            first = number
+        elif page.granule > end:
+            last = number + 2
+            break
+    _check_pages(name, content, link.pages[max(0, first - 1) : last])
+
+
+def packets(content: bytes, pages: Sequence[Page]) -> Iterator[bytes]:
+    """Yield the packets of a stream.
+
+    Args:
+        content: The bytes of the file.
+        pages: Its pages.
+
+    Yields:
+        Each packet.
+    """
+    packet = b""
+    for page in pages:
+        place = page.start + _HEADER_BYTES + len(page.lacing)
+        size = 0
+        for lace in page.lacing:
+            size += lace
+            if lace < 255:
+                yield packet + content[place : place + size]
+                place, size, packet = place + size, 0, b""
+        packet += content[place : place + size]
+
+
+def flac_from_ogg(name: str, content: bytes, link: Link) -> bytes:
+    """Return the FLAC stream in an Ogg stream as a native FLAC file.
+
+    Args:
+        name: Name of the file in error messages.
+        content: The bytes of the file.
+        link: The stream.
+
+    Returns:
+        The FLAC file, with the stream information as its only metadata.
+
+    Raises:
+        AudioReadError: When a page is damaged or the header is not that of FLAC.
+    """
+    _check_pages(name, content, link.pages)
+    first, *rest = packets(content, link.pages)
+    n_headers = int.from_bytes(first[7:9], "big")
+    if first[9:13] != b"fLaC" or len(first) < 51 or first[13] & 0x7F:
+        raise AudioReadError(name, "is damaged: its first Ogg packet is not a FLAC header; download it again")
+    if not n_headers:  # not stated: metadata blocks begin with a byte other than that of a frame
+        n_headers = next((number for number, packet in enumerate(rest) if packet[:1] == b"\xff"), len(rest))
+    return b"fLaC" + bytes((0x80,)) + first[14:51] + b"".join(rest[n_headers:])
+
+
+def crc(content: bytes) -> int:
+    """Compute the checksum of an Ogg page.
+
+    Args:
+        content: The page with its checksum set to zero.
+
+    Returns:
+        The CRC-32 with polynomial 0x04C11DB7, initial value 0, not reflected.
+
+    Example:
+        >>> hex(crc(b"123456789"))
+        '0x89a1897f'
+    """
+    # zlib computes the same code with the bits of each byte, and of the result, reversed.
+    reflected = zlib.crc32(content.translate(_REVERSED_BITS), 0xFFFFFFFF) ^ 0xFFFFFFFF
+    return int.from_bytes(reflected.to_bytes(4, "little").translate(_REVERSED_BITS), "big")
+
+
+def _pages(name: str, content: bytes, start: int, end: int) -> Iterator[Page]:
+    place = start
+    is_last = False
+    while place < end:
+        if content[place : place + 4] != b"OggS" or end - place < _HEADER_BYTES:
+            following = content.find(b"OggS", place, end)
+            if following < 0 and is_last:
+                return
+            if following < 0:
+                raise _truncated(name)
+            raise AudioReadError(
+                name,
+                f"is damaged: an Ogg page is expected at byte {place}, the next is at byte {following}; download it again",
+            )
+        version, flags, granule, serial, number, _, n_segments = struct.unpack_from("<BBqIIIB", content, place + 4)
+        lacing = content[place + _HEADER_BYTES : place + _HEADER_BYTES + n_segments]
+        size = _HEADER_BYTES + n_segments + sum(lacing)
+        if place + size > end or len(lacing) < n_segments:
+            raise AudioReadError(name, "is truncated: the last Ogg page is incomplete; download it again")
+        if version:
+            raise AudioReadError(
+                name, f"is damaged: the Ogg page at byte {place} has version {version}; download it again"
+            )
+        yield Page(place, size, serial, number, granule, flags, lacing)
+        is_last = bool(flags & _LAST)
+        place += size
+
+
+def _truncated(name: str) -> AudioReadError:
+    return AudioReadError(name, "is truncated: the end of the Ogg stream is missing; download it again")
+
+
+def _check_order(name: str, content: bytes, pages: list[Page], page: Page) -> None:
+    if not pages:
+        if not page.flags & _FIRST:
+            raise AudioReadError(
+                name,
+                f"is damaged: the Ogg page at byte {page.start} belongs to a stream without a first page; download it again",
+            )
+        return
+    last = pages[-1]
+    if page.number != (last.number + 1) & 0xFFFFFFFF:
+        raise AudioReadError(
+            name,
+            f"is damaged: Ogg pages {last.number + 1} to {page.number - 1} are missing at byte {page.start}; download it again"
+            if page.number > last.number + 1
+            else f"is damaged: Ogg page {page.number} follows page {last.number} at byte {page.start}; download it again",
+        )
+    if last.flags & _LAST or page.flags & _FIRST:
+        raise AudioReadError(
+            name, f"is damaged: the Ogg page at byte {page.start} continues a stream that has ended; download it again"
+        )
+    latest = next((each.granule for each in reversed(pages[-4:]) if each.granule >= 0), 0)
+    if 0 <= page.granule < latest:
+        raise AudioReadError(
+            name, f"is damaged: positions decrease in the Ogg page at byte {page.start}; download it again"
+        )
+
+
+def _audio_stream(name: str, content: bytes, streams: dict[int, list[Page]]) -> Link:
+    if not streams:
+        raise AudioReadError(name, "is not an Ogg file: it contains no pages; download it again")
+    found: list[tuple[str, list[Page]]] = []
+    for pages in streams.values():
+        first = pages[0].start + _HEADER_BYTES + len(pages[0].lacing)
+        codec = next((codec for magic, codec in _CODECS.items() if content.startswith(magic, first)), None)
+        if codec is not None:
+            found.append((codec, pages))
+    if len(found) != 1:
+        _check_pages(name, content, [pages[0] for pages in streams.values()])
+        reason = f"contains {len(found)} streams of audio at the same time" if found else "contains no audio"
+        raise UnsupportedAudioError(name, f"the Ogg file {reason}; expected one stream of Vorbis, Opus or FLAC")
+    codec, pages = found[0]
+    if codec not in _DECODED:
+        raise UnsupportedAudioError(
+            name, f"the codec {codec} is not supported in Ogg; expected Vorbis, Opus or FLAC; convert the file"
+        )
+    if not pages[-1].flags & _LAST:
+        raise _truncated(name)
+    return Link(codec, pages, len(streams) == 1)
+
+
+def _check_pages(name: str, content: bytes, pages: Sequence[Page]) -> None:
+    for page in pages:
+        whole = content[page.start : page.start + page.size]
+        if crc(whole[:22] + bytes(4) + whole[26:]) != int.from_bytes(whole[22:26], "little"):
+            raise AudioReadError(
+                name, f"is damaged: the checksum of the Ogg page at byte {page.start} is wrong; download it again"
+            )

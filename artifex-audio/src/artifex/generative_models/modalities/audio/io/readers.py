@@ -1,0 +1,202 @@
+"""Opening recordings with the reader that recognizes them: by magic bytes first, then by extension."""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import io
+import os
+import stat
+import warnings
+from collections.abc import Generator, Iterator
+from typing import IO, Any, Protocol
+
+import numpy as np
+
+from artifex.generative_models.core import BrokenComponentError, registry
+from artifex.generative_models.modalities.audio.io.sources import (
+    ArrayRecording,
+    AudioInfo,
+    AudioReadError,
+    AudioSource,
+    Samples,
+    UnsupportedAudioError,
+    source_name,
+)
+
+_BUILT_IN = "soundfile"
+_HEAD_BYTES = 4096
+_EXTRAS = {
+    "artifex-audio[av]": (
+        *(".3gp", ".aac", ".ac3", ".amr", ".asf", ".avi", ".m4a", ".m4b", ".mka", ".mkv", ".mov", ".mp4", ".mpg"),
+        *(".ogv", ".spx", ".webm", ".wma", ".wmv"),
+    )
+}
+_TRANSIENT_ERRORS = {
+    getattr(errno, name) for name in ("EMFILE", "ENFILE", "EIO", "ESTALE", "EAGAIN", "ENOMEM", "ETIMEDOUT", "ENOTCONN")
+}
+
+
+class AudioRecording(Protocol):
+    """An open recording, as readers return it.
+
+    Attributes:
+        info: The header; ``n_samples`` is the length that ``read`` can return, not an estimate.
+    """
+
+    info: AudioInfo
+
+    def read(self, start: int, count: int, *, out: np.ndarray | None = None) -> np.ndarray:
+        """Return a span as float32 (count, channels), full scale [-1, 1].
+
+        Args:
+            start: First sample.
+            count: Number of samples; ``start + count`` is at most ``info.n_samples``.
+            out: Buffer (count, channels), float32, that may be used for the result.
+
+        Raises:
+            AudioReadError: When fewer samples can be decoded.
+        """
+        ...
+
+
+@contextlib.contextmanager
+def open_recording(source: AudioSource, name: str | None = None) -> Generator[AudioRecording]:
+    """Open a recording with the first reader that recognizes it.
+
+    A reader recognizes a file by its magic bytes, else by its extension; the reader ``soundfile`` comes first, the others
+    follow in the order of their names. A file that one reader does not support is passed to the next.
+
+    Args:
+        source: The path of a file, the bytes of a file, or ``Samples``.
+        name: Name of a recording in memory in error messages; its extension counts as that of a file.
+
+    Yields:
+        The open recording.
+
+    Raises:
+        AudioReadError: When the file does not exist, no reader supports it, or it is damaged.
+        MissingDependencyError: When the reader of the file needs an extra that is not installed.
+
+    Example:
+        >>> with open_recording(Samples(np.zeros(800), 8000)) as recording:
+        ...     recording.info.duration, recording.read(0, 2).shape
+        (0.1, (2, 1))
+    """
+    known_as = source_name(source, name)
+    if isinstance(source, Samples):
+        yield ArrayRecording(source, known_as)
+        return
+    # The file is opened once, for the checks and for the decoder.
+    with _open_stream(source, known_as) as stream, contextlib.ExitStack() as stack:
+        try:
+            recording = stack.enter_context(_open_with_readers(stream, known_as))
+        except AudioReadError:
+            raise
+        except OSError as error:
+            raise system_error(known_as, "read", error) from error
+        yield recording
+
+
+def reader_extensions() -> tuple[str, ...]:
+    """Return the extensions of all readers, sorted.
+
+    Returns:
+        Extensions such as ``".wav"``, in lower case. Readers that cannot be loaded are omitted with a warning.
+
+    Example:
+        >>> {".flac", ".mp3", ".wav"} <= set(reader_extensions())
+        True
+    """
+    return tuple(sorted({extension for _, reader in _readers() for extension in reader.extensions}))
+
+
+def system_error(path: str | os.PathLike[str], operation: str, error: OSError) -> AudioReadError:
+    """Return the error for a file that the operating system does not open or read.
+
+    Args:
+        path: The file.
+        operation: ``"opened"`` or ``"read"``.
+        error: The error of the operating system.
+
+    Returns:
+        The error; transient for causes such as too many open files or an unavailable network drive.
+
+    Example:
+        >>> system_error("a.wav", "read", OSError(errno.EIO, "Input/output error")).transient
+        True
+    """
+    reason = error.strerror or type(error).__name__
+    return AudioReadError(path, f"cannot be {operation}: {reason}", transient=error.errno in _TRANSIENT_ERRORS)
+
+
+@contextlib.contextmanager
+def _open_with_readers(stream: IO[bytes], name: str) -> Generator[AudioRecording]:
+    head = stream.read(_HEAD_BYTES)
+    if not head:
+        raise AudioReadError(name, "the file is empty (0 bytes); download or record it again")
+    refused: UnsupportedAudioError | None = None
+    for reader in _candidates(head, name):
+        stream.seek(0)
+        with contextlib.ExitStack() as stack:
+            try:
+                recording = stack.enter_context(reader.open(stream, name))
+            except UnsupportedAudioError as error:
+                refused = refused or error
+                continue
+            yield recording
+            return
+    raise _with_extra(name, refused)
+
+
+def _candidates(head: bytes, name: str) -> Iterator[Any]:
+    """Yield the readers that may support a file, the likeliest first."""
+    built_in = registry("reader")[_BUILT_IN]()
+    if _has_magic(built_in, head):  # no other reader needs to be loaded
+        yield built_in
+    extension = os.path.splitext(name)[1].lower()
+    others = [reader for reader_name, reader in _readers() if reader_name != _BUILT_IN]
+    yield from (reader for reader in others if _has_magic(reader, head))
+    claims = [reader for reader in (built_in, *others) if extension in reader.extensions]
+    yield from (reader for reader in claims or [built_in] if not _has_magic(reader, head))
+
+
+def _readers() -> list[tuple[str, Any]]:
+    """Return all readers by name; those that cannot be loaded are skipped with a warning."""
+    readers = registry("reader")
+    found: list[tuple[str, Any]] = []
+    for name in readers:
+        try:
+            found.append((name, readers[name]()))
+        except BrokenComponentError as error:
+            warnings.warn(f"{error}; the formats of this reader cannot be read", RuntimeWarning, stacklevel=2)
+    return found
+
+
+def _has_magic(reader: Any, head: bytes) -> bool:
+    return any(head.startswith(magic, offset) for offset, magic in reader.magic)
+
+
+def _with_extra(name: str, refused: UnsupportedAudioError | None) -> AudioReadError:
+    """Return the error of a file that no reader supports, naming the extra that may read it."""
+    extension = os.path.splitext(name)[1].lower()
+    reason = refused.reason if refused else "no reader supports this file"
+    extras = [extra for extra, extensions in _EXTRAS.items() if extension in extensions]
+    if extras:
+        reason = f"{extension} files are read with an extra: pip install '{extras[0]}' ({reason})"
+    return AudioReadError(name, reason)
+
+
+def _open_stream(source: str | os.PathLike[str] | bytes, name: str) -> IO[bytes]:
+    if isinstance(source, bytes):
+        return io.BytesIO(source)
+    try:
+        mode = os.stat(source).st_mode
+        if stat.S_ISREG(mode):  # opening a FIFO would block
+            return open(source, "rb", buffering=0)
+    except FileNotFoundError:
+        raise AudioReadError(name, "no such file") from None
+    except OSError as error:
+        raise system_error(name, "opened", error) from error
+    found = "a folder" if stat.S_ISDIR(mode) else "a FIFO, socket or device"
+    raise AudioReadError(name, f"is {found}; expected a file")
