@@ -294,12 +294,12 @@ def test_chunks_with_unusual_ids_are_skipped(made, name, where):
 
 
 @pytest.mark.parametrize("name", ["mp3 vbr", "mp3 abr", "mp3 stereo"])
-@pytest.mark.parametrize("change", ["zero", "half", "one less", "one more", "twice"])
+@pytest.mark.parametrize("change", ["zero", "half", "a third less", "a third more"])
 def test_a_wrong_count_of_mp3_frames_does_not_change_the_audio(made, tmp_path, name, change):
     content, right = made(name)
     place = max(content.find(b"Xing"), content.find(b"Info")) + 8
     count = int.from_bytes(content[place : place + 4], "big")
-    wrong = {"zero": 0, "half": count // 2, "one less": count - 1, "one more": count + 1, "twice": 2 * count}[change]
+    wrong = {"zero": 0, "half": count // 2, "a third less": count * 2 // 3, "a third more": count * 4 // 3}[change]
     (tmp_path / "a.mp3").write_bytes(content[:place] + wrong.to_bytes(4, "big") + content[place + 4 :])
     audio = read_audio(tmp_path / "a.mp3", mono=False)[0].T
     assert len(audio) == len(by_ffmpeg(tmp_path / "a.mp3", right.shape[1]))

@@ -6,7 +6,7 @@ import inspect
 import io
 from collections.abc import Callable
 from functools import partial
-from typing import Any, cast
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -93,13 +93,13 @@ def reader(component: Callable[[], Any]) -> list[Subject | Rule]:
     """
 
     def check_extensions() -> None:
-        extensions: Any = component().extensions
-        if not isinstance(extensions, tuple) or not all(map(_is_extension, cast("tuple[Any, ...]", extensions))):
+        extensions: object = component().extensions
+        if not _is_tuple_of(extensions, _is_extension):
             raise Violation(f"extensions is {extensions!r}, expected a tuple such as ('.wav', '.flac')")
 
     def check_magic() -> None:
-        magic: Any = component().magic
-        if not isinstance(magic, tuple) or not all(map(_is_magic, cast("tuple[Any, ...]", magic))):
+        magic: object = component().magic
+        if not _is_tuple_of(magic, _is_magic):
             raise Violation(f"magic is {magic!r}, expected a tuple of (offset, bytes)")
 
     def check_refusal() -> None:
@@ -160,6 +160,10 @@ def representation(component: Callable[[AudioModalityConfig], Any]) -> list[Subj
             batched=True,
         ),
     ]
+
+
+def _is_tuple_of(value: Any, is_valid: Callable[[Any], bool]) -> bool:
+    return type(value) is tuple and all(map(is_valid, value))
 
 
 def _is_extension(value: Any) -> bool:

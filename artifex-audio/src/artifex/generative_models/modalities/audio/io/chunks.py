@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator
 from typing import IO, Literal
 
@@ -13,6 +12,7 @@ from artifex.generative_models.modalities.audio.io.sources import AudioReadError
 _UNKNOWN_SIZES = (0x7F000000, 0x7FFFF000, 0x7FFFFFFF, 0x80000000, 0xFFFFF000, 0xFFFFFFFF, 1 << 63, (1 << 64) - 1)
 _NEAR = 1024  # programs that write to a pipe store one of these sizes, with or without their headers
 _MAX_CHUNKS = 1 << 12
+_MAX_PLACE = 1 << 62  # beyond it, seeking raises
 _MAX_JUNK = 256
 _TAIL_BYTES = 1 << 16
 _TRAILING_IDS = (b"LIST", b"id3 ", b"ID3 ", b"bext", b"cue ", b"smpl", b"iXML", b"_PMX", b"PEAK", b"fact", b"afsp")
@@ -306,5 +306,7 @@ def _find_in_au(name: str, stream: IO[bytes], start: int, end: int, head: bytes)
 
 
 def _read(stream: IO[bytes], place: int, count: int) -> bytes:
-    stream.seek(place, os.SEEK_SET)
+    if not 0 <= place < _MAX_PLACE:
+        return b""
+    stream.seek(place)
     return stream.read(count)

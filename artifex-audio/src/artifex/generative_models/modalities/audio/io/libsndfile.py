@@ -25,7 +25,7 @@ from artifex.generative_models.modalities.audio.io.ogg import (
     read_ogg,
 )
 from artifex.generative_models.modalities.audio.io.sources import AudioInfo, AudioReadError, UnsupportedAudioError
-from artifex.generative_models.modalities.audio.io.streams import BytesOfStream, PartOfStream
+from artifex.generative_models.modalities.audio.io.streams import BytesOfStream, FileInMemory, PartOfStream
 from artifex.generative_models.modalities.audio.io.tags import skip_leading_tags, skip_trailing_tags
 
 if TYPE_CHECKING:
@@ -164,7 +164,7 @@ class FileRecording:
             content = _reread(self._stream)
             if content is None:
                 raise
-        self._stream = io.BytesIO(content)
+        self._stream = FileInMemory(content)
         self._parts = []
         if operation != self._open:
             self._open()
@@ -222,13 +222,13 @@ def _open_ogg(name: str, stream: IO[bytes], start: int, end: int) -> list[_Part]
     parts: list[_Part] = []
     for link in links:
         if link.codec == "FLAC":
-            native = io.BytesIO(flac_from_ogg(name, content, link))
+            native = FileInMemory(flac_from_ogg(name, content, link))
             for each in find_flac(name, native, 0, len(native.getvalue())):
                 parts.append(_Decoded(name, PartOfStream(native, each.start, each.end, each.patches), container="OGG"))
             continue
         source: Any = stream
         if not link.is_contiguous:
-            source = io.BytesIO(b"".join(content[page.start : page.start + page.size] for page in link.pages))
+            source = FileInMemory(b"".join(content[page.start : page.start + page.size] for page in link.pages))
         elif not is_plain:
             source = PartOfStream(stream, link.start, link.end)
         parts.append(_DecodedOgg(name, source, content, link))
@@ -316,11 +316,11 @@ class _Decoded:
         raw: dict[str, Any] = {}
         if self._headerless:
             raw = {"format": "RAW", "subtype": self._headerless, "samplerate": 8000, "channels": 1}
-        source: Any = self._source
-        source.seek(0)
-        is_file = not isinstance(source, io.BytesIO | PartOfStream)
+        self._source.seek(0)
+        in_memory = isinstance(self._source, io.BytesIO | PartOfStream)
+        file: Any = self._source if in_memory else self._source.fileno()
         try:
-            return soundfile.SoundFile(source.fileno() if is_file else source, closefd=False, **raw)
+            return soundfile.SoundFile(file, closefd=False, **raw)
         except soundfile.LibsndfileError as error:
             self._raise_system_error()
             if error.code in _TRANSIENT_CODES:
@@ -427,7 +427,7 @@ class _Mpeg:
 
         content, n_before, n_total = mpeg_span(self._name, self._stream, start, count)
         try:
-            with soundfile.SoundFile(io.BytesIO(content)) as file:
+            with soundfile.SoundFile(FileInMemory(content)) as file:
                 # libmpg123 removes the delay of its decoder, or not, depending on its version.
                 n_before -= n_total - file.frames if self._stream.frame.layer == 3 else 0
                 samples: np.ndarray = file.read(n_before + count, dtype="float32", always_2d=True)

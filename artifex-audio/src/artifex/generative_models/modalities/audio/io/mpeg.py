@@ -28,6 +28,7 @@ _N_CHAINED = 3  # frames that must follow each other where a stream begins
 _MAX_JUNK = 1 << 16
 _MAX_BIG_VALUES = 288
 _HEADER_BYTES = 4
+_ENCODERS = (b"LAME", b"Lavf", b"Lavc")  # of headers with delay, padding and a checksum
 
 
 @attrs.frozen(eq=False)
@@ -104,7 +105,7 @@ def read_mpeg(name: str, content: bytes, start: int = 0, end: int | None = None)
     frame = frame_header(content, first)
     assert frame is not None
     junk = content[begin:first]
-    if begin > start and junk.strip(b"\0"):
+    if (begin > start and junk.strip(b"\0")) or _is_info_before(content, start, first):
         raise AudioReadError(
             name, f"is damaged: no MP3 frame follows the tag that ends at byte {begin}; download it again"
         )
@@ -113,7 +114,7 @@ def read_mpeg(name: str, content: bytes, start: int = 0, end: int | None = None)
             name, f"is damaged: the header of the MP3 frame at byte {begin} is wrong; download it again"
         )
     starts, sizes = _follow(name, content, first, end)
-    info = _info_header(content, int(starts[0]), frame)
+    info = _info_header(name, content, int(starts[0]), frame)
     if info is not None:
         starts, sizes = starts[1:], sizes[1:]
     if not len(starts):
@@ -263,16 +264,12 @@ def _kind(frame: Frame) -> tuple[object, ...]:
 
 
 def _is_damaged_frame(junk: bytes, following: bytes) -> bool:
-    """Return whether bytes are a frame except for one bit of its header."""
-    if len(junk) < 4:
+    """Return whether bytes begin with a frame like the following one, except for at most one bit of its header."""
+    expected, word = _parsed(following), int.from_bytes(junk[:4], "big")
+    if expected is None or len(junk) < 4:
         return False
-    next_frame = _parsed(following)
-    for bit in range(32):
-        word = (int.from_bytes(junk[:4], "big") ^ 1 << bit).to_bytes(4, "big")
-        frame = _parsed(word)
-        if frame and next_frame and _kind(frame) == _kind(next_frame) and frame.size == len(junk):
-            return True
-    return False
+    candidates = [_parsed((word ^ flipped).to_bytes(4, "big")) for flipped in (0, *(1 << bit for bit in range(32)))]
+    return any(each and _kind(each) == _kind(expected) and each.size <= len(junk) for each in candidates)
 
 
 def _follow(name: str, content: bytes, first: int, end: int) -> tuple[np.ndarray, np.ndarray]:
@@ -308,6 +305,7 @@ def _follow(name: str, content: bytes, first: int, end: int) -> tuple[np.ndarray
             name,
             f"is truncated: {int(found[-1] + sizes[-1]) - end} bytes of its last MP3 frame are missing; download it again",
         )
+    _check_swallowed(name, raw, found, sizes, np.array(sizes_of, np.int64), version)
     is_mono = raw[found + 3] >> 6 == 3
     if (is_mono != is_mono[0]).any():
         changed = int(found[np.argmax(is_mono != is_mono[0])])
@@ -315,6 +313,30 @@ def _follow(name: str, content: bytes, first: int, end: int) -> tuple[np.ndarray
             name, f"is damaged: the number of channels changes in the MP3 frame at byte {changed}; download it again"
         )
     return found, sizes
+
+
+def _check_swallowed(
+    name: str, raw: np.ndarray, starts: np.ndarray, sizes: np.ndarray, sizes_of: np.ndarray, version: int
+) -> None:
+    """Raise if a frame with one other bit in its bit rate would end earlier, at frames that follow each other to its end."""
+    for bit in (0x02, 0x10, 0x20, 0x40, 0x80):
+        other = sizes_of[raw[starts + 2] ^ bit]
+        inner = np.where((other > 0) & (other + 4 <= sizes), starts + other, starts)
+        is_header = (inner > starts) & (raw[inner] == 0xFF) & (raw[inner + 1] & 0xFE == version)
+        for number in np.flatnonzero(is_header).tolist():
+            place, end = int(inner[number]), int(starts[number] + sizes[number])
+            while (
+                place + 4 <= end
+                and raw[place] == 0xFF
+                and raw[place + 1] & 0xFE == version
+                and sizes_of[raw[place + 2]]
+            ):
+                place += int(sizes_of[raw[place + 2]])
+            if place == end:
+                raise AudioReadError(
+                    name,
+                    f"is damaged: the bit rate of the MP3 frame at byte {int(starts[number])} is wrong; download it again",
+                )
 
 
 def _skip_gap(name: str, content: bytes, place: int, end: int, head: bytes) -> int | None:
@@ -346,14 +368,37 @@ def _skip_gap(name: str, content: bytes, place: int, end: int, head: bytes) -> i
     return None
 
 
-def _info_header(content: bytes, place: int, frame: Frame) -> bytes | None:
+def _is_info_before(content: bytes, start: int, first: int) -> bool:
+    """Return whether the frame before the first one is a Xing header, which a wrong size of a tag hides."""
+    for magic in (b"Xing", b"Info"):
+        at = content.rfind(magic, start, first)
+        for tag in (13, 21, 36):
+            frame = frame_header(content, at - tag) if at - tag >= start else None
+            if frame is not None and frame.tag == tag:
+                return True
+    return False
+
+
+def _info_header(name: str, content: bytes, place: int, frame: Frame) -> bytes | None:
     """Return the first frame if it is a Xing, Info or VBRI header, else None."""
-    whole = content[place : place + frame.size]
     if frame.layer != 3:
         return None
-    if whole[frame.tag : frame.tag + 4] in (b"Xing", b"Info"):
-        return whole
-    return whole if whole[36:40] == b"VBRI" else None
+    whole = content[place : place + frame.size]
+    for magic, at in ((b"Xing", frame.tag), (b"Info", frame.tag), (b"VBRI", 36)):
+        n_wrong = _n_different_bits(whole[at : at + 4], magic)
+        if n_wrong == 1:
+            raise _damaged_info(name)
+        if n_wrong == 0:
+            return whole
+    return None
+
+
+def _damaged_info(name: str) -> AudioReadError:
+    return AudioReadError(name, "is damaged: its Info header, which declares the delay, is wrong; encode it again")
+
+
+def _n_different_bits(found: bytes, expected: bytes) -> int:
+    return (int.from_bytes(found, "big") ^ int.from_bytes(expected, "big")).bit_count()
 
 
 def _gapless(name: str, info: bytes, n_frames: int, n_bytes: int) -> tuple[int, int]:
@@ -372,7 +417,10 @@ def _gapless(name: str, info: bytes, n_frames: int, n_bytes: int) -> tuple[int, 
     declared = None if count_at is None else int.from_bytes(info[count_at : count_at + 4], "big")
     declared_bytes = None if bytes_at is None else int.from_bytes(info[bytes_at : bytes_at + 4], "big")
     lame = info[place : place + 36]
-    has_delay = len(lame) == 36 and lame[:4] in (b"LAME", b"Lavf", b"Lavc", b"GOGO")
+    # One wrong bit in the name of the encoder is left to the checksum.
+    has_delay = len(lame) == 36 and min(_n_different_bits(lame[:4], encoder) for encoder in _ENCODERS) <= 1
+    if not has_delay and any(encoder in info for encoder in _ENCODERS):
+        raise _damaged_info(name)  # not where the header's flags place it
     stored = int.from_bytes(lame[34:36], "big") if has_delay else 0
     actual = bytearray(info[: place + 34])
     is_stored_right = not stored or _crc16_arc(bytes(actual)) == stored
@@ -382,10 +430,9 @@ def _gapless(name: str, info: bytes, n_frames: int, n_bytes: int) -> tuple[int, 
     if bytes_at is not None and not is_stored_right and not is_count_wrong:
         actual[bytes_at : bytes_at + 4] = n_bytes.to_bytes(4, "big")
         is_count_wrong = _crc16_arc(bytes(actual)) == stored
-    if not is_stored_right and not is_count_wrong:
-        raise AudioReadError(
-            name, "is damaged: the checksum of its Info header, which declares the delay, is wrong; encode it again"
-        )
+    is_flipped = declared and (declared ^ n_frames).bit_count() == 1
+    if not is_stored_right and (not is_count_wrong or is_flipped):
+        raise _damaged_info(name)
     has_bytes = declared_bytes is None or abs(declared_bytes - n_bytes) <= 0.01 * n_bytes
     if declared and declared > n_frames and not is_count_wrong and not (declared_bytes and has_bytes):
         raise AudioReadError(
@@ -395,7 +442,7 @@ def _gapless(name: str, info: bytes, n_frames: int, n_bytes: int) -> tuple[int, 
     if not has_delay:
         return 0, 0
     delay, padding = int.from_bytes(lame[21:24], "big") >> 12, int.from_bytes(lame[21:24], "big") & 0xFFF
-    is_possible = declared and declared <= n_frames and has_bytes
+    is_possible = declared == n_frames or (declared and declared < n_frames and has_bytes)
     return delay + _DECODER_DELAY, max(0, padding - _DECODER_DELAY) if is_possible else 0
 
 

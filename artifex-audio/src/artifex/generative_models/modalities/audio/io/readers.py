@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import errno
-import io
 import os
 import stat
 import warnings
@@ -23,6 +22,7 @@ from artifex.generative_models.modalities.audio.io.sources import (
     UnsupportedAudioError,
     source_name,
 )
+from artifex.generative_models.modalities.audio.io.streams import FileInMemory
 
 _BUILT_IN = "soundfile"
 _HEAD_BYTES = 4096
@@ -189,7 +189,7 @@ def _with_extra(name: str, refused: UnsupportedAudioError | None) -> AudioReadEr
 
 def _open_stream(source: str | os.PathLike[str] | bytes, name: str) -> IO[bytes]:
     if isinstance(source, bytes):
-        return io.BytesIO(source)
+        return FileInMemory(source)
     try:
         mode = os.stat(source).st_mode
         if stat.S_ISREG(mode):  # opening a FIFO would block

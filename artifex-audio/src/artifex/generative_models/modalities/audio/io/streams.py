@@ -35,6 +35,32 @@ class BytesOfStream:
         return self._stream.read(max(0, last - first))
 
 
+class FileInMemory(io.BytesIO):
+    """A file in memory in which seeking to a negative position seeks to the start.
+
+    In a callback of libsndfile, an exception would be printed instead of raised.
+
+    Example:
+        >>> FileInMemory(b"0123").seek(-8, os.SEEK_END)
+        0
+    """
+
+    def seek(self, offset: int, whence: int = os.SEEK_SET, /) -> int:
+        """Set the position.
+
+        Args:
+            offset: Offset in bytes.
+            whence: Its origin, as for other files.
+
+        Returns:
+            The position.
+        """
+        try:
+            return super().seek(offset, whence)
+        except ValueError:
+            return super().seek(0)
+
+
 class PartOfStream(io.RawIOBase):
     """A part of a file as a read-only file.
 
