@@ -100,6 +100,7 @@ class FileRecording:
         self._name = name
         self._stream = stream
         self._parts: list[_Part] = []
+        self._through_python = False
         self.info = self._attempt(self._open)
         lengths = np.cumsum([part.info.n_samples for part in self._parts])
         self._firsts: list[int] = [0, *lengths[:-1].tolist()]
@@ -138,7 +139,7 @@ class FileRecording:
         return np.concatenate(pieces)
 
     def _open(self) -> AudioInfo:
-        self._parts = _open_parts(self._name, self._stream)
+        self._parts = _open_parts(self._name, self._stream, through_python=self._through_python)
         first, *others = (part.info for part in self._parts)
         for other in others:
             if (other.sample_rate, other.n_channels) != (first.sample_rate, first.n_channels):
@@ -152,19 +153,18 @@ class FileRecording:
     def _attempt(self, operation: Callable[[], T]) -> T:
         """Call an operation; if it fails, read the file into memory and call it again.
 
-        libsndfile reports an error of the operating system like a damaged file, or as the end of the file. What fails in
-        memory, too, is the file's fault.
+        libsndfile reports an error of the operating system like a damaged file, or as the end of the file. An operation that
+        also fails in memory fails because of the file. A large file is instead decoded through Python, which reports errors.
         """
         try:
             return operation()
         except AudioReadError as error:
             self.close()
-            if error.transient or isinstance(self._stream, io.BytesIO):
+            if error.transient or self._through_python or isinstance(self._stream, io.BytesIO):
                 raise
             content = _reread(self._stream)
-            if content is None:
-                raise
-        self._stream = FileInMemory(content)
+        self._through_python = content is None
+        self._stream = self._stream if content is None else FileInMemory(content)
         self._parts = []
         if operation != self._open:
             self._open()
@@ -185,10 +185,11 @@ class _Part(Protocol):
     def close(self) -> None: ...
 
 
-def _open_parts(name: str, stream: IO[bytes]) -> list[_Part]:
-    """Return the streams of a file, in order."""
+def _open_parts(name: str, stream: IO[bytes], *, through_python: bool = False) -> list[_Part]:
+    """Return the streams of a file, in order; libsndfile reads the file itself, or through Python."""
     content = BytesOfStream(stream)
     size = len(content)
+    whole: Any = PartOfStream(stream, 0, size) if through_python else stream
     if not size:
         raise AudioReadError(name, "the file is empty (0 bytes); download or record it again")
     start = skip_leading_tags(content, 0, size)
@@ -197,7 +198,7 @@ def _open_parts(name: str, stream: IO[bytes]) -> list[_Part]:
         found = find_flac(name, stream, start, skip_trailing_tags(content, start, size))
         is_plain = start == 0 and len(found) == 1 and not found[0].patches
         if is_plain:
-            return [_Decoded(name, stream)]
+            return [_Decoded(name, whole)]
         return [_Decoded(name, PartOfStream(stream, each.start, each.end, each.patches)) for each in found]
     if head[:4] == b"OggS":
         return _open_ogg(name, stream, start, skip_trailing_tags(content, start, size))
@@ -206,12 +207,12 @@ def _open_parts(name: str, stream: IO[bytes]) -> list[_Part]:
         return [_open_mpeg(name, stream, data.start, data.end, "WAV")]
     if data is not None:
         is_plain = start == 0 and not data.patches and (data.end == size or data.may_be_followed)
-        source = stream if is_plain else PartOfStream(stream, start, data.end, data.patches)
+        source = whole if is_plain else PartOfStream(stream, start, data.end, data.patches)
         return [_Decoded(name, source, is_checked=True)]
     extension = os.path.splitext(name)[1].lower()
     if extension in _MPEG_EXTENSIONS or is_mpeg(content[start : start + _BLOCK // 8]):
         return [_open_mpeg(name, stream, 0, size, "MP3")]
-    return [_Decoded(name, stream, headerless=_HEADERLESS.get(extension))]
+    return [_Decoded(name, whole, headerless=_HEADERLESS.get(extension))]
 
 
 def _open_ogg(name: str, stream: IO[bytes], start: int, end: int) -> list[_Part]:
@@ -447,14 +448,10 @@ class _Mpeg:
 
 
 def _reread(stream: IO[bytes]) -> bytes | None:
-    """Return the content of a file, or None if it is large; raises OSError if it cannot be read."""
+    """Return the content of a file, or None if it is large."""
     size = stream.seek(0, os.SEEK_END)
     stream.seek(0)
-    if size <= _MAX_REREAD:
-        return stream.read()
-    while stream.read(_BLOCK):
-        pass
-    return None
+    return stream.read() if size <= _MAX_REREAD else None
 
 
 def _reason(error: Exception) -> str:

@@ -73,7 +73,7 @@ class PartOfStream(io.RawIOBase):
         patches: Bytes to replace, by position in ``stream``.
 
     Attributes:
-        error: The last error of the operating system, or None.
+        error: The last error of the operating system or of an allocation, or None.
 
     Example:
         >>> part = PartOfStream(io.BytesIO(b"0123456789"), 2, 8, {4: b"XY"})
@@ -86,7 +86,7 @@ class PartOfStream(io.RawIOBase):
         self._stream, self._start, self._end = stream, start, end
         self._patches = dict(patches or {})
         self._place = start
-        self.error: OSError | None = None
+        self.error: OSError | MemoryError | None = None
 
     def readable(self) -> bool:
         """Return True."""
@@ -129,7 +129,7 @@ class PartOfStream(io.RawIOBase):
         try:
             self._stream.seek(first)
             content = self._stream.read(count) if count else b""
-        except OSError as error:
+        except (OSError, MemoryError) as error:
             self.error = error
             return 0
         view[: len(content)] = content
