@@ -21,6 +21,7 @@ EXPECTED_ERRORS = (
     errors.ConflictingComponentError,
     errors.MissingDependencyError,
     errors.UnknownComponentError,
+    MemoryError,
     OSError,
     TypeError,
     ValueError,

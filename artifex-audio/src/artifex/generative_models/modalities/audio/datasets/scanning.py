@@ -16,7 +16,13 @@ import numpy as np
 from artifex.generative_models.core.checks import check_integer
 from artifex.generative_models.core.errors import Problem
 from artifex.generative_models.modalities.audio.datasets.manifests import folder_label, label_names
-from artifex.generative_models.modalities.audio.io import AudioReadError, find_audio_in, read_blocks
+from artifex.generative_models.modalities.audio.io import (
+    AudioReadError,
+    exists,
+    find_audio_in,
+    missing_now,
+    read_blocks,
+)
 
 _FULL_SCALE = 32767 / 32768
 _CLIPPED_RUN = 3
@@ -159,6 +165,7 @@ def scan(
     Raises:
         FileNotFoundError: When a path does not exist.
         ValueError: When a folder contains no audio files or ``paths`` is empty.
+        AudioReadError: When a file cannot be read for a temporary reason, such as an unavailable network drive.
         MissingDependencyError: Without the extra ``artifex-audio[files]``.
 
     Example:
@@ -173,8 +180,9 @@ def scan(
     """
     check_integer("threads", threads, minimum=1)
     files = find_audio_in(paths)
+    missing = {file for file, _ in files if not exists(file)}  # links to nothing
     recordings, problems = [], []
-    for n_completed, result in enumerate(_measure_in_order(files, threads), start=1):
+    for n_completed, result in enumerate(_measure_in_order(files, threads, missing), start=1):
         if isinstance(result, Problem):
             problems.append(result)
         else:
@@ -184,22 +192,24 @@ def scan(
     return ScanResult(recordings=tuple(recordings), problems=tuple(problems))
 
 
-def _measure_in_order(files: list[tuple[Path, Path]], threads: int) -> Iterator[ScannedRecording | Problem]:
+def _measure_in_order(
+    files: list[tuple[Path, Path]], threads: int, missing: set[Path]
+) -> Iterator[ScannedRecording | Problem]:
     remaining = iter(files)
     pool = ThreadPoolExecutor(threads)
     try:
         pending: list[Future[ScannedRecording | Problem]] = [
-            pool.submit(_measure, file, root) for file, root in islice(remaining, 8 * threads)
+            pool.submit(_measure, file, root, file not in missing) for file, root in islice(remaining, 8 * threads)
         ]
         while pending:
             result = pending.pop(0).result()
-            pending += [pool.submit(_measure, file, root) for file, root in islice(remaining, 1)]
+            pending += [pool.submit(_measure, file, root, file not in missing) for file, root in islice(remaining, 1)]
             yield result
     finally:
         pool.shutdown(cancel_futures=True)
 
 
-def _measure(file: Path, root: Path) -> ScannedRecording | Problem:
+def _measure(file: Path, root: Path, existed: bool) -> ScannedRecording | Problem:
     total, n_samples, peak, clipped = 0.0, 0, 0.0, False
     tail = np.zeros((0, 1), bool)
     try:
@@ -219,6 +229,9 @@ def _measure(file: Path, root: Path) -> ScannedRecording | Problem:
             else:
                 tail = np.zeros((0, block.shape[1]), bool)
     except AudioReadError as error:
+        error = missing_now(error, existed=existed)
+        if error.transient:  # the manifest must not lack the file because of a fault that passes
+            raise AudioReadError(file, f"{error.reason}; this may be temporary: try again", transient=True) from error
         return Problem(source=str(file), message=error.reason)
     return ScannedRecording(
         path=str(file),

@@ -101,9 +101,7 @@ def exists(path: str | os.PathLike[str]) -> bool:
 
 
 def missing_now(error: AudioReadError, *, existed: bool) -> AudioReadError:
-    """Return an error, as a transient one if the file existed and is missing now, or its folder is missing.
-
-    Such a file may be on a drive that is not mounted at the moment.
+    """Return an error, as a transient one if the file existed and is missing now, as on a drive that has been unmounted.
 
     Args:
         error: The error of reading the file.
@@ -118,12 +116,8 @@ def missing_now(error: AudioReadError, *, existed: bool) -> AudioReadError:
         >>> missing_now(error, existed=True).transient, missing_now(error, existed=False).transient
         (True, False)
     """
-    if error.transient or not isinstance(error.__cause__, FileNotFoundError | NotADirectoryError):
-        return error
-    if existed:
+    if existed and isinstance(error.__cause__, FileNotFoundError | NotADirectoryError):
         return AudioReadError(error.path, "existed before and is missing now", transient=True)
-    if not os.path.isdir(os.path.dirname(error.path) or os.curdir):
-        return AudioReadError(error.path, "is missing, and so is its folder", transient=True)
     return error
 
 

@@ -85,9 +85,12 @@ def open_recording(source: AudioSource, name: str | None = None) -> Generator[Au
         yield ArrayRecording(source, known_as)
         return
     # The file is opened once, for the checks and for the decoder.
-    with system_errors(known_as), _open_stream(source, known_as) as stream:
-        with _open_with_readers(stream, known_as) as recording:
-            yield recording
+    with (
+        system_errors(known_as),
+        _open_stream(source, known_as) as stream,
+        _open_with_readers(stream, known_as) as recording,
+    ):
+        yield recording
 
 
 def reader_extensions() -> tuple[str, ...]:
