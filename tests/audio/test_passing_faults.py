@@ -185,29 +185,6 @@ def test_a_failed_allocation_while_resampling_is_transient(folder, monkeypatch):
     assert caught.value.transient
 
 
-def test_a_large_file_is_not_read_into_memory_to_find_an_error_of_the_system(folder, monkeypatch):
-    expected, _ = read_audio(folder / "1.flac")
-    monkeypatch.setattr(libsndfile, "_MAX_REREAD", 100)
-    opened = []
-
-    class Counted(libsndfile.PartOfStream):
-        def __init__(self, *arguments):
-            opened.append(arguments)
-            super().__init__(*arguments)
-
-    monkeypatch.setattr(libsndfile, "PartOfStream", Counted)
-    reading = libsndfile._Decoded.read
-
-    def failing(self, *arguments):
-        if not opened:
-            raise AudioReadError("1.flac", "is damaged")
-        return reading(self, *arguments)
-
-    monkeypatch.setattr(libsndfile._Decoded, "read", failing)
-    np.testing.assert_array_equal(read_audio(folder / "1.flac")[0], expected)
-    assert len(opened) == 1
-
-
 @pytest.fixture
 def copied(folder, tmp_path):
     return Path(shutil.copytree(folder, tmp_path / "copied"))

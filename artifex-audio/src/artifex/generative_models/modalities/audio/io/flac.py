@@ -15,6 +15,8 @@ from artifex.generative_models.modalities.audio.io.sources import AudioReadError
 _INFO_BYTES = 42
 _NEXT_STREAM = b"fLaC\0\0\0\x22"
 _BLOCK = 1 << 20
+_MAX_SEARCHED = 1 << 19
+_N_PROBES = 6
 _MIN_TAIL, _MAX_TAIL = 1 << 14, 1 << 20
 _MAX_METADATA_BLOCKS = 1 << 10
 _RATES = {
@@ -82,7 +84,12 @@ def find_flac(name: str, stream: IO[bytes], start: int, end: int) -> list[FlacSt
 
 
 def _later_streams(stream: IO[bytes], place: int, end: int) -> list[int]:
-    """Return the positions of the streams after the first."""
+    """Return the positions of the streams after the first.
+
+    Large files are searched only if their frames do not advance evenly: reading a file would take longer than a span of it.
+    """
+    if end - place > _MAX_SEARCHED and _advances(stream, place, end):
+        return []
     found: list[int] = []
     overlap = len(_NEXT_STREAM) - 1
     stream.seek(place)
@@ -96,6 +103,28 @@ def _later_streams(stream: IO[bytes], place: int, end: int) -> list[int]:
         rest = content[-overlap:]
         place += len(block)
     return found
+
+
+def _advances(stream: IO[bytes], start: int, end: int) -> bool:
+    """Return whether frames at increasing positions, closer to each other towards both ends, have increasing numbers."""
+    size = end - start
+    steps = [size >> shift for shift in range(_N_PROBES, 1, -1)]
+    numbers: list[int] = []
+    for place in [*(start + step for step in steps), start + size // 2, *(end - step for step in reversed(steps))]:
+        stream.seek(place)
+        block = stream.read(_MIN_TAIL)
+        at = -1
+        frame = None
+        while frame is None and (at := _next_sync(block, at + 1)) >= 0:
+            frame = _parse_frame(block[at : at + 16], 1)
+        if frame is not None:
+            numbers.append(frame.first)
+    return all(earlier <= later for earlier, later in itertools.pairwise(numbers)) and len(set(numbers)) > 1
+
+
+def _next_sync(content: bytes, start: int) -> int:
+    found = [at for sync in (b"\xff\xf8", b"\xff\xf9") if (at := content.find(sync, start)) >= 0]
+    return min(found, default=-1)
 
 
 def _check_stream(name: str, stream: IO[bytes], start: int, end: int) -> FlacStream:

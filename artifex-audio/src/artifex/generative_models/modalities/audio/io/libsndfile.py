@@ -5,8 +5,12 @@ from __future__ import annotations
 import contextlib
 import io
 import os
+import threading
+import time
 from bisect import bisect_right
+from collections import OrderedDict
 from collections.abc import Callable, Generator
+from functools import partial
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any, Protocol, TypeVar
 
@@ -37,6 +41,7 @@ _BLOCK = 1 << 20
 _MAX_VORBIS_BLOCK = 8192
 _OPUS_PREROLL = 3840  # samples at 48 kHz, RFC 7845
 _MAX_REREAD = 1 << 28
+_SETTLED = 2.0  # seconds after which a file's time tells its versions apart
 _TRANSIENT_CODES = (2, 17)  # SFE_SYSTEM, SFE_MALLOC_FAILED
 _HEADERLESS = {".gsm": "GSM610", ".vox": "VOX_ADPCM"}  # 8 kHz, one channel, by convention
 _MPEG_EXTENSIONS = (".mp1", ".mp2", ".mp3", ".mpga")
@@ -59,6 +64,8 @@ class SoundfileReader:
     magic = (
         *((0, magic) for magic in (b"RF64", b"BW64", b"riff", b"RIFX", b".snd", b"dns.", b"caff", b"fLaC", b"OggS")),
         *((8, magic) for magic in (b"WAVE", b"AIFF", b"AIFC")),
+        *((0, b"\xff" + bytes((byte,))) for byte in b"\xfb\xfa\xf3\xf2\xe3\xe2\xfd\xfc\xf5\xf4"),  # MPEG, not AAC
+        (0, b"ID3"),
     )
 
     @contextlib.contextmanager
@@ -100,7 +107,6 @@ class FileRecording:
         self._name = name
         self._stream = stream
         self._parts: list[_Part] = []
-        self._through_python = False
         self.info = self._attempt(self._open)
         lengths = np.cumsum([part.info.n_samples for part in self._parts])
         self._firsts: list[int] = [0, *lengths[:-1].tolist()]
@@ -139,7 +145,7 @@ class FileRecording:
         return np.concatenate(pieces)
 
     def _open(self) -> AudioInfo:
-        self._parts = _open_parts(self._name, self._stream, through_python=self._through_python)
+        self._parts = _open_parts(self._name, self._stream)
         first, *others = (part.info for part in self._parts)
         for other in others:
             if (other.sample_rate, other.n_channels) != (first.sample_rate, first.n_channels):
@@ -153,18 +159,19 @@ class FileRecording:
     def _attempt(self, operation: Callable[[], T]) -> T:
         """Call an operation; if it fails, read the file into memory and call it again.
 
-        libsndfile reports an error of the operating system like a damaged file, or as the end of the file. An operation that
-        also fails in memory fails because of the file. A large file is instead decoded through Python, which reports errors.
+        libsndfile reports an error of the operating system like a damaged file, or as the end of the file. What fails in
+        memory, too, is the file's fault.
         """
         try:
             return operation()
         except AudioReadError as error:
             self.close()
-            if error.transient or self._through_python or isinstance(self._stream, io.BytesIO):
+            if error.transient or isinstance(self._stream, io.BytesIO):
                 raise
             content = _reread(self._stream)
-        self._through_python = content is None
-        self._stream = self._stream if content is None else FileInMemory(content)
+            if content is None:
+                raise
+        self._stream = FileInMemory(content)
         self._parts = []
         if operation != self._open:
             self._open()
@@ -185,65 +192,152 @@ class _Part(Protocol):
     def close(self) -> None: ...
 
 
-def _open_parts(name: str, stream: IO[bytes], *, through_python: bool = False) -> list[_Part]:
-    """Return the streams of a file, in order; libsndfile reads the file itself, or through Python."""
+_Opener = Callable[[str, IO[bytes]], _Part]
+
+
+def _open_parts(name: str, stream: IO[bytes]) -> list[_Part]:
+    """Return the streams of a file, in order."""
+    version = _version(stream)
+    openers = None if version is None else _measured.get(version)
+    if openers is None:
+        openers = _measure(name, stream)
+        if version is not None and all(isinstance(opener, partial) for opener in openers):
+            _measured.put(version, openers)
+    parts: list[_Part] = []
+    try:
+        for opener in openers:
+            parts.append(opener(name, stream))
+    except BaseException:
+        for part in parts:
+            part.close()
+        raise
+    return parts
+
+
+def _measure(name: str, stream: IO[bytes]) -> list[_Opener]:
+    """Return functions that open the streams of a file, in order."""
     content = BytesOfStream(stream)
     size = len(content)
-    whole: Any = PartOfStream(stream, 0, size) if through_python else stream
     if not size:
         raise AudioReadError(name, "the file is empty (0 bytes); download or record it again")
     start = skip_leading_tags(content, 0, size)
     head = content[start : start + 12]
     if head[:4] == b"fLaC":
         found = find_flac(name, stream, start, skip_trailing_tags(content, start, size))
-        is_plain = start == 0 and len(found) == 1 and not found[0].patches
-        if is_plain:
-            return [_Decoded(name, whole)]
-        return [_Decoded(name, PartOfStream(stream, each.start, each.end, each.patches)) for each in found]
+        if start == 0 and len(found) == 1 and not found[0].patches:
+            return [partial(_open_plain)]
+        return [partial(_open_window, start=each.start, end=each.end, patches=each.patches) for each in found]
     if head[:4] == b"OggS":
-        return _open_ogg(name, stream, start, skip_trailing_tags(content, start, size))
+        return _measure_ogg(name, stream, start, skip_trailing_tags(content, start, size))
     data = find_audio_data(name, stream, start, skip_trailing_tags(content, start, size))
     if data is not None and data.is_mpeg:
-        return [_open_mpeg(name, stream, data.start, data.end, "WAV")]
+        return [_measure_mpeg(name, stream, data.start, data.end, "WAV")]
     if data is not None:
-        is_plain = start == 0 and not data.patches and (data.end == size or data.may_be_followed)
-        source = whole if is_plain else PartOfStream(stream, start, data.end, data.patches)
-        return [_Decoded(name, source, is_checked=True)]
+        if start == 0 and not data.patches and (data.end == size or data.may_be_followed):
+            return [_measure_plain(name, stream, is_checked=True)]
+        return [partial(_open_window, start=start, end=data.end, patches=data.patches, is_checked=True)]
     extension = os.path.splitext(name)[1].lower()
     if extension in _MPEG_EXTENSIONS or is_mpeg(content[start : start + _BLOCK // 8]):
-        return [_open_mpeg(name, stream, 0, size, "MP3")]
-    return [_Decoded(name, whole, headerless=_HEADERLESS.get(extension))]
+        return [_measure_mpeg(name, stream, 0, size, "MP3")]
+    return [_measure_plain(name, stream, headerless=_HEADERLESS.get(extension))]
 
 
-def _open_ogg(name: str, stream: IO[bytes], start: int, end: int) -> list[_Part]:
+def _measure_plain(name: str, stream: IO[bytes], **options: Any) -> _Opener:
+    """Return the function that opens a file, and that raises if libsndfile does not read the same header again.
+
+    libsndfile ignores errors of the operating system while it reads a header, and then decodes other bytes in another format.
+    Here it reads through Python, where they raise.
+    """
+    file = _Decoded(name, PartOfStream(stream, 0, stream.seek(0, os.SEEK_END)), **options)
+    layout = file.layout()
+    file.close()
+    return partial(_open_plain, layout=layout, **options)
+
+
+def _measure_ogg(name: str, stream: IO[bytes], start: int, end: int) -> list[_Opener]:
     stream.seek(0)
     content = stream.read()
     links = read_ogg(name, content, start, min(end, len(content)))
     is_plain = len(links) == 1 and start == 0 and links[0].is_contiguous and links[0].end == len(content)
-    parts: list[_Part] = []
+    openers: list[_Opener] = []
     for link in links:
         if link.codec == "FLAC":
             native = FileInMemory(flac_from_ogg(name, content, link))
             for each in find_flac(name, native, 0, len(native.getvalue())):
-                parts.append(_Decoded(name, PartOfStream(native, each.start, each.end, each.patches), container="OGG"))
-            continue
-        source: Any = stream
-        if not link.is_contiguous:
-            source = FileInMemory(b"".join(content[page.start : page.start + page.size] for page in link.pages))
-        elif not is_plain:
-            source = PartOfStream(stream, link.start, link.end)
-        parts.append(_DecodedOgg(name, source, content, link))
-    return parts
+                part = PartOfStream(native, each.start, each.end, each.patches)
+                openers.append(lambda name, _, part=part: _Decoded(name, part, container="OGG"))
+        else:
+            openers.append(partial(_open_ogg, link=link, is_plain=is_plain))
+    return openers
 
 
-def _open_mpeg(name: str, stream: IO[bytes], start: int, end: int, container: str) -> _Mpeg:
+def _measure_mpeg(name: str, stream: IO[bytes], start: int, end: int, container: str) -> _Opener:
     stream.seek(0)
     found = read_mpeg(name, stream.read(), start, end)
     if found is None:
         raise UnsupportedAudioError(
             name, "is not audio that can be decoded (no MP3 frames); expected wav, flac, ogg, opus, mp3 or aiff"
         )
-    return _Mpeg(name, found, container)
+    return partial(_Mpeg, layout=found, container=container)
+
+
+def _open_plain(name: str, stream: IO[bytes], *, layout: tuple[object, ...] = (), **options: Any) -> _Part:
+    file = _Decoded(name, stream, **options)
+    if layout and file.layout() != layout:
+        file.close()
+        raise AudioReadError(name, "cannot be read: its header differs from that which was read before")
+    return file
+
+
+def _open_window(
+    name: str, stream: IO[bytes], *, start: int, end: int, patches: dict[int, bytes], **options: Any
+) -> _Part:
+    return _Decoded(name, PartOfStream(stream, start, end, patches), **options)
+
+
+def _open_ogg(name: str, stream: IO[bytes], *, link: Link, is_plain: bool) -> _Part:
+    content = BytesOfStream(stream)
+    source: Any = stream
+    if not link.is_contiguous:
+        source = FileInMemory(b"".join(content[page.start : page.start + page.size] for page in link.pages))
+    elif not is_plain:
+        source = PartOfStream(stream, link.start, link.end)
+    return _DecodedOgg(name, source, content, link)
+
+
+class _Measured:
+    """What was measured of the files read last, by their versions."""
+
+    def __init__(self, n_files: int) -> None:
+        self._n_files = n_files
+        self._files: OrderedDict[tuple[int, ...], list[_Opener]] = OrderedDict()
+        self._lock = threading.Lock()
+
+    def get(self, version: tuple[int, ...]) -> list[_Opener] | None:
+        with self._lock:
+            if version in self._files:
+                self._files.move_to_end(version)
+            return self._files.get(version)
+
+    def put(self, version: tuple[int, ...], openers: list[_Opener]) -> None:
+        with self._lock:
+            self._files[version] = openers
+            if len(self._files) > self._n_files:
+                self._files.popitem(last=False)
+
+
+_measured = _Measured(1024)
+
+
+def _version(stream: IO[bytes]) -> tuple[int, ...] | None:
+    """Return numbers that change when a file does, or None if it is in memory or was modified just now."""
+    if isinstance(stream, io.BytesIO):
+        return None
+    status = os.fstat(stream.fileno())
+    # As in git: a file that changes again within the resolution of its time would keep its version.
+    if time.time() - max(status.st_mtime, status.st_ctime) < _SETTLED:
+        return None
+    return status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns, status.st_ctime_ns
 
 
 class _Decoded:
@@ -280,12 +374,16 @@ class _Decoded:
     def close(self) -> None:
         self._file.close()
 
+    def layout(self) -> tuple[object, ...]:
+        """Return the header and, before anything has been decoded, the position of the first byte of the audio."""
+        return self.info, self._file.endian, self._source.tell()
+
     def read(self, start: int, count: int, out: np.ndarray | None, /) -> np.ndarray:
         import soundfile
 
         blocks: list[np.ndarray] = []
         n_read = 0
-        most = max(1, _BLOCK // self.info.n_channels)
+        most = max(1, 8 * _BLOCK // max(8, self.info.n_channels))
         try:
             self._seek(start)
             # In blocks, so that memory is bounded by the content of the file, not by the length that its header declares.
@@ -302,8 +400,8 @@ class _Decoded:
             raise self._error(
                 error, f"is damaged or truncated after {start + n_read} of {self.info.n_samples} samples"
             ) from error
+        self._raise_system_error()
         if n_read < count:
-            self._raise_system_error()
             raise AudioReadError(
                 self._name,
                 f"is damaged or truncated: its length is {self.info.n_samples} samples, but only {start + n_read} can be "
@@ -321,7 +419,7 @@ class _Decoded:
         in_memory = isinstance(self._source, io.BytesIO | PartOfStream)
         file: Any = self._source if in_memory else self._source.fileno()
         try:
-            return soundfile.SoundFile(file, closefd=False, **raw)
+            opened = soundfile.SoundFile(file, closefd=False, **raw)
         except soundfile.LibsndfileError as error:
             self._raise_system_error()
             if error.code in _TRANSIENT_CODES:
@@ -330,6 +428,12 @@ class _Decoded:
                 self._name,
                 f"is not audio that can be decoded ({_reason(error)}); expected wav, flac, ogg, opus, mp3 or aiff",
             ) from error
+        try:
+            self._raise_system_error()
+        except (OSError, MemoryError):
+            opened.close()
+            raise
+        return opened
 
     def _seek(self, start: int) -> None:
         if start == self._place:  # seeking would restart the decoder
@@ -342,7 +446,7 @@ class _Decoded:
             self._file = self._open()
             self._place = 0
         while self._place < start:
-            n_wanted = min(max(1, _BLOCK // self.info.n_channels), start - self._place)
+            n_wanted = min(max(1, 8 * _BLOCK // max(8, self.info.n_channels)), start - self._place)
             n_skipped = len(self._file.read(n_wanted, dtype="float32"))
             self._place += n_skipped
             if n_skipped < n_wanted:
@@ -371,7 +475,7 @@ class _Decoded:
 class _DecodedOgg(_Decoded):
     """A stream of Vorbis or Opus."""
 
-    def __init__(self, name: str, source: Any, content: bytes, link: Link) -> None:
+    def __init__(self, name: str, source: Any, content: BytesOfStream, link: Link) -> None:
         super().__init__(name, source)
         self._content = content
         self._link = link
@@ -380,7 +484,7 @@ class _DecodedOgg(_Decoded):
         scale, offset, reach = 1.0, 0, 2 * _MAX_VORBIS_BLOCK
         if self._link.codec == "OPUS":
             scale, reach = 48000 / self.info.sample_rate, 2 * _OPUS_PREROLL
-            offset = int.from_bytes(self._content[self._link.start + 38 :][:2], "little")
+            offset = self._link.pre_skip
         first = start if start == self._place else self._exact_seek(start)
         check_pages_of_span(
             self._name,
@@ -408,29 +512,30 @@ class _DecodedOgg(_Decoded):
 class _Mpeg:
     """An MPEG audio stream; each span is decoded from its own frames."""
 
-    def __init__(self, name: str, stream: MpegStream, container: str) -> None:
+    def __init__(self, name: str, stream: IO[bytes], *, layout: MpegStream, container: str) -> None:
         self._name = name
-        self._stream = stream
+        self._layout = layout
+        self._content = BytesOfStream(stream)
         self.info = AudioInfo(
             path=Path(name),
-            sample_rate=stream.frame.rate,
-            n_channels=stream.frame.n_channels,
-            n_samples=stream.n_samples,
+            sample_rate=layout.frame.rate,
+            n_channels=layout.frame.n_channels,
+            n_samples=layout.n_samples,
             format=container,
-            subtype=f"MPEG_LAYER_{'I' * stream.frame.layer}",
+            subtype=f"MPEG_LAYER_{'I' * layout.frame.layer}",
         )
 
     def close(self) -> None:
-        """Do nothing: the content is in memory."""
+        """Do nothing: no decoder is open."""
 
     def read(self, start: int, count: int, out: np.ndarray | None, /) -> np.ndarray:
         import soundfile
 
-        content, n_before, n_total = mpeg_span(self._name, self._stream, start, count)
+        content, n_before, n_total = mpeg_span(self._name, self._layout, self._content, start, count)
         try:
             with soundfile.SoundFile(FileInMemory(content)) as file:
                 # libmpg123 removes the delay of its decoder, or not, depending on its version.
-                n_before -= n_total - file.frames if self._stream.frame.layer == 3 else 0
+                n_before -= n_total - file.frames if self._layout.frame.layer == 3 else 0
                 samples: np.ndarray = file.read(n_before + count, dtype="float32", always_2d=True)
         except soundfile.LibsndfileError as error:
             raise AudioReadError(
@@ -448,10 +553,14 @@ class _Mpeg:
 
 
 def _reread(stream: IO[bytes]) -> bytes | None:
-    """Return the content of a file, or None if it is large."""
+    """Return the content of a file, or None if it is large; raises OSError if it cannot be read."""
     size = stream.seek(0, os.SEEK_END)
     stream.seek(0)
-    return stream.read() if size <= _MAX_REREAD else None
+    if size <= _MAX_REREAD:
+        return stream.read()
+    while stream.read(_BLOCK):
+        pass
+    return None
 
 
 def _reason(error: Exception) -> str:

@@ -12,6 +12,7 @@ import attrs
 import numpy as np
 
 from artifex.generative_models.modalities.audio.io.sources import AudioReadError
+from artifex.generative_models.modalities.audio.io.streams import BytesOfStream
 from artifex.generative_models.modalities.audio.io.tags import skip_leading_tags, skip_trailing_tags
 
 _BITRATES = {  # kbit/s by (is MPEG-1, layer)
@@ -36,17 +37,19 @@ class MpegStream:
     """The frames of an MPEG audio stream.
 
     Args:
-        content: The bytes of the file.
         starts: Position of each frame, int64.
-        sizes: Bytes of each frame, int64.
+        sizes: Bytes of each frame, int32.
+        n_main: Bytes of main data in each frame, int32.
+        n_before: Bytes of main data of each frame that precede it (``main_data_begin``), int32.
         frame: The properties of all frames.
         skip: Samples at the start that are encoder and decoder delay (gapless playback).
         n_samples: Number of samples without delay and padding.
     """
 
-    content: bytes
     starts: np.ndarray
     sizes: np.ndarray
+    n_main: np.ndarray
+    n_before: np.ndarray
     frame: Frame
     skip: int
     n_samples: int
@@ -123,15 +126,25 @@ def read_mpeg(name: str, content: bytes, start: int = 0, end: int | None = None)
     n_samples = len(starts) * frame.n_samples - skip - padding
     if n_samples < 1:
         raise AudioReadError(name, "declares more delay and padding than it contains samples; download it again")
-    return MpegStream(content, starts, sizes, frame, skip, n_samples)
+    raw = np.frombuffer(content, np.uint8)
+    n_crc = 2 * (raw[starts + 1] & 1 == 0)
+    side = starts + _HEADER_BYTES + n_crc
+    n_before = raw[side].astype(np.int32)
+    if frame.is_mpeg1:
+        n_before = n_before << 1 | raw[side + 1] >> 7
+    n_main = (sizes - frame.tag - n_crc).astype(np.int32)
+    return MpegStream(starts, sizes.astype(np.int32), n_main, n_before, frame, skip, n_samples)
 
 
-def mpeg_span(name: str, stream: MpegStream, start: int, count: int) -> tuple[bytes, int, int]:
+def mpeg_span(
+    name: str, stream: MpegStream, content: bytes | BytesOfStream, start: int, count: int
+) -> tuple[bytes, int, int]:
     """Return a small file that decodes to a span, and samples before it.
 
     Args:
         name: Name of the file in error messages.
         stream: The stream.
+        content: The bytes of the file.
         start: First sample.
         count: Number of samples, at least 1.
 
@@ -141,23 +154,25 @@ def mpeg_span(name: str, stream: MpegStream, start: int, count: int) -> tuple[by
     Raises:
         AudioReadError: When a frame is damaged.
     """
-    content, frame = stream.content, stream.frame
+    frame = stream.frame
     first = (start + stream.skip) // frame.n_samples
     last = (start + stream.skip + count - 1) // frame.n_samples
     # The output of a frame depends on the two frames before it: overlapping blocks, and the memory of the filter bank.
     lead = max(0, first - 2)
     origin = lead
     if frame.layer == 3:
-        needed = _main_data_begin(content, stream, lead)
+        needed = int(stream.n_before[lead])
         while needed > 0 and origin > 0:
             origin -= 1
-            needed -= _main_bytes(content, stream, origin)
+            needed -= int(stream.n_main[origin])
     begin, end = int(stream.starts[origin]), int(stream.starts[last] + stream.sizes[last])
     is_contiguous = end - begin == int(stream.sizes[origin : last + 1].sum())
     span = bytearray(content[begin:end])
     if not is_contiguous:
         pieces = zip(stream.starts[origin : last + 1].tolist(), stream.sizes[origin : last + 1].tolist(), strict=True)
         span = bytearray(b"".join(content[place : place + size] for place, size in pieces))
+    if len(span) < int(stream.sizes[origin : last + 1].sum()):
+        raise AudioReadError(name, "changed while it was read; read it again", transient=True)
     n_frames = last + 1 - origin
     if frame.layer != 3:
         # libsndfile estimates the length from the size and the first frame: enough frames follow for any estimate.
@@ -177,7 +192,7 @@ def mpeg_span(name: str, stream: MpegStream, start: int, count: int) -> tuple[by
             span[side : side + n_side] = begin.to_bytes(n_side, "big")
         elif number + origin >= lead:
             break
-        reservoir += _main_bytes(content, stream, origin + number)
+        reservoir += int(stream.n_main[origin + number])
     n_before = start + stream.skip + (1 - origin) * frame.n_samples
     return _silence(span, n_frames) + span, n_before, (n_frames + 1) * frame.n_samples
 
@@ -446,18 +461,6 @@ def _gapless(name: str, info: bytes, n_frames: int, n_bytes: int) -> tuple[int, 
     return delay + _DECODER_DELAY, max(0, padding - _DECODER_DELAY) if is_possible else 0
 
 
-def _main_bytes(content: bytes | bytearray, stream: MpegStream, number: int) -> int:
-    crc = 0 if content[int(stream.starts[number]) + 1] & 1 else 2
-    return int(stream.sizes[number]) - stream.frame.tag - crc
-
-
-def _main_data_begin(content: bytes, stream: MpegStream, number: int) -> int:
-    side = int(stream.starts[number]) + 4 + (0 if content[int(stream.starts[number]) + 1] & 1 else 2)
-    if stream.frame.is_mpeg1:
-        return content[side] << 1 | content[side + 1] >> 7
-    return content[side]
-
-
 def _check_side_info(
     name: str, stream: MpegStream, span: bytearray, places: np.ndarray, origin: int, lead: int
 ) -> np.ndarray:
@@ -472,7 +475,8 @@ def _check_side_info(
     def field(at: int, n_bits: int) -> np.ndarray:
         return bits[:, at : at + n_bits] @ (1 << np.arange(n_bits)[::-1])
 
-    begin = field(0, 9 if frame.is_mpeg1 else 8)
+    shown = slice(origin, origin + len(places))
+    begin, main = stream.n_before[shown], stream.n_main[shown]
     if frame.is_mpeg1:
         at = 9 + (5 if frame.n_channels == 1 else 3) + 4 * frame.n_channels
         n_granules, n_bits = 2, 59
@@ -485,7 +489,6 @@ def _check_side_info(
     switch = at + 12 + 9 + 8 + (4 if frame.is_mpeg1 else 9)
     is_switched = np.stack([field(switch + n_bits * i, 1) for i in range(n_fields)], 1)
     block_type = np.stack([field(switch + n_bits * i + 1, 2) for i in range(n_fields)], 1)
-    main = stream.sizes[origin : origin + len(places)] - frame.tag - 2 * has_crc
     reservoir = np.cumsum(main) - main
     available = 8 * (main + begin)
     wrong = (

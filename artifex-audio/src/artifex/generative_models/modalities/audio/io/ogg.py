@@ -5,10 +5,12 @@ from __future__ import annotations
 import struct
 import zlib
 from collections.abc import Iterator, Sequence
+from typing import NamedTuple
 
 import attrs
 
 from artifex.generative_models.modalities.audio.io.sources import AudioReadError, UnsupportedAudioError
+from artifex.generative_models.modalities.audio.io.streams import BytesOfStream
 
 _CONTINUED, _FIRST, _LAST = 1, 2, 4
 _HEADER_BYTES = 27
@@ -24,11 +26,10 @@ _DECODED = ("VORBIS", "OPUS", "FLAC")
 _REVERSED_BITS = bytes(int(f"{byte:08b}"[::-1], 2) for byte in range(256))
 
 
-@attrs.frozen
-class Page:
+class Page(NamedTuple):
     """A page.
 
-    Args:
+    Attributes:
         start: Its position.
         size: Its bytes, with the header.
         serial: The stream it belongs to.
@@ -54,12 +55,14 @@ class Link:
     Args:
         codec: ``"VORBIS"``, ``"OPUS"`` or ``"FLAC"``.
         pages: Its pages, in order.
+        pre_skip: Samples at 48 kHz at the start of an Opus stream that are not played.
         is_contiguous: Whether there are no other pages between them.
     """
 
     codec: str
     pages: list[Page]
     is_contiguous: bool
+    pre_skip: int = 0
 
     @property
     def start(self) -> int:
@@ -93,20 +96,39 @@ def read_ogg(name: str, content: bytes, start: int, end: int) -> list[Link]:
     """
     links: list[Link] = []
     streams: dict[int, list[Page]] = {}
+    latest: dict[int, int] = {}
     for page in _pages(name, content, start, end):
-        if page.flags & _FIRST and streams and all(pages[-1].flags & _LAST for pages in streams.values()):
-            links.append(_audio_stream(name, content, streams))
-            streams = {}
-        pages = streams.setdefault(page.serial, [])
-        _check_order(name, content, pages, page)
+        pages = streams.get(page.serial)
+        if pages and not page.flags & _FIRST:
+            last = pages[-1]
+            if page.number != last.number + 1 & 0xFFFFFFFF or last.flags & _LAST:
+                raise _disordered(name, last, page)
+            if 0 <= page.granule < latest[page.serial]:
+                raise AudioReadError(
+                    name, f"is damaged: positions decrease in the Ogg page at byte {page.start}; download it again"
+                )
+        else:
+            if streams and all(pages[-1].flags & _LAST for pages in streams.values()):
+                links.append(_audio_stream(name, content, streams))
+                streams = {}
+            if not page.flags & _FIRST or page.serial in streams:
+                raise AudioReadError(
+                    name,
+                    f"is damaged: the Ogg page at byte {page.start} is not expected where its stream begins or has ended; "
+                    f"download it again",
+                )
+            pages = streams[page.serial] = []
+            latest[page.serial] = 0
         pages.append(page)
+        if page.granule > 0:
+            latest[page.serial] = page.granule
     links.append(_audio_stream(name, content, streams))
     for link in links:
         _check_pages(name, content, [*link.pages[:3], link.pages[-1]])
     return links
 
 
-def check_pages_of_span(name: str, content: bytes, link: Link, start: int, end: int) -> None:
+def check_pages_of_span(name: str, content: bytes | BytesOfStream, link: Link, start: int, end: int) -> None:
     """Check the checksums of the pages that are decoded for a span.
 
     Args:
@@ -225,31 +247,14 @@ def _truncated(name: str) -> AudioReadError:
     return AudioReadError(name, "is truncated: the end of the Ogg stream is missing; download it again")
 
 
-def _check_order(name: str, content: bytes, pages: list[Page], page: Page) -> None:
-    if not pages:
-        if not page.flags & _FIRST:
-            raise AudioReadError(
-                name,
-                f"is damaged: the Ogg page at byte {page.start} belongs to a stream without a first page; download it again",
-            )
-        return
-    last = pages[-1]
-    if page.number != (last.number + 1) & 0xFFFFFFFF:
-        raise AudioReadError(
-            name,
-            f"is damaged: Ogg pages {last.number + 1} to {page.number - 1} are missing at byte {page.start}; download it again"
-            if page.number > last.number + 1
-            else f"is damaged: Ogg page {page.number} follows page {last.number} at byte {page.start}; download it again",
-        )
-    if last.flags & _LAST or page.flags & _FIRST:
-        raise AudioReadError(
-            name, f"is damaged: the Ogg page at byte {page.start} continues a stream that has ended; download it again"
-        )
-    latest = next((each.granule for each in reversed(pages[-4:]) if each.granule >= 0), 0)
-    if 0 <= page.granule < latest:
-        raise AudioReadError(
-            name, f"is damaged: positions decrease in the Ogg page at byte {page.start}; download it again"
-        )
+def _disordered(name: str, last: Page, page: Page) -> AudioReadError:
+    if last.flags & _LAST:
+        reason = f"the Ogg page at byte {page.start} continues a stream that has ended"
+    elif page.number > last.number + 1:
+        reason = f"Ogg pages {last.number + 1} to {page.number - 1} are missing at byte {page.start}"
+    else:
+        reason = f"Ogg page {page.number} follows page {last.number} at byte {page.start}"
+    return AudioReadError(name, f"is damaged: {reason}; download it again")
 
 
 def _audio_stream(name: str, content: bytes, streams: dict[int, list[Page]]) -> Link:
@@ -272,12 +277,20 @@ def _audio_stream(name: str, content: bytes, streams: dict[int, list[Page]]) -> 
         )
     if not pages[-1].flags & _LAST:
         raise _truncated(name)
-    return Link(codec, pages, len(streams) == 1)
+    head = pages[0].start + _HEADER_BYTES + len(pages[0].lacing)
+    pre_skip = int.from_bytes(content[head + 10 : head + 12], "little") if codec == "OPUS" else 0
+    return Link(codec, pages, len(streams) == 1, pre_skip)
 
 
-def _check_pages(name: str, content: bytes, pages: Sequence[Page]) -> None:
+def _check_pages(name: str, content: bytes | BytesOfStream, pages: Sequence[Page]) -> None:
+    if not pages:
+        return
+    # Read at once: the pages of a stream are next to each other, or nearly so.
+    origin = pages[0].start
+    block = content[origin : pages[-1].start + pages[-1].size] if len(pages) > 4 else None
     for page in pages:
-        whole = content[page.start : page.start + page.size]
+        first = page.start - origin
+        whole = content[page.start : page.start + page.size] if block is None else block[first : first + page.size]
         if crc(whole[:22] + bytes(4) + whole[26:]) != int.from_bytes(whole[22:26], "little"):
             raise AudioReadError(
                 name, f"is damaged: the checksum of the Ogg page at byte {page.start} is wrong; download it again"

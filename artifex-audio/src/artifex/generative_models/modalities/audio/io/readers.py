@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import os
 import stat
 import warnings
@@ -128,13 +129,15 @@ def _open_with_readers(stream: IO[bytes], name: str) -> Generator[AudioRecording
 def _candidates(head: bytes, name: str) -> Iterator[Any]:
     """Yield the readers that may support a file, the likeliest first."""
     built_in = registry("reader")[_BUILT_IN]()
-    if _has_magic(built_in, head):  # no other reader needs to be loaded
+    is_recognized = _has_magic(built_in, head)
+    if is_recognized:  # no other reader needs to be loaded
         yield built_in
     extension = os.path.splitext(name)[1].lower()
     others = [reader for reader_name, reader in _readers() if reader_name != _BUILT_IN]
     yield from (reader for reader in others if _has_magic(reader, head))
     claims = [reader for reader in (built_in, *others) if extension in reader.extensions]
-    yield from (reader for reader in claims or [built_in] if not _has_magic(reader, head))
+    unrecognized = [reader for reader in claims if not _has_magic(reader, head)]
+    yield from unrecognized or ([] if is_recognized else [built_in])
 
 
 def _readers() -> list[tuple[str, Any]]:
@@ -150,7 +153,13 @@ def _readers() -> list[tuple[str, Any]]:
 
 
 def _has_magic(reader: Any, head: bytes) -> bool:
-    return any(head.startswith(magic, offset) for offset, magic in reader.magic)
+    return any(head.startswith(magic, offset) for offset, magic in _by_offset(tuple(reader.magic)))
+
+
+@functools.cache
+def _by_offset(magic: tuple[tuple[int, bytes], ...]) -> tuple[tuple[int, tuple[bytes, ...]], ...]:
+    offsets = sorted({offset for offset, _ in magic})
+    return tuple((offset, tuple(each for at, each in magic if at == offset)) for offset in offsets)
 
 
 def _with_extra(name: str, refused: UnsupportedAudioError | None) -> AudioReadError:

@@ -12,10 +12,10 @@ if TYPE_CHECKING:
 
 
 class BytesOfStream:
-    """The bytes of a file, read when they are sliced.
+    """The bytes of a file, read when they are sliced. The position of the file, which its decoder uses, is kept.
 
     Args:
-        stream: The file; its position changes.
+        stream: The file.
 
     Example:
         >>> BytesOfStream(io.BytesIO(b"0123456789"))[2:5]
@@ -24,15 +24,24 @@ class BytesOfStream:
 
     def __init__(self, stream: IO[bytes]) -> None:
         self._stream = stream
+        self._descriptor = None if isinstance(stream, io.BytesIO) or not hasattr(os, "pread") else stream.fileno()
+        position = stream.tell()
         self._size = stream.seek(0, os.SEEK_END)
+        stream.seek(position)
 
     def __len__(self) -> int:
         return self._size
 
     def __getitem__(self, span: slice) -> bytes:
         first, last, _ = span.indices(self._size)
+        count = max(0, last - first)
+        if self._descriptor is not None:
+            return os.pread(self._descriptor, count, first)
+        position = self._stream.tell()
         self._stream.seek(first)
-        return self._stream.read(max(0, last - first))
+        content = self._stream.read(count)
+        self._stream.seek(position)
+        return content
 
 
 class FileInMemory(io.BytesIO):
