@@ -7,6 +7,7 @@ import pickle
 import re
 import struct
 import sys
+import time
 from pathlib import Path
 
 import numpy as np
@@ -21,6 +22,7 @@ from artifex.generative_models.modalities.audio.io import (
     UnsupportedAudioError,
     decode,
     find_audio,
+    libsndfile,
     probe,
     read_audio,
     read_blocks,
@@ -705,6 +707,72 @@ def test_a_fifo_raises_at_once(tmp_path):
     os.mkfifo(tmp_path / "a.wav")
     with pytest.raises(AudioReadError, match="is a FIFO, socket or device; expected a file"):
         probe(tmp_path / "a.wav")
+
+
+@pytest.mark.parametrize("fault", ["system error", "short read"])
+@pytest.mark.parametrize("ending", ["wav", "flac", "ogg"])
+def test_a_failure_of_the_decoder_that_does_not_recur_in_memory_is_not_one_of_the_file(
+    tmp_path, monkeypatch, noise, ending, fault
+):
+    path = tmp_path / f"noise.{ending}"
+    write_audio(path, noise, RATE)
+    expected, _ = read_audio(path)
+    original = soundfile.SoundFile.read
+    failures = []
+
+    def failing(self, frames=-1, *args, **kwargs):
+        if not failures:
+            failures.append(frames)
+            if fault == "system error":
+                raise soundfile.LibsndfileError(2)
+            return original(self, frames // 2, *args, **kwargs)
+        return original(self, frames, *args, **kwargs)
+
+    monkeypatch.setattr(soundfile.SoundFile, "read", failing)
+    if fault == "short read":
+        np.testing.assert_array_equal(read_audio(path)[0], expected)
+    else:
+        with pytest.raises(AudioReadError) as caught:
+            read_audio(path)
+        assert caught.value.transient
+
+
+def test_input_errors_while_a_file_is_measured_are_transient(tmp_path, monkeypatch, noise):
+    write_audio(tmp_path / "a.flac", noise, RATE)
+
+    def failing(*args):
+        raise OSError(errno.EIO, os.strerror(errno.EIO))
+
+    monkeypatch.setattr(os, "pread", failing)
+    with pytest.raises(AudioReadError, match="cannot be read: Input/output error") as caught:
+        read_audio(tmp_path / "a.flac")
+    assert caught.value.transient
+
+
+def test_a_file_is_measured_once_until_it_changes(tmp_path, monkeypatch, noise):
+    path = tmp_path / "a.flac"
+    write_audio(path, noise, RATE)
+    now = time.time()
+    monkeypatch.setattr(time, "time", lambda: now + 60)
+    measured = []
+    original = libsndfile.find_flac
+    monkeypatch.setattr(libsndfile, "find_flac", lambda *args: measured.append(args[0]) or original(*args))
+    for _ in range(3):
+        assert probe(path).n_samples == RATE
+        assert len(read_audio(path, offset=0.5)[0]) == RATE // 2
+    assert len(measured) == 1
+    write_audio(path, noise[:5000], RATE)
+    assert [probe(path).n_samples for _ in range(2)] == [5000, 5000]
+    assert len(measured) == 2
+
+
+def test_a_file_that_changes_is_measured_again(tmp_path, noise):
+    path = tmp_path / "a.mp3"
+    for n_samples in (4000, 16000):
+        write_audio(path, noise[:n_samples], RATE)
+        os.utime(path, (1e9, 1e9))  # the time of its content is that of the other file
+        assert read_audio(path)[0].shape == (n_samples,)
+        assert probe(path).n_samples == n_samples
 
 
 def test_errors_of_invalid_files_are_not_transient(tmp_path):

@@ -338,3 +338,60 @@ def test_streams_of_different_formats_are_refused(made, tmp_path):
     soundfile.write(tmp_path / "other.flac", samples(1000), 2 * RATE)
     with pytest.raises(AudioReadError, match="1 channels at 16000 Hz, then 1 channels at 32000 Hz; split the file"):
         probe(first + Path(tmp_path / "other.flac").read_bytes())
+
+
+def assert_spans_equal_slices(content, name, n_spans):
+    whole = read(content, name)
+    rng = np.random.default_rng(0)
+    for _ in range(n_spans):
+        start = int(rng.integers(len(whole)))
+        count = int(rng.integers(1, len(whole) - start + 1))
+        part, _ = decode(content, lambda info, s=(start, count): s, mono=False, name="x.mp3" if name in MPEG else "x")
+        np.testing.assert_allclose(part.T, whole[start : start + count], rtol=0, atol=1e-6)
+
+
+@pytest.mark.parametrize("name", FILES)
+def test_spans_equal_slices_of_the_whole(made, name):
+    assert_spans_equal_slices(made(name)[0], name, 5)
+
+
+@pytest.mark.thorough
+@pytest.mark.parametrize("name", FILES)
+def test_many_spans_equal_slices_of_the_whole(made, name):
+    assert_spans_equal_slices(made(name)[0], name, 300)
+
+
+def test_large_concatenated_flac_files_of_equal_length_are_read_completely(tmp_path):
+    noise = np.random.default_rng(0).uniform(-1, 1, (3 * 44100, 2))
+    for number in range(2):
+        soundfile.write(tmp_path / f"{number}.flac", noise * (1 - number / 2), 44100, subtype="PCM_16")
+    first, second = ((tmp_path / f"{number}.flac").read_bytes() for number in range(2))
+    assert len(second) > 400_000
+    audio = read(first + second, "flac")
+    np.testing.assert_allclose(audio, np.concatenate([noise, noise / 2]), atol=2**-15)
+
+
+@pytest.mark.parametrize("options", ["-c:v libtheora -c:a libvorbis", "-map 1 -map 1 -c:a libvorbis"])
+def test_ogg_files_with_other_streams(tmp_path, options):
+    path = tmp_path / "a.ogv"
+    sources = ["-f", "lavfi", "-i", "testsrc=size=64x64:rate=10:duration=0.4"]
+    soundfile.write(tmp_path / "a.wav", samples(), RATE)
+    sources += ["-i", tmp_path / "a.wav"]
+    done = subprocess.run([FFMPEG, "-v", "error", *sources, *options.split(), path], capture_output=True, check=False)
+    if done.returncode:
+        pytest.skip("this ffmpeg does not encode Theora or Vorbis")
+    if "map" in options:
+        with pytest.raises(AudioReadError, match="contains 2 streams of audio at the same time"):
+            probe(path)
+    else:
+        audio, _ = read_audio(path)
+        np.testing.assert_allclose(audio[:6000], samples()[:6000], atol=0.2)
+        assert abs(len(audio) - N_SAMPLES) <= 256
+
+
+@pytest.mark.parametrize("ending", ["m4a", "webm", "wma", "amr"])
+def test_formats_of_an_extra_are_named(tmp_path, ending):
+    path = tmp_path / f"a.{ending}"
+    path.write_bytes(b"not what the extension says" * 10)
+    with pytest.raises(AudioReadError, match=r"artifex-audio\[av\]"):
+        probe(path)

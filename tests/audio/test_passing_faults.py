@@ -11,6 +11,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import soundfile
 
 from artifex.generative_models.modalities.audio.base import AudioModalityConfig
 from artifex.generative_models.modalities.audio.datasets.files import AudioFileDataset
@@ -137,6 +138,40 @@ def test_failing_reads_are_not_recorded_and_the_resumed_extraction_is_identical(
         assert json.loads(sidecar.read_bytes())["failures"] == []
     extract_waveforms(folder, out)
     assert contents(out) == contents(undisturbed)
+
+
+READ = """
+import os, sys
+from pathlib import Path
+
+import numpy as np
+
+from artifex.generative_models.modalities.audio.io import AudioReadError, read_audio
+
+SPANS = ({}, {"offset": 0.3, "duration": 0.1}, {"offset": 0.1, "sample_rate": 16000})
+os.environ["FAIL_EVERY"] = "1000000"
+files = sorted(Path(os.environ["FAIL_IN"]).iterdir())
+expected = {(file, number): read_audio(file, **span)[0] for file in files for number, span in enumerate(SPANS)}
+for every in range(2, 60):
+    os.environ["FAIL_EVERY"] = str(every)
+    for file in files:
+        for number, span in enumerate(SPANS):
+            try:
+                audio, _ = read_audio(file, **span)
+            except AudioReadError as error:
+                assert error.transient, (every, number, error)
+            else:
+                assert np.array_equal(audio, expected[file, number]), (every, number, file)
+"""
+
+
+def test_a_failing_read_is_a_transient_error_and_never_other_samples(folder, failing_reads, tmp_path):
+    shutil.copytree(folder, tmp_path, dirs_exist_ok=True)
+    for name, subtype in (("7.w64", "PCM_16"), ("8.caf", "PCM_24"), ("9.wav", "IMA_ADPCM"), ("10.au", "ULAW")):
+        soundfile.write(tmp_path / name, noise(0, 6000), RATE, subtype)
+    environment = {**os.environ, "LD_PRELOAD": str(failing_reads), "FAIL_IN": str(tmp_path)}
+    ended = subprocess.run([sys.executable, "-c", READ], env=environment, capture_output=True, text=True)
+    assert ended.returncode == 0, ended.stderr
 
 
 @pytest.mark.parametrize("number", [errno.EIO, errno.ESTALE, errno.EHOSTDOWN, errno.ENODEV, errno.ENOMEM])

@@ -163,7 +163,7 @@ def representation(component: Callable[[AudioModalityConfig], Any]) -> list[Subj
 
 
 def _is_tuple_of(value: Any, is_valid: Callable[[Any], bool]) -> bool:
-    return type(value) is tuple and all(map(is_valid, value))
+    return issubclass(type(value), tuple) and all(map(is_valid, value))
 
 
 def _is_extension(value: Any) -> bool:

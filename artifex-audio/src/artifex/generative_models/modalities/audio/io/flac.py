@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import itertools
 import os
+import re
 from typing import IO
 
 import attrs
@@ -16,7 +17,8 @@ _INFO_BYTES = 42
 _NEXT_STREAM = b"fLaC\0\0\0\x22"
 _BLOCK = 1 << 20
 _MAX_SEARCHED = 1 << 19
-_N_PROBES = 6
+_N_PROBES = 5
+_SYNC = re.compile(rb"\xff[\xf8\xf9]")
 _MIN_TAIL, _MAX_TAIL = 1 << 14, 1 << 20
 _MAX_METADATA_BLOCKS = 1 << 10
 _RATES = {
@@ -113,18 +115,11 @@ def _advances(stream: IO[bytes], start: int, end: int) -> bool:
     for place in [*(start + step for step in steps), start + size // 2, *(end - step for step in reversed(steps))]:
         stream.seek(place)
         block = stream.read(_MIN_TAIL)
-        at = -1
-        frame = None
-        while frame is None and (at := _next_sync(block, at + 1)) >= 0:
-            frame = _parse_frame(block[at : at + 16], 1)
+        found = (_parse_frame(block[match.start() : match.start() + 16], 1) for match in _SYNC.finditer(block))
+        frame = next((frame for frame in found if frame is not None), None)
         if frame is not None:
             numbers.append(frame.first)
     return all(earlier <= later for earlier, later in itertools.pairwise(numbers)) and len(set(numbers)) > 1
-
-
-def _next_sync(content: bytes, start: int) -> int:
-    found = [at for sync in (b"\xff\xf8", b"\xff\xf9") if (at := content.find(sync, start)) >= 0]
-    return min(found, default=-1)
 
 
 def _check_stream(name: str, stream: IO[bytes], start: int, end: int) -> FlacStream:

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-import contextlib
 import io
 import os
 import threading
 import time
 from bisect import bisect_right
 from collections import OrderedDict
-from collections.abc import Callable, Generator
+from collections.abc import Callable
 from functools import partial
+from itertools import accumulate
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any, Protocol, TypeVar
 
@@ -41,7 +41,7 @@ _BLOCK = 1 << 20
 _MAX_VORBIS_BLOCK = 8192
 _OPUS_PREROLL = 3840  # samples at 48 kHz, RFC 7845
 _MAX_REREAD = 1 << 28
-_SETTLED = 2.0  # seconds after which a file's time tells its versions apart
+_SETTLED = 2.0  # seconds after which a modification changes the file's time
 _TRANSIENT_CODES = (2, 17)  # SFE_SYSTEM, SFE_MALLOC_FAILED
 _HEADERLESS = {".gsm": "GSM610", ".vox": "VOX_ADPCM"}  # 8 kHz, one channel, by convention
 _MPEG_EXTENSIONS = (".mp1", ".mp2", ".mp3", ".mpga")
@@ -68,16 +68,15 @@ class SoundfileReader:
         (0, b"ID3"),
     )
 
-    @contextlib.contextmanager
-    def open(self, stream: IO[bytes], name: str) -> Generator[FileRecording]:
+    def open(self, stream: IO[bytes], name: str) -> FileRecording:
         """Open an audio file and check its header.
 
         Args:
             stream: The file.
             name: The path, or the name of a file in memory.
 
-        Yields:
-            The open recording.
+        Returns:
+            The open recording, a context manager that closes it.
 
         Raises:
             UnsupportedAudioError: When libsndfile does not support the file.
@@ -85,8 +84,7 @@ class SoundfileReader:
             MissingDependencyError: Without the extra ``artifex-audio[files]``.
         """
         require("soundfile", install="artifex-audio[files]", purpose="Reading audio files")
-        with contextlib.closing(FileRecording(name, stream)) as recording:
-            yield recording
+        return FileRecording(name, stream)
 
 
 class FileRecording:
@@ -108,8 +106,7 @@ class FileRecording:
         self._stream = stream
         self._parts: list[_Part] = []
         self.info = self._attempt(self._open)
-        lengths = np.cumsum([part.info.n_samples for part in self._parts])
-        self._firsts: list[int] = [0, *lengths[:-1].tolist()]
+        self._firsts = [0, *accumulate(part.info.n_samples for part in self._parts)]
 
     def read(self, start: int, count: int, *, out: np.ndarray | None = None) -> np.ndarray:
         """Return a span of the file.
@@ -127,6 +124,12 @@ class FileRecording:
         """
         return self._attempt(lambda: self._read(start, count, out))
 
+    def __enter__(self) -> FileRecording:
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        self.close()
+
     def close(self) -> None:
         """Close the decoders; the stream stays open."""
         for part in self._parts:
@@ -137,7 +140,7 @@ class FileRecording:
             return self._parts[0].read(start, count, out)
         pieces: list[np.ndarray] = []
         end = start + count
-        for number in range(bisect_right(self._firsts, start) - 1, len(self._parts)):
+        for number in range(max(0, bisect_right(self._firsts, start) - 1), len(self._parts)):
             first, part = self._firsts[number], self._parts[number]
             low, high = max(start, first), min(end, first + part.info.n_samples)
             if low < high:
@@ -192,7 +195,7 @@ class _Part(Protocol):
     def close(self) -> None: ...
 
 
-_Opener = Callable[[str, IO[bytes]], _Part]
+_Opener = partial[_Part]
 
 
 def _open_parts(name: str, stream: IO[bytes]) -> list[_Part]:
@@ -201,7 +204,7 @@ def _open_parts(name: str, stream: IO[bytes]) -> list[_Part]:
     openers = None if version is None else _measured.get(version)
     if openers is None:
         openers = _measure(name, stream)
-        if version is not None and all(isinstance(opener, partial) for opener in openers):
+        if version is not None and not any(opener.func is _open_in_memory for opener in openers):
             _measured.put(version, openers)
     parts: list[_Part] = []
     try:
@@ -265,7 +268,7 @@ def _measure_ogg(name: str, stream: IO[bytes], start: int, end: int) -> list[_Op
             native = FileInMemory(flac_from_ogg(name, content, link))
             for each in find_flac(name, native, 0, len(native.getvalue())):
                 part = PartOfStream(native, each.start, each.end, each.patches)
-                openers.append(lambda name, _, part=part: _Decoded(name, part, container="OGG"))
+                openers.append(partial(_open_in_memory, part=part))
         else:
             openers.append(partial(_open_ogg, link=link, is_plain=is_plain))
     return openers
@@ -278,7 +281,7 @@ def _measure_mpeg(name: str, stream: IO[bytes], start: int, end: int, container:
         raise UnsupportedAudioError(
             name, "is not audio that can be decoded (no MP3 frames); expected wav, flac, ogg, opus, mp3 or aiff"
         )
-    return partial(_Mpeg, layout=found, container=container)
+    return partial(_open_mpeg, layout=found, container=container)
 
 
 def _open_plain(name: str, stream: IO[bytes], *, layout: tuple[object, ...] = (), **options: Any) -> _Part:
@@ -295,6 +298,14 @@ def _open_window(
     return _Decoded(name, PartOfStream(stream, start, end, patches), **options)
 
 
+def _open_mpeg(name: str, stream: IO[bytes], *, layout: MpegStream, container: str) -> _Part:
+    return _Mpeg(name, stream, layout=layout, container=container)
+
+
+def _open_in_memory(name: str, stream: IO[bytes], *, part: PartOfStream) -> _Part:
+    return _Decoded(name, part, container="OGG")
+
+
 def _open_ogg(name: str, stream: IO[bytes], *, link: Link, is_plain: bool) -> _Part:
     content = BytesOfStream(stream)
     source: Any = stream
@@ -306,7 +317,7 @@ def _open_ogg(name: str, stream: IO[bytes], *, link: Link, is_plain: bool) -> _P
 
 
 class _Measured:
-    """What was measured of the files read last, by their versions."""
+    """Measurements of the files that were read last, by their versions."""
 
     def __init__(self, n_files: int) -> None:
         self._n_files = n_files

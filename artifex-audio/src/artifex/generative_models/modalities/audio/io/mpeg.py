@@ -257,6 +257,17 @@ def _first_frame(content: bytes, begin: int, end: int) -> int | None:
     return None
 
 
+def _frames_follow(content: bytes, place: int, end: int, head: bytes) -> bool:
+    """Return whether there are frames of the same kind anywhere after a position."""
+    for sync in (b"\xff" + bytes((head[1] & 0xFE | has_no_crc,)) for has_no_crc in (0, 1)):
+        at = place
+        while (at := content.find(sync, at, end)) >= 0:
+            if _is_chain(content, at, end):
+                return True
+            at += 1
+    return False
+
+
 def _is_chain(content: bytes, place: int, end: int) -> bool:
     first = frame_header(content, place)
     if first is None:
@@ -375,8 +386,7 @@ def _skip_gap(name: str, content: bytes, place: int, end: int, head: bytes) -> i
             f"the MP3 frame at byte {following} has {frame.rate} Hz, the frames before it {first.rate} Hz: streams of "
             f"different formats are concatenated; split the file",
         )
-    later = _first_frame(content, following + 1, end) if following + 1 < end else None
-    if later is not None or _is_damaged_frame(content[following:end], head):
+    if _frames_follow(content, following + 1, end, head) or _is_damaged_frame(content[following:end], head):
         raise AudioReadError(
             name, f"is damaged: the MP3 frame at byte {following} has no valid header; download it again"
         )

@@ -86,12 +86,8 @@ def open_recording(source: AudioSource, name: str | None = None) -> Generator[Au
         yield ArrayRecording(source, known_as)
         return
     # The file is opened once, for the checks and for the decoder.
-    with (
-        system_errors(known_as),
-        _open_stream(source, known_as) as stream,
-        _open_with_readers(stream, known_as) as recording,
-    ):
-        yield recording
+    with system_errors(known_as), _open_stream(source, known_as) as stream, contextlib.ExitStack() as stack:
+        yield _open_with_readers(stream, known_as, stack)
 
 
 def reader_extensions() -> tuple[str, ...]:
@@ -107,22 +103,19 @@ def reader_extensions() -> tuple[str, ...]:
     return tuple(sorted({extension for _, reader in _readers() for extension in reader.extensions}))
 
 
-@contextlib.contextmanager
-def _open_with_readers(stream: IO[bytes], name: str) -> Generator[AudioRecording]:
+def _open_with_readers(stream: IO[bytes], name: str, stack: contextlib.ExitStack) -> AudioRecording:
     head = stream.read(_HEAD_BYTES)
     if not head:
         raise AudioReadError(name, "the file is empty (0 bytes); download or record it again")
     refused: UnsupportedAudioError | None = None
     for reader in _candidates(head, name):
         stream.seek(0)
-        with contextlib.ExitStack() as stack:
-            try:
-                recording = stack.enter_context(reader.open(stream, name))
-            except UnsupportedAudioError as error:
-                refused = refused or error
-                continue
-            yield recording
-            return
+        try:
+            recording: AudioRecording = stack.enter_context(reader.open(stream, name))
+        except UnsupportedAudioError as error:
+            refused = refused or error
+            continue
+        return recording
     raise _with_extra(name, refused)
 
 
