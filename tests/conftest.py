@@ -20,6 +20,8 @@ CACHE = Path(__file__).parents[1] / ".pytest_cache" / "d" / f"jax-{platform.node
 os.environ.setdefault("JAX_COMPILATION_CACHE_DIR", str(CACHE))
 os.environ["JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS"] = "0"
 os.environ["JAX_PERSISTENT_CACHE_MIN_ENTRY_SIZE_BYTES"] = "-1"
+# Without expensive optimizations, programs compile in a third of the time. .ci/run sets 0 for one Python: as for users.
+os.environ.setdefault("JAX_DISABLE_MOST_OPTIMIZATIONS", "1")
 # A user may set both of these: neither the library nor an example relies on implicit promotion.
 os.environ["JAX_NUMPY_RANK_PROMOTION"] = "raise"
 os.environ["JAX_NUMPY_DTYPE_PROMOTION"] = "strict"
@@ -33,26 +35,8 @@ import jax  # noqa: E402
 
 from artifex.generative_models.core import cli, refresh  # noqa: E402
 from artifex.generative_models.core.components.registries import temporary_registrations  # noqa: E402
-from artifex.generative_models.core.testing import quick_compilation  # noqa: E402
 
 jax.config.update("jax_num_cpu_devices", 2)  # for the tests of sharding
-
-# All tests, including doctests, compile without expensive optimizations ...
-jax.config.update("jax_disable_most_optimizations", True)
-
-# ... except for those that compare results with a reference to the last digits.
-COMPILED_WITH_OPTIMIZATIONS = {
-    "test_cepstral",
-    "test_generators",
-    "test_mel",
-    "test_numerics",
-    "test_pipeline",
-    "test_preprocessing",
-    "test_presets",
-    "test_resampling",
-    "test_spectral_transforms",
-    "test_stft",
-}
 
 # Tests marked as thorough take long and rarely fail alone: .ci/run runs them, the README's command does not.
 THOROUGHLY = bool(os.environ.get("ARTIFEX_TEST_THOROUGHLY"))
@@ -66,29 +50,6 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if item.get_closest_marker("thorough") and not THOROUGHLY:
             item.add_marker(pytest.mark.skip(reason="only where ARTIFEX_TEST_THOROUGHLY is set"))
-
-
-@pytest.fixture(autouse=True)
-def as_users_do(request: pytest.FixtureRequest) -> Iterator[None]:
-    """Compile with optimizations in the modules listed above."""
-    if request.path.stem not in COMPILED_WITH_OPTIMIZATIONS:
-        yield
-        return
-    with quick_compilation(enabled=False):
-        yield
-
-
-@pytest.fixture
-def quickly(as_users_do: None) -> Iterator[None]:
-    """Compile without optimizations in a test that does not compare last digits, though its module is listed."""
-    with quick_compilation():
-        yield
-
-
-@pytest.fixture(scope="session")
-def quick_children() -> dict[str, str]:
-    """Return environment variables with which a subprocess compiles without optimizations."""
-    return {"JAX_DISABLE_MOST_OPTIMIZATIONS": "1"}
 
 
 @pytest.fixture

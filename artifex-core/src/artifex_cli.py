@@ -99,7 +99,7 @@ def _core_can_be_found() -> bool:
 
 def _exit_with(faults: list[str]) -> NoReturn:
     for fault in faults:
-        print(f"artifex: {fault}", file=sys.stderr)
+        print(f"artifex: {fault if fault.isprintable() else ascii(fault)}", file=sys.stderr)
     sys.exit(1 if sys.argv[1:2] == ["doctor"] else 2)
 
 

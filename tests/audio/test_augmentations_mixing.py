@@ -14,7 +14,7 @@ PARTNERS = np.roll(np.arange(6), 1)  # of row i: i - 1
 
 
 @pytest.mark.parametrize("alpha", [0.2, 0.5, 1.0, 4.0])
-def test_shares_have_the_beta_distribution(alpha):
+def test_weights_have_the_beta_distribution(alpha):
     shares = np.asarray(jax.jit(symmetric_beta, static_argnums=2)(jax.random.key(1), alpha, (4000,)), np.float64)
     assert shares.min() >= 0
     assert shares.max() <= 1
@@ -25,7 +25,7 @@ def test_shares_have_the_beta_distribution(alpha):
     np.testing.assert_allclose(shares.var(), stats.beta.var(alpha, alpha), rtol=0.1)
 
 
-def test_mixup_mixes_examples_and_targets_by_one_share():
+def test_mixup_mixes_examples_and_targets_with_the_same_weights():
     mixed, labels, share = mixup(BATCH, jax.random.key(0), LABELS, alpha=1.0)
     own = np.asarray(share, np.float64)
     assert share.shape == (6,)
@@ -35,7 +35,7 @@ def test_mixup_mixes_examples_and_targets_by_one_share():
     np.testing.assert_allclose(labels, own[:, None] * LABELS + (1 - own[:, None]) * LABELS[PARTNERS], atol=1e-6)
 
 
-def test_cutmix_takes_one_span_and_mixes_targets_by_what_is_kept():
+def test_cutmix_replaces_one_span_and_mixes_targets_by_the_fraction_kept():
     cut, labels, share = cutmix(BATCH, jax.random.key(0), LABELS)
     kept = np.asarray(cut) == BATCH
     np.testing.assert_array_equal(kept[:, 0], kept[:, 1])
@@ -46,7 +46,7 @@ def test_cutmix_takes_one_span_and_mixes_targets_by_what_is_kept():
     np.testing.assert_allclose(labels, own * LABELS + (1 - own) * LABELS[PARTNERS], atol=1e-6)
 
 
-def test_spans_lie_anywhere_and_are_as_long_as_their_share_says():
+def test_spans_start_anywhere_and_have_the_length_of_their_fraction():
     time, rows = 200, 2000
     batch = jnp.tile(jnp.array([[0.0], [1.0]]), (rows // 2, time))
     cut, share = cutmix(batch, jax.random.key(2))
@@ -63,14 +63,14 @@ def test_spans_lie_anywhere_and_are_as_long_as_their_share_says():
     np.testing.assert_allclose(share, 1 - width / time, atol=1e-6)
 
 
-def test_halves_stay_halves_and_nan_reaches_the_next_row_alone():
+def test_half_precision_is_kept_and_nan_reaches_only_the_next_example():
     spoiled = jnp.asarray(BATCH, jnp.bfloat16).at[2].set(jnp.nan)
     mixed, labels, share = mixup(spoiled, jax.random.key(0), jnp.asarray(LABELS, jnp.float16))
     assert (mixed.dtype, labels.dtype, share.dtype) == (jnp.bfloat16, jnp.float16, jnp.float32)
     assert np.isnan(np.asarray(mixed, np.float32)).any((1, 2)).tolist() == [False, False, True, True, False, False]
 
 
-def test_gradients_reach_both_partners():
+def test_gradients_reach_both_mixed_examples():
     def energy(batch):
         return sum(jnp.sum(each[0]) for each in (mixup(batch, jax.random.key(0)), cutmix(batch, jax.random.key(0))))
 
@@ -83,7 +83,7 @@ def test_gradients_reach_both_partners():
 
 @pytest.mark.thorough
 @pytest.mark.parametrize("axis", list(jax.sharding.AxisType)[:2])
-def test_a_sharded_batch_stays_where_it_is(axis):
+def test_a_sharded_batch_keeps_its_sharding(axis):
     mesh = jax.make_mesh((2,), ("batch",), axis_types=(axis,), devices=jax.devices()[:2])
     place = jax.NamedSharding(mesh, jax.P("batch"))
     sharded = [jax.device_put(array, place) for array in (BATCH[:, 0], LABELS)]
@@ -109,19 +109,19 @@ def test_a_sharded_batch_stays_where_it_is(axis):
         ((BATCH, lambda seed: seed), {}, TypeError, "one random key"),
     ],
 )
-def test_what_does_not_fit_is_refused(function, arguments, options, error, told):
+def test_invalid_batches_and_targets_raise(function, arguments, options, error, told):
     batch, key, *targets = arguments
     with pytest.raises(error, match=told):
         function(batch, key(0), *targets, **options)
 
 
-def test_cutmix_wants_an_axis_of_time():
+def test_cutmix_requires_a_time_axis():
     with pytest.raises(ValueError, match="takes a batch"):
         cutmix(np.ones(3, np.float32), jax.random.key(0))
 
 
 @pytest.mark.parametrize("mix", [mixup, cutmix])
 @pytest.mark.parametrize("alpha", [0.2, 4.0])
-def test_shares_are_spread_as_alpha_says(mix, alpha):
+def test_the_variance_of_the_weights_follows_alpha(mix, alpha):
     share = mix(np.zeros((2000, 300), np.float32), jax.random.key(0), alpha=alpha)[-1]
     assert np.var(share) == pytest.approx(stats.beta.var(alpha, alpha), rel=0.15)

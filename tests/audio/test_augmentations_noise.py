@@ -37,7 +37,7 @@ def test_gaussian_noise_has_the_drawn_ratio():
     assert np.abs(np.corrcoef(added[:20])[np.triu_indices(20, 1)]).max() < 4.5 / np.sqrt(TONE.size)
 
 
-def test_channels_share_the_ratio_and_have_noise_of_their_own():
+def test_channels_share_the_ratio_and_have_independent_noise():
     stereo = np.stack([TONE, 0 * TONE])
     for augmentation in (add_gaussian_snr, add_colored_noise):
         added, drawn = many(augmentation, stereo, 2)

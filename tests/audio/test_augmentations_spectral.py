@@ -26,7 +26,7 @@ def filters(n_freq, filter_type):
 
 
 @pytest.mark.parametrize("filter_type", ["step", "linear"])
-def test_each_band_has_the_gain_that_was_drawn_for_it(filter_type):
+def test_each_band_has_its_drawn_gain(filter_type):
     gains, drawn = filters(60, filter_type)
     for row in range(100):
         n_bands, drawn_gain = drawn["n_bands"][row], drawn["gain_db"][row]
@@ -40,7 +40,7 @@ def test_each_band_has_the_gain_that_was_drawn_for_it(filter_type):
         assert (drawn["edges"][row][n_bands - 1 :] == 60).all()
 
 
-def test_the_number_of_bands_is_uniform_and_none_is_narrower_than_the_least_width():
+def test_the_number_of_bands_is_uniform_and_no_band_is_below_the_minimum_width():
     drawn = filters(60, "step")[1]
     counts = np.bincount(drawn["n_bands"], minlength=7)
     assert not counts[:3].any()
@@ -52,7 +52,7 @@ def test_the_number_of_bands_is_uniform_and_none_is_narrower_than_the_least_widt
     assert not widths[~present].any()
 
 
-def test_edges_part_what_the_least_widths_leave_uniformly():
+def test_edges_divide_the_bins_beyond_the_minimum_widths_uniformly():
     drawn = filters(60, "step")[1]
     for n in (3, 4, 5, 6):
         edges = drawn["edges"][drawn["n_bands"] == n][:, : n - 1]
@@ -62,7 +62,7 @@ def test_edges_part_what_the_least_widths_leave_uniformly():
         assert stats.chisquare(counts).pvalue > 1e-3
 
 
-def test_gains_are_uniform_and_know_nothing_of_each_other_nor_of_the_bands():
+def test_gains_are_uniform_and_uncorrelated_with_each_other_and_the_bands():
     drawn = filters(60, "linear")[1]
     assert drawn["gain_db"].shape == (KEYS, 7)
     assert stats.kstest(drawn["gain_db"].ravel(), "uniform", (-6, 12)).pvalue > 1e-3
@@ -72,7 +72,7 @@ def test_gains_are_uniform_and_know_nothing_of_each_other_nor_of_the_bands():
     assert np.abs(between[:7] - np.eye(9)[:7]).max() < 4.5 / np.sqrt(KEYS)
 
 
-def test_too_few_bins_make_bands_narrower_down_to_none():
+def test_too_few_bins_reduce_the_widths_of_bands_to_zero():
     gains, drawn = filters(4, "step")
     widths = np.diff(np.pad(drawn["edges"], ((0, 0), (1, 0))), append=4)
     assert (widths >= 0).all()
@@ -126,7 +126,7 @@ def noises(kind, dtype):
 @pytest.mark.parametrize(
     ("kind", "dtype"), [("additive", "float32"), ("additive", "complex64"), ("multiplicative", "complex64")]
 )
-def test_the_noise_has_the_ratio_that_was_drawn_and_is_gaussian(kind, dtype):
+def test_the_noise_has_the_drawn_ratio_and_is_gaussian(kind, dtype):
     clean, noisy, snr_db = noises(kind, dtype)
     np.testing.assert_array_equal(noisy[..., 45:], clean[..., 45:])
     clean, noise = clean[..., :45], (noisy - clean)[..., :45]
@@ -141,7 +141,7 @@ def test_the_noise_has_the_ratio_that_was_drawn_and_is_gaussian(kind, dtype):
         assert abs(np.corrcoef(parts[0].ravel(), parts[1].ravel())[0, 1]) < 4 / np.sqrt(parts[0].size)
 
 
-def test_channels_have_the_ratio_in_common_and_noise_of_their_own():
+def test_channels_share_the_ratio_and_have_independent_noise():
     clean, noisy, _ = noises("additive", "float32")
     noise = noisy - clean
     first, second = noise[:, 0, :, :45].ravel(), noise[:, 1, :, :45].ravel()

@@ -46,7 +46,7 @@ def assert_uniform(values, low, high):
 
 
 @pytest.mark.parametrize("function", MASKS)
-def test_width_is_uniform_up_to_the_parameter_and_start_up_to_the_last_place(function):
+def test_width_is_uniform_up_to_the_parameter_and_start_up_to_the_last_position(function):
     mask = covered(function, 40, mask_param=7)
     width = mask.sum(axis=1)
     assert_uniform(width, 0, 7)
@@ -65,7 +65,7 @@ def test_width_and_start_are_independent(function):
 
 
 @pytest.mark.parametrize("function", MASKS)
-def test_every_place_is_masked_at_times_the_last_included(function):
+def test_every_position_including_the_last_can_be_masked(function):
     assert covered(function, 40, mask_param=3).any(axis=0).all()
 
 
@@ -79,17 +79,17 @@ def test_every_place_is_masked_at_times_the_last_included(function):
         (frequency_mask, {"mask_param": 2, "max_fraction": 0.3}, 2),
     ],
 )
-def test_one_mask_leaves_a_place_unless_it_is_told_how_much_it_may_cover(function, options, widest):
+def test_one_mask_leaves_one_position_unless_max_fraction_is_given(function, options, widest):
     assert_uniform(covered(function, 10, **options).sum(axis=1), 0, widest)
 
 
 @pytest.mark.parametrize("function", MASKS)
-def test_an_axis_of_one_place_is_left(function):
+def test_an_axis_of_one_position_is_not_masked(function):
     ones = jnp.ones((1, 1))
     assert all(function(ones, jax.random.key(seed), mask_param=5) == ones for seed in range(10))
 
 
-def test_several_masks_are_drawn_apart():
+def test_several_masks_are_drawn_independently():
     mask = covered(time_mask, 40, num_masks=3, mask_param=10)
     assert mask.sum(axis=1).max() > 20
     # The expected cover of one place by three masks that know nothing of each other.
@@ -98,7 +98,7 @@ def test_several_masks_are_drawn_apart():
 
 
 @pytest.mark.parametrize("function", ALL)
-def test_no_masks_and_no_width_leave_all_as_it_is(function):
+def test_no_masks_or_a_width_of_zero_change_nothing(function):
     spectrogram = jnp.arange(2000.0).reshape(40, 50)
     key = jax.random.key(0)
     kinds = ("freq_masks", "time_masks") if function is spec_augment else ("num_masks",)
@@ -159,7 +159,7 @@ def test_the_fill_may_be_traced():
 
 
 @pytest.mark.parametrize("fill_value", ["mean", "min", 0.0])
-def test_what_is_not_finite_stays_in_its_spectrogram(fill_value):
+def test_nan_and_infinity_stay_in_their_spectrogram(fill_value):
     spectrograms = np.random.default_rng(0).normal(size=(3, 40, 50)).astype(np.float32)
     spoilt = spectrograms.copy()
     spoilt[1] = np.nan
@@ -170,7 +170,7 @@ def test_what_is_not_finite_stays_in_its_spectrogram(fill_value):
 
 
 @pytest.mark.parametrize("function", [time_mask, spec_augment])
-def test_masks_lie_among_the_valid_frames(function):
+def test_masks_are_within_the_valid_frames(function):
     masks = {"num_masks": 2, "mask_param": 20} if function is time_mask else {"freq_masks": 0}
     keys = jax.random.split(jax.random.key(0), 1000)
     valid = jnp.arange(1000) % 10 + 1
@@ -186,7 +186,7 @@ def test_masks_lie_among_the_valid_frames(function):
 
 
 @pytest.mark.parametrize(("fill_value", "expected"), [("mean", 2.0), ("min", 1.0)])
-def test_statistics_leave_the_padding_out(fill_value, expected):
+def test_statistics_exclude_the_padding(fill_value, expected):
     spectrogram = jnp.array([[1.0, 3.0, -90.0, -90.0]] * 4)
     masked = frequency_mask(spectrogram, jax.random.key(1), mask_param=3, fill_value=fill_value, n_valid_frames=2)
     changed = np.asarray(masked != spectrogram)
@@ -194,7 +194,7 @@ def test_statistics_leave_the_padding_out(fill_value, expected):
     assert set(np.asarray(masked)[changed].tolist()) == {expected}
 
 
-def test_a_share_of_the_valid_frames_bounds_the_width():
+def test_a_fraction_of_the_valid_frames_limits_the_width():
     keys = jax.random.split(jax.random.key(0), 2000)
 
     def one(key, n):
@@ -235,7 +235,7 @@ def test_one_compile_serves_all_keys_and_widths_under_vmap(function):
 
 
 @pytest.mark.parametrize("function", ALL)
-def test_the_gradient_passes_what_is_not_masked(function):
+def test_the_gradient_is_one_where_nothing_is_masked(function):
     spectrogram, key = jnp.ones((40, 50)), jax.random.key(0)
     gradient = jax.grad(lambda s: function(s, key).sum())(spectrogram)
     np.testing.assert_array_equal(gradient, function(spectrogram, key))
@@ -309,7 +309,7 @@ def test_parameters_have_their_agreed_names_order_and_defaults(function, expecte
     assert [p.name if p.default is p.empty else f"{p.name}={p.default}" for p in parameters] == expected
 
 
-def test_the_annotations_say_which_places_are_masked():
+def test_the_annotations_are_the_masked_positions():
     for seed in range(10):
         masked, drawn = with_annotations(spec_augment)(jnp.ones((40, 50)), jax.random.key(seed))
         drawn = {name: np.asarray(value) for name, value in drawn.items()}
@@ -343,7 +343,7 @@ TABLE = {
 }
 
 
-def test_a_policy_draws_what_the_paper_says():
+def test_a_policy_draws_the_parameters_of_the_paper():
     warp, band, n_bands, span, share, n_spans = TABLE["SS"]
     ones, keys = jnp.ones((80, 400)), jax.random.split(jax.random.key(0), DRAWS)
     draw = with_annotations(spec_augment)
@@ -384,17 +384,17 @@ def test_a_policy_is_the_options_of_the_paper(policy):
         {"time_warp": 5},
     ],
 )
-def test_a_policy_beside_an_option_that_it_sets_is_refused(stated):
+def test_a_policy_with_an_option_that_it_sets_raises(stated):
     with pytest.raises(ValueError, match=rf"policy 'SS' sets {next(iter(stated))} to .* not both"):
         spec_augment(jnp.ones((5, 5)), jax.random.key(0), policy="SS", **stated)
 
 
-def test_an_unknown_policy_is_refused_with_those_that_there_are():
+def test_the_error_for_an_unknown_policy_lists_the_policies():
     with pytest.raises(ValueError, match="policy must be one of 'LB', 'LD', 'SM', 'SS', got 'XL'"):
         spec_augment(jnp.ones((5, 5)), jax.random.key(0), policy="XL")
 
 
-def test_what_spec_augment_assumes_without_a_policy_is_its_defaults():
+def test_without_a_policy_the_default_options_apply():
     # An option left alone beside a policy has to pass for one that was not stated.
     stated = inspect.signature(spec_augment).parameters
     names = ("freq_masks", "time_masks", "freq_mask_param", "time_mask_param", "time_max_fraction", "time_warp")
@@ -403,7 +403,7 @@ def test_what_spec_augment_assumes_without_a_policy_is_its_defaults():
     np.testing.assert_array_equal(masked, spec_augment(jnp.ones((80, 400)), jax.random.key(0), policy="LB"))
 
 
-def test_spec_augment_warps_time_before_it_masks_and_masks_as_without():
+def test_spec_augment_warps_time_before_masking_and_draws_the_same_masks():
     spectrogram = jax.random.normal(jax.random.key(1), (40, 50))
     key = jax.random.key(0)
     first, second, third = jax.random.split(key, 3)
@@ -418,7 +418,7 @@ def test_spec_augment_warps_time_before_it_masks_and_masks_as_without():
 
 
 @pytest.mark.parametrize("fill_value", ["mean", "min"])
-def test_a_row_without_valid_frames_stays_as_it_is(fill_value):
+def test_a_spectrogram_without_valid_frames_is_unchanged(fill_value):
     spectrogram = jnp.asarray(np.random.default_rng(0).random((10, 40)), jnp.float32)
     masked = jax.jit(lambda n: spec_augment(spectrogram, jax.random.key(0), fill_value=fill_value, n_valid_frames=n))
     np.testing.assert_array_equal(masked(jnp.int32(0)), spectrogram)

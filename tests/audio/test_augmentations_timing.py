@@ -1,4 +1,4 @@
-"""Shifts with a fade, spans that are silenced, dropped or cut out, and time reversed."""
+"""Shifts with a fade, silenced, dropped and removed spans, and time reversal."""
 
 import math
 
@@ -35,7 +35,7 @@ def relative_position(start, room):
 
 
 @pytest.mark.parametrize("mode", ["wrap", "fill"])
-def test_a_shift_fades_at_its_seam_and_nowhere_else(mode):
+def test_a_shift_fades_only_at_its_seam(mode):
     changed, drawn = many(time_shift, max_shift=100, mode=mode, fade=20)
     rise = np.minimum(np.arange(1, 401) / 21, 1)
     for row, shift in zip(changed[:50], drawn["shift"], strict=False):
@@ -52,7 +52,7 @@ def test_reverse_reverses_time():
 
 
 @pytest.mark.parametrize("fade", [0, 10])
-def test_a_silenced_span_lies_anywhere_and_fades_inside(fade):
+def test_a_silenced_span_starts_anywhere_and_fades_inside(fade):
     changed, drawn = many(silence_span, fraction_range=(0.1, 0.5), fade=fade)
     start, width = drawn["start"], drawn["width"]
     np.testing.assert_array_equal(width, np.round(drawn["fraction"] * 400))

@@ -47,7 +47,7 @@ def test_the_frame_is_drawn_away_from_the_ends_and_moved_up_to_the_limit_either_
     assert_uniform(distance, -limit, limit)
 
 
-def test_where_the_frame_is_and_how_far_it_moves_are_independent_and_so_are_neighbors():
+def test_center_and_distance_are_independent_of_each_other_and_of_other_examples():
     center, distance = draws(200, 20)
     for one, other in ((center, distance), (center[1:], center[:-1]), (distance[1:], distance[:-1])):
         assert abs(np.corrcoef(one, other)[0, 1]) < 4 / np.sqrt(KEYS)
@@ -73,7 +73,7 @@ def test_time_is_piecewise_linear_between_the_ends_and_the_frame_that_moves():
     assert moves.max() > 10
 
 
-def test_padding_that_is_not_finite_stays_out_of_the_frames_that_are_warped():
+def test_nan_in_the_padding_does_not_reach_the_warped_frames():
     spectrogram = np.random.default_rng(0).normal(size=(3, 57)).astype(np.float32)
     spectrogram[:, 30:] = np.nan
     warped = time_warp(spectrogram, jax.random.key(1), n_valid_frames=30)
@@ -82,7 +82,7 @@ def test_padding_that_is_not_finite_stays_out_of_the_frames_that_are_warped():
 
 
 @pytest.mark.parametrize(("shape", "max_warp"), [((3, 57), 0), ((3, 3), 80), ((3, 2), 80), ((3, 1), 80)])
-def test_nowhere_to_move_leaves_all_as_it_is(shape, max_warp):
+def test_a_warp_without_room_changes_nothing(shape, max_warp):
     spectrogram = np.random.default_rng(0).normal(size=shape).astype(np.float32)
     for seed in range(3):
         np.testing.assert_array_equal(time_warp(spectrogram, jax.random.key(seed), max_warp), spectrogram)
@@ -105,7 +105,7 @@ def jaitly_hinton(f, alpha, f_hi, half):
     return np.where(f <= knee / alpha, f * alpha, half - (half - knee) / (half - knee / alpha) * (half - f))
 
 
-def test_frequencies_go_where_vtlp_puts_them():
+def test_frequencies_move_by_the_formula_of_vtlp():
     # 8000 Hz over 40 bins; a spectrum that is piecewise linear between bins is known everywhere.
     spectrogram = np.random.default_rng(0).normal(size=(41, 3)).astype(np.float32)
     one = with_annotations(frequency_warp)
@@ -133,7 +133,7 @@ def test_a_factor_above_one_raises_a_formant():
 
 
 @pytest.mark.parametrize("function", BOTH)
-def test_leading_axes_share_the_warp_and_halves_come_out_as_halves(function):
+def test_leading_axes_share_the_warp_and_half_precision_is_kept(function):
     spectrograms = jax.random.normal(jax.random.key(1), (2, 3, 20, 30))
     key = jax.random.key(2)
     warped = function(spectrograms, key)

@@ -436,11 +436,11 @@ def test_every_parameter_of_extract_has_a_help_text():
     assert [name for name, each in parameters.items() if name != "help" and not each.help] == []
 
 
-def test_the_installed_command_lists_unreadable_recordings(folder, tmp_path, quick_children):
+def test_the_installed_command_lists_unreadable_recordings(folder, tmp_path):
     script = "from artifex.generative_models.core.cli import main; main()"
     options = ("--representation", "raw_waveform", "--sample-rate", str(RATE), "--no-report")
     command = [sys.executable, "-c", script, "extract", str(folder), "--out", str(tmp_path / "made"), *options]
-    env = {**os.environ, **quick_children, "COLUMNS": "200"}
+    env = {**os.environ, "COLUMNS": "200"}
     done = subprocess.run(command, capture_output=True, text=True, check=False, env=env)
     assert done.returncode == 1, done.stderr
     assert "3 recordings could not be extracted" in done.stdout

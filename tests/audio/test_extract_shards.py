@@ -462,10 +462,12 @@ def test_temporary_files_of_killed_processes_are_removed_and_others_kept(folder,
     at(tmp_path / "made", "00000.json").unlink()
     for each in names:
         (shards / each).touch()
+        (shards.parent / each).touch()
     extract_waveforms(folder, tmp_path / "made", assignment=ShardAssignment(1, 2))
     assert {path.name for path in temporary_files(shards)} == set(names[1:])
     extract_waveforms(folder, tmp_path / "made")  # complete: no process on another host needs its files any more
-    assert [path.name for path in temporary_files(shards)] == [names[1]]
+    for swept in (shards, shards.parent):
+        assert [path.name for path in temporary_files(swept)] == [names[1]]
 
 
 def test_reading_a_flipped_bit_raises(whole, tmp_path):

@@ -99,7 +99,7 @@ def test_it_agrees_with_soxr_on_band_limited_noise(orig, target):
 
 @pytest.mark.parametrize(("orig", "target"), RATES)
 @pytest.mark.parametrize("length", [1, 2, 1001])
-def test_the_length_is_rounded_up(orig, target, length, quickly):
+def test_the_length_is_rounded_up(orig, target, length):
     resampled = resample_audio(np.ones((2, 1, length), np.float32), orig, target)
     assert resampled.shape == (2, 1, math.ceil(length * target / orig))
     assert np.isfinite(resampled).all()
@@ -155,7 +155,7 @@ def test_doubles_are_resampled_in_double_precision(orig, target):
 
 
 @pytest.mark.parametrize(("orig", "target"), [(16000, 8000), (44100, 48000), (16001, 16000)])
-def test_waveforms_of_a_batch_are_independent(orig, target, quickly):
+def test_waveforms_of_a_batch_are_independent(orig, target):
     audio = np.random.default_rng(0).normal(size=(3, 300)).astype(np.float32)
     resampled = resample_audio(audio, orig, target)
     invalid = audio.copy()
@@ -173,7 +173,7 @@ def test_waveforms_of_a_batch_are_independent(orig, target, quickly):
 
 
 @pytest.mark.parametrize(("orig", "target"), [(16000, 8000), (441, 160), (16001, 16000)])
-def test_the_gradient_is_the_transpose(orig, target, quickly):
+def test_the_gradient_is_the_transpose(orig, target):
     generator = np.random.default_rng(0)
     audio = jnp.asarray(generator.normal(size=300), jnp.float32)
     resampled, pull = jax.vjp(lambda a: resample_audio(a, orig, target), audio)
@@ -222,7 +222,7 @@ def test_both_names_give_the_same_result():
 
 
 @pytest.mark.parametrize(("orig", "target"), references.RATES)
-def test_results_equal_torchaudio_with_the_same_parameters(orig, target, quickly):
+def test_results_equal_torchaudio_with_the_same_parameters(orig, target):
     audio = references.clip(orig).astype(np.float32)
     options = {name: {"quality": name} for name in references.PARAMETERS} | {"own": references.PARAMETERS["own"]}
     with np.load(references.STORED) as stored:
@@ -255,7 +255,7 @@ def test_the_soxr_hq_preset_has_the_response_of_soxr_hq():
 
 
 @pytest.mark.parametrize("duration", [1, pytest.param(4, marks=pytest.mark.thorough)])
-def test_chunks_do_not_change_the_result(duration, monkeypatch, quickly):
+def test_chunks_do_not_change_the_result(duration, monkeypatch):
     monkeypatch.setattr(resampling, "CHUNK_SAMPLES", 2500)
     monkeypatch.setattr(resampling, "GATHER_CHUNK_SAMPLES", 2500)
     monkeypatch.setattr(resampling, "on_one_device", lambda array: True)
@@ -330,7 +330,7 @@ def test_late_positions_are_accurate():
     assert np.abs(resampled - np.sin(2 * np.pi * 0.21 * float(ratio) * time))[200:].max() < 1e-4
 
 
-def test_positions_beyond_two_million_are_accurate(quickly):
+def test_positions_beyond_two_million_are_accurate():
     audio = np.zeros(4_000_000, np.float32)
     steps = np.array([100, 2_000_000, 3_100_000, 3_999_000])
     audio[steps] = 1
@@ -341,7 +341,7 @@ def test_positions_beyond_two_million_are_accurate(quickly):
     assert len(peaks) <= 2 * len(steps)
 
 
-def test_the_output_length_is_an_option(quickly):
+def test_the_output_length_is_an_option():
     audio = np.random.default_rng(0).normal(size=(2, 500)).astype(np.float32)
     full = np.asarray(resample_by(audio, 0.8))
     assert full.shape == (2, 500)
@@ -352,7 +352,7 @@ def test_the_output_length_is_an_option(quickly):
     np.testing.assert_allclose(resample_by(audio, 0.8, length=9), full[:, :9], atol=1e-6)
 
 
-def test_resample_by_follows_the_rules_for_array_code(quickly):
+def test_resample_by_follows_the_rules_for_array_code():
     report = check_function(
         "resample_by", Subject(function=lambda a: resample_by(a, 1.3), example=signals, batched=True)
     )

@@ -3,6 +3,7 @@
 import importlib.metadata
 import json
 import os
+import pathlib
 import pty
 import re
 import subprocess
@@ -441,6 +442,45 @@ def test_show_prints_the_fields_of_a_value(artifex, install):
 def test_version_option_prints_the_version(artifex):
     code, out, _ = artifex("--version")
     assert (code, out) == (0, f"artifex {importlib.metadata.version('artifex-core')}\n")
+
+
+@pytest.mark.skipif(not os.path.exists("/dev/full"), reason="only Linux has a device that is always full")
+def test_a_full_disk_is_one_line_with_its_own_exit_code():
+    with open("/dev/full", "w") as full:
+        command = [sys.executable, "-m", "artifex_cli", "list", "--json"]
+        ended = subprocess.run(command, stdout=full, stderr=subprocess.PIPE, text=True)
+    message = "artifex: the output cannot be written: No space left on device; free space, or write to another disk\n"
+    assert (ended.returncode, ended.stderr) == (3, message)
+
+
+def test_a_reader_that_ends_early_is_no_error():
+    reading, writing = os.pipe()
+    os.close(reading)
+    ended = subprocess.run([sys.executable, "-m", "artifex_cli", "list"], stdout=writing, stderr=subprocess.PIPE)
+    os.close(writing)
+    assert (ended.returncode, ended.stderr) == (1, b"")
+
+
+def test_a_generated_package_that_cannot_be_written_leaves_nothing(artifex, tmp_path, monkeypatch):
+    def fail(path, *arguments, **options):
+        raise OSError(28, os.strerror(28), str(path))
+
+    monkeypatch.setattr(pathlib.Path, "write_text", fail)
+    code, _, err = artifex("new", "plugin", "ambulance", "--out", str(tmp_path))
+    assert (code, err.count("\n")) == (3, 1)
+    assert f"{tmp_path / 'artifex-plugin-ambulance'} cannot be written: No space left on device" in err
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_names_of_entry_points_are_printed_without_control_characters(artifex, gadgets, install):
+    name = "double\x1b[2J\x07"
+    install("first-dist", {"artifex.gadgets": {name: "gadget_parts:double"}}, modules=PARTS)
+    install("second-dist", {"artifex.gadgets": {name: "gadget_parts:missing"}, "artifex.gadgest": {name: "a:b"}})
+    shown = "double\\x1b[2J\\x07"
+    for arguments in (("list",), ("show", "gadget", name), ("show", "gadget", f"{name}@first-dist"), ("doctor",)):
+        _, out, err = artifex(*arguments)
+        assert shown in out + err
+        assert (out + err).replace("\n", "").isprintable()
 
 
 def test_help_reflows_paragraphs(monkeypatch):

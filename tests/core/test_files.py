@@ -1,15 +1,47 @@
 """Atomic writes leave the old file or the new one, and no temporary files."""
 
 import os
+import resource
+import subprocess
+import sys
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 import pytest
 
-from artifex.generative_models.core import files
+from artifex.generative_models.core import DiskFullError, files
+from artifex.generative_models.core.errors import printable, printable_lines
+
+KILLED = """
+import os, socket, sys
+from pathlib import Path
+{patch}
+from artifex.generative_models.core.files import atomic_path
+with atomic_path(sys.argv[1]) as temporary:
+    os._exit(0)
+"""
+OTHER_HOSTS = {
+    "name": "socket.gethostname = lambda: 'another-host'",
+    "boot": "Path.read_text = lambda *_: 'another-boot'",
+    "pid namespace": "os.readlink = lambda *_: 'pid:[1]'",
+}
 
 
 def names(folder):
     return sorted(path.name for path in folder.iterdir())
+
+
+def write_and_be_killed(target, patch=""):
+    subprocess.run([sys.executable, "-c", KILLED.format(patch=patch), target], check=True)
+
+
+@pytest.fixture
+def full_disk():
+    """Let files grow to 1000 bytes only: the system then reports an error as for a full disk."""
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (1000, limits[1]))
+    yield
+    resource.setrlimit(resource.RLIMIT_FSIZE, limits)
 
 
 def test_a_failed_write_keeps_the_old_file(tmp_path):
@@ -38,13 +70,103 @@ def test_only_files_of_ended_processes_are_removed(tmp_path):
     with files.atomic_path(tmp_path / "scores.json") as temporary:
         mine = temporary.name
     ended = tmp_path / mine.replace(f"-{os.getpid()}-", "-999999999-")
-    elsewhere = tmp_path / ended.name.replace(".scores.json.", ".scores.json.another-host")
+    elsewhere = tmp_path / ended.name.replace(".scores.json.", ".scores.json.another")
     unrelated = tmp_path / "notes.tmp"
     for path in (ended, elsewhere, unrelated):
         path.write_text("half")
     assert files.remove_abandoned_files(tmp_path) == [ended]
     assert files.remove_abandoned_files(tmp_path, other_hosts=True) == [elsewhere]
     assert names(tmp_path) == ["notes.tmp", "scores.json"]
+
+
+def test_the_file_of_a_killed_process_is_removed(tmp_path):
+    write_and_be_killed(tmp_path / "scores.json")
+    assert len(names(tmp_path)) == 1
+    assert len(files.remove_abandoned_files(tmp_path)) == 1
+    assert names(tmp_path) == []
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux has process-id namespaces and boot ids")
+@pytest.mark.parametrize("patch", OTHER_HOSTS.values(), ids=OTHER_HOSTS)
+def test_processes_are_looked_up_only_where_their_ids_are_comparable(tmp_path, patch):
+    write_and_be_killed(tmp_path / "scores.json", patch)
+    assert files.remove_abandoned_files(tmp_path) == []
+    assert len(files.remove_abandoned_files(tmp_path, other_hosts=True)) == 1
+
+
+def test_a_name_as_long_as_the_file_system_allows_can_be_written(tmp_path):
+    name = "ä" * 125 + ".json"
+    files.write_atomic(tmp_path / name, "{}")
+    assert names(tmp_path) == [name]
+
+
+@pytest.mark.parametrize("write", [files.write_atomic, files.create_atomic])
+def test_a_temporary_file_that_another_host_removes_is_written_again(tmp_path, monkeypatch, write):
+    sync, n_removed = os.fsync, []
+
+    def sync_and_sweep(descriptor):
+        sync(descriptor)
+        if not n_removed:  # after the content was synced, before it replaces the target
+            n_removed.append(len([path.unlink() for path in files.temporary_files(tmp_path)]))
+
+    monkeypatch.setattr(os, "fsync", sync_and_sweep)
+    write(tmp_path / "scores.json", b"{}")
+    assert n_removed == [1]
+    assert (tmp_path / "scores.json").read_bytes() == b"{}"
+    assert names(tmp_path) == ["scores.json"]
+
+
+def test_a_link_is_replaced_and_not_followed(tmp_path):
+    (tmp_path / "other.json").write_text("other")
+    (tmp_path / "scores.json").symlink_to("other.json")
+    files.write_atomic(tmp_path / "scores.json", "{}")
+    assert (tmp_path / "other.json").read_text() == "other"
+    assert (tmp_path / "scores.json").read_text() == "{}"
+
+
+def test_a_folder_is_not_replaced(tmp_path):
+    with pytest.raises(IsADirectoryError, match="give the name of a file"):
+        files.write_atomic(tmp_path, "{}")
+
+
+@pytest.mark.parametrize("write", [files.write_atomic, files.create_atomic])
+def test_a_full_disk_is_an_error_of_its_own_and_leaves_nothing(tmp_path, full_disk, write):
+    (tmp_path / "kept.json").write_text("old")
+    for name in ("kept.json", "new.json"):
+        with pytest.raises(DiskFullError, match=f"{name} cannot be written: File too large; free space"):
+            write(tmp_path / name, bytes(2000))
+    assert names(tmp_path) == ["kept.json"]
+    assert (tmp_path / "kept.json").read_text() == "old"
+
+
+def test_other_errors_are_not_those_of_a_full_disk(tmp_path):
+    with pytest.raises(PermissionError), files.disk_full_errors(tmp_path):
+        raise PermissionError(13, "Permission denied")
+    with pytest.raises(ValueError, match="a rate"), files.disk_full_errors(tmp_path):
+        raise ValueError("a rate")
+
+
+@pytest.mark.parametrize(
+    ("given", "expected"),
+    [
+        ("naïve 名前 🎵.wav", "naïve 名前 🎵.wav"),
+        ("a\x1b[31m.wav", "a\\x1b[31m.wav"),
+        ("a\nartifex: all is well\r", "a\\nartifex: all is well\\r"),
+        ("a\x9b2J\x7f", "a\\x9b2J\\x7f"),
+        ("gpj.\u202evaw", "gpj.\\u202evaw"),
+        ("a\u2028b", "a\\u2028b"),
+        (os.fsdecode(b"\xff.wav"), "\\udcff.wav"),
+        ("a\u3000b\u00a0c", "a\u3000b\u00a0c"),
+        (Path("a\tb.wav"), "a\\tb.wav"),
+    ],
+)
+def test_names_are_printed_without_control_characters(given, expected):
+    assert printable(given) == expected
+    printable(given).encode()
+
+
+def test_messages_keep_their_line_breaks():
+    assert printable_lines("two\nlines\x07") == "two\nlines\\x07"
 
 
 @pytest.mark.parametrize("suffix", [".toml", ".yaml", ".yml"])

@@ -40,7 +40,6 @@ DRAWS = {
     "bernoulli": lambda m, key, shape: m.bernoulli(key, shape=shape),
     "bernoulli, p": lambda m, key, shape: m.bernoulli(key, 0.03, shape),
 }
-INTEGERS = ("bits", "randint")
 PLAIN = pytest.mark.parametrize("name", ["bits", "uniform", "normal", "randint", "bernoulli"])
 # One-dimensional draws are padded to a multiple of 64.
 SHAPES = [(), (1,), (63,), (64,), (3, 5, 7), (0,), (4, 0)]
@@ -68,16 +67,13 @@ def primitives(function, *arguments):
 
 
 @pytest.mark.parametrize("name", DRAWS)
-def test_draw_equals_jax_random_bit_for_bit(name, request):
-    if name.startswith(INTEGERS):  # integers do not depend on optimizations
-        request.getfixturevalue("quickly")
+def test_draw_equals_jax_random_bit_for_bit(name):
     draw = DRAWS[name]
     for key in KEYS.values():
         assert_same(draw(numerics, key(), (65,)), draw(jax.random, key(), (65,)))
 
 
 @pytest.mark.thorough
-@pytest.mark.usefixtures("quickly")
 @pytest.mark.parametrize("shape", SHAPES, ids=str)
 @pytest.mark.parametrize("name", ["bits", "normal", "randint"])
 def test_draw_of_any_shape_equals_jax_random(name, shape):
@@ -113,7 +109,6 @@ def test_draws_do_not_use_the_slow_primitives(draw):
     assert "random_split" not in ours
 
 
-@pytest.mark.usefixtures("quickly")
 @pytest.mark.parametrize("draw", FALLBACKS.values(), ids=FALLBACKS)
 def test_other_dtypes_are_drawn_by_jax_random(draw):
     key = jax.random.key(11)
@@ -121,7 +116,6 @@ def test_other_dtypes_are_drawn_by_jax_random(draw):
     assert_same(draw(numerics, key), draw(jax.random, key))
 
 
-@pytest.mark.usefixtures("quickly")
 @pytest.mark.parametrize("implementation", ["rbg", "unsafe_rbg"])
 @PLAIN
 def test_other_kinds_of_key_are_drawn_by_jax_random(name, implementation):
@@ -130,7 +124,6 @@ def test_other_kinds_of_key_are_drawn_by_jax_random(name, implementation):
     assert_same(draw(numerics, key, (9,)), draw(jax.random, key, (9,)))
 
 
-@pytest.mark.usefixtures("quickly")
 def test_draw_follows_the_partitionable_setting_when_it_changes():
     key, compiled = jax.random.key(0), jax.jit(lambda key: numerics.normal(key, (5,)))
     draws = {}
@@ -143,7 +136,6 @@ def test_draw_follows_the_partitionable_setting_when_it_changes():
     assert not np.array_equal(draws[True], draws[False])
 
 
-@pytest.mark.usefixtures("quickly")
 @pytest.mark.parametrize("name", ["uniform", "normal", "randint", "randint, wide", "bernoulli", "bernoulli, p"])
 def test_draw_follows_the_x64_setting_when_it_changes(name):
     key, draw = jax.random.key(0), DRAWS[name]
@@ -286,7 +278,6 @@ def test_float64_is_exact_to_float64(turn, reference, derivative):
         np.testing.assert_allclose(values, reference(2 * np.pi * cycles), rtol=0, atol=2e-15)
 
 
-@pytest.mark.usefixtures("quickly")
 @turns
 @pytest.mark.parametrize("dtype", [jnp.float16, jnp.bfloat16])
 def test_half_precision_is_computed_in_float32(turn, reference, derivative, dtype):
@@ -423,7 +414,6 @@ def test_an_invalid_frequency_affects_only_its_own_example():
     np.testing.assert_array_equal(starts.all(axis=1), [False, True, True, True])
 
 
-@pytest.mark.usefixtures("quickly")
 def test_derivatives_of_the_phase_are_those_of_its_formula():
     n, sample_rate = 200, 8_000
     ramp = partial(numerics.chirp_ramp, n_time_steps=n, sample_rate=sample_rate)

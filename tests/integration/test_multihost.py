@@ -13,14 +13,14 @@ SCRIPT = Path(__file__).with_name("multihost_training.py")
 Result = dict[str, object]
 
 
-def run_hosts(count: int, quick_children: dict[str, str]) -> list[Result]:
+def run_hosts(count: int) -> list[Result]:
     """Run a number of hosts in parallel, and return the output of each."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
     # Each run sets its number of devices; proxies would intercept gloo's loopback connections.
     unset = {"XLA_FLAGS", "JAX_NUM_CPU_DEVICES", "http_proxy", "https_proxy", "HTTP_PROXY", "HTTPS_PROXY"}
-    env = {key: value for key, value in os.environ.items() if key not in unset} | quick_children
+    env = {key: value for key, value in os.environ.items() if key not in unset}
     commands = [[sys.executable, str(SCRIPT), str(host), str(count), str(port)] for host in range(count)]
     hosts = [
         subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=env)
@@ -37,13 +37,13 @@ def run_hosts(count: int, quick_children: dict[str, str]) -> list[Result]:
 
 
 @pytest.fixture(scope="module")
-def two_hosts(quick_children: dict[str, str]) -> list[Result]:
-    return run_hosts(2, quick_children)
+def two_hosts() -> list[Result]:
+    return run_hosts(2)
 
 
 @pytest.mark.thorough
-def test_two_hosts_have_the_losses_of_one(two_hosts: list[Result], quick_children: dict[str, str]) -> None:
-    [one] = run_hosts(1, quick_children)
+def test_two_hosts_have_the_losses_of_one(two_hosts: list[Result]) -> None:
+    [one] = run_hosts(1)
     first, second = two_hosts
     assert first["losses"] == second["losses"]
     assert first["losses"] == pytest.approx(one["losses"], rel=1e-5)

@@ -22,7 +22,7 @@ def package(tmp_path_factory):
 
 
 @pytest.fixture(scope="module")
-def run(tmp_path_factory, package, quick_children):
+def run(tmp_path_factory, package):
     """Install the package into a fresh environment and return what runs Python there."""
     folder = tmp_path_factory.mktemp("fresh") / "env"
     venv.create(folder, with_pip=importlib.util.find_spec("pip") is None)
@@ -41,7 +41,7 @@ def run(tmp_path_factory, package, quick_children):
         return subprocess.run(
             [str(python), *map(str, arguments)],
             cwd=package,
-            env={**inherited, **quick_children, "PYTHONPATH": path, "PYTHONDONTWRITEBYTECODE": "1"},
+            env={**inherited, "PYTHONPATH": path, "PYTHONDONTWRITEBYTECODE": "1"},
             capture_output=True,
             text=True,
             check=False,

@@ -20,8 +20,7 @@ AMBULANCE = ROOT / "examples" / "artifex-plugin-ambulance"
 class Environment:
     """A fresh virtual environment that also sees what the running one has, its editable installs included."""
 
-    def __init__(self, folder: Path, inherited: dict[str, str]) -> None:
-        self.inherited = inherited
+    def __init__(self, folder: Path) -> None:
         venv.create(folder, with_pip=True)
         self.python = folder / "bin" / "python" if os.name == "posix" else folder / "Scripts" / "python.exe"
         packages = Path(self.run("-c", "import sysconfig; print(sysconfig.get_path('purelib'))").stdout.strip())
@@ -31,9 +30,7 @@ class Environment:
     def run(self, *arguments: str, check: bool = True, **environment: str) -> subprocess.CompletedProcess:
         given = {key: value for key, value in os.environ.items() if key != "ARTIFEX_DISABLE_PLUGINS"}
         command = [str(self.python), *arguments]
-        ran = subprocess.run(
-            command, env=given | self.inherited | environment, capture_output=True, text=True, check=False
-        )
+        ran = subprocess.run(command, env=given | environment, capture_output=True, text=True, check=False)
         assert not check or ran.returncode == 0, ran.stderr
         return ran
 
@@ -59,8 +56,8 @@ class Environment:
 
 
 @pytest.fixture(scope="module")
-def environment(tmp_path_factory, quick_children) -> Environment:
-    return Environment(tmp_path_factory.mktemp("third_party") / "env", quick_children)
+def environment(tmp_path_factory) -> Environment:
+    return Environment(tmp_path_factory.mktemp("third_party") / "env")
 
 
 @pytest.fixture(scope="module")

@@ -47,7 +47,6 @@ def test_lfcc_equals_the_dct_of_evenly_spaced_triangular_bands(batch, config):
         np.testing.assert_allclose(ours, expected, rtol=0, atol=1e-4 * np.abs(expected).max())
 
 
-@pytest.mark.usefixtures("quickly")
 @pytest.mark.parametrize("norm", ["ortho", None, "htk"])
 @pytest.mark.parametrize("lifter", [0.0, 22.0])
 def test_dct_norm_equals_scipy_and_lifter_equals_htk(signals, config, norm, lifter):

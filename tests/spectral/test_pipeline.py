@@ -34,7 +34,6 @@ def small():
     return SpectralConfig(sample_rate=8000, n_fft=64, hop_length=16, n_mels=10)
 
 
-@pytest.mark.usefixtures("quickly")
 @pytest.mark.parametrize(
     ("shape", "lengths"),
     [
@@ -63,7 +62,6 @@ def test_chunked_frames_equal_frames_computed_together(small, shape, lengths):
     np.testing.assert_allclose(found, expected, rtol=0, atol=1e-5)
 
 
-@pytest.mark.usefixtures("quickly")
 def test_gradient_of_chunks_equals_the_gradient_of_each_example(small):
     audio = np.asarray(numerics.normal(jax.random.key(0), (170, 400)))
 
@@ -78,7 +76,6 @@ def test_gradient_of_chunks_equals_the_gradient_of_each_example(small):
     np.testing.assert_allclose(head(long)[:800], head(long[:3000])[:800], rtol=0, atol=1e-3)
 
 
-@pytest.mark.usefixtures("quickly")
 @pytest.mark.parametrize(("hop", "size"), [(16, 64), (10, 64), (64, 64), (7, 33)])
 def test_both_ways_to_cut_frames_equal_a_sliding_window(hop, size):
     audio = np.asarray(numerics.normal(jax.random.key(0), (2, hop * 30)))

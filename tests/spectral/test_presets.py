@@ -104,7 +104,6 @@ def test_preset_has_every_setting_and_accepts_overrides(name):
     assert create("preset", name, n_mels=20, n_mfcc=None).n_mels == 20
 
 
-@pytest.mark.usefixtures("quickly")
 @pytest.mark.parametrize("name", ["kaldi", "htk", "lhotse", "whisper", "hifigan"])
 def test_istft_inverts_scaling_and_preemphasis(name):
     """Without padding, 300 samples at both ends are covered by the edges of windows only."""
@@ -124,7 +123,6 @@ def test_istft_inverts_scaling_and_preemphasis(name):
 
 
 @pytest.mark.thorough
-@pytest.mark.usefixtures("quickly")
 @pytest.mark.parametrize("name", registry("preset"))
 def test_audio_from_the_levels_of_a_preset_has_about_the_original_level(name):
     analysis = SpectralAnalysis.from_preset(name)

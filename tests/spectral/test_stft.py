@@ -76,7 +76,6 @@ def test_magnitude_and_power_equal_librosa_unbatched_and_batched(batch, row, con
     assert_close(power_spectrogram(batch, config)[row], expected**2, 1e-6)
 
 
-@pytest.mark.usefixtures("quickly")
 def test_spectrum_equals_jax_scipy_times_the_sum_of_the_window(signals):
     config = config_of(hop_length=100, window_type="hamming")
     # A whole number of hops, to which scipy pads.
@@ -124,7 +123,6 @@ def steps(config):
 
 
 @pytest.mark.thorough
-@pytest.mark.usefixtures("quickly")
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
 @pytest.mark.parametrize("window", WINDOWS)
 def test_istft_inverts_stft_for_all_windows_hops_and_lengths(window, dtype):
@@ -188,7 +186,6 @@ def test_istft_raises_for_an_invalid_spectrum(config, spectrum, error, message):
         istft(spectrum, config, length=100)
 
 
-@pytest.mark.usefixtures("quickly")
 @pytest.mark.parametrize("top_db", [80.0, 20.0, None])
 def test_levels_equal_librosa(signals, config, top_db):
     power = np.abs(librosa.stft(signals["noise"], **librosas(config))) ** 2

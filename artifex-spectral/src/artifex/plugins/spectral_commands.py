@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import math
 import shlex
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -13,8 +12,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from artifex.generative_models.core import UnknownComponentError, create, registry
-from artifex.generative_models.core.cli.terminal import say, table
-from artifex.generative_models.core.errors import MissingDependencyError
+from artifex.generative_models.core.cli.terminal import print_error, say, table
+from artifex.generative_models.core.errors import DiskFullError, MissingDependencyError, printable
 from artifex.generative_models.core.extras import require
 from artifex.generative_models.core.files import atomic_path
 
@@ -83,7 +82,7 @@ def features(
     try:
         audio, rate = _read(file)
     except OSError as error:
-        print(f"artifex: {error}", file=sys.stderr)
+        print_error(error)
         raise typer.Exit(1) from error
     if chosen is not None and chosen.sample_rate != rate:
         required = chosen.sample_rate
@@ -104,10 +103,10 @@ def features(
         audio if len(audio) <= _MAX_CHANNELS_PLOTTED else mono,
         found,
         settings,
-        title=f"{_printable(file.name)}, {rate} Hz" + (f", {_printable(given)}" if given else ""),
+        title=f"{printable(file.name)}, {rate} Hz" + (f", {printable(given)}" if given else ""),
     )
     _write_png(figure, target)
-    say(_printable(str(file)), "bold")
+    say(printable(file), "bold")
     table(list(_signal_facts(audio, mono, rate)))
     say("")
     say(
@@ -117,7 +116,7 @@ def features(
     say("")
     _print_aligned([("", "mean", "std", "min", "max", ""), *_statistics(found, settings)])
     say("")
-    say(f"plot: {_printable(str(target))}")
+    say(f"plot: {printable(target)}")
 
 
 def diff(
@@ -275,6 +274,8 @@ def _write_png(figure: Any, target: Path) -> None:
     try:
         with atomic_path(target) as temporary:
             figure.savefig(temporary, format="png", dpi=110)
+    except DiskFullError:
+        raise
     except OSError as error:
         raise ValueError(
             f"{target} cannot be written: {error.strerror or error}; pass another file as --out"
@@ -299,7 +300,3 @@ def _first_sentence(text: str) -> str:
     head = text.replace("``", "").replace('"', "'")
     end = min((place for mark in ("; ", ": ", ". ") if (place := head.find(mark)) > 0), default=len(head))
     return head[:end].rstrip(".")
-
-
-def _printable(text: str) -> str:
-    return text.encode("utf-8", "replace").decode("utf-8")

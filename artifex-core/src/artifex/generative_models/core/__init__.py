@@ -7,6 +7,7 @@ from artifex.generative_models.core.components.registries import Registry, kinds
 from artifex.generative_models.core.errors import (
     BrokenComponentError,
     ConflictingComponentError,
+    DiskFullError,
     MissingDependencyError,
     PluginWarning,
     UnknownComponentError,
@@ -16,6 +17,7 @@ __all__ = [
     "BrokenComponentError",
     "Claim",
     "ConflictingComponentError",
+    "DiskFullError",
     "Kind",
     "MissingDependencyError",
     "PluginWarning",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import unicodedata
 from collections.abc import Iterable
 
 import attrs
@@ -27,6 +28,13 @@ class PluginWarning(UserWarning):
     """A plugin was skipped; the message contains the reason."""
 
 
+class DiskFullError(OSError):
+    """A file cannot be written because the disk is full, or a quota or the maximum size of a file is reached.
+
+    The file that it would have replaced is unchanged. The command line exits with code 3.
+    """
+
+
 @attrs.frozen(kw_only=True)
 class Problem:
     """A plugin, file or shard that cannot be used, with the reason.
@@ -42,7 +50,50 @@ class Problem:
     error: BaseException | None = None
 
     def __str__(self) -> str:
-        return f"{self.source}: {self.message}"
+        return f"{printable(self.source)}: {printable(self.message)}"
+
+
+def printable(text: object) -> str:
+    r"""Escape the characters of a name that must not reach a terminal.
+
+    File names, labels and the names of entry points may contain any character. Control characters, line breaks,
+    bidirectional overrides and bytes that are not UTF-8 are replaced by escape sequences as in a Python string literal.
+
+    Args:
+        text: A name or path.
+
+    Returns:
+        The text in printable characters.
+
+    Example:
+        >>> print(printable("take\x1b[2J\n1.wav"))
+        take\x1b[2J\n1.wav
+    """
+    given = str(text)
+    if given.isprintable():
+        return given
+    return "".join(
+        each
+        if each.isprintable() or unicodedata.category(each) == "Zs"
+        else each.encode("unicode_escape", "surrogatepass").decode()
+        for each in given
+    )
+
+
+def printable_lines(text: object) -> str:
+    r"""Escape the characters of a message that must not reach a terminal, and keep its line breaks.
+
+    Args:
+        text: A message of one or more lines.
+
+    Returns:
+        The message in printable characters and line breaks.
+
+    Example:
+        >>> printable_lines("a.wav:\n  clipped\x07")
+        'a.wav:\n  clipped\\x07'
+    """
+    return "\n".join(printable(line) for line in str(text).split("\n"))
 
 
 def suggest(given: str, known: Iterable[str]) -> str:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import hashlib
 import os
 import re
 import secrets
@@ -11,12 +13,17 @@ from collections.abc import Callable, Generator, Mapping
 from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from artifex.generative_models.core.checks import is_list, is_mapping
+from artifex.generative_models.core.errors import DiskFullError, printable
 
+_DISK_FULL = tuple(getattr(errno, name) for name in ("ENOSPC", "EDQUOT", "EFBIG") if hasattr(errno, name))
+_MAX_NAME_BYTES = 255  # of common file systems
+_MAX_ATTEMPTS = 3
 _TEMPORARY = re.compile(r"\..+\.(?P<host>[\w-]+)-(?P<pid>\d+)-[0-9a-f]{16}\.tmp")
 _in_progress: set[str] = set()
+_T = TypeVar("_T")
 
 
 @contextmanager
@@ -24,7 +31,8 @@ def atomic_path(target: str | os.PathLike[str]) -> Generator[Path, None, None]:
     """Yield a temporary file beside ``target`` that replaces it when the block ends without an error.
 
     The temporary file is created empty with ``O_EXCL`` and ``O_NOFOLLOW`` under an unpredictable name. It is synced to
-    disk before it replaces the target, and removed if the block raises. Readers see the old file or the new one.
+    disk before it replaces the target, and removed if the block raises. Readers see the old file or the new one. A target
+    that is a symbolic link is replaced, not followed.
 
     Args:
         target: The file to write; its folder must exist.
@@ -33,6 +41,8 @@ def atomic_path(target: str | os.PathLike[str]) -> Generator[Path, None, None]:
         The temporary file.
 
     Raises:
+        DiskFullError: When the disk is full, also for an error of a library that is raised in the block.
+        IsADirectoryError: When the target is a folder.
         OSError: When the folder does not exist or cannot be written to.
 
     Example:
@@ -44,7 +54,9 @@ def atomic_path(target: str | os.PathLike[str]) -> Generator[Path, None, None]:
         ('hop_length = 256', 1)
     """
     target = Path(target)
-    with _temporary_file(target) as temporary:
+    if target.is_dir():
+        raise IsADirectoryError(f"{printable(target)} is a folder; give the name of a file")
+    with disk_full_errors(target), _temporary_file(target) as temporary:
         yield temporary
         _sync(temporary)
         temporary.replace(target)
@@ -59,6 +71,7 @@ def write_atomic(target: str | os.PathLike[str], content: str | bytes) -> None:
         content: Text, written as UTF-8, or bytes.
 
     Raises:
+        DiskFullError: When the disk is full.
         OSError: When the folder does not exist or cannot be written to.
 
     Example:
@@ -68,8 +81,13 @@ def write_atomic(target: str | os.PathLike[str], content: str | bytes) -> None:
         >>> target.read_text()
         'hop_length = 256'
     """
-    with atomic_path(target) as temporary:
-        temporary.write_bytes(content.encode() if isinstance(content, str) else content)
+    encoded = content.encode() if isinstance(content, str) else content
+
+    def write() -> None:
+        with atomic_path(target) as temporary:
+            temporary.write_bytes(encoded)
+
+    _retry_if_swept(write)
 
 
 def create_atomic(target: str | os.PathLike[str], content: bytes) -> bool:
@@ -84,6 +102,7 @@ def create_atomic(target: str | os.PathLike[str], content: bytes) -> bool:
         do so; the later content stays.
 
     Raises:
+        DiskFullError: When the disk is full.
         OSError: When the folder does not exist or cannot be written to.
 
     Example:
@@ -92,20 +111,77 @@ def create_atomic(target: str | os.PathLike[str], content: bytes) -> bool:
         >>> create_atomic(target, b"{}"), create_atomic(target, b"[]"), target.read_bytes()
         (True, False, b'{}')
     """
-    target = Path(target)
-    with _temporary_file(target) as temporary:
-        temporary.write_bytes(content)
-        _sync(temporary)
-        try:
-            os.link(temporary, target)
-        except FileExistsError:
-            return False
-        except OSError:  # the file system has no hard links
-            if target.exists():
+    path = Path(target)
+
+    def create() -> bool:
+        with disk_full_errors(path), _temporary_file(path) as temporary:
+            temporary.write_bytes(content)
+            _sync(temporary)
+            try:
+                os.link(temporary, path)
+            except FileExistsError:
                 return False
-            temporary.replace(target)
-        _sync_folder(target.parent)
-    return True
+            except OSError:  # the file system has no hard links
+                if path.exists():
+                    return False
+                temporary.replace(path)
+            _sync_folder(path.parent)
+        return True
+
+    return _retry_if_swept(create)
+
+
+@contextmanager
+def disk_full_errors(target: str | os.PathLike[str]) -> Generator[None, None, None]:
+    """Raise the errors of a full disk as ``DiskFullError``.
+
+    Args:
+        target: The file or folder that is written, for the message.
+
+    Yields:
+        Nothing.
+
+    Raises:
+        DiskFullError: When the block raises because the disk is full, or a quota or the maximum file size is reached.
+
+    Example:
+        >>> with disk_full_errors("a.wav"):
+        ...     raise OSError(errno.ENOSPC, "No space left on device")
+        Traceback (most recent call last):
+        artifex.generative_models.core.errors.DiskFullError: a.wav cannot be written: No space left on device; ...
+    """
+    try:
+        yield
+    except DiskFullError:
+        raise
+    except Exception as error:
+        reason = disk_full_reason(error)
+        if reason is None:
+            raise
+        raise DiskFullError(
+            f"{printable(target)} cannot be written: {reason}; free space, or write to another disk"
+        ) from error
+
+
+def disk_full_reason(error: BaseException) -> str | None:
+    """Return the system's message when an error was caused by a full disk, a quota or the maximum file size.
+
+    Args:
+        error: An exception of Python, or of a library that reports the system's message.
+
+    Returns:
+        The message, or None for any other error.
+
+    Example:
+        >>> disk_full_reason(RuntimeError("write() failed: No space left on device"))
+        'No space left on device'
+        >>> disk_full_reason(OSError(errno.EACCES, "Permission denied")) is None
+        True
+    """
+    for number in _DISK_FULL:
+        if getattr(error, "errno", None) == number or os.strerror(number) in str(error):
+            return os.strerror(number)
+    return disk_full_reason(error.__cause__) if error.__cause__ is not None else None
 
 
 def temporary_files(folder: str | os.PathLike[str]) -> list[Path]:
@@ -281,9 +357,25 @@ def _without_none(value: Any) -> Any:
     return [_without_none(v) for v in value] if is_list(value) else value
 
 
+def _retry_if_swept(write: Callable[[], _T]) -> _T:
+    """Write again when the temporary file is gone: another host may remove it when it finds the output complete."""
+    for _ in range(_MAX_ATTEMPTS - 1):
+        try:
+            return write()
+        except FileNotFoundError as error:
+            if not _TEMPORARY.fullmatch(os.path.basename(error.filename or "")):
+                raise
+            if not os.path.isdir(os.path.dirname(error.filename) or "."):
+                raise
+    return write()
+
+
 @contextmanager
 def _temporary_file(target: Path) -> Generator[Path, None, None]:
-    temporary = target.with_name(f".{target.name}.{_host()}-{os.getpid()}-{secrets.token_hex(8)}.tmp")
+    ending = f".{_host()}-{os.getpid()}-{secrets.token_hex(8)}.tmp"
+    # The name of the target is cut where the file system could not store it with the ending.
+    name = os.fsdecode(os.fsencode(target.name)[: _MAX_NAME_BYTES - len(ending) - 1])
+    temporary = target.with_name(f".{name}{ending}")
     os.close(os.open(temporary, os.O_CREAT | os.O_EXCL | os.O_WRONLY | getattr(os, "O_NOFOLLOW", 0), 0o666))
     _in_progress.add(temporary.name)
     try:
@@ -298,14 +390,24 @@ def _sync(path: Path) -> None:
         os.fsync(file.fileno())
 
 
-@cache
 def _host() -> str:
-    """Return the host and its process-id namespace, within which process ids are comparable."""
+    """Return an identifier of the system and its process-id namespace, within which process ids are comparable."""
     try:
-        namespace = os.readlink("/proc/self/ns/pid")
+        namespace = os.readlink("/proc/self/ns/pid")  # read each time: a forked process may be in another one
     except OSError:  # not Linux
         namespace = ""
-    return re.sub(r"[^\w-]+", "_", f"{socket.gethostname()}{namespace and '_'}{namespace}".rstrip("]")) or "host"
+    return _identifier(namespace)
+
+
+@cache
+def _identifier(namespace: str) -> str:
+    """Return an identifier of a process-id namespace. Hosts may have the same name, so it depends on the boot, too."""
+    try:
+        boot = Path("/proc/sys/kernel/random/boot_id").read_text()
+    except OSError:  # not Linux
+        boot = ""
+    names = "\0".join((socket.gethostname(), boot, namespace))
+    return hashlib.sha256(names.encode("utf-8", "replace")).hexdigest()[:16]
 
 
 def _is_running(pid: int) -> bool:

@@ -16,8 +16,13 @@ from artifex.generative_models.core.components.factory import Bound
 
 F = TypeVar("F", bound=Callable[..., Any])
 
+_REQUIRED = inspect.Parameter.empty
+
 AnnotatedAudio: TypeAlias = tuple[jax.Array, dict[str, jax.Array]]
 """A waveform and its annotations by name."""
+
+Drawn: TypeAlias = dict[str, jax.Array]
+"""The drawn parameters of an augmentation by name."""
 
 
 def audio_type(*, annotated: Callable[..., AnnotatedAudio] | None = None, draws: bool = True) -> Callable[[F], F]:
@@ -59,21 +64,21 @@ def audio_type(*, annotated: Callable[..., AnnotatedAudio] | None = None, draws:
 
 
 def augmentation(
-    *, draw: Callable[..., dict[str, jax.Array]] | None, domain: Literal["waveform", "spectrogram"] = "waveform"
+    *, draw: Callable[..., Drawn] | None, domain: Literal["waveform", "spectrogram"] = "waveform"
 ) -> Callable[[F], F]:
     """Return a decorator that attaches the random draw of an augmentation to it and returns it unchanged.
 
     Args:
-        draw: ``draw(key, shape, **options)`` returns the drawn parameters by name for an example of that shape. Its
-            options have the names that the augmentation uses; it takes only those that it needs. None for a
-            deterministic augmentation.
+        draw: ``draw(key, shape, *, …)`` returns the drawn parameters by name for an example of that shape. Its
+            keyword arguments are the options of the augmentation that it needs; an option that is not given has the
+            default of the augmentation. None for a deterministic augmentation.
         domain: Whether the augmentation takes waveforms (..., time) or spectrograms (..., freq, time).
 
     Returns:
         The decorator; it sets the attributes ``draw``, ``draws`` and ``works_on``.
 
     Example:
-        >>> def draw_gain(key, shape, *, gain_range=(0.5, 2.0)):
+        >>> def draw_gain(key, shape, *, gain_range):
         ...     return {"gain": jax.random.uniform(key, (), minval=gain_range[0], maxval=gain_range[1])}
         >>> @augmentation(draw=draw_gain)
         ... def gain(audio, key, gain_range=(0.5, 2.0)):
@@ -132,9 +137,28 @@ def drawn_parameters(function: Callable[..., Any], key: jax.Array, shape: tuple[
     draw = getattr(function, "draw", None)
     if draw is None:
         return {}
-    taken = inspect.signature(draw).parameters
-    drawn: dict[str, Any] = draw(key, shape, **{name: value for name, value in options.items() if name in taken})
+    options = option_defaults(function) | options
+    taken = list(inspect.signature(draw).parameters)[2:]
+    drawn: dict[str, Any] = draw(
+        key, shape, **{name: options[name] for name in taken if options.get(name, _REQUIRED) is not _REQUIRED}
+    )
     return drawn
+
+
+def option_defaults(function: Callable[..., Any]) -> dict[str, Any]:
+    """Return the parameters of a function with their defaults, ``inspect.Parameter.empty`` where there is none.
+
+    Args:
+        function: A function.
+
+    Returns:
+        The defaults by name; empty for a function whose signature cannot be read.
+    """
+    try:
+        parameters = inspect.signature(function).parameters
+    except (TypeError, ValueError):
+        return {}
+    return {name: parameter.default for name, parameter in parameters.items()}
 
 
 def with_annotations(audio_type: Callable[..., jax.Array]) -> Callable[..., AnnotatedAudio]:
@@ -163,10 +187,10 @@ def with_annotations(audio_type: Callable[..., jax.Array]) -> Callable[..., Anno
 
 
 def _missing_defaults(function: Callable[..., Any], annotated: Callable[..., Any]) -> dict[str, Any]:
-    """Defaults of a function's options that its annotated form lacks."""
-    without_default = {p.name for p in inspect.signature(annotated).parameters.values() if p.default is p.empty}
-    options = inspect.signature(function).parameters.values()
-    return {p.name: p.default for p in options if p.name in without_default and p.default is not p.empty}
+    """Return the defaults of the options for which the annotated function has none."""
+    required = {name for name, default in option_defaults(annotated).items() if default is _REQUIRED}
+    defaults = option_defaults(function)
+    return {name: value for name, value in defaults.items() if name in required and value is not _REQUIRED}
 
 
 def _with_drawn_parameters(

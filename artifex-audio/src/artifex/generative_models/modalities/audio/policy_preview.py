@@ -13,7 +13,7 @@ import attrs
 import jax
 import numpy as np
 
-from artifex.generative_models.core.checks import check_flag, check_integer
+from artifex.generative_models.core.checks import check_flag, check_integer, is_list
 from artifex.generative_models.core.files import atomic_path, write_atomic
 from artifex.generative_models.core.plot import new_figure, spectrogram, waveform
 from artifex.generative_models.modalities.audio.augmentations.composition import Step, create_policy
@@ -154,7 +154,7 @@ def format_parameters(parameters: Mapping[str, Any]) -> list[str]:
 
 
 def _format_value(value: Any) -> str:
-    if isinstance(value, list):
+    if is_list(value):
         return " ".join(map(_format_value, value[:8])) + " …" * (len(value) > 8)
     return f"{value:.3g}" if isinstance(value, float) else str(value)
 

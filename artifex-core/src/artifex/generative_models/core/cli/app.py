@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import sys
 import warnings
 from typing import Annotated, Any
@@ -10,10 +11,15 @@ from typing import Annotated, Any
 import typer
 
 from artifex.generative_models.core import errors
+from artifex.generative_models.core.cli.terminal import print_error
 from artifex.generative_models.core.components.discovery import scan
 from artifex.generative_models.core.components.hooks import implementations
 from artifex.generative_models.core.components.loading import call_guarded
 from artifex.generative_models.core.components.metadata import installed_version
+from artifex.generative_models.core.files import disk_full_errors
+
+DISK_FULL_CODE = 3
+"""Exit code of the command line when a file cannot be written because the disk is full."""
 
 # Errors that are printed as one message; any other exception is shown with its traceback.
 EXPECTED_ERRORS = (
@@ -55,12 +61,17 @@ def build() -> typer.Typer:
 
 
 def main() -> None:
-    """Run the command line. An expected error prints one message to standard error and exits with code 2."""
+    """Run the command line.
+
+    An expected error prints one message to standard error and exits with code 2, or with code 3 when the disk is full.
+    """
     warnings.showwarning = _print_warning
     try:
         with contextlib.redirect_stdout(sys.stderr):  # output of plugins must not mix with that of the command
             app = build()
-        code = app(prog_name="artifex", standalone_mode=False)
+        with disk_full_errors("the output"):
+            code = app(prog_name="artifex", standalone_mode=False)
+            sys.stdout.flush()
     except _USAGE_ERROR as error:
         if type(error).__name__ == "NoArgsIsHelpError":
             error.show()
@@ -68,16 +79,28 @@ def main() -> None:
             command = error.ctx.command_path if error.ctx is not None else "artifex"
             message = error.format_message()
             end = "" if message.endswith((".", "?")) else "."
-            print(f"artifex: {message}{end} See {command} --help", file=sys.stderr)
+            print_error(f"{message}{end} See {command} --help")
         sys.exit(2)
     except typer.Abort:
         sys.exit("artifex: interrupted")
+    except BrokenPipeError:  # the reader of the output, such as head, has ended
+        _flush_or_discard_output()
+        sys.exit(1)
     except EXPECTED_ERRORS as error:
         # Notes that start with "in " locate the error in a configuration; JAX adds others, about its traceback.
         places = [note for note in getattr(error, "__notes__", []) if note.startswith("in ")]
-        print("; ".join([f"artifex: {error}", *places]), file=sys.stderr)
-        sys.exit(2)
+        print_error("; ".join([str(error) or "not enough memory", *places]))
+        _flush_or_discard_output()
+        sys.exit(DISK_FULL_CODE if isinstance(error, errors.DiskFullError) else 2)
     sys.exit(code if isinstance(code, int) else 0)
+
+
+def _flush_or_discard_output() -> None:
+    """Flush standard output, or discard it when that fails: Python would flush again at exit, with another exit code."""
+    try:
+        sys.stdout.flush()
+    except OSError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _print_version(requested: bool) -> None:
@@ -95,4 +118,4 @@ def _global_options(
 
 
 def _print_warning(message: Warning | str, category: type[Warning], *location: object, **options: object) -> None:
-    print(f"artifex: warning: {message}", file=sys.stderr)
+    print_error(f"warning: {message}")

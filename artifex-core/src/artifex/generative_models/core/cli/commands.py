@@ -13,7 +13,7 @@ from typing import Annotated, Any
 import typer
 
 from artifex.generative_models.core.cli.docstrings import argument_descriptions, sections_of
-from artifex.generative_models.core.cli.terminal import say, table
+from artifex.generative_models.core.cli.terminal import print_error, say, table
 from artifex.generative_models.core.components.discovery import scan
 from artifex.generative_models.core.components.kind import IN_PROCESS, Claim, Kind, options_of, signature_of
 from artifex.generative_models.core.components.loading import call_guarded
@@ -45,7 +45,7 @@ def list_components(
         for name, declarations in scan().kinds.items():
             if len(declarations) > 1:
                 distributions = " and ".join(distribution for distribution, _ in declarations)
-                print(f"artifex: kind {name!r} skipped: {distributions} declare it differently", file=sys.stderr)
+                print_error(f"kind {name!r} skipped: {distributions} declare it differently")
 
 
 def show(

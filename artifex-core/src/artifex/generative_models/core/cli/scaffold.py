@@ -18,7 +18,8 @@ import typer
 
 from artifex.generative_models.core.components.discovery import scan
 from artifex.generative_models.core.components.metadata import installed_version, normalize_name
-from artifex.generative_models.core.errors import suggest
+from artifex.generative_models.core.errors import printable, suggest
+from artifex.generative_models.core.files import disk_full_errors
 
 PREFIX = "artifex-plugin-"
 MAX_NAME_LENGTH = 40
@@ -94,8 +95,8 @@ def plugin(
     """Write an installable package with one working, tested component of each kind."""
     kinds = [each.strip() for each in kind.split(",")]
     package = write_plugin(name, [each for each in kinds if each], out=out, license=license)
-    print(f"Wrote {package}. Next:")
-    print(f"  cd {shlex.quote(str(package))}")
+    print(f"Wrote {printable(package)}. Next:")
+    print(f"  cd {printable(shlex.quote(str(package)))}")
     print('  pip install -e ".[test]"')
     print("  pytest")
 
@@ -243,17 +244,18 @@ def _renderer(values: Mapping[str, Any]) -> Callable[[str], str]:
 
 def _write_package(target: Path, files: Mapping[str, str]) -> None:
     """Write files to a temporary folder and rename it to the target, so that the target is never incomplete."""
-    target.parent.mkdir(parents=True, exist_ok=True)
     # tempfile.mkdtemp would create a folder that other users cannot read.
     temporary = target.parent / f".{target.name}.{uuid.uuid4().hex}"
-    try:
-        for path, text in files.items():
-            file = temporary / path
-            file.parent.mkdir(parents=True, exist_ok=True)
-            file.write_text(text, encoding="utf-8", newline="\n")
-        if target.exists():
-            target.rmdir()
-        temporary.rename(target)
-    except BaseException:
-        shutil.rmtree(temporary, ignore_errors=True)
-        raise
+    with disk_full_errors(target):
+        target.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            for path, text in files.items():
+                file = temporary / path
+                file.parent.mkdir(parents=True, exist_ok=True)
+                file.write_text(text, encoding="utf-8", newline="\n")
+            if target.exists():
+                target.rmdir()
+            temporary.rename(target)
+        except BaseException:
+            shutil.rmtree(temporary, ignore_errors=True)
+            raise

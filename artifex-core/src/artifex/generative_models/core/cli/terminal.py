@@ -1,10 +1,12 @@
-"""Output of commands: text and tables, wrapped on a terminal and plain when piped."""
+"""Output of commands: text and tables, wrapped on a terminal and plain when piped. Control characters are escaped."""
 
 from __future__ import annotations
 
 import sys
 from collections.abc import Iterable, Sequence
 from typing import Any
+
+from artifex.generative_models.core.errors import printable, printable_lines
 
 
 def say(text: str = "", style: str = "", *, after: str = "", indent: int = 0) -> None:
@@ -20,8 +22,9 @@ def say(text: str = "", style: str = "", *, after: str = "", indent: int = 0) ->
         >>> say("bands", indent=2)
           bands
     """
+    text, after = printable_lines(text), printable_lines(after)
     if not sys.stdout.isatty():
-        lines = f"{text}{after}".splitlines() or [""]
+        lines = f"{text}{after}".removesuffix("\n").split("\n")
         print("\n".join((" " * indent + line).rstrip() for line in lines))
         return
     from rich.padding import Padding
@@ -44,7 +47,7 @@ def table(rows: Sequence[tuple[str, ...]], *, widths: Iterable[int] = ()) -> Non
           hop     160
     """
     n_columns = max((len(row) for row in rows), default=0)
-    padded = [(*row, *[""] * (n_columns - len(row))) for row in rows]
+    padded = [(*map(printable, row), *[""] * (n_columns - len(row))) for row in rows]
     minimum_widths = [*widths, *[0] * n_columns][:n_columns]
     if not sys.stdout.isatty():
         columns = zip(minimum_widths, zip(*padded, strict=True), strict=True)
@@ -64,6 +67,15 @@ def table(rows: Sequence[tuple[str, ...]], *, widths: Iterable[int] = ()) -> Non
     for row in padded:
         grid.add_row(*(Text(cell) for cell in row))
     _console().print(Padding(grid, (0, 0, 0, 2)))
+
+
+def print_error(error: object) -> None:
+    """Print an error to standard error, without control characters.
+
+    Args:
+        error: The error or its message.
+    """
+    print(f"artifex: {printable_lines(error)}", file=sys.stderr)
 
 
 def _console() -> Any:

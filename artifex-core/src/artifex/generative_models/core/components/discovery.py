@@ -18,7 +18,7 @@ from artifex.generative_models.core.components.hooks import PROJECT, new_manager
 from artifex.generative_models.core.components.kind import Claim, Kind
 from artifex.generative_models.core.components.loading import call_guarded, load_object
 from artifex.generative_models.core.components.metadata import distributions_with, normalize_name
-from artifex.generative_models.core.errors import PluginWarning, Problem
+from artifex.generative_models.core.errors import PluginWarning, Problem, printable
 
 FIRST_PARTY = ("artifex-core", "artifex-audio", "artifex-spectral")
 DISABLE_VARIABLE = "ARTIFEX_DISABLE_PLUGINS"
@@ -124,4 +124,5 @@ def _register_hooks(manager: pluggy.PluginManager, claim: Claim) -> list[Kind]:
 
 def _problem(distribution: str, source: str, error: BaseException) -> Problem:
     reason = " ".join(str(error).split())
-    return Problem(source=distribution, message=f"{source}: {type(error).__name__}: {reason}", error=error)
+    message = printable(f"{source}: {type(error).__name__}: {reason}")
+    return Problem(source=distribution, message=message, error=error)

@@ -10,6 +10,7 @@ from typing import Any
 import attrs
 
 from artifex.generative_models.core.checks import check_choice, check_integer, field_check, is_list
+from artifex.generative_models.core.errors import printable
 
 IN_PROCESS = "(this process)"
 
@@ -76,7 +77,7 @@ class Claim:
     @property
     def provider(self) -> str:
         """The distribution and its version, as messages print them."""
-        return f"{self.distribution} {self.version}".rstrip()
+        return printable(f"{self.distribution} {self.version}".rstrip())
 
     @property
     def qualified_name(self) -> str:

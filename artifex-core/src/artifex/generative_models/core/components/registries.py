@@ -19,6 +19,7 @@ from artifex.generative_models.core.errors import (
     BrokenComponentError,
     ConflictingComponentError,
     UnknownComponentError,
+    printable,
     suggest,
 )
 
@@ -278,7 +279,7 @@ class Registry(Mapping[str, C], Generic[C]):
                     return loaded
                 error = self._failed.setdefault(claim, error)
         raise BrokenComponentError(
-            f"{self._name} {claim.name!r} of {claim.provider} ({claim.value}) cannot be loaded: "
+            f"{self._name} {claim.name!r} of {claim.provider} ({printable(claim.value)}) cannot be loaded: "
             f"{type(error).__name__}: {error}"
         ) from error
 

@@ -10,13 +10,10 @@ import jax
 
 
 @contextlib.contextmanager
-def quick_compilation(enabled: bool = True) -> Generator[None, None, None]:
+def quick_compilation() -> Generator[None, None, None]:
     """Return a context manager that compiles without XLA's expensive optimizations.
 
     Compilation takes about a third of the time. Results may differ from optimized programs in the last digits.
-
-    Args:
-        enabled: Whether to omit the optimizations; False compiles as usual.
 
     Example:
         >>> with quick_compilation():
@@ -24,7 +21,7 @@ def quick_compilation(enabled: bool = True) -> Generator[None, None, None]:
         2.0
     """
     before = cast("bool", jax.config.read("jax_disable_most_optimizations"))
-    jax.config.update("jax_disable_most_optimizations", enabled)
+    jax.config.update("jax_disable_most_optimizations", True)
     try:
         yield
     finally:

@@ -7,13 +7,13 @@ from collections.abc import Iterable, Mapping
 from functools import lru_cache
 from typing import Any
 
-import jax
 import jax.numpy as jnp
 import numpy as np
+from jax import Array
 from jax.typing import ArrayLike
 
-from artifex.generative_models.core.checks import check_integer, check_number
-from artifex.generative_models.modalities.audio.augmentations.draws import as_float
+from artifex.generative_models.core.checks import check_integer, check_number, is_list, is_mapping
+from artifex.generative_models.modalities.audio.augmentations.domain import as_float
 from artifex.generative_models.modalities.audio.io import find_audio, read_audio
 
 _NOISE_LENGTH = 32768
@@ -23,7 +23,7 @@ _DIRECT_DB = np.linspace(10.0, 0.0, N_DEFAULT_RESPONSES)  # level of the direct 
 
 
 def sound_bank(
-    sounds: str | os.PathLike[str] | Iterable[str | os.PathLike[str] | ArrayLike],
+    sounds: str | os.PathLike[str] | Iterable[str | os.PathLike[str] | ArrayLike | Mapping[str, object]],
     *,
     length: int | None = None,
     length_seconds: float | None = None,
@@ -71,7 +71,7 @@ def sound_bank(
     return bank, lengths
 
 
-def as_bank(name: str, bank: ArrayLike, shape: tuple[int, ...]) -> jax.Array:
+def as_bank(name: str, bank: ArrayLike, shape: tuple[int, ...]) -> Array:
     """Validate a bank for clips of a shape and return it as an array.
 
     Args:
@@ -91,7 +91,8 @@ def as_bank(name: str, bank: ArrayLike, shape: tuple[int, ...]) -> jax.Array:
         Traceback (most recent call last):
         ValueError: impulse_response takes a bank (n, time), or (n, ..., time) with axes that broadcast to the clip's leading axes (2,), got shape (4, 3, 80)
     """
-    if isinstance(bank, tuple) and len(bank) == 2 and np.ndim(bank[1]) == 1 and np.ndim(bank[0]) == 2:
+    given: object = bank
+    if isinstance(given, tuple) and is_list(given) and [np.ndim(element) for element in given] == [2, 1]:
         raise ValueError(
             f"{name} takes the array of sounds as its bank, got a pair; unpack it: bank, lengths = sound_bank(…)"
         )
@@ -110,7 +111,7 @@ def as_bank(name: str, bank: ArrayLike, shape: tuple[int, ...]) -> jax.Array:
     return sounds
 
 
-def as_lengths(name: str, lengths: ArrayLike, bank: jax.Array) -> jax.Array:
+def as_lengths(name: str, lengths: ArrayLike, bank: Array) -> Array:
     """Validate the lengths of a bank's sounds, unless they are traced, and return them as an array.
 
     Args:
@@ -131,7 +132,7 @@ def as_lengths(name: str, lengths: ArrayLike, bank: jax.Array) -> jax.Array:
         ValueError: add_background_noise takes lengths from 1 to 5 samples, got 3 to 6
     """
     count, longest = bank.shape[0], bank.shape[-1]
-    given = lengths if isinstance(lengths, jax.Array) else np.asarray(lengths)
+    given = lengths if isinstance(lengths, Array) else np.asarray(lengths)
     if not jnp.issubdtype(given.dtype, jnp.integer):
         raise TypeError(f"{name} takes lengths in samples, integers, got {given.dtype}")
     if given.shape != (count,):
@@ -197,25 +198,20 @@ def _read_only(table: np.ndarray) -> np.ndarray:
 
 
 def _sounds(sounds: Any, length: int | None, sample_rate: int) -> Iterable[np.ndarray]:
-    is_list_of_paths = isinstance(sounds, list | tuple) and all(isinstance(each, str | os.PathLike) for each in sounds)
-    if is_list_of_paths or isinstance(sounds, str | os.PathLike):
+    if all(isinstance(each, str | os.PathLike) for each in (sounds if is_list(sounds) else [sounds])):
         # One sample more than needed, since the duration is rounded at the file's sample rate.
         duration = None if length is None else (length + 1) / sample_rate
         for path in find_audio(sounds) if sounds else []:
             yield read_audio(path, sample_rate=sample_rate, duration=duration)[0]
         return
     for index, example in enumerate(sounds):
-        yield _sound(index, example, sample_rate)
-
-
-def _sound(index: int, example: Any, sample_rate: int) -> np.ndarray:
-    item = example if isinstance(example, Mapping) else {"audio": example}
-    rate = item.get("sample_rate", sample_rate)
-    if rate != sample_rate:
-        raise ValueError(f"sound {index} has {rate} Hz, expected {sample_rate} Hz: resample it first")
-    sound = np.asarray(item["audio"])
-    if sound.ndim != 1 or not sound.size or not np.issubdtype(sound.dtype, np.floating):
-        raise ValueError(
-            f"sound {index} must be floating-point samples (time,), at least one, got {sound.dtype} {sound.shape}"
-        )
-    return sound[: item.get("length", len(sound))]
+        item = example if is_mapping(example) else {"audio": example}
+        rate = item.get("sample_rate", sample_rate)
+        if rate != sample_rate:
+            raise ValueError(f"sound {index} has {rate} Hz, expected {sample_rate} Hz: resample it first")
+        sound: np.ndarray = np.asarray(item["audio"])
+        if sound.ndim != 1 or not sound.size or not np.issubdtype(sound.dtype, np.floating):
+            raise ValueError(
+                f"sound {index} must be floating-point samples (time,), at least one, got {sound.dtype} {sound.shape}"
+            )
+        yield sound[: item.get("length", len(sound))]

@@ -7,6 +7,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax import Array
 
 from artifex.generative_models.core import numerics
 from artifex.generative_models.core.numerics.batching import batch_local
@@ -20,7 +21,7 @@ from artifex.generative_models.modalities.audio.augmentations.composition import
 from artifex.generative_models.modalities.audio.augmentations.units import SampleRate
 
 
-def apply_batch(policy: Step, batch: Any, key: jax.Array, *, sample_rate: SampleRate = None) -> Any:
+def apply_batch(policy: Step, batch: Any, key: Array, *, sample_rate: SampleRate = None) -> Any:
     """Apply a policy to every example of a batch, with an independent draw for each.
 
     Example ``i`` gets key ``i`` of ``jax.random.split(key, batch_size)``, so its draw does not depend on the batch size.
@@ -50,27 +51,35 @@ def apply_batch(policy: Step, batch: Any, key: jax.Array, *, sample_rate: Sample
     numerics.check_key("apply_batch", key)
     made = create_policy(policy, sample_rate=sample_rate)
     check_sample_rate_bound(made, step_name(made))
-    for path, leaf in jax.tree_util.tree_flatten_with_path(batch)[0]:
-        dtype = leaf.dtype if isinstance(leaf, jax.Array) else np.asarray(leaf).dtype
-        if not jnp.issubdtype(dtype, jnp.number):
-            raise TypeError(
-                f"apply_batch expects numeric arrays, got {dtype} at {jax.tree_util.keystr(path) or 'the root'}: "
-                f"give it only the arrays to augment, such as batch['audio']"
-            )
-    arrays = jax.tree.map(jnp.asarray, batch)
-    sizes = {leaf.shape[:1] for leaf in jax.tree.leaves(arrays)}
+    jax.tree.map_with_path(_check_numeric, batch)
+    shapes = [np.shape(leaf) for leaf in jax.tree.leaves(batch)]
+    sizes = {shape[:1] for shape in shapes}
     if len(sizes) != 1 or sizes <= {(), (0,)}:
-        shapes = [leaf.shape for leaf in jax.tree.leaves(arrays)]
         raise ValueError(
             f"apply_batch expects arrays (batch, ...) of one batch size of at least 1, got shapes {shapes}"
         )
-    return call_compiled(_apply_to_examples, arrays, key, policy=made)
+    return call_compiled(_apply_to_examples, batch, key, policy=made)
 
 
-def _apply_to_examples(batch: Any, key: jax.Array, *, policy: Augmentation) -> Any:
-    def apply(example: Any, key: jax.Array) -> Any:
-        return jax.tree.map(lambda leaf: policy(leaf, key), example)
+def _check_numeric(path: tuple[Any, ...], leaf: Any) -> None:
+    dtype = leaf.dtype if isinstance(leaf, Array) else np.asarray(leaf).dtype
+    if not jnp.issubdtype(dtype, jnp.number):
+        raise TypeError(
+            f"apply_batch expects numeric arrays, got {dtype} at {jax.tree_util.keystr(path) or 'the root'}: "
+            f"give it only the arrays to augment, such as batch['audio']"
+        )
 
-    first = jax.tree.leaves(batch)[0]
+
+def _apply_to_examples(batch: Any, key: Array, *, policy: Augmentation) -> Any:
+    def apply(example: Any, key: Array) -> Any:
+        def augment(leaf: Array) -> Array:
+            return policy(leaf, key)
+
+        return jax.tree.map(augment, example)
+
+    def apply_to_shard(_: Array, examples: Any, keys: Array) -> Any:
+        return jax.vmap(apply)(examples, keys)
+
+    first: Array = jax.tree.leaves(batch)[0]
     keys = jax.random.split(key, first.shape[0])
-    return batch_local(lambda _, batch, keys: jax.vmap(apply)(batch, keys), first, batch, keys, core=first.ndim - 1)
+    return batch_local(apply_to_shard, first, batch, keys, core=first.ndim - 1)

@@ -5,12 +5,13 @@ from __future__ import annotations
 import contextlib
 import functools
 import inspect
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from typing import Any, TypeVar
 
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax import Array
 from jax.typing import ArrayLike
 
 from artifex.generative_models.core import numerics
@@ -20,19 +21,21 @@ from artifex.generative_models.modalities.audio.annotations import (
     augmentation,
     drawn_parameters,
     function_and_options,
+    option_defaults,
 )
 
 T = TypeVar("T")
 
 Steps = tuple[Augmentation, ...]
+Applier = Callable[[Array, Array], Array]
 
 
-def _draw_in_order(key: jax.Array, shape: tuple[int, ...], *, steps: Steps) -> dict[str, Any]:
+def _draw_in_order(key: Array, shape: tuple[int, ...], *, steps: Steps) -> dict[str, Any]:
     return {"steps": _draw_steps("compose", steps, _split(key, steps), shape)}
 
 
 @augmentation(draw=_draw_in_order)
-def apply_in_order(example: ArrayLike, key: jax.Array, *, steps: Steps) -> jax.Array:
+def apply_in_order(example: ArrayLike, key: Array, *, steps: Steps) -> Array:
     """Apply all steps in order; step ``i`` gets key ``i`` of ``jax.random.split(key, n)``.
 
     Args:
@@ -47,28 +50,24 @@ def apply_in_order(example: ArrayLike, key: jax.Array, *, steps: Steps) -> jax.A
     return call_compiled(_apply_in_order, example, key, steps=steps)
 
 
-def _apply_in_order(example: jax.Array, key: jax.Array, *, steps: Steps) -> jax.Array:
+def _apply_in_order(example: Array, key: Array, *, steps: Steps) -> Array:
     for apply, step_key in zip(_appliers("compose", steps), _split(key, steps), strict=True):
         example = apply(example, step_key)
     return example
 
 
-def _split(key: jax.Array, steps: Steps) -> list[jax.Array]:
+def _split(key: Array, steps: Steps) -> list[Array]:
     return list(jax.random.split(key, len(steps))) if steps else []
 
 
-def _draw_one(
-    key: jax.Array, shape: tuple[int, ...], *, steps: Steps, weights: tuple[float, ...] | None = None
-) -> dict[str, Any]:
+def _draw_one(key: Array, shape: tuple[int, ...], *, steps: Steps, weights: tuple[float, ...] | None) -> dict[str, Any]:
     choice_key, step_key = jax.random.split(key)
     choice = _draw_choice(choice_key, len(steps), weights)
     return {"choice": choice, "steps": _draw_steps("one_of", steps, _fold_in_positions(step_key, steps), shape)}
 
 
 @augmentation(draw=_draw_one)
-def apply_one(
-    example: ArrayLike, key: jax.Array, *, steps: Steps, weights: tuple[float, ...] | None = None
-) -> jax.Array:
+def apply_one(example: ArrayLike, key: Array, *, steps: Steps, weights: tuple[float, ...] | None = None) -> Array:
     """Apply one step, drawn with the given weights.
 
     Args:
@@ -85,31 +84,26 @@ def apply_one(
     return call_compiled(_apply_one, example, key, steps=steps, weights=weights)
 
 
-def _apply_one(
-    example: jax.Array, key: jax.Array, *, steps: Steps, weights: tuple[float, ...] | None = None
-) -> jax.Array:
+def _apply_one(example: Array, key: Array, *, steps: Steps, weights: tuple[float, ...] | None = None) -> Array:
     choice_key, step_key = jax.random.split(key)
     choice = _draw_choice(choice_key, len(steps), weights)
-    changed: jax.Array = jax.lax.switch(
-        choice, _appliers("one_of", steps), example, jax.random.fold_in(step_key, choice)
-    )
-    return changed
+    return _switch(choice, _appliers("one_of", steps), example, jax.random.fold_in(step_key, choice))
 
 
-def _draw_choice(key: jax.Array, n_steps: int, weights: tuple[float, ...] | None) -> jax.Array:
+def _draw_choice(key: Array, n_steps: int, weights: tuple[float, ...] | None) -> Array:
     relative = np.ones(n_steps) if weights is None else np.asarray(weights)
     thresholds = np.cumsum(relative)[:-1] / relative.sum()
     drawn = numerics.uniform(key)
     return jnp.sum(drawn >= jnp.asarray(thresholds, jnp.float32).astype(drawn.dtype), dtype=jnp.int32)
 
 
-def _draw_some(key: jax.Array, shape: tuple[int, ...], *, steps: Steps, n: tuple[int, int]) -> dict[str, Any]:
+def _draw_some(key: Array, shape: tuple[int, ...], *, steps: Steps, n: tuple[int, int]) -> dict[str, Any]:
     chosen, step_keys = _draw_subset(key, len(steps), n)
     return {"chosen": chosen, "steps": _draw_steps("some_of", steps, step_keys, shape)}
 
 
 @augmentation(draw=_draw_some)
-def apply_some(example: ArrayLike, key: jax.Array, *, steps: Steps, n: tuple[int, int]) -> jax.Array:
+def apply_some(example: ArrayLike, key: Array, *, steps: Steps, n: tuple[int, int]) -> Array:
     """Apply a drawn subset of n[0] to n[1] steps, in order.
 
     Args:
@@ -126,14 +120,14 @@ def apply_some(example: ArrayLike, key: jax.Array, *, steps: Steps, n: tuple[int
     return call_compiled(_apply_some, example, key, steps=steps, n=n)
 
 
-def _apply_some(example: jax.Array, key: jax.Array, *, steps: Steps, n: tuple[int, int]) -> jax.Array:
+def _apply_some(example: Array, key: Array, *, steps: Steps, n: tuple[int, int]) -> Array:
     chosen, step_keys = _draw_subset(key, len(steps), n)
     for position, apply in enumerate(_appliers("some_of", steps)):
         example = _apply_if(chosen[position], apply, example, step_keys[position])
     return example
 
 
-def _draw_subset(key: jax.Array, n_steps: int, n: tuple[int, int]) -> tuple[jax.Array, list[jax.Array]]:
+def _draw_subset(key: Array, n_steps: int, n: tuple[int, int]) -> tuple[Array, list[Array]]:
     """Draw a mask (n_steps,) of the steps to apply; return it with the key of each step."""
     count_key, order_key, *step_keys = jax.random.split(key, n_steps + 2)
     count = numerics.randint(count_key, (), n[0], n[1] + 1)
@@ -142,7 +136,7 @@ def _draw_subset(key: jax.Array, n_steps: int, n: tuple[int, int]) -> tuple[jax.
     return ranks < count, step_keys
 
 
-def _draw_random_order(key: jax.Array, shape: tuple[int, ...], *, steps: Steps) -> dict[str, Any]:
+def _draw_random_order(key: Array, shape: tuple[int, ...], *, steps: Steps) -> dict[str, Any]:
     order_key, step_key = jax.random.split(key)
     step_keys = _fold_in_positions(step_key, steps)
     return {
@@ -152,7 +146,7 @@ def _draw_random_order(key: jax.Array, shape: tuple[int, ...], *, steps: Steps) 
 
 
 @augmentation(draw=_draw_random_order)
-def apply_in_random_order(example: ArrayLike, key: jax.Array, *, steps: Steps) -> jax.Array:
+def apply_in_random_order(example: ArrayLike, key: Array, *, steps: Steps) -> Array:
     """Apply all steps in a drawn order.
 
     Args:
@@ -168,25 +162,25 @@ def apply_in_random_order(example: ArrayLike, key: jax.Array, *, steps: Steps) -
     return call_compiled(_apply_in_random_order, example, key, steps=steps)
 
 
-def _apply_in_random_order(example: jax.Array, key: jax.Array, *, steps: Steps) -> jax.Array:
+def _apply_in_random_order(example: Array, key: Array, *, steps: Steps) -> Array:
     order_key, step_key = jax.random.split(key)
     order = _draw_permutation(order_key, len(steps))
     step_keys = jax.vmap(jax.random.fold_in, (None, 0))(step_key, order)
     branches = _appliers("random_order", steps)
 
-    def apply_next(example: jax.Array, position_and_key: tuple[jax.Array, jax.Array]) -> tuple[jax.Array, None]:
+    def apply_next(example: Array, position_and_key: tuple[Array, Array]) -> tuple[Array, None]:
         position, own_key = position_and_key
-        return jax.lax.switch(position, branches, example, own_key), None
+        return _switch(position, branches, example, own_key), None
 
     return jax.lax.scan(apply_next, example, (order, step_keys))[0]
 
 
-def _draw_permutation(key: jax.Array, n_steps: int) -> jax.Array:
+def _draw_permutation(key: Array, n_steps: int) -> Array:
     return jnp.argsort(numerics.uniform(key, (n_steps,)))
 
 
 def _draw_with_probability(
-    key: jax.Array, shape: tuple[int, ...], *, steps: Steps, probability: float | jax.Array
+    key: Array, shape: tuple[int, ...], *, steps: Steps, probability: float | Array
 ) -> dict[str, Any]:
     applied_key, step_key = jax.random.split(key)
     applied = _draw_applied(applied_key, probability)
@@ -194,9 +188,7 @@ def _draw_with_probability(
 
 
 @augmentation(draw=_draw_with_probability)
-def apply_with_probability(
-    example: ArrayLike, key: jax.Array, *, steps: Steps, probability: float | jax.Array
-) -> jax.Array:
+def apply_with_probability(example: ArrayLike, key: Array, *, steps: Steps, probability: float | Array) -> Array:
     """Apply the only step with the given probability.
 
     Args:
@@ -213,15 +205,13 @@ def apply_with_probability(
     return call_compiled(_apply_with_probability, example, key, steps=steps, probability=probability)
 
 
-def _apply_with_probability(
-    example: jax.Array, key: jax.Array, *, steps: Steps, probability: float | jax.Array
-) -> jax.Array:
+def _apply_with_probability(example: Array, key: Array, *, steps: Steps, probability: float | Array) -> Array:
     applied_key, step_key = jax.random.split(key)
     applied = _draw_applied(applied_key, probability)
     return _apply_if(applied, _appliers("with_probability", steps)[0], example, step_key)
 
 
-def _draw_applied(key: jax.Array, probability: float | jax.Array) -> jax.Array:
+def _draw_applied(key: Array, probability: float | Array) -> Array:
     drawn = numerics.uniform(key)
     return drawn < jnp.asarray(probability, drawn.dtype)
 
@@ -251,22 +241,6 @@ def step_name(step: Any) -> str:
     """
     function = function_and_options(step)[0]
     return COMBINATORS.get(function) or str(getattr(function, "__name__", type(function).__name__))
-
-
-def option_defaults(function: Callable[..., Any]) -> dict[str, Any]:
-    """Return the parameters of a function with their defaults, ``inspect.Parameter.empty`` where there is none.
-
-    Args:
-        function: A function.
-
-    Returns:
-        The defaults by name; empty for a function whose signature cannot be read.
-    """
-    try:
-        parameters = inspect.signature(function).parameters
-    except (TypeError, ValueError):
-        return {}
-    return {name: parameter.default for name, parameter in parameters.items()}
 
 
 def check_sample_rate_bound(step: Augmentation, label: str) -> None:
@@ -300,24 +274,24 @@ def _labels(combinator: str, steps: Steps) -> Iterator[tuple[str, Augmentation]]
         yield f"{label} of {combinator}", step
 
 
-def _draw_steps(combinator: str, steps: Steps, keys: list[jax.Array], shape: tuple[int, ...]) -> list[dict[str, Any]]:
-    drawn = []
+def _draw_steps(combinator: str, steps: Steps, keys: list[Array], shape: tuple[int, ...]) -> list[dict[str, Any]]:
+    drawn: list[dict[str, Any]] = []
     for (label, step), key in zip(_labels(combinator, steps), keys, strict=True):
         with _errors_name(label):
             drawn.append(drawn_parameters(step, key, shape))
     return drawn
 
 
-def _fold_in_positions(key: jax.Array, steps: Steps) -> list[jax.Array]:
+def _fold_in_positions(key: Array, steps: Steps) -> list[Array]:
     return [jax.random.fold_in(key, position) for position in range(len(steps))]
 
 
-def _appliers(combinator: str, steps: Steps) -> list[Callable[[jax.Array, jax.Array], jax.Array]]:
+def _appliers(combinator: str, steps: Steps) -> list[Applier]:
     """Return a function of example and key for every step, whose errors name the step."""
     return [functools.partial(_apply_step, label, step) for label, step in _labels(combinator, steps)]
 
 
-def _apply_step(label: str, step: Augmentation, example: jax.Array, key: jax.Array) -> jax.Array:
+def _apply_step(label: str, step: Augmentation, example: Array, key: Array) -> Array:
     with _errors_name(label):
         changed = jnp.asarray(step(example, key))
     if (changed.shape, changed.dtype) != (example.shape, example.dtype):
@@ -328,7 +302,7 @@ def _apply_step(label: str, step: Augmentation, example: jax.Array, key: jax.Arr
 
 
 @contextlib.contextmanager
-def _errors_name(label: str) -> Iterator[None]:
+def _errors_name(label: str) -> Generator[None, None, None]:
     """Add the label of a step to the errors raised within it."""
     try:
         yield
@@ -337,14 +311,18 @@ def _errors_name(label: str) -> Iterator[None]:
         raise
 
 
-def _apply_if(
-    applied: jax.Array, apply: Callable[[jax.Array, jax.Array], jax.Array], example: jax.Array, key: jax.Array
-) -> jax.Array:
-    changed: jax.Array = jax.lax.cond(applied, apply, lambda example, key: example, example, key)
-    return changed
+def _apply_if(applied: Array, apply: Applier, example: Array, key: Array) -> Array:
+    def keep(example: Array, key: Array) -> Array:
+        return example
+
+    return jnp.asarray(jax.lax.cond(applied, apply, keep, example, key))
 
 
-def call_compiled(function: Callable[..., T], example: Any, key: jax.Array, **options: Any) -> T:
+def _switch(index: Array, branches: list[Applier], example: Array, key: Array) -> Array:
+    return jnp.asarray(jax.lax.switch(index, branches, example, key))
+
+
+def call_compiled(function: Callable[..., T], example: Any, key: Array, **options: Any) -> T:
     """Call a function of an example and a key, compiled once for all values of the arrays among its options.
 
     Args:
@@ -364,18 +342,21 @@ def call_compiled(function: Callable[..., T], example: Any, key: jax.Array, **op
     arrays: list[Any] = []
 
     def extract(option: Any) -> Any:
-        if isinstance(option, jax.Array | np.ndarray):
+        if isinstance(option, Array | np.ndarray):
             arrays.append(option)
             return _ArrayIndex(len(arrays) - 1)
         return _map_options(extract, option)
 
-    hashable = extract(Bound(function, **options))
-    result: T = _call(hashable, arrays, jax.tree.map(jnp.asarray, example), key)
+    def as_array(leaf: ArrayLike) -> Array:
+        return jnp.asarray(leaf)
+
+    converted: Any = jax.tree.map(as_array, example)
+    result: T = _call(extract(Bound(function, **options)), arrays, converted, key)
     return result
 
 
 @numerics.jit(static_argnames=["function"])
-def _call(function: Any, arrays: list[jax.Array], example: Any, key: jax.Array) -> Any:
+def _call(function: Any, arrays: list[Array], example: Any, key: Array) -> Any:
     def insert(option: Any) -> Any:
         return arrays[option] if isinstance(option, _ArrayIndex) else _map_options(insert, option)
 

@@ -10,10 +10,10 @@ import jax
 import numpy as np
 
 from artifex.generative_models.core import resolve
-from artifex.generative_models.core.checks import check_integer, check_number, check_option
+from artifex.generative_models.core.checks import check_integer, check_number, check_option, is_list, is_mapping
 from artifex.generative_models.core.components.factory import Bound
 from artifex.generative_models.core.protocols import Augmentation
-from artifex.generative_models.modalities.audio.annotations import function_and_options
+from artifex.generative_models.modalities.audio.annotations import function_and_options, option_defaults
 from artifex.generative_models.modalities.audio.augmentations.combinators import (
     COMBINATORS,
     apply_in_order,
@@ -21,14 +21,13 @@ from artifex.generative_models.modalities.audio.augmentations.combinators import
     apply_one,
     apply_some,
     apply_with_probability,
-    option_defaults,
 )
 from artifex.generative_models.modalities.audio.augmentations.units import SampleRate
 
 # A step of a policy: a name, a (name, options) pair, a mapping with "name", a list of steps, or a function.
 Step = str | tuple[str, Mapping[str, Any]] | Mapping[str, Any] | list[Any] | Callable[..., jax.Array]
 
-_PROBABILITY = "the probability of a step is called probability, beside its name and options"
+_PROBABILITY = "the probability of a step is the option probability, beside its name"
 
 
 def compose(*steps: Step, sample_rate: SampleRate = None) -> Augmentation:
@@ -224,13 +223,14 @@ def create_policy(spec: Step, *, sample_rate: SampleRate = None) -> Augmentation
     """
     if sample_rate is not None:
         check_option("sample_rate", sample_rate, integer=True, minimum=1, unit="Hz")
-    if isinstance(spec, list):
+    if is_list(spec) and not isinstance(spec, tuple):
         return compose(*spec, sample_rate=sample_rate)
-    if isinstance(spec, tuple) and len(spec) == 2 and isinstance(spec[1], Mapping):
+    if is_list(spec) and len(spec) == 2 and is_mapping(spec[1]):
         if not isinstance(spec[0], str):
             raise TypeError(f"a (name, options) pair must begin with the name of an augmentation, got {spec[0]!r}")
         spec = {"name": spec[0], **spec[1]}
-    if isinstance(spec, Mapping):
+    options: dict[str, Any] = {}
+    if is_mapping(spec):
         _check_mapping(spec)
         options = {"name": "compose", **spec} if "steps" in spec and "name" not in spec else dict(spec)
         if "probability" in options:
@@ -238,12 +238,12 @@ def create_policy(spec: Step, *, sample_rate: SampleRate = None) -> Augmentation
         make = _POLICIES.get(str(options.get("name")))
         if make is not None:
             return _from_mapping(make, options, sample_rate)
-        spec = {name: tuples(value) for name, value in options.items()}
+        options = {name: tuples(value) for name, value in options.items()}
     try:
-        step = resolve("augmentation", spec)
+        step = resolve("augmentation", options or spec)
     except TypeError as error:
-        if isinstance(spec, Mapping) and any(option == "p" or option.startswith("prob") for option in spec):
-            raise TypeError(f"{_PROBABILITY}, got {spec!r}") from error
+        if any(option == "p" or option.startswith("prob") for option in options):
+            raise TypeError(f"{_PROBABILITY}, got {options!r}") from error
         raise
     return _without_defaults(_with_sample_rate(step, sample_rate))
 
@@ -261,7 +261,7 @@ def tuples(value: Any) -> Any:
         >>> tuples([1, [2, 3]])
         (1, (2, 3))
     """
-    return tuple(tuples(element) for element in value) if isinstance(value, list | tuple) else value
+    return tuple(map(tuples, value)) if is_list(value) else value
 
 
 def is_default(value: Any, default: Any) -> bool:

@@ -5,14 +5,21 @@ from __future__ import annotations
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax import Array
 from jax.typing import ArrayLike
 
 from artifex.generative_models.core import numerics
 from artifex.generative_models.core.checks import check_integer, check_range
 from artifex.generative_models.core.numerics import jit, working_dtype
 from artifex.generative_models.core.numerics.batching import vmap_in_chunks
-from artifex.generative_models.modalities.audio.annotations import augmentation
-from artifex.generative_models.modalities.audio.augmentations.draws import Bounds, as_float, draw_integer, draw_uniform
+from artifex.generative_models.modalities.audio.annotations import Drawn, augmentation
+from artifex.generative_models.modalities.audio.augmentations.domain import checked_waveform
+from artifex.generative_models.modalities.audio.augmentations.draws import (
+    Bounds,
+    IntegerBounds,
+    draw_integer,
+    draw_uniform,
+)
 
 # The bisection for a clipping threshold searches this many octaves (96 dB) below the peak, to a relative error of 1e-5.
 _OCTAVES = 16
@@ -21,14 +28,12 @@ _N_BISECTIONS = 20
 _MIN_RMS = np.float32(1e-9)  # its square is still a normal float32
 
 
-def _draw_clip_distortion(
-    key: jax.Array, shape: tuple[int, ...], *, fraction_range: Bounds = (0.0, 0.4)
-) -> dict[str, jax.Array]:
+def _draw_clip_distortion(key: Array, shape: tuple[int, ...], *, fraction_range: Bounds) -> Drawn:
     return {"fraction": draw_uniform(key, fraction_range)}
 
 
 @augmentation(draw=_draw_clip_distortion)
-def clip_distortion(audio: ArrayLike, key: jax.Array, fraction_range: Bounds = (0.0, 0.4)) -> jax.Array:
+def clip_distortion(audio: ArrayLike, key: Array, fraction_range: Bounds = (0.0, 0.4)) -> Array:
     """Clip a random fraction of the samples.
 
     The threshold is the magnitude that this fraction of the samples exceeds; it is the same for both signs. It is found
@@ -58,31 +63,28 @@ def clip_distortion(audio: ArrayLike, key: jax.Array, fraction_range: Bounds = (
         ``audiomentations.ClippingDistortion``, which clips half of the fraction at each end: the same for samples
         distributed symmetrically about 0.
     """
-    numerics.check_key("clip_distortion", key)
-    waveform = as_float("clip_distortion", audio)
+    waveform = checked_waveform("clip_distortion", audio, key)
     return _clip_distortion(waveform, key, check_range("fraction_range", fraction_range, minimum=0, maximum=1))
 
 
 @jit()
-def _clip_distortion(waveform: jax.Array, key: jax.Array, fraction_range: Bounds) -> jax.Array:
+def _clip_distortion(waveform: Array, key: Array, fraction_range: Bounds) -> Array:
     fraction = _draw_clip_distortion(key, waveform.shape, fraction_range=fraction_range)["fraction"]
     values = waveform.astype(working_dtype(waveform.dtype))
     threshold = _exceeded_by(fraction.astype(values.dtype), jnp.abs(values))
     return jnp.clip(values, -threshold, threshold).astype(waveform.dtype)
 
 
-def _draw_tanh_distortion(
-    key: jax.Array, shape: tuple[int, ...], *, distortion_range: Bounds = (0.01, 0.7)
-) -> dict[str, jax.Array]:
+def _draw_tanh_distortion(key: Array, shape: tuple[int, ...], *, distortion_range: Bounds) -> Drawn:
     return {"distortion": draw_uniform(key, distortion_range)}
 
 
 @augmentation(draw=_draw_tanh_distortion)
-def tanh_distortion(audio: ArrayLike, key: jax.Array, distortion_range: Bounds = (0.01, 0.7)) -> jax.Array:
+def tanh_distortion(audio: ArrayLike, key: Array, distortion_range: Bounds = (0.01, 0.7)) -> Array:
     """Apply hyperbolic tangent saturation of a random amount, and restore the RMS.
 
-    The clip is amplified until the magnitude that a fraction of 0.99 times ``distortion`` of its samples exceeds is
-    0.5, above which the hyperbolic tangent saturates.
+    A fraction of 0.99 times ``distortion`` of the samples exceeds a threshold. The clip is amplified until this
+    threshold is 0.5, above which the hyperbolic tangent saturates.
 
     Args:
         audio: One waveform (..., time), floating point; leading axes, such as channels, share the gain and the RMS.
@@ -106,13 +108,12 @@ def tanh_distortion(audio: ArrayLike, key: jax.Array, distortion_range: Bounds =
     Reference:
         ``audiomentations.TanhDistortion``.
     """
-    numerics.check_key("tanh_distortion", key)
-    waveform = as_float("tanh_distortion", audio)
+    waveform = checked_waveform("tanh_distortion", audio, key)
     return _tanh_distortion(waveform, key, check_range("distortion_range", distortion_range, minimum=0, maximum=1))
 
 
 @jit()
-def _tanh_distortion(waveform: jax.Array, key: jax.Array, distortion_range: Bounds) -> jax.Array:
+def _tanh_distortion(waveform: Array, key: Array, distortion_range: Bounds) -> Array:
     distortion = _draw_tanh_distortion(key, waveform.shape, distortion_range=distortion_range)["distortion"]
     values = waveform.astype(working_dtype(waveform.dtype))
     threshold = _exceeded_by(0.99 * distortion.astype(values.dtype), jnp.abs(values))
@@ -125,13 +126,13 @@ def _tanh_distortion(waveform: jax.Array, key: jax.Array, distortion_range: Boun
 
 
 @vmap_in_chunks
-def _exceeded_by(fraction: jax.Array, magnitudes: jax.Array) -> jax.Array:
+def _exceeded_by(fraction: Array, magnitudes: Array) -> Array:
     """Return the smallest magnitude, to a relative error of 1e-5, that at most a fraction of the elements exceeds."""
     magnitudes = jax.lax.stop_gradient(magnitudes)
     allowed = fraction * magnitudes.size
     peak = jnp.maximum(jnp.max(magnitudes), np.finfo(magnitudes.dtype).tiny)
 
-    def at(octave: jax.Array) -> jax.Array:
+    def at(octave: Array) -> Array:
         return jnp.where(octave < 0, peak * jnp.exp2(octave), peak)
 
     low, high = (jnp.asarray(octave, magnitudes.dtype) for octave in (-_OCTAVES, 0))
@@ -143,16 +144,12 @@ def _exceeded_by(fraction: jax.Array, magnitudes: jax.Array) -> jax.Array:
     return at(high)
 
 
-def _draw_bit_crush(
-    key: jax.Array, shape: tuple[int, ...], *, bit_depth_range: tuple[int | jax.Array, int | jax.Array] = (5, 10)
-) -> dict[str, jax.Array]:
+def _draw_bit_crush(key: Array, shape: tuple[int, ...], *, bit_depth_range: IntegerBounds) -> Drawn:
     return {"bit_depth": draw_integer(key, bit_depth_range)}
 
 
 @augmentation(draw=_draw_bit_crush)
-def bit_crush(
-    audio: ArrayLike, key: jax.Array, bit_depth_range: tuple[int | jax.Array, int | jax.Array] = (5, 10)
-) -> jax.Array:
+def bit_crush(audio: ArrayLike, key: Array, bit_depth_range: IntegerBounds = (5, 10)) -> Array:
     """Quantize a clip uniformly to a random bit depth, without dither.
 
     Args:
@@ -176,16 +173,13 @@ def bit_crush(
     Reference:
         ``audiomentations.BitCrush``, whose step is ``1 / (2**(bits - 1) + 1)``.
     """
-    numerics.check_key("bit_crush", key)
-    waveform = as_float("bit_crush", audio)
+    waveform = checked_waveform("bit_crush", audio, key)
     bit_depths = check_range("bit_depth_range", bit_depth_range, integer=True, minimum=1, maximum=24, unit="bits")
     return _bit_crush(waveform, key, bit_depths)
 
 
 @jit()
-def _bit_crush(
-    waveform: jax.Array, key: jax.Array, bit_depth_range: tuple[int | jax.Array, int | jax.Array]
-) -> jax.Array:
+def _bit_crush(waveform: Array, key: Array, bit_depth_range: IntegerBounds) -> Array:
     bit_depth = _draw_bit_crush(key, waveform.shape, bit_depth_range=bit_depth_range)["bit_depth"]
     working = working_dtype(waveform.dtype)
     values = waveform.astype(working)
@@ -193,16 +187,12 @@ def _bit_crush(
     return _straight_through(jnp.round(values * n_steps) / n_steps, values).astype(waveform.dtype)
 
 
-def _draw_mu_law_quantize(
-    key: jax.Array, shape: tuple[int, ...], *, bit_depth_range: tuple[int | jax.Array, int | jax.Array] = (5, 8)
-) -> dict[str, jax.Array]:
+def _draw_mu_law_quantize(key: Array, shape: tuple[int, ...], *, bit_depth_range: IntegerBounds) -> Drawn:
     return {"bit_depth": draw_integer(key, bit_depth_range)}
 
 
 @augmentation(draw=_draw_mu_law_quantize)
-def mu_law_quantize(
-    audio: ArrayLike, key: jax.Array, bit_depth_range: tuple[int | jax.Array, int | jax.Array] = (5, 8)
-) -> jax.Array:
+def mu_law_quantize(audio: ArrayLike, key: Array, bit_depth_range: IntegerBounds = (5, 8)) -> Array:
     """Quantize a clip by mu-law companding to a random bit depth.
 
     Args:
@@ -229,16 +219,13 @@ def mu_law_quantize(
     Reference:
         ``mu_law_decode(mu_law_encode(audio, 2**bits), 2**bits)``; ``torchaudio.functional.mu_law_encoding``.
     """
-    numerics.check_key("mu_law_quantize", key)
-    waveform = as_float("mu_law_quantize", audio)
+    waveform = checked_waveform("mu_law_quantize", audio, key)
     bit_depths = check_range("bit_depth_range", bit_depth_range, integer=True, minimum=1, maximum=16, unit="bits")
     return _mu_law_quantize(waveform, key, bit_depths)
 
 
 @jit()
-def _mu_law_quantize(
-    waveform: jax.Array, key: jax.Array, bit_depth_range: tuple[int | jax.Array, int | jax.Array]
-) -> jax.Array:
+def _mu_law_quantize(waveform: Array, key: Array, bit_depth_range: IntegerBounds) -> Array:
     bit_depth = _draw_mu_law_quantize(key, waveform.shape, bit_depth_range=bit_depth_range)["bit_depth"]
     working = working_dtype(waveform.dtype)
     mu = _power_of_two(bit_depth, working) - 1
@@ -251,30 +238,22 @@ def _mu_law_quantize(
 
 
 @jax.custom_jvp
-def _straight_through(quantized: jax.Array, values: jax.Array) -> jax.Array:
+def _straight_through(quantized: Array, values: Array) -> Array:
     """Return ``quantized``, with the gradient of ``values``."""
     return quantized
 
 
 @_straight_through.defjvp
-def _straight_through_jvp(
-    primals: tuple[jax.Array, jax.Array], tangents: tuple[jax.Array, jax.Array]
-) -> tuple[jax.Array, jax.Array]:
+def _straight_through_jvp(primals: tuple[Array, Array], tangents: tuple[Array, Array]) -> tuple[Array, Array]:
     return primals[0], tangents[1]
 
 
-def _power_of_two(exponent: jax.Array, dtype: np.dtype) -> jax.Array:
-    # exp2 is not exact in the last digit, so the steps would not be those of a converter.
+def _power_of_two(exponent: Array, dtype: np.dtype) -> Array:
+    # exp2 is not exact in the last digit, but quantization steps are powers of two.
     return jnp.left_shift(jnp.ones((), jnp.int32), exponent).astype(dtype)
 
 
-def _draw_tremolo(
-    key: jax.Array,
-    shape: tuple[int, ...],
-    *,
-    rate_range: Bounds = (0.5, 8.0),
-    depth_range: Bounds = (0.1, 0.9),
-) -> dict[str, jax.Array]:
+def _draw_tremolo(key: Array, shape: tuple[int, ...], *, rate_range: Bounds, depth_range: Bounds) -> Drawn:
     rate_key, depth_key, phase_key = jax.random.split(key, 3)
     return {
         "rate": draw_uniform(rate_key, rate_range),
@@ -285,13 +264,8 @@ def _draw_tremolo(
 
 @augmentation(draw=_draw_tremolo)
 def tremolo(
-    audio: ArrayLike,
-    key: jax.Array,
-    rate_range: Bounds = (0.5, 8.0),
-    depth_range: Bounds = (0.1, 0.9),
-    *,
-    sample_rate: int,
-) -> jax.Array:
+    audio: ArrayLike, key: Array, rate_range: Bounds = (0.5, 8.0), depth_range: Bounds = (0.1, 0.9), *, sample_rate: int
+) -> Array:
     """Modulate the amplitude of a clip by a sine of random rate, depth and phase.
 
     The gain is ``1 - depth * (1 + sin(2 * pi * (rate * t + phase))) / 2``, from ``1 - depth`` to 1.
@@ -318,8 +292,7 @@ def tremolo(
     Reference:
         The tremolo effect of SoX.
     """
-    numerics.check_key("tremolo", key)
-    waveform = as_float("tremolo", audio)
+    waveform = checked_waveform("tremolo", audio, key)
     rates = check_range("rate_range", rate_range, minimum=0, unit="Hz")
     depths = check_range("depth_range", depth_range, minimum=0, maximum=1)
     check_integer("sample_rate", sample_rate, minimum=1, unit="Hz")
@@ -327,7 +300,7 @@ def tremolo(
 
 
 @jit(static_argnames=["sample_rate"])
-def _tremolo(waveform: jax.Array, key: jax.Array, rates: Bounds, depths: Bounds, sample_rate: int) -> jax.Array:
+def _tremolo(waveform: Array, key: Array, rates: Bounds, depths: Bounds, sample_rate: int) -> Array:
     drawn = _draw_tremolo(key, waveform.shape, rate_range=rates, depth_range=depths)
     working = working_dtype(waveform.dtype)
     rate, depth, phase = (drawn[name].astype(working) for name in ("rate", "depth", "phase"))

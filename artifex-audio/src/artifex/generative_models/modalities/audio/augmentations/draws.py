@@ -1,51 +1,23 @@
-"""Random draws from a range, and the check of audio that augmentations share."""
+"""Random draws from a range."""
 
 from __future__ import annotations
 
 import numbers
-from typing import Any
 
 import jax
 import jax.numpy as jnp
+from jax import Array
 from jax.typing import ArrayLike, DTypeLike
 
 from artifex.generative_models.core import numerics
-from artifex.generative_models.modalities.audio.preprocessing.levels import as_waveforms
+from artifex.generative_models.modalities.audio.annotations import Drawn
 
-# A range (min, max), of numbers or JAX arrays.
-Bounds = tuple[ArrayLike, ArrayLike] | jax.Array
-
-
-def as_float(name: str, audio: ArrayLike) -> jax.Array:
-    """Validate floating-point waveforms and return them as an array.
-
-    Args:
-        name: The augmentation's name, for the message.
-        audio: Waveforms (..., time).
-
-    Returns:
-        The array, its dtype unchanged.
-
-    Raises:
-        ValueError: For a scalar or an empty clip.
-        TypeError: For integers, booleans and complex numbers.
-
-    Example:
-        >>> as_float("random_gain", jnp.ones(3, jnp.int16))
-        Traceback (most recent call last):
-        TypeError: random_gain takes floating-point audio, got int16: to_float(audio) scales it to [-1, 1]
-    """
-    waveform = as_waveforms(name, audio)
-    if jnp.issubdtype(waveform.dtype, jnp.integer):
-        raise TypeError(
-            f"{name} takes floating-point audio, got {waveform.dtype}: to_float(audio) scales it to [-1, 1]"
-        )
-    return waveform
+# Ranges (min, max) of numbers or JAX arrays.
+Bounds = tuple[ArrayLike, ArrayLike] | Array
+IntegerBounds = tuple[int | Array, int | Array]
 
 
-def draw_uniform(
-    key: jax.Array, bounds: Bounds, shape: tuple[int, ...] = (), dtype: DTypeLike = jnp.float32
-) -> jax.Array:
+def draw_uniform(key: Array, bounds: Bounds, shape: tuple[int, ...] = (), dtype: DTypeLike = jnp.float32) -> Array:
     """Draw from a uniform distribution, in float32 whatever the dtype of the result.
 
     Args:
@@ -65,7 +37,7 @@ def draw_uniform(
     return numerics.uniform(key, shape, jnp.float32, low, high).astype(dtype)
 
 
-def draw_snr(key: jax.Array, snr_db_range: Bounds) -> tuple[dict[str, jax.Array], jax.Array]:
+def draw_snr(key: Array, snr_db_range: Bounds) -> tuple[Drawn, Array]:
     """Draw a signal-to-noise ratio, and split off the key of the noise.
 
     Args:
@@ -79,9 +51,7 @@ def draw_snr(key: jax.Array, snr_db_range: Bounds) -> tuple[dict[str, jax.Array]
     return {"snr_db": draw_uniform(snr_key, snr_db_range)}, noise_key
 
 
-def draw_log_uniform(
-    key: jax.Array, bounds: Bounds, shape: tuple[int, ...] = (), dtype: DTypeLike = jnp.float32
-) -> jax.Array:
+def draw_log_uniform(key: Array, bounds: Bounds, shape: tuple[int, ...] = (), dtype: DTypeLike = jnp.float32) -> Array:
     """Draw values whose logarithms are distributed uniformly.
 
     Args:
@@ -101,7 +71,7 @@ def draw_log_uniform(
     return jnp.exp(draw_uniform(key, (low, high), shape, dtype))
 
 
-def draw_integer(key: jax.Array, bounds: Bounds, shape: tuple[int, ...] = ()) -> jax.Array:
+def draw_integer(key: Array, bounds: Bounds, shape: tuple[int, ...] = ()) -> Array:
     """Draw integers from a range that includes both ends.
 
     Args:
@@ -120,20 +90,24 @@ def draw_integer(key: jax.Array, bounds: Bounds, shape: tuple[int, ...] = ()) ->
     return numerics.randint(key, shape, low, high + 1, jnp.int32)
 
 
-def is_default(bounds: Any, default: tuple[float, float]) -> bool:
-    """Return whether a range has the default bounds; a range of JAX arrays has not.
+def limit_default(bounds: Bounds, default: tuple[float, float], maximum: float | Array) -> Bounds:
+    """Return a range, limited to a maximum if it is the default range.
 
     Args:
         bounds: Range (min, max).
         default: The default range.
+        maximum: The maximum. May be traced.
 
     Returns:
-        Whether both bounds are equal.
+        The range. Ranges of JAX arrays are returned unchanged.
 
     Example:
-        >>> is_default((150, 7500), (150.0, 7500.0)), is_default(jnp.array([150, 7500]), (150.0, 7500.0))
-        (True, False)
+        >>> limit_default((150, 7500), (150.0, 7500.0), 3960.0), limit_default((150, 7000), (150.0, 7500.0), 3960.0)
+        ((150.0, 3960.0), (150, 7000))
     """
-    if not isinstance(bounds, tuple | list) or not all(isinstance(bound, numbers.Real) for bound in bounds):
-        return False
-    return tuple(bounds) == default
+    are_numbers = isinstance(bounds, tuple | list) and all(isinstance(bound, numbers.Real) for bound in bounds)
+    if not are_numbers or tuple(bounds) != default:
+        return bounds
+    if isinstance(maximum, Array):
+        return jnp.minimum(default[0], maximum), jnp.minimum(default[1], maximum)
+    return min(default[0], maximum), min(default[1], maximum)

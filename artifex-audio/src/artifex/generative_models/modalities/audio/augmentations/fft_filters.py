@@ -10,19 +10,20 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax import Array
 from jax.typing import ArrayLike
 
 from artifex.generative_models.core import numerics
 from artifex.generative_models.core.checks import check_integer, check_number, check_option, check_range
 from artifex.generative_models.core.numerics import jit, working_dtype
-from artifex.generative_models.modalities.audio.annotations import augmentation
+from artifex.generative_models.modalities.audio.annotations import Drawn, augmentation
+from artifex.generative_models.modalities.audio.augmentations.domain import checked_waveform
 from artifex.generative_models.modalities.audio.augmentations.draws import (
     Bounds,
-    as_float,
     draw_integer,
     draw_log_uniform,
     draw_uniform,
-    is_default,
+    limit_default,
 )
 from artifex.generative_models.modalities.audio.preprocessing.filters import fft_convolve
 
@@ -37,14 +38,12 @@ _BAND_LIMIT_TRANSITION = 140.0  # Hz
 _AIR_TAPS = 255
 
 
-def _draw_band_limit(
-    key: jax.Array, shape: tuple[int, ...], *, rate_range: Bounds = _RATES, sample_rate: int
-) -> dict[str, jax.Array]:
-    return {"rate": draw_log_uniform(key, _limit_rates(rate_range, sample_rate))}
+def _draw_band_limit(key: Array, shape: tuple[int, ...], *, rate_range: Bounds, sample_rate: int) -> Drawn:
+    return {"rate": draw_log_uniform(key, limit_default(rate_range, _RATES, sample_rate))}
 
 
 @augmentation(draw=_draw_band_limit)
-def band_limit(audio: ArrayLike, key: jax.Array, rate_range: Bounds = _RATES, *, sample_rate: int) -> jax.Array:
+def band_limit(audio: ArrayLike, key: Array, rate_range: Bounds = _RATES, *, sample_rate: int) -> Array:
     """Remove the frequencies that a recording at a random lower sample rate would not contain.
 
     The filter is a sinc with a Kaiser window, so that nothing aliases: flat up to 140 Hz below half the drawn rate, and
@@ -73,22 +72,15 @@ def band_limit(audio: ArrayLike, key: jax.Array, rate_range: Bounds = _RATES, *,
     Reference:
         ``audiomentations.Resample`` to the lower rate and back; ``scipy.signal.firwin`` with a Kaiser window.
     """
-    numerics.check_key("band_limit", key)
-    waveform = as_float("band_limit", audio)
+    waveform = checked_waveform("band_limit", audio, key)
     check_integer("sample_rate", sample_rate, minimum=1000, unit="Hz")
-    limited = _limit_rates(rate_range, sample_rate)
+    limited = limit_default(rate_range, _RATES, sample_rate)
     rates = check_range("rate_range", limited, minimum=1000, maximum=sample_rate, unit="Hz")
     return _band_limit(waveform, key, rates, int(sample_rate))
 
 
-def _limit_rates(rate_range: Bounds, sample_rate: int) -> Bounds:
-    if not is_default(rate_range, _RATES):
-        return rate_range
-    return min(_RATES[0], sample_rate), min(_RATES[1], sample_rate)
-
-
 @jit(static_argnames=["sample_rate"])
-def _band_limit(waveform: jax.Array, key: jax.Array, rates: Bounds, sample_rate: int) -> jax.Array:
+def _band_limit(waveform: Array, key: Array, rates: Bounds, sample_rate: int) -> Array:
     rate = _draw_band_limit(key, waveform.shape, rate_range=rates, sample_rate=sample_rate)["rate"]
     working = working_dtype(waveform.dtype)
     window = _kaiser_window(_odd_length(_TRANSITION * sample_rate / _BAND_LIMIT_TRANSITION)).astype(working)
@@ -99,30 +91,27 @@ def _band_limit(waveform: jax.Array, key: jax.Array, rates: Bounds, sample_rate:
 
 
 def _draw_drop_frequencies(
-    key: jax.Array,
-    shape: tuple[int, ...],
-    *,
-    frequency_range: Bounds = _NOTCHES,
-    n_notches_range: tuple[int, int] = (1, 3),
-    sample_rate: int,
-) -> dict[str, jax.Array]:
+    key: Array, shape: tuple[int, ...], *, frequency_range: Bounds, n_notches_range: tuple[int, int], sample_rate: int
+) -> Drawn:
     number_key, frequency_key = jax.random.split(key)
     return {
         "n_notches": draw_integer(number_key, n_notches_range),
-        "frequency": draw_uniform(frequency_key, _limit_notches(frequency_range, sample_rate), (n_notches_range[1],)),
+        "frequency": draw_uniform(
+            frequency_key, limit_default(frequency_range, _NOTCHES, sample_rate / 2), (n_notches_range[1],)
+        ),
     }
 
 
 @augmentation(draw=_draw_drop_frequencies)
 def drop_frequencies(
     audio: ArrayLike,
-    key: jax.Array,
+    key: Array,
     frequency_range: Bounds = _NOTCHES,
     n_notches_range: tuple[int, int] = (1, 3),
     *,
     width: float = 400.0,
     sample_rate: int,
-) -> jax.Array:
+) -> Array:
     """Apply a random number of notch filters at random frequencies.
 
     The filters have zero phase. Notches may overlap.
@@ -154,32 +143,20 @@ def drop_frequencies(
     Reference:
         ``speechbrain.augment.time_domain.DropFreq``.
     """
-    numerics.check_key("drop_frequencies", key)
-    waveform = as_float("drop_frequencies", audio)
+    waveform = checked_waveform("drop_frequencies", audio, key)
     check_integer("sample_rate", sample_rate, minimum=1, unit="Hz")
     nyquist = sample_rate / 2
-    limited = _limit_notches(frequency_range, sample_rate)
+    limited = limit_default(frequency_range, _NOTCHES, sample_rate / 2)
     frequencies = check_range("frequency_range", limited, minimum=0, maximum=nyquist, unit="Hz")
     fewest, most = check_range("n_notches_range", n_notches_range, integer=True, static=True, minimum=0)
     check_number("width", width, minimum=sample_rate / 200, maximum=nyquist, unit="Hz")
     return _drop_frequencies(waveform, key, frequencies, (int(fewest), int(most)), float(width), int(sample_rate))
 
 
-def _limit_notches(frequency_range: Bounds, sample_rate: int) -> Bounds:
-    return (
-        (_NOTCHES[0], min(_NOTCHES[1], sample_rate / 2)) if is_default(frequency_range, _NOTCHES) else frequency_range
-    )
-
-
 @jit(static_argnames=["n_notches_range", "width", "sample_rate"])
 def _drop_frequencies(
-    waveform: jax.Array,
-    key: jax.Array,
-    frequencies: Bounds,
-    n_notches_range: tuple[int, int],
-    width: float,
-    sample_rate: int,
-) -> jax.Array:
+    waveform: Array, key: Array, frequencies: Bounds, n_notches_range: tuple[int, int], width: float, sample_rate: int
+) -> Array:
     drawn = _draw_drop_frequencies(
         key,
         waveform.shape,
@@ -191,7 +168,7 @@ def _drop_frequencies(
     frequency = drawn["frequency"].astype(working)
     window = _kaiser_window(_odd_length(_TRANSITION * sample_rate / (width / 3))).astype(working)
     # The grid is twice as dense as the kernel is long; the gain of the bin at an edge sets the edge within the bin.
-    n_fft = 2 ** math.ceil(math.log2(2 * len(window)))
+    n_fft = 1 << math.ceil(math.log2(2 * len(window)))
     bin_width = sample_rate / n_fft
     bins = (np.arange(n_fft // 2 + 1) * bin_width).astype(working)
     distance = jnp.abs(bins[None, :] - frequency[:, None])
@@ -202,13 +179,8 @@ def _drop_frequencies(
 
 
 def _draw_air_absorption(
-    key: jax.Array,
-    shape: tuple[int, ...],
-    *,
-    temperature_range: Bounds = (10.0, 20.0),
-    humidity_range: Bounds = (30.0, 90.0),
-    distance_range: Bounds = (10.0, 100.0),
-) -> dict[str, jax.Array]:
+    key: Array, shape: tuple[int, ...], *, temperature_range: Bounds, humidity_range: Bounds, distance_range: Bounds
+) -> Drawn:
     temperature_key, humidity_key, distance_key = jax.random.split(key, 3)
     return {
         "temperature": draw_uniform(temperature_key, temperature_range),
@@ -220,13 +192,13 @@ def _draw_air_absorption(
 @augmentation(draw=_draw_air_absorption)
 def air_absorption(
     audio: ArrayLike,
-    key: jax.Array,
+    key: Array,
     temperature_range: Bounds = (10.0, 20.0),
     humidity_range: Bounds = (30.0, 90.0),
     distance_range: Bounds = (10.0, 100.0),
     *,
-    sample_rate: int | jax.Array,
-) -> jax.Array:
+    sample_rate: int | Array,
+) -> Array:
     """Apply the frequency-dependent absorption of air over a random distance, without the distance attenuation.
 
     The attenuation is that of ISO 9613-1 at a pressure of 101.325 kPa. The filter has 255 taps and zero phase, and
@@ -260,8 +232,7 @@ def air_absorption(
         ISO 9613-1 (1993), equations 3 to 5 and annex B; ``audiomentations.AirAbsorption``, which interpolates a table
         by octaves.
     """
-    numerics.check_key("air_absorption", key)
-    waveform = as_float("air_absorption", audio)
+    waveform = checked_waveform("air_absorption", audio, key)
     check_option("sample_rate", sample_rate, integer=True, minimum=1, unit="Hz")
     celsius = "degrees Celsius"
     ranges = {
@@ -273,9 +244,7 @@ def air_absorption(
 
 
 @jit()
-def _air_absorption(
-    waveform: jax.Array, key: jax.Array, ranges: Mapping[str, Bounds], sample_rate: int | jax.Array
-) -> jax.Array:
+def _air_absorption(waveform: Array, key: Array, ranges: Mapping[str, Bounds], sample_rate: int | Array) -> Array:
     drawn = _draw_air_absorption(key, waveform.shape, **ranges)
     working = working_dtype(waveform.dtype)
     temperature, humidity, distance = (drawn[name].astype(working) for name in ("temperature", "humidity", "distance"))
@@ -286,7 +255,7 @@ def _air_absorption(
     return _convolve(waveform, _zero_phase_kernel(jnp.exp(-math.log(10) / 20 * attenuation_db), window))
 
 
-def _air_attenuation(frequency: jax.Array, temperature: jax.Array, humidity: jax.Array) -> jax.Array:
+def _air_attenuation(frequency: Array, temperature: Array, humidity: Array) -> Array:
     """Compute the attenuation of air in dB per meter by ISO 9613-1."""
     kelvin = temperature + 273.15
     relative = kelvin / 293.15
@@ -301,27 +270,23 @@ def _air_attenuation(frequency: jax.Array, temperature: jax.Array, humidity: jax
     return 8.686 * square * (1.84e-11 * root + (by_oxygen + by_nitrogen) / (relative**2 * root))
 
 
-def _draw_phase_corruption(
-    key: jax.Array, shape: tuple[int, ...], *, strength_range: Bounds = (0.0, 1.0)
-) -> dict[str, jax.Array]:
+def _draw_phase_corruption(key: Array, shape: tuple[int, ...], *, strength_range: Bounds) -> Drawn:
     return _draw_strength(key, strength_range)[0]
 
 
-def _draw_strength(key: jax.Array, strength_range: Bounds) -> tuple[dict[str, jax.Array], jax.Array]:
+def _draw_strength(key: Array, strength_range: Bounds) -> tuple[Drawn, Array]:
     """Return the drawn parameters and the key of the phase offsets."""
     strength_key, offset_key = jax.random.split(key)
     return {"strength": draw_uniform(strength_key, strength_range)}, offset_key
 
 
 @augmentation(draw=_draw_phase_corruption)
-def phase_corruption(
-    audio: ArrayLike, key: jax.Array, strength_range: Bounds = (0.0, 1.0), *, n_fft: int = 1024
-) -> jax.Array:
+def phase_corruption(audio: ArrayLike, key: Array, strength_range: Bounds = (0.0, 1.0), *, n_fft: int = 1024) -> Array:
     """Add random phases to the spectrum of a clip; magnitudes are unchanged.
 
     The phase offsets are drawn at the ``n_fft // 2 + 1`` frequencies of a short transform and interpolated linearly to
     those of the transform of the clip. No component therefore moves by more than ``strength * n_fft`` samples. The
-    result is circular: what moves past one end reappears at the other.
+    result is circular: samples that move past one end reappear at the other.
 
     Args:
         audio: One waveform (..., time), floating point; leading axes, such as channels, share the phase offsets.
@@ -347,15 +312,14 @@ def phase_corruption(
         ``corrupt_phase`` of ``audiotools``, which adds phases to a short-time transform and so changes the magnitudes
         where its frames overlap.
     """
-    numerics.check_key("phase_corruption", key)
-    waveform = as_float("phase_corruption", audio)
+    waveform = checked_waveform("phase_corruption", audio, key)
     strengths = check_range("strength_range", strength_range, minimum=0, maximum=1)
     check_integer("n_fft", n_fft, minimum=2, unit="samples")
     return _phase_corruption(waveform, key, strengths, int(n_fft))
 
 
 @jit(static_argnames=["n_fft"])
-def _phase_corruption(waveform: jax.Array, key: jax.Array, strengths: Bounds, n_fft: int) -> jax.Array:
+def _phase_corruption(waveform: Array, key: Array, strengths: Bounds, n_fft: int) -> Array:
     drawn, offset_key = _draw_strength(key, strengths)
     # In cycles, at the frequencies of a transform of n_fft samples.
     offsets = drawn["strength"] * draw_uniform(offset_key, (-0.5, 0.5), (n_fft // 2 + 2,))
@@ -376,7 +340,7 @@ def _phase_corruption(waveform: jax.Array, key: jax.Array, strengths: Bounds, n_
     return jnp.fft.irfft(rotated, n=length).astype(waveform.dtype)
 
 
-def _convolve(audio: jax.Array, kernel: jax.Array) -> jax.Array:
+def _convolve(audio: Array, kernel: Array) -> Array:
     values = audio.astype(working_dtype(audio.dtype))
     return fft_convolve(values, kernel.reshape(*[1] * (audio.ndim - 1), -1), mode="same").astype(audio.dtype)
 
@@ -392,7 +356,7 @@ def _kaiser_window(length: int) -> np.ndarray:
     return window
 
 
-def _zero_phase_kernel(response: jax.Array, window: np.ndarray) -> jax.Array:
+def _zero_phase_kernel(response: Array, window: np.ndarray) -> Array:
     """Design a symmetric kernel of the window's length from a real response at evenly spaced frequencies."""
     half = len(window) // 2
     impulse = jnp.fft.irfft(response, n=2 * (len(response) - 1))

@@ -2,23 +2,24 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Mapping
 from typing import Any
 
 import jax
 import jax.numpy as jnp
+from jax import Array
 from jax.typing import ArrayLike
 
-from artifex.generative_models.core import numerics
-from artifex.generative_models.core.checks import check_integer, check_number, check_option, check_range
+from artifex.generative_models.core.checks import check_integer, check_option, check_range
 from artifex.generative_models.core.numerics import jit, working_dtype
-from artifex.generative_models.modalities.audio.annotations import augmentation
+from artifex.generative_models.modalities.audio.annotations import Drawn, augmentation
+from artifex.generative_models.modalities.audio.augmentations.domain import checked_waveform
 from artifex.generative_models.modalities.audio.augmentations.draws import (
     Bounds,
-    as_float,
     draw_log_uniform,
     draw_uniform,
-    is_default,
+    limit_default,
 )
 from artifex.generative_models.modalities.audio.preprocessing import state_space
 from artifex.generative_models.modalities.audio.preprocessing.filters import biquad, butterworth, sosfilt
@@ -38,21 +39,25 @@ _MAX_DEFAULT_FRACTION = 0.99
 _MAX_EDGE_FRACTION = 0.99
 
 
-def _draw_low_pass(
-    key: jax.Array, shape: tuple[int, ...], *, frequency_range: Bounds = _LOW_PASS, sample_rate: int | jax.Array
-) -> dict[str, jax.Array]:
-    return {"frequency": _draw_frequency(key, frequency_range, _LOW_PASS, sample_rate)}
+def _draw_pass(
+    key: Array,
+    shape: tuple[int, ...],
+    *,
+    frequency_range: Bounds,
+    sample_rate: int | Array,
+    default: tuple[float, float],
+) -> Drawn:
+    return {"frequency": _draw_frequency(key, frequency_range, default, sample_rate)}
+
+
+_draw_low_pass = functools.partial(_draw_pass, default=_LOW_PASS)
+_draw_high_pass = functools.partial(_draw_pass, default=_HIGH_PASS)
 
 
 @augmentation(draw=_draw_low_pass)
 def low_pass(
-    audio: ArrayLike,
-    key: jax.Array,
-    frequency_range: Bounds = _LOW_PASS,
-    *,
-    order: int = 2,
-    sample_rate: int | jax.Array,
-) -> jax.Array:
+    audio: ArrayLike, key: Array, frequency_range: Bounds = _LOW_PASS, *, order: int = 2, sample_rate: int | Array
+) -> Array:
     """Apply a Butterworth low-pass filter with a random cutoff.
 
     Args:
@@ -80,28 +85,16 @@ def low_pass(
         ``audiomentations.LowPassFilter``, which draws cutoffs on the mel scale, and the order too;
         ``scipy.signal.butter``.
     """
-    numerics.check_key("low_pass", key)
-    waveform = as_float("low_pass", audio)
+    waveform = checked_waveform("low_pass", audio, key)
     _check_order(order, even=True)
     cutoffs = _check_frequencies(frequency_range, _LOW_PASS, sample_rate)
     return _pass_filter(waveform, key, cutoffs, sample_rate, "lowpass", _draw_low_pass, int(order))
 
 
-def _draw_high_pass(
-    key: jax.Array, shape: tuple[int, ...], *, frequency_range: Bounds = _HIGH_PASS, sample_rate: int | jax.Array
-) -> dict[str, jax.Array]:
-    return {"frequency": _draw_frequency(key, frequency_range, _HIGH_PASS, sample_rate)}
-
-
 @augmentation(draw=_draw_high_pass)
 def high_pass(
-    audio: ArrayLike,
-    key: jax.Array,
-    frequency_range: Bounds = _HIGH_PASS,
-    *,
-    order: int = 2,
-    sample_rate: int | jax.Array,
-) -> jax.Array:
+    audio: ArrayLike, key: Array, frequency_range: Bounds = _HIGH_PASS, *, order: int = 2, sample_rate: int | Array
+) -> Array:
     """Apply a Butterworth high-pass filter with a random cutoff.
 
     Args:
@@ -130,21 +123,20 @@ def high_pass(
         ``audiomentations.HighPassFilter``, which draws cutoffs on the mel scale, and the order too;
         ``scipy.signal.butter``.
     """
-    numerics.check_key("high_pass", key)
-    waveform = as_float("high_pass", audio)
+    waveform = checked_waveform("high_pass", audio, key)
     _check_order(order, even=True)
     cutoffs = _check_frequencies(frequency_range, _HIGH_PASS, sample_rate)
     return _pass_filter(waveform, key, cutoffs, sample_rate, "highpass", _draw_high_pass, int(order))
 
 
 def _draw_band(
-    key: jax.Array,
+    key: Array,
     shape: tuple[int, ...],
     *,
-    frequency_range: Bounds = _BAND,
-    bandwidth_fraction_range: Bounds = (0.5, 1.99),
-    sample_rate: int | jax.Array,
-) -> dict[str, jax.Array]:
+    frequency_range: Bounds,
+    bandwidth_fraction_range: Bounds,
+    sample_rate: int | Array,
+) -> Drawn:
     frequency_key, bandwidth_key = jax.random.split(key)
     return {
         "frequency": _draw_frequency(frequency_key, frequency_range, _BAND, sample_rate),
@@ -155,13 +147,13 @@ def _draw_band(
 @augmentation(draw=_draw_band)
 def band_pass(
     audio: ArrayLike,
-    key: jax.Array,
+    key: Array,
     frequency_range: Bounds = _BAND,
     bandwidth_fraction_range: Bounds = (0.5, 1.99),
     *,
     order: int = 2,
-    sample_rate: int | jax.Array,
-) -> jax.Array:
+    sample_rate: int | Array,
+) -> Array:
     """Apply a Butterworth band-pass filter with a random center and bandwidth.
 
     Args:
@@ -191,8 +183,7 @@ def band_pass(
     Reference:
         ``audiomentations.BandPassFilter``; ``scipy.signal.butter``.
     """
-    numerics.check_key("band_pass", key)
-    waveform = as_float("band_pass", audio)
+    waveform = checked_waveform("band_pass", audio, key)
     _check_order(order, even=False)
     centers = _check_frequencies(frequency_range, _BAND, sample_rate)
     bandwidths = _check_bandwidths(bandwidth_fraction_range)
@@ -202,13 +193,13 @@ def band_pass(
 @augmentation(draw=_draw_band)
 def band_stop(
     audio: ArrayLike,
-    key: jax.Array,
+    key: Array,
     frequency_range: Bounds = _BAND,
     bandwidth_fraction_range: Bounds = (0.5, 1.99),
     *,
     order: int = 2,
-    sample_rate: int | jax.Array,
-) -> jax.Array:
+    sample_rate: int | Array,
+) -> Array:
     """Apply a Butterworth band-stop filter with a random center and bandwidth.
 
     Args:
@@ -238,41 +229,46 @@ def band_stop(
     Reference:
         ``audiomentations.BandPassFilter``; ``scipy.signal.butter``.
     """
-    numerics.check_key("band_stop", key)
-    waveform = as_float("band_stop", audio)
+    waveform = checked_waveform("band_stop", audio, key)
     _check_order(order, even=False)
     centers = _check_frequencies(frequency_range, _BAND, sample_rate)
     bandwidths = _check_bandwidths(bandwidth_fraction_range)
     return _band_filter(waveform, key, centers, bandwidths, sample_rate, "bandstop", int(order))
 
 
-def _draw_low_shelf(
-    key: jax.Array,
+def _draw_equalizer(
+    key: Array,
     shape: tuple[int, ...],
     *,
-    frequency_range: Bounds = _LOW_SHELF,
-    gain_db_range: Bounds = (-18.0, 18.0),
-    q_range: Bounds = (0.1, 0.999),
-    sample_rate: int | jax.Array,
-) -> dict[str, jax.Array]:
+    frequency_range: Bounds,
+    gain_db_range: Bounds,
+    q_range: Bounds,
+    sample_rate: int | Array,
+    default: tuple[float, float],
+) -> Drawn:
     frequency_key, gain_key, q_key = jax.random.split(key, 3)
     return {
-        "frequency": _draw_frequency(frequency_key, frequency_range, _LOW_SHELF, sample_rate),
+        "frequency": _draw_frequency(frequency_key, frequency_range, default, sample_rate),
         "gain_db": draw_uniform(gain_key, gain_db_range),
         "q": draw_uniform(q_key, q_range),
     }
 
 
+_draw_low_shelf = functools.partial(_draw_equalizer, default=_LOW_SHELF)
+_draw_high_shelf = functools.partial(_draw_equalizer, default=_HIGH_SHELF)
+_draw_peaking = functools.partial(_draw_equalizer, default=_PEAKING)
+
+
 @augmentation(draw=_draw_low_shelf)
 def low_shelf(
     audio: ArrayLike,
-    key: jax.Array,
+    key: Array,
     frequency_range: Bounds = _LOW_SHELF,
     gain_db_range: Bounds = (-18.0, 18.0),
     q_range: Bounds = (0.1, 0.999),
     *,
-    sample_rate: int | jax.Array,
-) -> jax.Array:
+    sample_rate: int | Array,
+) -> Array:
     """Apply a low-shelf filter with a random frequency, gain and quality factor.
 
     Args:
@@ -301,43 +297,21 @@ def low_shelf(
     Reference:
         ``audiomentations.LowShelfFilter``; R. Bristow-Johnson, "Audio EQ Cookbook" (W3C, 2021).
     """
-    numerics.check_key("low_shelf", key)
-    waveform = as_float("low_shelf", audio)
-    ranges = {
-        "frequency_range": _check_frequencies(frequency_range, _LOW_SHELF, sample_rate),
-        "gain_db_range": check_range("gain_db_range", gain_db_range, unit="dB"),
-        "q_range": check_range("q_range", q_range, above=0),
-    }
+    waveform = checked_waveform("low_shelf", audio, key)
+    ranges = _check_equalizer(frequency_range, gain_db_range, q_range, _LOW_SHELF, sample_rate)
     return _equalize(waveform, key, ranges, sample_rate, "lowshelf", _draw_low_shelf)
-
-
-def _draw_high_shelf(
-    key: jax.Array,
-    shape: tuple[int, ...],
-    *,
-    frequency_range: Bounds = _HIGH_SHELF,
-    gain_db_range: Bounds = (-18.0, 18.0),
-    q_range: Bounds = (0.1, 0.999),
-    sample_rate: int | jax.Array,
-) -> dict[str, jax.Array]:
-    frequency_key, gain_key, q_key = jax.random.split(key, 3)
-    return {
-        "frequency": _draw_frequency(frequency_key, frequency_range, _HIGH_SHELF, sample_rate),
-        "gain_db": draw_uniform(gain_key, gain_db_range),
-        "q": draw_uniform(q_key, q_range),
-    }
 
 
 @augmentation(draw=_draw_high_shelf)
 def high_shelf(
     audio: ArrayLike,
-    key: jax.Array,
+    key: Array,
     frequency_range: Bounds = _HIGH_SHELF,
     gain_db_range: Bounds = (-18.0, 18.0),
     q_range: Bounds = (0.1, 0.999),
     *,
-    sample_rate: int | jax.Array,
-) -> jax.Array:
+    sample_rate: int | Array,
+) -> Array:
     """Apply a high-shelf filter with a random frequency, gain and quality factor.
 
     Args:
@@ -368,43 +342,21 @@ def high_shelf(
     Reference:
         ``audiomentations.HighShelfFilter``; R. Bristow-Johnson, "Audio EQ Cookbook" (W3C, 2021).
     """
-    numerics.check_key("high_shelf", key)
-    waveform = as_float("high_shelf", audio)
-    ranges = {
-        "frequency_range": _check_frequencies(frequency_range, _HIGH_SHELF, sample_rate),
-        "gain_db_range": check_range("gain_db_range", gain_db_range, unit="dB"),
-        "q_range": check_range("q_range", q_range, above=0),
-    }
+    waveform = checked_waveform("high_shelf", audio, key)
+    ranges = _check_equalizer(frequency_range, gain_db_range, q_range, _HIGH_SHELF, sample_rate)
     return _equalize(waveform, key, ranges, sample_rate, "highshelf", _draw_high_shelf)
-
-
-def _draw_peaking(
-    key: jax.Array,
-    shape: tuple[int, ...],
-    *,
-    frequency_range: Bounds = _PEAKING,
-    gain_db_range: Bounds = (-24.0, 24.0),
-    q_range: Bounds = (0.5, 5.0),
-    sample_rate: int | jax.Array,
-) -> dict[str, jax.Array]:
-    frequency_key, gain_key, q_key = jax.random.split(key, 3)
-    return {
-        "frequency": _draw_frequency(frequency_key, frequency_range, _PEAKING, sample_rate),
-        "gain_db": draw_uniform(gain_key, gain_db_range),
-        "q": draw_uniform(q_key, q_range),
-    }
 
 
 @augmentation(draw=_draw_peaking)
 def peaking(
     audio: ArrayLike,
-    key: jax.Array,
+    key: Array,
     frequency_range: Bounds = _PEAKING,
     gain_db_range: Bounds = (-24.0, 24.0),
     q_range: Bounds = (0.5, 5.0),
     *,
-    sample_rate: int | jax.Array,
-) -> jax.Array:
+    sample_rate: int | Array,
+) -> Array:
     """Apply a peaking equalizer with a random center, gain and quality factor.
 
     Args:
@@ -433,28 +385,23 @@ def peaking(
     Reference:
         ``audiomentations.PeakingFilter``; R. Bristow-Johnson, "Audio EQ Cookbook" (W3C, 2021).
     """
-    numerics.check_key("peaking", key)
-    waveform = as_float("peaking", audio)
-    ranges = {
-        "frequency_range": _check_frequencies(frequency_range, _PEAKING, sample_rate),
-        "gain_db_range": check_range("gain_db_range", gain_db_range, unit="dB"),
-        "q_range": check_range("q_range", q_range, above=0),
-    }
+    waveform = checked_waveform("peaking", audio, key)
+    ranges = _check_equalizer(frequency_range, gain_db_range, q_range, _PEAKING, sample_rate)
     return _equalize(waveform, key, ranges, sample_rate, "peaking", _draw_peaking)
 
 
 def _draw_parametric_eq(
-    key: jax.Array,
+    key: Array,
     shape: tuple[int, ...],
     *,
-    gain_db_range: Bounds = (-12.0, 12.0),
-    q_range: Bounds = (0.5, 5.0),
-    shelf_q_range: Bounds = (0.1, 0.999),
-    n_bands: int = 7,
-    f_min: float | jax.Array = _EQ[0],
-    f_max: float | jax.Array = _EQ[1],
-    sample_rate: int | jax.Array,
-) -> dict[str, jax.Array]:
+    gain_db_range: Bounds,
+    q_range: Bounds,
+    shelf_q_range: Bounds,
+    n_bands: int,
+    f_min: float | Array,
+    f_max: float | Array,
+    sample_rate: int | Array,
+) -> Drawn:
     frequency_key, gain_key, q_key, shelf_key = jax.random.split(key, 4)
     low, high = (jnp.log(jnp.asarray(end, jnp.float32)) for end in _limit_default((f_min, f_max), _EQ, sample_rate))
     position = jnp.arange(n_bands, dtype=jnp.float32) + draw_uniform(frequency_key, (0, 1), (n_bands,))
@@ -469,7 +416,7 @@ def _draw_parametric_eq(
 @augmentation(draw=_draw_parametric_eq)
 def parametric_eq(
     audio: ArrayLike,
-    key: jax.Array,
+    key: Array,
     gain_db_range: Bounds = (-12.0, 12.0),
     q_range: Bounds = (0.5, 5.0),
     shelf_q_range: Bounds = (0.1, 0.999),
@@ -477,8 +424,8 @@ def parametric_eq(
     n_bands: int = 7,
     f_min: float = _EQ[0],
     f_max: float = _EQ[1],
-    sample_rate: int | jax.Array,
-) -> jax.Array:
+    sample_rate: int | Array,
+) -> Array:
     """Apply a parametric equalizer with random bands: a low shelf, peaks and a high shelf.
 
     The range from ``f_min`` to ``f_max`` is divided into ``n_bands`` equal intervals on a logarithmic scale. The
@@ -514,18 +461,12 @@ def parametric_eq(
         ``audiomentations.SevenBandParametricEQ``, whose intervals overlap; R. Bristow-Johnson, "Audio EQ Cookbook"
         (W3C, 2021).
     """
-    numerics.check_key("parametric_eq", key)
-    waveform = as_float("parametric_eq", audio)
+    waveform = checked_waveform("parametric_eq", audio, key)
     check_integer("n_bands", n_bands, minimum=3)
     check_option("sample_rate", sample_rate, integer=True, minimum=1, unit="Hz")
-    for name, bound in (("f_min", f_min), ("f_max", f_max)):
-        check_number(name, bound, above=0, unit="Hz")
-    low, high = _limit_default((f_min, f_max), _EQ, sample_rate)
-    if not isinstance(sample_rate, jax.Array) and not low <= high < sample_rate / 2:
-        raise ValueError(
-            f"f_min and f_max must be in order and below {sample_rate / 2} Hz, half the sample rate of "
-            f"{sample_rate} Hz, got f_min={f_min}, f_max={f_max}"
-        )
+    limited = _limit_default((f_min, f_max), _EQ, sample_rate)
+    low, high = check_range(("f_min", "f_max"), limited, above=0, unit="Hz")
+    _check_below_nyquist("f_max", high, sample_rate)
     ranges = {
         "gain_db_range": check_range("gain_db_range", gain_db_range, unit="dB"),
         "q_range": check_range("q_range", q_range, above=0),
@@ -538,12 +479,8 @@ def parametric_eq(
 
 @jit(static_argnames=["n_bands"])
 def _parametric_eq(
-    waveform: jax.Array,
-    key: jax.Array,
-    ranges: dict[str, Any],
-    sample_rate: int | jax.Array,
-    n_bands: int,
-) -> jax.Array:
+    waveform: Array, key: Array, ranges: dict[str, Any], sample_rate: int | Array, n_bands: int
+) -> Array:
     drawn = _draw_parametric_eq(key, waveform.shape, **ranges, n_bands=n_bands, sample_rate=sample_rate)
     frequency, gain_db, shelf_q = drawn["frequency"], drawn["gain_db"], drawn["shelf_q"]
     low_shelf_section = _section("lowshelf", waveform, frequency[:1], gain_db[:1], shelf_q[:1], sample_rate)
@@ -554,14 +491,14 @@ def _parametric_eq(
 
 @jit(static_argnames=["kind", "draw", "order"])
 def _pass_filter(
-    waveform: jax.Array,
-    key: jax.Array,
+    waveform: Array,
+    key: Array,
     frequency_range: Bounds,
-    sample_rate: int | jax.Array,
+    sample_rate: int | Array,
     kind: str,
-    draw: Callable[..., dict[str, jax.Array]],
+    draw: Callable[..., Drawn],
     order: int,
-) -> jax.Array:
+) -> Array:
     drawn = draw(key, waveform.shape, frequency_range=frequency_range, sample_rate=sample_rate)
     cutoff = drawn["frequency"].astype(working_dtype(waveform.dtype))
     return _filter(waveform, butterworth(kind, order, cutoff, sample_rate=sample_rate))
@@ -569,14 +506,14 @@ def _pass_filter(
 
 @jit(static_argnames=["kind", "order"])
 def _band_filter(
-    waveform: jax.Array,
-    key: jax.Array,
+    waveform: Array,
+    key: Array,
     frequency_range: Bounds,
     bandwidth_fraction_range: Bounds,
-    sample_rate: int | jax.Array,
+    sample_rate: int | Array,
     kind: str,
     order: int,
-) -> jax.Array:
+) -> Array:
     drawn = _draw_band(
         key,
         waveform.shape,
@@ -593,41 +530,54 @@ def _band_filter(
 
 @jit(static_argnames=["kind", "draw"])
 def _equalize(
-    waveform: jax.Array,
-    key: jax.Array,
+    waveform: Array,
+    key: Array,
     ranges: Mapping[str, Bounds],
-    sample_rate: int | jax.Array,
+    sample_rate: int | Array,
     kind: str,
-    draw: Callable[..., dict[str, jax.Array]],
-) -> jax.Array:
+    draw: Callable[..., Drawn],
+) -> Array:
     drawn = draw(key, waveform.shape, **ranges, sample_rate=sample_rate)
     return _filter(waveform, _section(kind, waveform, **drawn, sample_rate=sample_rate)[None])
 
 
-def _limit_default(bounds: Any, default: tuple[float, float], sample_rate: int | jax.Array) -> Any:
-    """Return frequency bounds; default ones are limited to 0.99 times half the sample rate."""
-    if not is_default(bounds, default):
-        return bounds
-    if isinstance(sample_rate, jax.Array):
-        limit = _MAX_DEFAULT_FRACTION / 2 * sample_rate.astype(jnp.float32)
-        return jnp.minimum(default[0], limit), jnp.minimum(default[1], limit)
-    max_frequency = _MAX_DEFAULT_FRACTION * sample_rate / 2
-    return min(default[0], max_frequency), min(default[1], max_frequency)
+def _limit_default(bounds: Bounds, default: tuple[float, float], sample_rate: int | Array) -> Bounds:
+    """Return a range; the default range is limited to 0.99 times half the sample rate."""
+    rate = sample_rate.astype(jnp.float32) if isinstance(sample_rate, Array) else sample_rate
+    return limit_default(bounds, default, _MAX_DEFAULT_FRACTION / 2 * rate)
 
 
 def _check_frequencies(
-    frequency_range: Bounds, default: tuple[float, float], sample_rate: int | jax.Array
+    frequency_range: Bounds, default: tuple[float, float], sample_rate: int | Array
 ) -> tuple[Any, Any]:
     check_option("sample_rate", sample_rate, integer=True, minimum=1, unit="Hz")
     limited = _limit_default(frequency_range, default, sample_rate)
     low, high = check_range("frequency_range", limited, above=0, unit="Hz")
     for bound in (low, high):
-        if not isinstance(bound, jax.Array) and not isinstance(sample_rate, jax.Array) and bound >= sample_rate / 2:
-            raise ValueError(
-                f"frequency_range must be below {sample_rate / 2} Hz, half the sample rate of {sample_rate} Hz, "
-                f"got {bound} Hz; pass the sample rate of the audio as sample_rate, or lower frequencies"
-            )
+        _check_below_nyquist("frequency_range", bound, sample_rate)
     return low, high
+
+
+def _check_below_nyquist(name: str, frequency: Any, sample_rate: int | Array) -> None:
+    if not isinstance(frequency, Array) and not isinstance(sample_rate, Array) and frequency >= sample_rate / 2:
+        raise ValueError(
+            f"{name} must be below {sample_rate / 2} Hz, half the sample rate of {sample_rate} Hz, "
+            f"got {frequency} Hz; pass the sample rate of the audio as sample_rate, or lower frequencies"
+        )
+
+
+def _check_equalizer(
+    frequency_range: Bounds,
+    gain_db_range: Bounds,
+    q_range: Bounds,
+    default: tuple[float, float],
+    sample_rate: int | Array,
+) -> dict[str, Bounds]:
+    return {
+        "frequency_range": _check_frequencies(frequency_range, default, sample_rate),
+        "gain_db_range": check_range("gain_db_range", gain_db_range, unit="dB"),
+        "q_range": check_range("q_range", q_range, above=0),
+    }
 
 
 def _check_bandwidths(bandwidth_fraction_range: Bounds) -> tuple[Any, Any]:
@@ -642,32 +592,25 @@ def _check_order(order: int, *, even: bool) -> None:
 
 
 def _draw_frequency(
-    key: jax.Array, frequency_range: Bounds, default: tuple[float, float], sample_rate: int | jax.Array
-) -> jax.Array:
+    key: Array, frequency_range: Bounds, default: tuple[float, float], sample_rate: int | Array
+) -> Array:
     drawn = draw_log_uniform(key, _limit_default(frequency_range, default, sample_rate))
     # Only traced bounds, which are not validated, can exceed this limit.
     return jnp.minimum(drawn, _MAX_FRACTION / 2 * jnp.asarray(sample_rate, jnp.float32))
 
 
-def _band_edges(center: jax.Array, bandwidth_fraction: jax.Array, rate: jax.Array) -> tuple[jax.Array, jax.Array]:
+def _band_edges(center: Array, bandwidth_fraction: Array, rate: Array) -> tuple[Array, Array]:
     """Return the edges of a band in Hz."""
     center, half = center.astype(rate.dtype), bandwidth_fraction.astype(rate.dtype) / 2
     max_edge = _MAX_EDGE_FRACTION / 2 * rate
     return jnp.minimum(center * (1 - half), 0.98 * max_edge), jnp.minimum(center * (1 + half), max_edge)
 
 
-def _section(
-    kind: str,
-    audio: jax.Array,
-    frequency: jax.Array,
-    gain_db: jax.Array,
-    q: jax.Array,
-    sample_rate: int | jax.Array,
-) -> jax.Array:
+def _section(kind: str, audio: Array, frequency: Array, gain_db: Array, q: Array, sample_rate: int | Array) -> Array:
     working = working_dtype(audio.dtype)
     frequency, gain_db, q = (parameter.astype(working) for parameter in (frequency, gain_db, q))
     return biquad(kind, frequency, sample_rate=sample_rate, q=q, gain_db=gain_db)
 
 
-def _filter(audio: jax.Array, sos: jax.Array) -> jax.Array:
+def _filter(audio: Array, sos: Array) -> Array:
     return sosfilt(audio.astype(working_dtype(audio.dtype)), sos).astype(audio.dtype)

@@ -6,25 +6,24 @@ import math
 
 import jax
 import jax.numpy as jnp
+from jax import Array
 from jax.typing import ArrayLike
 
-from artifex.generative_models.core import numerics
 from artifex.generative_models.core.checks import check_integer, check_option, check_range
 from artifex.generative_models.core.numerics import jit, working_dtype
-from artifex.generative_models.modalities.audio.annotations import augmentation
-from artifex.generative_models.modalities.audio.augmentations.draws import Bounds, as_float, draw_uniform
+from artifex.generative_models.modalities.audio.annotations import Drawn, augmentation
+from artifex.generative_models.modalities.audio.augmentations.domain import checked_waveform
+from artifex.generative_models.modalities.audio.augmentations.draws import Bounds, draw_uniform
 from artifex.generative_models.modalities.audio.preprocessing.levels import normalize_audio
 from artifex.generative_models.modalities.audio.preprocessing.loudness import loudness_normalize
 
 
-def _draw_random_gain(
-    key: jax.Array, shape: tuple[int, ...], *, gain_range: Bounds = (0.7, 1.3)
-) -> dict[str, jax.Array]:
+def _draw_random_gain(key: Array, shape: tuple[int, ...], *, gain_range: Bounds) -> Drawn:
     return {"gain": draw_uniform(key, gain_range)}
 
 
 @augmentation(draw=_draw_random_gain)
-def random_gain(audio: ArrayLike, key: jax.Array, gain_range: Bounds = (0.7, 1.3)) -> jax.Array:
+def random_gain(audio: ArrayLike, key: Array, gain_range: Bounds = (0.7, 1.3)) -> Array:
     """Multiply a clip by a random gain.
 
     Args:
@@ -45,26 +44,20 @@ def random_gain(audio: ArrayLike, key: jax.Array, gain_range: Bounds = (0.7, 1.3
         >>> scaled.tolist()
         [0.5, 0.5, 0.5]
     """
-    numerics.check_key("random_gain", key)
-    waveform = as_float("random_gain", audio)
+    waveform = checked_waveform("random_gain", audio, key)
     return _random_gain(waveform, key, check_range("gain_range", gain_range, minimum=0))
 
 
 @jit()
-def _random_gain(waveform: jax.Array, key: jax.Array, gain_range: Bounds) -> jax.Array:
+def _random_gain(waveform: Array, key: Array, gain_range: Bounds) -> Array:
     gain = _draw_random_gain(key, waveform.shape, gain_range=gain_range)["gain"]
     working = working_dtype(waveform.dtype)
     return (waveform.astype(working) * gain.astype(working)).astype(waveform.dtype)
 
 
 def _draw_gain_transition(
-    key: jax.Array,
-    shape: tuple[int, ...],
-    *,
-    gain_db_range: Bounds = (-24.0, 6.0),
-    duration_range: Bounds = (0.2, 6.0),
-    sample_rate: int | jax.Array,
-) -> dict[str, jax.Array]:
+    key: Array, shape: tuple[int, ...], *, gain_db_range: Bounds, duration_range: Bounds, sample_rate: int | Array
+) -> Drawn:
     first_key, second_key, duration_key, start_key = jax.random.split(key, 4)
     gain_db = jnp.stack([draw_uniform(first_key, gain_db_range), draw_uniform(second_key, gain_db_range)])
     duration = draw_uniform(duration_key, duration_range)
@@ -75,12 +68,12 @@ def _draw_gain_transition(
 @augmentation(draw=_draw_gain_transition)
 def gain_transition(
     audio: ArrayLike,
-    key: jax.Array,
+    key: Array,
     gain_db_range: Bounds = (-24.0, 6.0),
     duration_range: Bounds = (0.2, 6.0),
     *,
-    sample_rate: int | jax.Array,
-) -> jax.Array:
+    sample_rate: int | Array,
+) -> Array:
     """Fade between two random gains, linearly in dB.
 
     The first gain applies before the fade, the second after it. The start of the fade is drawn uniformly, from its
@@ -109,8 +102,7 @@ def gain_transition(
     Reference:
         ``audiomentations.GainTransition``.
     """
-    numerics.check_key("gain_transition", key)
-    waveform = as_float("gain_transition", audio)
+    waveform = checked_waveform("gain_transition", audio, key)
     gains = check_range("gain_db_range", gain_db_range, unit="dB")
     durations = check_range("duration_range", duration_range, above=0, unit="seconds")
     check_option("sample_rate", sample_rate, integer=True, minimum=1, unit="Hz")
@@ -118,9 +110,7 @@ def gain_transition(
 
 
 @jit()
-def _gain_transition(
-    waveform: jax.Array, key: jax.Array, gains: Bounds, durations: Bounds, sample_rate: int | jax.Array
-) -> jax.Array:
+def _gain_transition(waveform: Array, key: Array, gains: Bounds, durations: Bounds, sample_rate: int | Array) -> Array:
     drawn = _draw_gain_transition(
         key, waveform.shape, gain_db_range=gains, duration_range=durations, sample_rate=sample_rate
     )
@@ -136,7 +126,7 @@ def _gain_transition(
 
 
 @augmentation(draw=None)
-def invert_polarity(audio: ArrayLike, key: jax.Array) -> jax.Array:
+def invert_polarity(audio: ArrayLike, key: Array) -> Array:
     """Invert the polarity of a clip, which is inaudible but changes the input of a network.
 
     Nothing is drawn: ``with_probability(0.5, "invert_polarity")`` applies it at random.
@@ -159,19 +149,18 @@ def invert_polarity(audio: ArrayLike, key: jax.Array) -> jax.Array:
     Reference:
         ``audiomentations.PolarityInversion``.
     """
-    numerics.check_key("invert_polarity", key)
-    return -as_float("invert_polarity", audio)
+    return -checked_waveform("invert_polarity", audio, key)
 
 
 @augmentation(draw=None)
-def normalize(audio: ArrayLike, key: jax.Array, *, threshold: ArrayLike = 0.0) -> jax.Array:
+def normalize(audio: ArrayLike, key: Array, *, threshold: ArrayLike = 0.0) -> Array:
     """Normalize the peak of a clip to 1; the augmentation form of ``normalize_audio``.
 
     Nothing is drawn: ``with_probability(0.5, "normalize")`` applies it at random.
 
     Args:
         audio: One waveform (..., time), floating point; leading axes, such as channels, share the gain, which is
-            that of the peak over all of them.
+            that of the peak of all of them.
         key: PRNG key; unused.
         threshold: Peak, at least 0, up to which a clip counts as silent and is returned unchanged. May be traced.
 
@@ -189,21 +178,16 @@ def normalize(audio: ArrayLike, key: jax.Array, *, threshold: ArrayLike = 0.0) -
     Reference:
         ``audiomentations.Normalize``.
     """
-    numerics.check_key("normalize", key)
-    waveform = as_float("normalize", audio)
+    waveform = checked_waveform("normalize", audio, key)
     return normalize_audio(waveform.reshape(-1), threshold=threshold).reshape(waveform.shape)
 
 
-def _draw_random_loudness(
-    key: jax.Array, shape: tuple[int, ...], *, lufs_range: Bounds = (-31.0, -13.0)
-) -> dict[str, jax.Array]:
+def _draw_random_loudness(key: Array, shape: tuple[int, ...], *, lufs_range: Bounds) -> Drawn:
     return {"lufs": draw_uniform(key, lufs_range)}
 
 
 @augmentation(draw=_draw_random_loudness)
-def random_loudness(
-    audio: ArrayLike, key: jax.Array, lufs_range: Bounds = (-31.0, -13.0), *, sample_rate: int
-) -> jax.Array:
+def random_loudness(audio: ArrayLike, key: Array, lufs_range: Bounds = (-31.0, -13.0), *, sample_rate: int) -> Array:
     """Normalize a clip to a random integrated loudness (ITU-R BS.1770).
 
     Args:
@@ -232,15 +216,14 @@ def random_loudness(
     Reference:
         ``audiomentations.LoudnessNormalization``; ITU-R BS.1770-4 (2015), annex 1.
     """
-    numerics.check_key("random_loudness", key)
-    waveform = as_float("random_loudness", audio)
+    waveform = checked_waveform("random_loudness", audio, key)
     target = check_range("lufs_range", lufs_range, minimum=-70, maximum=0, unit="LUFS")
     check_integer("sample_rate", sample_rate, minimum=4000, unit="Hz")
     return _random_loudness(waveform, key, target, int(sample_rate))
 
 
 @jit(static_argnames=["sample_rate"])
-def _random_loudness(waveform: jax.Array, key: jax.Array, lufs_range: Bounds, sample_rate: int) -> jax.Array:
+def _random_loudness(waveform: Array, key: Array, lufs_range: Bounds, sample_rate: int) -> Array:
     drawn = _draw_random_loudness(key, waveform.shape, lufs_range=lufs_range)
     lufs = drawn["lufs"].astype(working_dtype(waveform.dtype))
     return loudness_normalize(waveform, lufs, sample_rate=sample_rate, channel_axis=-2 if waveform.ndim > 1 else None)

@@ -6,6 +6,7 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
+from jax import Array
 from jax.typing import ArrayLike
 
 from artifex.generative_models.core import numerics
@@ -13,7 +14,7 @@ from artifex.generative_models.core.checks import check_number
 from artifex.generative_models.core.numerics import jit, working_dtype
 
 
-def mixup(batch: ArrayLike, key: jax.Array, *targets: ArrayLike, alpha: ArrayLike = 0.2) -> tuple[jax.Array, ...]:
+def mixup(batch: ArrayLike, key: Array, *targets: ArrayLike, alpha: ArrayLike = 0.2) -> tuple[Array, ...]:
     """Apply mixup: replace each example and its targets by a weighted mean with the previous example.
 
     Example ``i`` becomes ``weight * batch[i] + (1 - weight) * batch[i - 1]``; the first one is mixed with the last.
@@ -44,7 +45,7 @@ def mixup(batch: ArrayLike, key: jax.Array, *targets: ArrayLike, alpha: ArrayLik
     return _mixup(_check_batch("mixup", batch, key, targets, alpha), key, alpha)
 
 
-def cutmix(batch: ArrayLike, key: jax.Array, *targets: ArrayLike, alpha: ArrayLike = 1.0) -> tuple[jax.Array, ...]:
+def cutmix(batch: ArrayLike, key: Array, *targets: ArrayLike, alpha: ArrayLike = 1.0) -> tuple[Array, ...]:
     """Apply CutMix along time: replace a random span of each example by that of the previous one, and mix the targets.
 
     The first example gets its span from the last. The batch is expected in shuffled order. The length of the span is
@@ -62,8 +63,8 @@ def cutmix(batch: ArrayLike, key: jax.Array, *targets: ArrayLike, alpha: ArrayLi
         the weights of the targets. Shapes and dtypes are those of the input.
 
     Raises:
-        ValueError: For a single clip, an empty batch, examples without samples, targets of a different batch size, or an alpha of 0 or
-            less.
+        ValueError: For a single clip, an empty batch, examples without samples, targets of a different batch size, or
+            an alpha of 0 or less.
         TypeError: For integers; convert labels with ``jax.nn.one_hot`` and audio with ``to_float``.
 
     Example:
@@ -81,7 +82,7 @@ def cutmix(batch: ArrayLike, key: jax.Array, *targets: ArrayLike, alpha: ArrayLi
     return _cutmix(arrays, key, alpha)
 
 
-def symmetric_beta(key: jax.Array, alpha: ArrayLike, shape: tuple[int, ...], dtype: Any = jnp.float32) -> jax.Array:
+def symmetric_beta(key: Array, alpha: ArrayLike, shape: tuple[int, ...], dtype: Any = jnp.float32) -> Array:
     """Draw from a beta distribution with two equal parameters, without rejection sampling.
 
     Args:
@@ -111,10 +112,10 @@ def symmetric_beta(key: jax.Array, alpha: ArrayLike, shape: tuple[int, ...], dty
 
 
 def _check_batch(
-    name: str, batch: ArrayLike, key: jax.Array, targets: tuple[ArrayLike, ...], alpha: ArrayLike
-) -> tuple[jax.Array, ...]:
+    name: str, batch: ArrayLike, key: Array, targets: tuple[ArrayLike, ...], alpha: ArrayLike
+) -> tuple[Array, ...]:
     numerics.check_key(name, key)
-    arrays = tuple(map(jnp.asarray, (batch, *targets)))
+    arrays = tuple(jnp.asarray(array) for array in (batch, *targets))
     if arrays[0].ndim == 1:
         raise ValueError(f"{name} takes a batch (batch, ..., time), got shape {arrays[0].shape}, a single clip")
     for array in arrays:
@@ -126,20 +127,20 @@ def _check_batch(
         if array.shape[:1] != arrays[0].shape[:1] or not array.shape or not array.shape[0]:
             shapes = [each.shape for each in arrays]
             raise ValueError(f"{name} takes arrays (batch, ...) of one batch size, at least 1, got shapes {shapes}")
-    if not isinstance(alpha, jax.Array):
+    if not isinstance(alpha, Array):
         check_number("alpha", alpha, above=0)
     return arrays
 
 
 @jit()
-def _mixup(arrays: tuple[jax.Array, ...], key: jax.Array, alpha: ArrayLike) -> tuple[jax.Array, ...]:
+def _mixup(arrays: tuple[Array, ...], key: Array, alpha: ArrayLike) -> tuple[Array, ...]:
     batch = arrays[0]
     weights = _shard_as(symmetric_beta(key, alpha, batch.shape[:1], working_dtype(batch.dtype)), batch)
     return *(_mix(array, weights) for array in arrays), weights
 
 
 @jit()
-def _cutmix(arrays: tuple[jax.Array, ...], key: jax.Array, alpha: ArrayLike) -> tuple[jax.Array, ...]:
+def _cutmix(arrays: tuple[Array, ...], key: Array, alpha: ArrayLike) -> tuple[Array, ...]:
     batch, *targets = arrays
     n_examples, n_samples = batch.shape[0], batch.shape[-1]
     dtype = working_dtype(batch.dtype)
@@ -157,33 +158,33 @@ def _cutmix(arrays: tuple[jax.Array, ...], key: jax.Array, alpha: ArrayLike) -> 
     return cut, *(_mix(target, weights) for target in targets), weights
 
 
-def _mix(array: jax.Array, weights: jax.Array) -> jax.Array:
+def _mix(array: Array, weights: Array) -> Array:
     dtype = working_dtype(array.dtype)
     weight = weights.astype(dtype).reshape(-1, *[1] * (array.ndim - 1))
     values = array.astype(dtype)
     return (weight * values + (1 - weight) * _previous(values)).astype(array.dtype)
 
 
-def _shard_as(values: jax.Array, batch: jax.Array) -> jax.Array:
+def _shard_as(values: Array, batch: Array) -> Array:
     """Shard one number per example as the batch is sharded."""
     sharding = jax.typeof(batch).sharding
     if not _is_explicitly_sharded(sharding):
         return values
-    sharded: jax.Array = jax.reshard(values, jax.NamedSharding(sharding.mesh, jax.P(sharding.spec[0])))
+    sharded: Array = jax.reshard(values, jax.NamedSharding(sharding.mesh, jax.P(sharding.spec[0])))
     return sharded
 
 
-def _previous(array: jax.Array) -> jax.Array:
+def _previous(array: Array) -> Array:
     """Return the example before each example."""
 
-    def roll(examples: jax.Array) -> jax.Array:
+    def roll(examples: Array) -> Array:
         return jnp.roll(examples, 1, axis=0)
 
     sharding = jax.typeof(array).sharding
     if not _is_explicitly_sharded(sharding):
         return roll(array)
     # JAX does not roll along an explicitly sharded axis; its compiler does.
-    rolled: jax.Array = jax.sharding.auto_axes(roll, out_sharding=sharding)(array)
+    rolled: Array = jax.sharding.auto_axes(roll, out_sharding=sharding)(array)  # pyright: ignore[reportAssignmentType, reportUnknownVariableType]
     return rolled
 
 

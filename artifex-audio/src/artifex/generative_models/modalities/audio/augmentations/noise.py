@@ -8,16 +8,17 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax import Array
 from jax.typing import ArrayLike
 
 from artifex.generative_models.core import numerics
 from artifex.generative_models.core.checks import check_option, check_range
 from artifex.generative_models.core.numerics import jit, working_dtype
-from artifex.generative_models.modalities.audio.annotations import augmentation
+from artifex.generative_models.modalities.audio.annotations import Drawn, augmentation
 from artifex.generative_models.modalities.audio.augmentations.banks import as_bank, as_lengths, default_noises
+from artifex.generative_models.modalities.audio.augmentations.domain import checked_waveform
 from artifex.generative_models.modalities.audio.augmentations.draws import (
     Bounds,
-    as_float,
     draw_integer,
     draw_snr,
     draw_uniform,
@@ -25,12 +26,12 @@ from artifex.generative_models.modalities.audio.augmentations.draws import (
 from artifex.generative_models.modalities.audio.generators.noises import colored_noise
 
 
-def _draw_add_gaussian_noise(key: jax.Array, shape: tuple[int, ...]) -> dict[str, jax.Array]:
+def _draw_add_gaussian_noise(key: Array, shape: tuple[int, ...]) -> Drawn:
     return {}  # only the noise itself is random
 
 
 @augmentation(draw=_draw_add_gaussian_noise)
-def add_gaussian_noise(audio: ArrayLike, key: jax.Array, noise_level: ArrayLike = 0.005) -> jax.Array:
+def add_gaussian_noise(audio: ArrayLike, key: Array, noise_level: ArrayLike = 0.005) -> Array:
     """Add white Gaussian noise of a given standard deviation.
 
     Args:
@@ -53,28 +54,25 @@ def add_gaussian_noise(audio: ArrayLike, key: jax.Array, noise_level: ArrayLike 
     Reference:
         ``audio + noise_level * jax.random.normal(key, audio.shape)``.
     """
-    numerics.check_key("add_gaussian_noise", key)
-    waveform = as_float("add_gaussian_noise", audio)
+    waveform = checked_waveform("add_gaussian_noise", audio, key)
     if not isinstance(noise_level, np.ndarray):
         check_option("noise_level", noise_level, minimum=0)
     return _add_gaussian_noise(waveform, key, noise_level)
 
 
 @jit()
-def _add_gaussian_noise(waveform: jax.Array, key: jax.Array, noise_level: ArrayLike) -> jax.Array:
+def _add_gaussian_noise(waveform: Array, key: Array, noise_level: ArrayLike) -> Array:
     working = working_dtype(waveform.dtype)
     noise = jnp.asarray(noise_level, working) * numerics.normal(key, waveform.shape, working)
     return (waveform.astype(working) + noise).astype(waveform.dtype)
 
 
-def _draw_add_gaussian_snr(
-    key: jax.Array, shape: tuple[int, ...], *, snr_db_range: Bounds = (5.0, 40.0)
-) -> dict[str, jax.Array]:
+def _draw_add_gaussian_snr(key: Array, shape: tuple[int, ...], *, snr_db_range: Bounds) -> Drawn:
     return draw_snr(key, snr_db_range)[0]
 
 
 @augmentation(draw=_draw_add_gaussian_snr)
-def add_gaussian_snr(audio: ArrayLike, key: jax.Array, snr_db_range: Bounds = (5.0, 40.0)) -> jax.Array:
+def add_gaussian_snr(audio: ArrayLike, key: Array, snr_db_range: Bounds = (5.0, 40.0)) -> Array:
     """Add white Gaussian noise at a random signal-to-noise ratio.
 
     The RMS of the clip determines the standard deviation of the noise. The ratio measured in a short clip therefore
@@ -102,31 +100,24 @@ def add_gaussian_snr(audio: ArrayLike, key: jax.Array, snr_db_range: Bounds = (5
     Reference:
         ``audiomentations.AddGaussianSNR``.
     """
-    numerics.check_key("add_gaussian_snr", key)
-    waveform = as_float("add_gaussian_snr", audio)
+    waveform = checked_waveform("add_gaussian_snr", audio, key)
     return _add_gaussian_snr(waveform, key, check_range("snr_db_range", snr_db_range, unit="dB"))
 
 
 @jit()
-def _add_gaussian_snr(waveform: jax.Array, key: jax.Array, snr_db_range: Bounds) -> jax.Array:
+def _add_gaussian_snr(waveform: Array, key: Array, snr_db_range: Bounds) -> Array:
     drawn, noise_key = draw_snr(key, snr_db_range)
     noise = numerics.normal(noise_key, waveform.shape, working_dtype(waveform.dtype))
     return _add_noise(waveform, noise, drawn["snr_db"])
 
 
 def _draw_add_colored_noise(
-    key: jax.Array,
-    shape: tuple[int, ...],
-    *,
-    snr_db_range: Bounds = (5.0, 40.0),
-    slope_db_range: Bounds = (-6.0, 6.0),
-) -> dict[str, jax.Array]:
+    key: Array, shape: tuple[int, ...], *, snr_db_range: Bounds, slope_db_range: Bounds
+) -> Drawn:
     return _draw_snr_and_slope(key, snr_db_range, slope_db_range)[0]
 
 
-def _draw_snr_and_slope(
-    key: jax.Array, snr_db_range: Bounds, slope_db_range: Bounds
-) -> tuple[dict[str, jax.Array], jax.Array]:
+def _draw_snr_and_slope(key: Array, snr_db_range: Bounds, slope_db_range: Bounds) -> tuple[Drawn, Array]:
     """Return the drawn parameters and the key of the noise."""
     snr_key, slope_key, noise_key = jax.random.split(key, 3)
     drawn = {"snr_db": draw_uniform(snr_key, snr_db_range), "slope_db": draw_uniform(slope_key, slope_db_range)}
@@ -135,11 +126,8 @@ def _draw_snr_and_slope(
 
 @augmentation(draw=_draw_add_colored_noise)
 def add_colored_noise(
-    audio: ArrayLike,
-    key: jax.Array,
-    snr_db_range: Bounds = (5.0, 40.0),
-    slope_db_range: Bounds = (-6.0, 6.0),
-) -> jax.Array:
+    audio: ArrayLike, key: Array, snr_db_range: Bounds = (5.0, 40.0), slope_db_range: Bounds = (-6.0, 6.0)
+) -> Array:
     """Add Gaussian noise of a random spectral slope at a random signal-to-noise ratio.
 
     Args:
@@ -167,21 +155,20 @@ def add_colored_noise(
     Reference:
         ``audiomentations.AddColorNoise``; the noise is that of the audio type ``colored_noise``.
     """
-    numerics.check_key("add_colored_noise", key)
-    waveform = as_float("add_colored_noise", audio)
+    waveform = checked_waveform("add_colored_noise", audio, key)
     snrs = check_range("snr_db_range", snr_db_range, unit="dB")
     slopes = check_range("slope_db_range", slope_db_range, minimum=-60, maximum=60, unit="dB per octave")
     return _add_colored_noise(waveform, key, snrs, slopes)
 
 
 @jit()
-def _add_colored_noise(waveform: jax.Array, key: jax.Array, snrs: Bounds, slopes: Bounds) -> jax.Array:
+def _add_colored_noise(waveform: Array, key: Array, snrs: Bounds, slopes: Bounds) -> Array:
     drawn, noise_key = _draw_snr_and_slope(key, snrs, slopes)
     slope_db = drawn["slope_db"].astype(working_dtype(waveform.dtype))
     # The slope does not depend on the sample rate.
     options: dict[str, Any] = {"n_time_steps": waveform.shape[-1], "sample_rate": 1, "slope_db": slope_db}
 
-    def channel(channel_key: jax.Array) -> jax.Array:
+    def channel(channel_key: Array) -> Array:
         return colored_noise(channel_key, **options, amplitude=1.0)
 
     if waveform.ndim == 1:
@@ -193,13 +180,8 @@ def _add_colored_noise(waveform: jax.Array, key: jax.Array, snrs: Bounds, slopes
 
 
 def _draw_add_background_noise(
-    key: jax.Array,
-    shape: tuple[int, ...],
-    *,
-    snr_db_range: Bounds = (3.0, 30.0),
-    bank: ArrayLike | None = None,
-    lengths: ArrayLike | None = None,
-) -> dict[str, jax.Array]:
+    key: Array, shape: tuple[int, ...], *, snr_db_range: Bounds, bank: ArrayLike | None, lengths: ArrayLike | None
+) -> Drawn:
     index_key, offset_key, snr_key = jax.random.split(key, 3)
     n_sounds, *_, longest = np.shape(default_noises() if bank is None else bank)
     index = draw_integer(index_key, (0, n_sounds - 1))
@@ -214,12 +196,12 @@ def _draw_add_background_noise(
 @augmentation(draw=_draw_add_background_noise)
 def add_background_noise(
     audio: ArrayLike,
-    key: jax.Array,
+    key: Array,
     snr_db_range: Bounds = (3.0, 30.0),
     *,
     bank: ArrayLike | None = None,
     lengths: ArrayLike | None = None,
-) -> jax.Array:
+) -> Array:
     """Add a random excerpt of a random recording at a random signal-to-noise ratio.
 
     The recording is drawn uniformly from the bank. The excerpt of a recording that is at least as long as the clip is
@@ -254,8 +236,7 @@ def add_background_noise(
     Reference:
         ``audiomentations.AddBackgroundNoise``.
     """
-    numerics.check_key("add_background_noise", key)
-    waveform = as_float("add_background_noise", audio)
+    waveform = checked_waveform("add_background_noise", audio, key)
     snrs = check_range("snr_db_range", snr_db_range, unit="dB")
     if bank is None and lengths is not None:
         raise ValueError("lengths are those of a bank, got lengths without a bank; pass bank as well")
@@ -265,9 +246,7 @@ def add_background_noise(
 
 
 @jit()
-def _add_background_noise(
-    waveform: jax.Array, key: jax.Array, snrs: Bounds, bank: jax.Array, lengths: jax.Array | None
-) -> jax.Array:
+def _add_background_noise(waveform: Array, key: Array, snrs: Bounds, bank: Array, lengths: Array | None) -> Array:
     drawn = _draw_add_background_noise(key, waveform.shape, snr_db_range=snrs, bank=bank, lengths=lengths)
     index, offset = drawn["index"], drawn["offset"]
     time = waveform.shape[-1]
@@ -281,7 +260,7 @@ def _add_background_noise(
     return _add_noise(waveform, noise, drawn["snr_db"], noise_rms=numerics.rms(noise, axis=None))
 
 
-def _repeat(bank: jax.Array, index: jax.Array, offset: jax.Array, length: jax.Array, time: int) -> jax.Array:
+def _repeat(bank: Array, index: Array, offset: Array, length: Array, time: int) -> Array:
     """Return samples (..., time) of one sound, repeated, from an offset; the bank is not copied."""
     position = offset + jnp.arange(time, dtype=jnp.int32)
     # The integer remainder would dominate the run time. The float quotient is off by at most one for sounds that repeat
@@ -297,7 +276,7 @@ def _repeat(bank: jax.Array, index: jax.Array, offset: jax.Array, length: jax.Ar
     return bank.at[(index, *channels, position)].get(mode="clip")
 
 
-def _add_noise(audio: jax.Array, noise: jax.Array, snr_db: jax.Array, noise_rms: ArrayLike = 1) -> jax.Array:
+def _add_noise(audio: Array, noise: Array, snr_db: Array, noise_rms: ArrayLike = 1) -> Array:
     """Add noise (..., time) at a signal-to-noise ratio; noise of RMS 0 adds nothing."""
     values = audio.astype(working_dtype(audio.dtype))
     level = scaled_rms(values) * jnp.exp(snr_db.astype(values.dtype) * (-math.log(10) / 20))
@@ -307,7 +286,7 @@ def _add_noise(audio: jax.Array, noise: jax.Array, snr_db: jax.Array, noise_rms:
     return (values + level * noise).astype(audio.dtype)
 
 
-def scaled_rms(values: jax.Array) -> jax.Array:
+def scaled_rms(values: Array) -> Array:
     """Compute the RMS of all samples, scaled so that neither squares nor gradients overflow or underflow.
 
     Args:
@@ -320,7 +299,7 @@ def scaled_rms(values: jax.Array) -> jax.Array:
         >>> f"{scaled_rms(jnp.array([3e30, -3e30])):.3g}"
         '3e+30'
     """
-    limits = jnp.finfo(values.dtype)
+    limits = np.finfo(values.dtype)
     peak = jax.lax.stop_gradient(jnp.max(jnp.abs(values)))
     scale = jnp.clip(peak, limits.tiny, limits.max / 8)
     return scale * numerics.rms(values * (1 / scale), axis=None)

@@ -31,7 +31,7 @@ def default_policy() -> Augmentation:
         "normalize",
         ("add_gaussian_noise", {"noise_level": 0.005}),
         ("time_stretch", {"rate_range": (0.95, 1.05)}),
-        # Here the peak is near 1, or for a silent clip that of the noise, which is not to be amplified.
+        # The peak is near 1 here. That of a silent clip is the peak of the noise, which must not be amplified.
         ("normalize", {"threshold": 0.03}),
         ("random_gain", {"gain_range": (0.8, 1.2)}),
     )

@@ -2,18 +2,24 @@
 
 from __future__ import annotations
 
+import itertools
 from typing import Any
 
 import jax
 import numpy as np
+from jax import Array
 
 from artifex.generative_models.core import numerics, registry
+from artifex.generative_models.core.checks import is_list
 from artifex.generative_models.core.protocols import Augmentation
-from artifex.generative_models.modalities.audio.annotations import drawn_parameters, function_and_options
+from artifex.generative_models.modalities.audio.annotations import (
+    drawn_parameters,
+    function_and_options,
+    option_defaults,
+)
 from artifex.generative_models.modalities.audio.augmentations.combinators import (
     COMBINATORS,
     check_sample_rate_bound,
-    option_defaults,
     step_name,
 )
 from artifex.generative_models.modalities.audio.augmentations.composition import Step, create_policy, is_default
@@ -75,7 +81,7 @@ def steps_of(policy: Augmentation) -> list[Any]:
     return [function]
 
 
-def describe(policy: Step, key: jax.Array, shape: tuple[int, ...], *, sample_rate: SampleRate = None) -> dict[str, Any]:
+def describe(policy: Step, key: Array, shape: tuple[int, ...], *, sample_rate: SampleRate = None) -> dict[str, Any]:
     """Return the parameters that a policy draws from a key for an example.
 
     Args:
@@ -100,14 +106,18 @@ def describe(policy: Step, key: jax.Array, shape: tuple[int, ...], *, sample_rat
         ({'name': 'random_gain', 'gain': 2.0}, True)
     """
     numerics.check_key("describe", key)
-    if not isinstance(shape, tuple | list):
+    if not isinstance(shape, tuple | list):  # pyright: ignore[reportUnnecessaryIsInstance] (users pass a length)
         raise TypeError(
             f"shape must be the shape of an example, such as (16000,), got {shape!r} ({type(shape).__name__})"
         )
     made = create_policy(policy, sample_rate=sample_rate)
     check_sample_rate_bound(made, step_name(made))
     drawn = drawn_parameters(made, key, tuple(shape))
-    return _describe(made, jax.tree.map(lambda leaf: np.asarray(leaf).tolist(), drawn))
+    return _describe(made, jax.tree.map(_to_list, drawn))
+
+
+def _to_list(array: Array) -> Any:
+    return np.asarray(array).tolist()
 
 
 def _describe(step: Augmentation, drawn: dict[str, Any]) -> dict[str, Any]:
@@ -115,21 +125,22 @@ def _describe(step: Augmentation, drawn: dict[str, Any]) -> dict[str, Any]:
     function, options = function_and_options(step)
     if function not in COMBINATORS:
         return {"name": step_name(step), **drawn}
-    described = [_describe(*pair) for pair in zip(options["steps"], drawn["steps"], strict=True)]
+    described: list[dict[str, Any]] = [_describe(*pair) for pair in zip(options["steps"], drawn["steps"], strict=True)]
     if "applied" in drawn:
         only = described[0]
         return {**(only if drawn["applied"] else {"name": only["name"]}), "applied": drawn["applied"]}
     if "choice" in drawn:
         described = [described[drawn["choice"]]]
     elif "chosen" in drawn:
-        described = [each for each, chosen in zip(described, drawn["chosen"], strict=True) if chosen]
+        described = list(itertools.compress(described, drawn["chosen"]))
     elif "order" in drawn:
-        described = [described[position] for position in drawn["order"]]
+        order: list[int] = drawn["order"]
+        described = [described[position] for position in order]
     return {"name": COMBINATORS[function], "steps": described}
 
 
 def _plain(name: str, value: Any) -> Any:
-    if isinstance(value, list | tuple):
+    if is_list(value):
         return [_plain(name, element) for element in value]
     if value is None or isinstance(value, str | bool | int | float):
         return value

@@ -10,19 +10,19 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jax import lax
+from jax import Array, lax
 from jax.typing import ArrayLike
 
-from artifex.generative_models.core import numerics
 from artifex.generative_models.core.checks import check_choice, check_flag, check_integer, check_number, check_range
 from artifex.generative_models.core.numerics import cos2pi, jit, safe_sqrt, sin2pi, working_dtype
-from artifex.generative_models.modalities.audio.annotations import augmentation
+from artifex.generative_models.modalities.audio.annotations import Drawn, augmentation
 from artifex.generative_models.modalities.audio.augmentations.banks import (
     N_DEFAULT_RESPONSES,
     as_bank,
     default_responses,
 )
-from artifex.generative_models.modalities.audio.augmentations.draws import Bounds, as_float, draw_integer, draw_uniform
+from artifex.generative_models.modalities.audio.augmentations.domain import checked_waveform
+from artifex.generative_models.modalities.audio.augmentations.draws import Bounds, draw_integer, draw_uniform
 from artifex.generative_models.modalities.audio.augmentations.noise import scaled_rms
 from artifex.generative_models.modalities.audio.preprocessing.filters import biquad, fft_convolve, sosfilt
 
@@ -40,9 +40,7 @@ _MIN_RELATIVE_LEVEL = 1e-4  # relative to the level of the response; below it th
 _MIN_LEVEL = 1e-18  # its square is not representable in float32
 
 
-def _draw_impulse_response(
-    key: jax.Array, shape: tuple[int, ...], *, bank: ArrayLike | None = None
-) -> dict[str, jax.Array]:
+def _draw_impulse_response(key: Array, shape: tuple[int, ...], *, bank: ArrayLike | None) -> Drawn:
     n_responses = N_DEFAULT_RESPONSES if bank is None else np.shape(bank)[0]
     return {"index": draw_integer(key, (0, n_responses - 1))}
 
@@ -50,13 +48,13 @@ def _draw_impulse_response(
 @augmentation(draw=_draw_impulse_response)
 def impulse_response(
     audio: ArrayLike,
-    key: jax.Array,
+    key: Array,
     *,
     bank: ArrayLike | None = None,
     keep: str | None = "rms",
     compensate_delay: bool = False,
     sample_rate: int | None = None,
-) -> jax.Array:
+) -> Array:
     """Convolve a clip with a random impulse response, truncated to the length of the clip.
 
     Args:
@@ -89,8 +87,7 @@ def impulse_response(
         ``audiomentations.ApplyImpulseResponse``, which sets the peak to 0.5;
         ``torch_audiomentations.ApplyImpulseResponse(compensate_for_propagation_delay=…)``.
     """
-    numerics.check_key("impulse_response", key)
-    waveform = as_float("impulse_response", audio)
+    waveform = checked_waveform("impulse_response", audio, key)
     _check_output(keep, compensate_delay)
     if sample_rate is not None:
         check_integer("sample_rate", sample_rate, minimum=1, unit="Hz")
@@ -105,14 +102,12 @@ def impulse_response(
 
 
 @jit(static_argnames=["keep", "compensate_delay"])
-def _impulse_response(
-    waveform: jax.Array, key: jax.Array, bank: jax.Array, keep: str | None, compensate_delay: bool
-) -> jax.Array:
+def _impulse_response(waveform: Array, key: Array, bank: Array, keep: str | None, compensate_delay: bool) -> Array:
     response = bank[_draw_impulse_response(key, waveform.shape, bank=bank)["index"]]
     return _convolve(waveform, response, keep=keep, compensate_delay=compensate_delay)
 
 
-def _convolve(audio: jax.Array, response: jax.Array, *, keep: str | None, compensate_delay: bool) -> jax.Array:
+def _convolve(audio: Array, response: Array, *, keep: str | None, compensate_delay: bool) -> Array:
     working = working_dtype(audio.dtype)
     values = audio.astype(working)
     response = response.astype(working)
@@ -127,15 +122,15 @@ def _convolve(audio: jax.Array, response: jax.Array, *, keep: str | None, compen
 
 
 def _draw_room(
-    key: jax.Array,
+    key: Array,
     shape: tuple[int, ...],
     *,
-    width_range: Bounds = (3.6, 5.6),
-    depth_range: Bounds = (3.6, 3.9),
-    height_range: Bounds = (2.4, 3.0),
-    absorption_range: Bounds = (0.075, 0.4),
-    margin: float = 0.1,
-) -> dict[str, jax.Array]:
+    width_range: Bounds,
+    depth_range: Bounds,
+    height_range: Bounds,
+    absorption_range: Bounds,
+    margin: float,
+) -> Drawn:
     width_key, depth_key, height_key, absorption_key, source_key, microphone_key = jax.random.split(key, 6)
     width = draw_uniform(width_key, width_range)
     depth = draw_uniform(depth_key, depth_range)
@@ -154,7 +149,7 @@ def _draw_room(
 @augmentation(draw=_draw_room)
 def room(
     audio: ArrayLike,
-    key: jax.Array,
+    key: Array,
     width_range: Bounds = (3.6, 5.6),
     depth_range: Bounds = (3.6, 3.9),
     height_range: Bounds = (2.4, 3.0),
@@ -166,7 +161,7 @@ def room(
     keep: str | None = "rms",
     compensate_delay: bool = False,
     sample_rate: int,
-) -> jax.Array:
+) -> Array:
     """Convolve a clip with the response of a random shoebox room, truncated to the length of the clip.
 
     The positions of source and microphone are drawn uniformly and independently. All walls absorb the same fraction of
@@ -210,8 +205,7 @@ def room(
         Allen and Berkley, "Image method for efficiently simulating small-room acoustics", JASA 65(4), 1979;
         ``audiomentations.RoomSimulator``, whose microphone is 15 to 35 cm from the source.
     """
-    numerics.check_key("room", key)
-    waveform = as_float("room", audio)
+    waveform = checked_waveform("room", audio, key)
     ranges: dict[str, Any] = {
         "width_range": check_range("width_range", width_range, above=0, unit="meters"),
         "depth_range": check_range("depth_range", depth_range, above=0, unit="meters"),
@@ -224,7 +218,7 @@ def room(
     check_number("duration", duration, above=0, unit="seconds")
     for name in ("width", "depth", "height"):
         smallest, _ = ranges[f"{name}_range"]
-        if not isinstance(smallest, jax.Array) and 2 * margin >= smallest:
+        if not isinstance(smallest, Array) and 2 * margin >= smallest:
             raise ValueError(f"margin must be below half the minimum {name}, {smallest / 2} meters, got {margin}")
     _check_output(keep, compensate_delay)
     return _room(
@@ -241,15 +235,15 @@ def room(
 
 @jit(static_argnames=["sample_rate", "n_taps", "order", "keep", "compensate_delay"])
 def _room(
-    waveform: jax.Array,
-    key: jax.Array,
+    waveform: Array,
+    key: Array,
     ranges: dict[str, Any],
     sample_rate: int,
     n_taps: int,
     order: int,
     keep: str | None,
     compensate_delay: bool,
-) -> jax.Array:
+) -> Array:
     drawn = _draw_room(key, waveform.shape, **ranges)
     working = working_dtype(waveform.dtype)
     size = jnp.stack([drawn["width"], drawn["depth"], drawn["height"]]).astype(working)
@@ -272,7 +266,7 @@ def room_impulse_response(
     n_taps: int | None = None,
     duration: float | None = None,
     speed_of_sound: float = _SPEED_OF_SOUND,
-) -> jax.Array:
+) -> Array:
     """Compute the impulse response of a shoebox room by the image-source method.
 
     Each path adds a sinc with a Hann window of 81 samples at its fractional delay. Its gain is 1 over its length in
@@ -319,7 +313,7 @@ def room_impulse_response(
     check_integer("order", order, minimum=0, unit="reflections")
     check_number("speed_of_sound", speed_of_sound, above=0, unit="meters per second")
     given = {"size": size, "source": source, "microphone": microphone, "absorption": absorption}
-    arrays = {name: value if isinstance(value, jax.Array) else np.asarray(value) for name, value in given.items()}
+    arrays = {name: value if isinstance(value, Array) else np.asarray(value) for name, value in given.items()}
     for name in ("size", "source", "microphone"):
         if arrays[name].shape != (3,):
             raise ValueError(f"{name} must be three numbers in meters, got shape {arrays[name].shape}")
@@ -369,12 +363,11 @@ def _check_output(keep: str | None, compensate_delay: bool) -> None:
     check_flag("compensate_delay", compensate_delay)
 
 
-def _restore_level(dry: jax.Array, wet: jax.Array, response: jax.Array, keep: str | None) -> jax.Array:
+def _restore_level(dry: Array, wet: Array, response: Array, keep: str | None) -> Array:
     """Scale a convolved clip to the RMS or peak that it had before."""
     if keep is None:
         return wet
-    level = scaled_rms if keep == "rms" else _peak
-    before, after = level(dry), level(wet)
+    before, after = ((scaled_rms(x) if keep == "rms" else jnp.max(jnp.abs(x))) for x in (dry, wet))
     gain = safe_sqrt(jnp.sum(jnp.square(response)) / (response.size // response.shape[-1]))
     gain = jnp.where(gain > 0, gain, 1)
     # A clip that ends before the first arrival leaves only rounding error, which is not amplified.
@@ -382,11 +375,7 @@ def _restore_level(dry: jax.Array, wet: jax.Array, response: jax.Array, keep: st
     return wet * jnp.where(silent, 1 / gain, before / jnp.where(silent, 1, after))
 
 
-def _peak(values: jax.Array) -> jax.Array:
-    return jnp.max(jnp.abs(values))
-
-
-def _norm(vector: jax.Array) -> jax.Array:
+def _norm(vector: Array) -> Array:
     return safe_sqrt(jnp.sum(jnp.square(vector), axis=-1))
 
 
@@ -409,20 +398,20 @@ def _images(order: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
 
 @jit(static_argnames=["sample_rate", "n_taps", "order", "speed_of_sound"])
 def _room_response(
-    size: jax.Array,
-    source: jax.Array,
-    microphone: jax.Array,
-    absorption: jax.Array,
-    start: jax.Array,
+    size: Array,
+    source: Array,
+    microphone: Array,
+    absorption: Array,
+    start: Array,
     sample_rate: int,
     n_taps: int,
     order: int,
     speed_of_sound: float,
-) -> jax.Array:
+) -> Array:
     """Compute the response (n_taps,) from the time at which sound has traveled ``start`` meters."""
     dtype = size.dtype
     size_factors, source_factors, n_reflections = _images(order)
-    images = size_factors.astype(dtype) * size[None, :] + source_factors.astype(dtype) * source[None, :]
+    images = size[None, :] * size_factors.astype(dtype) + source[None, :] * source_factors.astype(dtype)
     distance = _norm(images - microphone[None, :])
     coefficient = safe_sqrt(1 - jnp.broadcast_to(absorption, (6,)))
     powers = [jnp.ones_like(coefficient)]
@@ -440,7 +429,7 @@ def _room_response(
         padding = (0, n_chunks * _MAX_PATHS - len(gain))
         delays, gains = (jnp.pad(each, padding).reshape(n_chunks, _MAX_PATHS) for each in (delay, gain))
 
-        def add(total: jax.Array, chunk: tuple[jax.Array, jax.Array]) -> tuple[jax.Array, None]:
+        def add(total: Array, chunk: tuple[Array, Array]) -> tuple[Array, None]:
             return total + _sinc_blocks(*chunk, n_blocks), None
 
         blocks, _ = lax.scan(add, jnp.zeros((n_blocks, 3 * _BLOCK), dtype), (delays, gains))
@@ -450,7 +439,7 @@ def _room_response(
     return overlapped.reshape(-1)[_HALF : _HALF + n_taps]
 
 
-def _sinc_blocks(delay: jax.Array, gain: jax.Array, n_blocks: int) -> jax.Array:
+def _sinc_blocks(delay: Array, gain: Array, n_blocks: int) -> Array:
     """Sum the windowed sincs that start in each block, (n_blocks, 3 * block), delayed by half a sinc.
 
     It is a matrix product, since scattering samples is slow on every device.

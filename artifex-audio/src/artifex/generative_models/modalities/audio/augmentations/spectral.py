@@ -7,13 +7,14 @@ import math
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax import Array
 from jax.typing import ArrayLike
 
 from artifex.generative_models.core import numerics
 from artifex.generative_models.core.checks import check_choice, check_integer, check_range
 from artifex.generative_models.core.numerics import jit, safe_sqrt, working_dtype
-from artifex.generative_models.modalities.audio.annotations import augmentation
-from artifex.generative_models.modalities.audio.augmentations.domain import as_spectrogram, valid_frames
+from artifex.generative_models.modalities.audio.annotations import Drawn, augmentation
+from artifex.generative_models.modalities.audio.augmentations.domain import checked_spectrogram, valid_frames
 from artifex.generative_models.modalities.audio.augmentations.draws import Bounds, draw_integer, draw_snr, draw_uniform
 
 # By scale, the effect of one decibel: the exponent of a factor, or a summand.
@@ -21,21 +22,19 @@ _FACTORS = {"power": math.log(10) / 10, "magnitude": math.log(10) / 20}
 _SUMMANDS = {"dB": 1.0, "ln": math.log(10) / 10, "log10": 0.1}
 
 
-def _draw_spectral_noise(
-    key: jax.Array, shape: tuple[int, ...], *, snr_db_range: Bounds = (6.0, 30.0)
-) -> dict[str, jax.Array]:
+def _draw_spectral_noise(key: Array, shape: tuple[int, ...], *, snr_db_range: Bounds) -> Drawn:
     return draw_snr(key, check_range("snr_db_range", snr_db_range, unit="dB"))[0]
 
 
 @augmentation(draw=_draw_spectral_noise, domain="spectrogram")
 def spectral_noise(
     spectrogram: ArrayLike,
-    key: jax.Array,
+    key: Array,
     snr_db_range: Bounds = (6.0, 30.0),
     *,
     kind: str = "additive",
     n_valid_frames: ArrayLike | None = None,
-) -> jax.Array:
+) -> Array:
     """Add Gaussian noise to the values of a spectrogram at a random signal-to-noise ratio.
 
     Additive noise is stationary; its standard deviation is ``snr_db`` below the standard deviation of the values, so
@@ -68,8 +67,7 @@ def spectral_noise(
         The noise on mel spectrograms of Nam et al., "FilterAugment", ICASSP 2022, arXiv:2110.03282, whose ratios are
         the default.
     """
-    numerics.check_key("spectral_noise", key)
-    values = as_spectrogram("spectral_noise", spectrogram)
+    values = checked_spectrogram("spectral_noise", spectrogram, key)
     check_choice("kind", kind, choices=("additive", "multiplicative"))
     drawn, noise_key = draw_snr(key, check_range("snr_db_range", snr_db_range, unit="dB"))
     n_valid = valid_frames(n_valid_frames, values.shape[-1])
@@ -77,26 +75,26 @@ def spectral_noise(
 
 
 @jit(static_argnames=["kind"])
-def _add_noise(values: jax.Array, noise_key: jax.Array, snr_db: jax.Array, n_valid: ArrayLike, kind: str) -> jax.Array:
+def _add_noise(values: Array, noise_key: Array, snr_db: Array, n_valid: ArrayLike, kind: str) -> Array:
     dtype = working_dtype(values.dtype)
     signal = values.astype(dtype)
     is_valid = jnp.broadcast_to(
         jnp.arange(values.shape[-1], dtype=jnp.int32) < jnp.asarray(n_valid, jnp.int32), values.shape
     )
     reference = signal if kind == "multiplicative" else _standard_deviation(signal, is_valid)
-    level = jnp.exp(-_FACTORS["magnitude"] * snr_db.astype(jnp.finfo(dtype).dtype)).astype(dtype)
+    level = jnp.exp(-_FACTORS["magnitude"] * snr_db.astype(np.finfo(dtype).dtype)).astype(dtype)
     noise = level * _gaussian(noise_key, values.shape, dtype)
     return jnp.where(is_valid, signal + reference * noise, signal).astype(values.dtype)
 
 
-def _standard_deviation(signal: jax.Array, is_valid: jax.Array) -> jax.Array:
+def _standard_deviation(signal: Array, is_valid: Array) -> Array:
     deviation = signal - jnp.mean(signal, axis=(-2, -1), keepdims=True, where=is_valid)
     power = (deviation * deviation.conj()).real
     return safe_sqrt(jnp.mean(power, axis=(-2, -1), keepdims=True, where=is_valid)).astype(signal.dtype)
 
 
-def _gaussian(key: jax.Array, shape: tuple[int, ...], dtype: np.dtype) -> jax.Array:
-    real = jnp.finfo(dtype).dtype
+def _gaussian(key: Array, shape: tuple[int, ...], dtype: np.dtype) -> Array:
+    real = np.finfo(dtype).dtype
     if dtype == real:
         return numerics.normal(key, shape, real)
     parts = numerics.normal(key, (2, *shape), real) * np.asarray(math.sqrt(0.5), real)
@@ -104,14 +102,14 @@ def _gaussian(key: jax.Array, shape: tuple[int, ...], dtype: np.dtype) -> jax.Ar
 
 
 def _draw_filter_augment(
-    key: jax.Array,
+    key: Array,
     shape: tuple[int, ...],
     *,
-    gain_db_range: Bounds = (-6.0, 6.0),
-    n_bands: tuple[int, int] = (3, 6),
-    min_bandwidth: int = 6,
-    filter_type: str = "linear",
-) -> dict[str, jax.Array]:
+    gain_db_range: Bounds,
+    n_bands: tuple[int, int],
+    min_bandwidth: int,
+    filter_type: str,
+) -> Drawn:
     gains = check_range("gain_db_range", gain_db_range, unit="dB")
     min_bands, max_bands = check_range("n_bands", n_bands, integer=True, static=True, minimum=1, unit="bands")
     check_integer("min_bandwidth", min_bandwidth, minimum=1, unit="bins")
@@ -123,14 +121,14 @@ def _draw_filter_augment(
 @augmentation(draw=_draw_filter_augment, domain="spectrogram")
 def filter_augment(
     spectrogram: ArrayLike,
-    key: jax.Array,
+    key: Array,
     gain_db_range: Bounds = (-6.0, 6.0),
     n_bands: tuple[int, int] = (3, 6),
     min_bandwidth: int = 6,
     *,
     filter_type: str = "linear",
     scale: str = "power",
-) -> jax.Array:
+) -> Array:
     """Apply a random frequency response to a spectrogram: random gains in random bands.
 
     The bins are divided into a random number of bands of at least ``min_bandwidth`` bins. A ``"step"`` filter has one
@@ -166,10 +164,9 @@ def filter_augment(
         Nam et al., "FilterAugment", ICASSP 2022, arXiv:2110.03282. The published code never draws the maximum number of
         bands: ``n_bands=(3, 5)`` equals its linear filters, (2, 4) with ``min_bandwidth=4`` its step filters.
     """
-    numerics.check_key("filter_augment", key)
     check_choice("scale", scale, choices=(*_FACTORS, *_SUMMANDS))
     if_complex = None if scale == "magnitude" else 'give scale="magnitude"'
-    values = as_spectrogram("filter_augment", spectrogram, if_complex=if_complex)
+    values = checked_spectrogram("filter_augment", spectrogram, key, if_complex=if_complex)
     drawn = _draw_filter_augment(
         key,
         values.shape,
@@ -183,13 +180,13 @@ def filter_augment(
 
 @jit(static_argnames=["n_freq", "n_bands", "min_bandwidth", "n_gains"])
 def _draw_filter(
-    key: jax.Array,
+    key: Array,
     gain_db_range: tuple[ArrayLike, ArrayLike],
     n_freq: int,
     n_bands: tuple[int, int],
     min_bandwidth: int,
     n_gains: int,
-) -> dict[str, jax.Array]:
+) -> Drawn:
     max_bands = n_bands[1]
     number_key, edge_key, gain_key = jax.random.split(key, 3)
     number = draw_integer(number_key, n_bands)
@@ -204,10 +201,10 @@ def _draw_filter(
 
 
 @jit(static_argnames=["filter_type", "scale"])
-def _filter(values: jax.Array, edges: jax.Array, gain_db: jax.Array, filter_type: str, scale: str) -> jax.Array:
+def _filter(values: Array, edges: Array, gain_db: Array, filter_type: str, scale: str) -> Array:
     n_freq = values.shape[-2]
     dtype = working_dtype(values.dtype)
-    real = jnp.finfo(dtype).dtype
+    real = np.finfo(dtype).dtype
     position = jnp.arange(n_freq, dtype=edges.dtype)
     band = jnp.sum(position[:, None] >= edges[None, :], axis=-1, dtype=jnp.int32)
     gain_db = gain_db.astype(jnp.result_type(float))

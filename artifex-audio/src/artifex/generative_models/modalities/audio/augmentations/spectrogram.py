@@ -9,9 +9,9 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax import Array
 from jax.typing import ArrayLike
 
-from artifex.generative_models.core import numerics
 from artifex.generative_models.core.checks import (
     check_choice,
     check_integer,
@@ -20,21 +20,16 @@ from artifex.generative_models.core.checks import (
     is_jax_array,
 )
 from artifex.generative_models.core.numerics import jit, working_dtype
-from artifex.generative_models.modalities.audio.annotations import augmentation
-from artifex.generative_models.modalities.audio.augmentations.domain import as_spectrogram, valid_frames
+from artifex.generative_models.modalities.audio.annotations import Drawn, augmentation
+from artifex.generative_models.modalities.audio.augmentations.domain import checked_spectrogram, valid_frames
 from artifex.generative_models.modalities.audio.augmentations.draws import draw_integer
 from artifex.generative_models.modalities.audio.augmentations.units import SampleRate, frames_from_seconds
-from artifex.generative_models.modalities.audio.augmentations.warping import draw_time_warp, warp_frames
+from artifex.generative_models.modalities.audio.augmentations.warping import draw_warp, warp_frames
 
 
 def _draw_frequency_mask(
-    key: jax.Array,
-    shape: tuple[int, ...],
-    *,
-    num_masks: int = 1,
-    mask_param: int | jax.Array = 10,
-    max_fraction: float | None = None,
-) -> dict[str, jax.Array]:
+    key: Array, shape: tuple[int, ...], *, num_masks: int, mask_param: int | Array, max_fraction: float | None
+) -> Drawn:
     _check_masks("", num_masks, mask_param, max_fraction)
     return _draw_masks("freq", key, shape[-2], num_masks, mask_param, max_fraction)
 
@@ -42,14 +37,14 @@ def _draw_frequency_mask(
 @augmentation(draw=_draw_frequency_mask, domain="spectrogram")
 def frequency_mask(
     spectrogram: ArrayLike,
-    key: jax.Array,
+    key: Array,
     num_masks: int = 1,
-    mask_param: int | jax.Array = 10,
+    mask_param: int | Array = 10,
     *,
     max_fraction: float | None = None,
     fill_value: ArrayLike | str = 0.0,
     n_valid_frames: ArrayLike | None = None,
-) -> jax.Array:
+) -> Array:
     """Mask random bands of frequencies.
 
     The width of each mask is drawn uniformly from [0, maximum width], its start from [0, n_freq - width]. The maximum
@@ -83,8 +78,7 @@ def frequency_mask(
     Reference:
         Park et al., "SpecAugment", Interspeech 2019, arXiv:1904.08779.
     """
-    numerics.check_key("frequency_mask", key)
-    values = as_spectrogram("frequency_mask", spectrogram)
+    values = checked_spectrogram("frequency_mask", spectrogram, key)
     drawn = _draw_frequency_mask(
         key, values.shape, num_masks=num_masks, mask_param=mask_param, max_fraction=max_fraction
     )
@@ -92,17 +86,17 @@ def frequency_mask(
 
 
 def _draw_time_mask(
-    key: jax.Array,
+    key: Array,
     shape: tuple[int, ...],
     *,
-    num_masks: int = 1,
-    mask_param: int | jax.Array = 10,
-    max_fraction: float | None = None,
-    n_valid_frames: ArrayLike | None = None,
-    mask_param_seconds: float | jax.Array | None = None,
-    sample_rate: SampleRate = None,
-    hop_length: int | None = None,
-) -> dict[str, jax.Array]:
+    num_masks: int,
+    mask_param: int | Array,
+    max_fraction: float | None,
+    n_valid_frames: ArrayLike | None,
+    mask_param_seconds: float | Array | None,
+    sample_rate: SampleRate,
+    hop_length: int | None,
+) -> Drawn:
     mask_param = frames_from_seconds("mask_param", mask_param, mask_param_seconds, sample_rate, hop_length, default=10)
     _check_masks("", num_masks, mask_param, max_fraction)
     n_valid = valid_frames(n_valid_frames, shape[-1])
@@ -112,17 +106,17 @@ def _draw_time_mask(
 @augmentation(draw=_draw_time_mask, domain="spectrogram")
 def time_mask(
     spectrogram: ArrayLike,
-    key: jax.Array,
+    key: Array,
     num_masks: int = 1,
-    mask_param: int | jax.Array = 10,
+    mask_param: int | Array = 10,
     *,
     max_fraction: float | None = None,
     fill_value: ArrayLike | str = 0.0,
     n_valid_frames: ArrayLike | None = None,
-    mask_param_seconds: float | jax.Array | None = None,
+    mask_param_seconds: float | Array | None = None,
     sample_rate: SampleRate = None,
     hop_length: int | None = None,
-) -> jax.Array:
+) -> Array:
     """Mask random spans of frames, as ``frequency_mask`` does along frequency.
 
     Args:
@@ -158,8 +152,7 @@ def time_mask(
     Reference:
         Park et al., "SpecAugment", Interspeech 2019, arXiv:1904.08779.
     """
-    numerics.check_key("time_mask", key)
-    values = as_spectrogram("time_mask", spectrogram)
+    values = checked_spectrogram("time_mask", spectrogram, key)
     drawn = _draw_time_mask(
         key,
         values.shape,
@@ -174,51 +167,35 @@ def time_mask(
     return _mask("time_mask", values, drawn, fill_value, n_valid_frames)
 
 
-# Table 1 of Park et al.: W, F, m_F, T, p and m_T there.
+# The options that a published policy sets, their defaults, and table 1 of Park et al. (W, F, m_F, T, p, m_T).
+_OPTIONS = ("time_warp", "freq_mask_param", "freq_masks", "time_mask_param", "time_max_fraction", "time_masks")
+_DEFAULTS = (0, 15, 2, 20, None, 2)
 _POLICIES = {
-    name: {
-        "time_warp": time_warp,
-        "freq_mask_param": freq_mask_param,
-        "freq_masks": freq_masks,
-        "time_mask_param": time_mask_param,
-        "time_max_fraction": time_max_fraction,
-        "time_masks": time_masks,
-    }
-    for name, time_warp, freq_mask_param, freq_masks, time_mask_param, time_max_fraction, time_masks in (
-        ("LB", 80, 27, 1, 100, 1.0, 1),
-        ("LD", 80, 27, 2, 100, 1.0, 2),
-        ("SM", 40, 15, 2, 70, 0.2, 2),
-        ("SS", 40, 27, 2, 70, 0.2, 2),
-    )
-}
-_DEFAULTS = {
-    "freq_masks": 2,
-    "time_masks": 2,
-    "freq_mask_param": 15,
-    "time_mask_param": 20,
-    "time_max_fraction": None,
-    "time_warp": 0,
+    "LB": (80, 27, 1, 100, 1.0, 1),
+    "LD": (80, 27, 2, 100, 1.0, 2),
+    "SM": (40, 15, 2, 70, 0.2, 2),
+    "SS": (40, 27, 2, 70, 0.2, 2),
 }
 
 
 def _draw_spec_augment(
-    key: jax.Array,
+    key: Array,
     shape: tuple[int, ...],
     *,
-    freq_masks: int = 2,
-    time_masks: int = 2,
-    freq_mask_param: int | jax.Array = 15,
-    time_mask_param: int | jax.Array = 20,
-    time_warp: int | jax.Array = 0,
-    freq_max_fraction: float | None = None,
-    time_max_fraction: float | None = None,
-    policy: str | None = None,
-    n_valid_frames: ArrayLike | None = None,
-    time_mask_param_seconds: float | jax.Array | None = None,
-    time_warp_seconds: float | jax.Array | None = None,
-    sample_rate: SampleRate = None,
-    hop_length: int | None = None,
-) -> dict[str, jax.Array]:
+    freq_masks: int,
+    time_masks: int,
+    freq_mask_param: int | Array,
+    time_mask_param: int | Array,
+    time_warp: int | Array,
+    freq_max_fraction: float | None,
+    time_max_fraction: float | None,
+    policy: str | None,
+    n_valid_frames: ArrayLike | None,
+    time_mask_param_seconds: float | Array | None,
+    time_warp_seconds: float | Array | None,
+    sample_rate: SampleRate,
+    hop_length: int | None,
+) -> Drawn:
     for name, seconds in (("time_mask_param", time_mask_param_seconds), ("time_warp", time_warp_seconds)):
         if policy is not None and seconds is not None:
             raise ValueError(
@@ -244,9 +221,9 @@ def _draw_spec_augment(
     has_warp = is_jax_array(options["time_warp"]) or options["time_warp"] > 0
     n_valid = valid_frames(n_valid_frames, shape[-1])
     freq_key, time_key, *warp_key = jax.random.split(key, 3 if has_warp else 2)
-    drawn: dict[str, jax.Array] = {}
+    drawn: Drawn = {}
     if has_warp:
-        drawn = draw_time_warp(warp_key[0], shape, max_warp=options["time_warp"], n_valid_frames=n_valid_frames)
+        drawn = draw_warp(warp_key[0], options["time_warp"], n_valid)
     for axis, axis_key, size in (("freq", freq_key, shape[-2]), ("time", time_key, n_valid)):
         number, param, fraction = (options[f"{axis}_{name}"] for name in ("masks", "mask_param", "max_fraction"))
         drawn |= _draw_masks(axis, axis_key, size, number, param, fraction)
@@ -256,23 +233,23 @@ def _draw_spec_augment(
 @augmentation(draw=_draw_spec_augment, domain="spectrogram")
 def spec_augment(
     spectrogram: ArrayLike,
-    key: jax.Array,
+    key: Array,
     freq_masks: int = 2,
     time_masks: int = 2,
-    freq_mask_param: int | jax.Array = 15,
-    time_mask_param: int | jax.Array = 20,
+    freq_mask_param: int | Array = 15,
+    time_mask_param: int | Array = 20,
     *,
-    time_warp: int | jax.Array = 0,
+    time_warp: int | Array = 0,
     freq_max_fraction: float | None = None,
     time_max_fraction: float | None = None,
     policy: str | None = None,
     fill_value: ArrayLike | str = 0.0,
     n_valid_frames: ArrayLike | None = None,
-    time_mask_param_seconds: float | jax.Array | None = None,
-    time_warp_seconds: float | jax.Array | None = None,
+    time_mask_param_seconds: float | Array | None = None,
+    time_warp_seconds: float | Array | None = None,
     sample_rate: SampleRate = None,
     hop_length: int | None = None,
-) -> jax.Array:
+) -> Array:
     """Apply SpecAugment: warp the time axis, then mask random bands of frequencies and random spans of frames.
 
     Args:
@@ -322,8 +299,7 @@ def spec_augment(
     Reference:
         Park et al., "SpecAugment", Interspeech 2019, arXiv:1904.08779, table 1 for the policies.
     """
-    numerics.check_key("spec_augment", key)
-    values = as_spectrogram("spec_augment", spectrogram)
+    values = checked_spectrogram("spec_augment", spectrogram, key)
     drawn = _draw_spec_augment(
         key,
         values.shape,
@@ -342,7 +318,7 @@ def spec_augment(
         hop_length=hop_length,
     )
     if "warp_center" in drawn:
-        as_spectrogram("spec_augment", values, if_complex="take the magnitude, or leave time_warp at 0")
+        checked_spectrogram("spec_augment", values, key, if_complex="take the magnitude, or leave time_warp at 0")
         n_valid = valid_frames(n_valid_frames, values.shape[-1])
         values = warp_frames(values, drawn["warp_center"], drawn["warp_distance"], n_valid)
     return _mask("spec_augment", values, drawn, fill_value, n_valid_frames)
@@ -353,16 +329,17 @@ def _policy_options(policy: str | None, **options: Any) -> dict[str, Any]:
     if policy is None:
         return options
     check_choice("policy", policy, choices=_POLICIES)
-    for name, value in options.items():
-        if is_jax_array(value) or value != _DEFAULTS[name]:
+    for name, default, value in zip(_OPTIONS, _DEFAULTS, _POLICIES[policy], strict=True):
+        given = options[name]
+        if is_jax_array(given) or given != default:
             raise ValueError(
-                f"policy {policy!r} sets {name} to {_POLICIES[policy][name]}, got {name}={value!r} too: give the policy "
+                f"policy {policy!r} sets {name} to {value}, got {name}={given!r} too: give the policy "
                 "or its options, not both"
             )
-    return dict(_POLICIES[policy])
+    return dict(zip(_OPTIONS, _POLICIES[policy], strict=True))
 
 
-def _check_masks(axis: str, num_masks: int, mask_param: int | jax.Array, max_fraction: float | None) -> None:
+def _check_masks(axis: str, num_masks: int, mask_param: int | Array, max_fraction: float | None) -> None:
     """Check the options of masks, whose names begin with ``axis``."""
     check_integer(f"{axis}masks" if axis else "num_masks", num_masks, minimum=0)
     check_option(f"{axis}mask_param", mask_param, integer=True, minimum=0)
@@ -371,13 +348,8 @@ def _check_masks(axis: str, num_masks: int, mask_param: int | jax.Array, max_fra
 
 
 def _draw_masks(
-    axis: str,
-    key: jax.Array,
-    size: ArrayLike,
-    num_masks: int,
-    mask_param: int | jax.Array,
-    max_fraction: float | None,
-) -> dict[str, jax.Array]:
+    axis: str, key: Array, size: ArrayLike, num_masks: int, mask_param: int | Array, max_fraction: float | None
+) -> Drawn:
     """Draw ``AXIS_start`` and ``AXIS_width`` of masks along an axis with ``size`` valid positions."""
     if not num_masks:
         return {}
@@ -388,8 +360,8 @@ def _draw_masks(
 # Compiled apart from _fill_masks, so that a spectrogram of another shape does not compile the draws again.
 @jit(static_argnames=["num_masks"])
 def _draw_spans(
-    key: jax.Array, size: ArrayLike, mask_param: ArrayLike, max_width: ArrayLike, num_masks: int
-) -> tuple[jax.Array, jax.Array]:
+    key: Array, size: ArrayLike, mask_param: ArrayLike, max_width: ArrayLike, num_masks: int
+) -> tuple[Array, Array]:
     width_key, start_key = jax.random.split(key)
     limit = jnp.minimum(jnp.asarray(mask_param, jnp.int32), jnp.asarray(max_width, jnp.int32))
     width = draw_integer(width_key, (0, limit), (num_masks,))
@@ -407,12 +379,8 @@ def _max_width(size: ArrayLike, max_fraction: float | None) -> ArrayLike:
 
 
 def _mask(
-    name: str,
-    values: jax.Array,
-    drawn: dict[str, jax.Array],
-    fill_value: ArrayLike | str,
-    n_valid_frames: ArrayLike | None,
-) -> jax.Array:
+    name: str, values: Array, drawn: Drawn, fill_value: ArrayLike | str, n_valid_frames: ArrayLike | None
+) -> Array:
     """Fill the drawn masks of a spectrogram."""
     statistic = None
     if isinstance(fill_value, str):
@@ -427,9 +395,7 @@ def _mask(
 
 
 @jit(static_argnames=["statistic"])
-def _fill_masks(
-    values: jax.Array, masks: dict[str, jax.Array], fill_value: ArrayLike, n_valid: ArrayLike, statistic: str | None
-) -> jax.Array:
+def _fill_masks(values: Array, masks: Drawn, fill_value: ArrayLike, n_valid: ArrayLike, statistic: str | None) -> Array:
     n_freq, n_frames = values.shape[-2:]
     is_masked = _is_masked(masks, "freq", n_freq)[:, None] | _is_masked(masks, "time", n_frames)[None, :]
     # A clip without valid frames is unchanged.
@@ -440,7 +406,7 @@ def _fill_masks(
     return jnp.where(is_masked, jnp.broadcast_to(fill, values.shape), values)
 
 
-def _is_masked(masks: dict[str, jax.Array], axis: str, size: int) -> jax.Array:
+def _is_masked(masks: Drawn, axis: str, size: int) -> Array:
     if f"{axis}_start" not in masks:
         return jnp.zeros(size, bool)
     start, width = masks[f"{axis}_start"][:, None], masks[f"{axis}_width"][:, None]
@@ -448,7 +414,7 @@ def _is_masked(masks: dict[str, jax.Array], axis: str, size: int) -> jax.Array:
     return jnp.any((position >= start) & (position < start + width), axis=0)
 
 
-def _statistic(values: jax.Array, statistic: str, n_valid: jax.Array) -> jax.Array:
+def _statistic(values: Array, statistic: str, n_valid: Array) -> Array:
     working = values.astype(working_dtype(values.dtype))
     is_valid = jnp.arange(values.shape[-1], dtype=jnp.int32) < n_valid
     where = jnp.broadcast_to(is_valid, values.shape)

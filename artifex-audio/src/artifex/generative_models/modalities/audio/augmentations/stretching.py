@@ -9,11 +9,11 @@ import jax
 import jax.numpy as jnp
 from jax.typing import ArrayLike
 
-from artifex.generative_models.core import numerics
 from artifex.generative_models.core.checks import check_choice, check_integer, check_range
 from artifex.generative_models.core.numerics import jit, working_dtype
-from artifex.generative_models.modalities.audio.annotations import augmentation
-from artifex.generative_models.modalities.audio.augmentations.draws import as_float, draw_uniform
+from artifex.generative_models.modalities.audio.annotations import Drawn, augmentation
+from artifex.generative_models.modalities.audio.augmentations.domain import checked_waveform
+from artifex.generative_models.modalities.audio.augmentations.draws import draw_uniform
 from artifex.generative_models.modalities.audio.preprocessing.resampling import resample_by
 from artifex.generative_models.modalities.audio.representations import spectral_extension
 
@@ -23,9 +23,7 @@ _MAX_SEMITONES = 24.0
 _HALF_WIDTH = 32
 
 
-def _draw_time_stretch(
-    key: jax.Array, shape: tuple[int, ...], *, rate_range: tuple[float, float] = (0.8, 1.2)
-) -> dict[str, jax.Array]:
+def _draw_time_stretch(key: jax.Array, shape: tuple[int, ...], *, rate_range: tuple[float, float]) -> Drawn:
     return {"rate": draw_uniform(key, check_range("rate_range", rate_range, above=0, static=True))}
 
 
@@ -74,8 +72,7 @@ def time_stretch(
     Reference:
         ``librosa.effects.time_stretch``.
     """
-    numerics.check_key("time_stretch", key)
-    waveform = as_float("time_stretch", audio)
+    waveform = checked_waveform("time_stretch", audio, key)
     check_choice("tail", tail, choices=("wrap", "zeros"))
     drawn = _draw_time_stretch(key, waveform.shape, rate_range=rate_range)
     length, max_rate = waveform.shape[-1], float(rate_range[1])
@@ -85,9 +82,7 @@ def time_stretch(
     return _time_stretch(waveform, drawn["rate"], vocoder, n_appended)
 
 
-def _draw_pitch_shift(
-    key: jax.Array, shape: tuple[int, ...], *, semitones_range: tuple[float, float] = (-4.0, 4.0)
-) -> dict[str, jax.Array]:
+def _draw_pitch_shift(key: jax.Array, shape: tuple[int, ...], *, semitones_range: tuple[float, float]) -> Drawn:
     bounds = check_range(
         "semitones_range",
         semitones_range,
@@ -145,8 +140,7 @@ def pitch_shift(
     Reference:
         ``librosa.effects.pitch_shift``; ``audiomentations.PitchShift``.
     """
-    numerics.check_key("pitch_shift", key)
-    waveform = as_float("pitch_shift", audio)
+    waveform = checked_waveform("pitch_shift", audio, key)
     check_choice("tail", tail, choices=("wrap", "zeros"))
     drawn = _draw_pitch_shift(key, waveform.shape, semitones_range=semitones_range)
     max_ratio = max(1.0, 2 ** (float(semitones_range[1]) / 12))
@@ -154,9 +148,7 @@ def pitch_shift(
     return _pitch_shift(waveform, drawn["semitones"], vocoder, max_ratio, n_fft if tail == "wrap" else 0)
 
 
-def _draw_speed(
-    key: jax.Array, shape: tuple[int, ...], *, speed_range: tuple[float, float] = (0.9, 1.1)
-) -> dict[str, jax.Array]:
+def _draw_speed(key: jax.Array, shape: tuple[int, ...], *, speed_range: tuple[float, float]) -> Drawn:
     return {"speed": draw_uniform(key, check_range("speed_range", speed_range, above=0, static=True))}
 
 
@@ -192,8 +184,7 @@ def speed(
         Ko et al., "Audio Augmentation for Speech Recognition", Interspeech 2015; ``torchaudio.transforms.Speed``,
         which changes the length.
     """
-    numerics.check_key("speed", key)
-    waveform = as_float("speed", audio)
+    waveform = checked_waveform("speed", audio, key)
     check_choice("tail", tail, choices=("wrap", "zeros"))
     drawn = _draw_speed(key, waveform.shape, speed_range=speed_range)
     length, max_speed = waveform.shape[-1], max(1.0, float(speed_range[1]))

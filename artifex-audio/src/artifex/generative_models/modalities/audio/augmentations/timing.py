@@ -5,25 +5,32 @@ from __future__ import annotations
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax import Array
 from jax.typing import ArrayLike, DTypeLike
 
 from artifex.generative_models.core import numerics
 from artifex.generative_models.core.checks import check_choice, check_integer, check_option, check_range, is_jax_array
 from artifex.generative_models.core.numerics import jit, working_dtype
-from artifex.generative_models.modalities.audio.annotations import augmentation
-from artifex.generative_models.modalities.audio.augmentations.draws import as_float, draw_integer, draw_uniform
+from artifex.generative_models.modalities.audio.annotations import Drawn, augmentation
+from artifex.generative_models.modalities.audio.augmentations.domain import as_float, checked_waveform
+from artifex.generative_models.modalities.audio.augmentations.draws import (
+    Bounds,
+    IntegerBounds,
+    draw_integer,
+    draw_uniform,
+)
 from artifex.generative_models.modalities.audio.augmentations.units import SampleRate, to_samples
 from artifex.generative_models.modalities.audio.preprocessing.levels import as_waveforms
 
 
 def _draw_time_shift(
-    key: jax.Array,
+    key: Array,
     shape: tuple[int, ...],
     *,
-    max_shift: int | jax.Array = 1600,
-    max_shift_seconds: float | jax.Array | None = None,
-    sample_rate: SampleRate = None,
-) -> dict[str, jax.Array]:
+    max_shift: int | Array,
+    max_shift_seconds: float | Array | None,
+    sample_rate: SampleRate,
+) -> Drawn:
     max_shift = to_samples("max_shift", max_shift, max_shift_seconds, sample_rate, default=1600)
     check_option("max_shift", max_shift, integer=True, minimum=0, unit="samples")
     limit = jnp.asarray(max_shift, jnp.int32)
@@ -33,15 +40,15 @@ def _draw_time_shift(
 @augmentation(draw=_draw_time_shift)
 def time_shift(
     audio: ArrayLike,
-    key: jax.Array,
-    max_shift: int | jax.Array = 1600,
+    key: Array,
+    max_shift: int | Array = 1600,
     *,
     mode: str = "wrap",
-    fade: int | jax.Array = 0,
-    max_shift_seconds: float | jax.Array | None = None,
-    fade_seconds: float | jax.Array | None = None,
+    fade: int | Array = 0,
+    max_shift_seconds: float | Array | None = None,
+    fade_seconds: float | Array | None = None,
     sample_rate: SampleRate = None,
-) -> jax.Array:
+) -> Array:
     """Shift a waveform in time by a random number of samples.
 
     The shift is an integer drawn uniformly from [-max_shift, max_shift].
@@ -50,8 +57,8 @@ def time_shift(
         audio: One waveform (..., time), floating point or integers; leading axes, such as channels, share the shift.
         key: PRNG key.
         max_shift: Maximum shift in samples, at least 0. May be traced.
-        mode: ``"wrap"`` moves samples past one end to the other; ``"fill"`` fills with silence (the middle of the range
-            of unsigned integers). With ``"fill"``, a shift of the length or more gives silence.
+        mode: ``"wrap"`` moves samples from one end to the other; ``"fill"`` fills with silence, which for unsigned
+            integers is the middle of their range. With ``"fill"``, a shift of the length or more gives silence.
         fade: Length in samples of a linear fade at the seam, at least 0; requires floating-point audio. May be traced.
         max_shift_seconds: Maximum shift in seconds, instead of ``max_shift``; requires ``sample_rate``.
         fade_seconds: Length of the fade in seconds, instead of ``fade``; requires ``sample_rate``.
@@ -88,7 +95,7 @@ def time_shift(
 
 
 @augmentation(draw=None)
-def reverse(audio: ArrayLike, key: jax.Array) -> jax.Array:
+def reverse(audio: ArrayLike, key: Array) -> Array:
     """Reverse a waveform in time.
 
     Args:
@@ -113,9 +120,7 @@ def reverse(audio: ArrayLike, key: jax.Array) -> jax.Array:
     return as_waveforms("reverse", audio)[..., ::-1]
 
 
-def _draw_silence_span(
-    key: jax.Array, shape: tuple[int, ...], *, fraction_range: tuple[ArrayLike, ArrayLike] = (0.01, 0.2)
-) -> dict[str, jax.Array]:
+def _draw_silence_span(key: Array, shape: tuple[int, ...], *, fraction_range: Bounds) -> Drawn:
     bounds = check_range("fraction_range", fraction_range, minimum=0, maximum=1)
     fraction_key, start_key = jax.random.split(key)
     fraction = draw_uniform(fraction_key, bounds)
@@ -126,13 +131,13 @@ def _draw_silence_span(
 @augmentation(draw=_draw_silence_span)
 def silence_span(
     audio: ArrayLike,
-    key: jax.Array,
-    fraction_range: tuple[ArrayLike, ArrayLike] = (0.01, 0.2),
+    key: Array,
+    fraction_range: Bounds = (0.01, 0.2),
     *,
-    fade: int | jax.Array = 80,
-    fade_seconds: float | jax.Array | None = None,
+    fade: int | Array = 80,
+    fade_seconds: float | Array | None = None,
     sample_rate: SampleRate = None,
-) -> jax.Array:
+) -> Array:
     """Silence a random span of a waveform.
 
     Args:
@@ -161,8 +166,7 @@ def silence_span(
     Reference:
         ``audiomentations.TimeMask``.
     """
-    numerics.check_key("silence_span", key)
-    waveform = as_float("silence_span", audio)
+    waveform = checked_waveform("silence_span", audio, key)
     fade = to_samples("fade", fade, fade_seconds, sample_rate, default=80)
     check_option("fade", fade, integer=True, minimum=0, unit="samples")
     drawn = _draw_silence_span(key, waveform.shape, fraction_range=fraction_range)
@@ -170,14 +174,14 @@ def silence_span(
 
 
 def _draw_drop_chunks(
-    key: jax.Array,
+    key: Array,
     shape: tuple[int, ...],
     *,
-    count_range: tuple[int, int] = (1, 3),
-    width_range: tuple[int | jax.Array, int | jax.Array] = (100, 1000),
-    width_range_seconds: tuple[float | jax.Array, float | jax.Array] | None = None,
-    sample_rate: SampleRate = None,
-) -> dict[str, jax.Array]:
+    count_range: tuple[int, int],
+    width_range: IntegerBounds,
+    width_range_seconds: Bounds | None,
+    sample_rate: SampleRate,
+) -> Drawn:
     counts = check_range("count_range", count_range, integer=True, static=True, minimum=1, unit="chunks")
     width_range = to_samples("width_range", width_range, width_range_seconds, sample_rate, default=(100, 1000))
     widths = check_range("width_range", width_range, integer=True, minimum=1, unit="samples")
@@ -190,13 +194,13 @@ def _draw_drop_chunks(
 @augmentation(draw=_draw_drop_chunks)
 def drop_chunks(
     audio: ArrayLike,
-    key: jax.Array,
+    key: Array,
     count_range: tuple[int, int] = (1, 3),
-    width_range: tuple[int | jax.Array, int | jax.Array] = (100, 1000),
+    width_range: IntegerBounds = (100, 1000),
     *,
-    width_range_seconds: tuple[float | jax.Array, float | jax.Array] | None = None,
+    width_range_seconds: Bounds | None = None,
     sample_rate: SampleRate = None,
-) -> jax.Array:
+) -> Array:
     """Set random chunks of a waveform to zero.
 
     Args:
@@ -224,8 +228,7 @@ def drop_chunks(
     Reference:
         ``speechbrain.augment.time_domain.DropChunk``.
     """
-    numerics.check_key("drop_chunks", key)
-    waveform = as_float("drop_chunks", audio)
+    waveform = checked_waveform("drop_chunks", audio, key)
     drawn = _draw_drop_chunks(
         key,
         waveform.shape,
@@ -238,14 +241,14 @@ def drop_chunks(
 
 
 def _draw_splice_out(
-    key: jax.Array,
+    key: Array,
     shape: tuple[int, ...],
     *,
-    n_spans: int = 8,
-    max_width: int | jax.Array = 400,
-    max_width_seconds: float | jax.Array | None = None,
-    sample_rate: SampleRate = None,
-) -> dict[str, jax.Array]:
+    n_spans: int,
+    max_width: int | Array,
+    max_width_seconds: float | Array | None,
+    sample_rate: SampleRate,
+) -> Drawn:
     check_integer("n_spans", n_spans, minimum=1)
     max_width = to_samples("max_width", max_width, max_width_seconds, sample_rate, default=400)
     check_option("max_width", max_width, integer=True, minimum=0, unit="samples")
@@ -256,13 +259,13 @@ def _draw_splice_out(
 @augmentation(draw=_draw_splice_out)
 def splice_out(
     audio: ArrayLike,
-    key: jax.Array,
+    key: Array,
     n_spans: int = 8,
-    max_width: int | jax.Array = 400,
+    max_width: int | Array = 400,
     *,
-    max_width_seconds: float | jax.Array | None = None,
+    max_width_seconds: float | Array | None = None,
     sample_rate: SampleRate = None,
-) -> jax.Array:
+) -> Array:
     """Remove random spans from a waveform, join the rest, and pad the end with silence.
 
     Spans are removed one after another. Each has a width drawn uniformly from [0, max_width] and a start drawn
@@ -293,8 +296,7 @@ def splice_out(
         Jain et al., "SpliceOut: A Simple and Efficient Audio Augmentation Method", arXiv:2110.00046;
         ``torch_audiomentations.SpliceOut``.
     """
-    numerics.check_key("splice_out", key)
-    waveform = as_float("splice_out", audio)
+    waveform = checked_waveform("splice_out", audio, key)
     drawn = _draw_splice_out(
         key,
         waveform.shape,
@@ -307,7 +309,7 @@ def splice_out(
 
 
 @jit(static_argnames=["mode", "has_fade"])
-def _shift(waveform: jax.Array, shift: jax.Array, fade: ArrayLike, mode: str, has_fade: bool) -> jax.Array:
+def _shift(waveform: Array, shift: Array, fade: ArrayLike, mode: str, has_fade: bool) -> Array:
     length = waveform.shape[-1]
     if mode == "wrap":
         source = jnp.arange(length, dtype=jnp.int32) - shift % length
@@ -329,13 +331,13 @@ def _shift(waveform: jax.Array, shift: jax.Array, fade: ArrayLike, mode: str, ha
     return shifted
 
 
-def _ramp(position: jax.Array, fade: ArrayLike, dtype: DTypeLike) -> jax.Array:
+def _ramp(position: Array, fade: ArrayLike, dtype: DTypeLike) -> Array:
     """Return a gain that rises linearly over the ``fade`` samples from position 0."""
     return jnp.clip((position + 1).astype(dtype) / (jnp.asarray(fade) + 1).astype(dtype), 0, 1)
 
 
 @jit()
-def _silence_span(waveform: jax.Array, start: jax.Array, width: jax.Array, fade: ArrayLike) -> jax.Array:
+def _silence_span(waveform: Array, start: Array, width: Array, fade: ArrayLike) -> Array:
     dtype = working_dtype(waveform.dtype)
     position = jnp.arange(waveform.shape[-1], dtype=jnp.int32) - start
     is_inside = (position >= 0) & (position < width)
@@ -348,7 +350,7 @@ def _silence_span(waveform: jax.Array, start: jax.Array, width: jax.Array, fade:
 
 
 @jit()
-def _zero_chunks(waveform: jax.Array, count: jax.Array, start: jax.Array, width: jax.Array) -> jax.Array:
+def _zero_chunks(waveform: Array, count: Array, start: Array, width: Array) -> Array:
     position = jnp.arange(waveform.shape[-1], dtype=jnp.int32)[:, None]
     is_inside = (position >= start[None, :]) & (position < (start + width)[None, :])
     is_counted = (jnp.arange(len(start), dtype=jnp.int32) < count)[None, :]
@@ -357,11 +359,11 @@ def _zero_chunks(waveform: jax.Array, count: jax.Array, start: jax.Array, width:
 
 
 @jit(static_argnames=["length", "n_spans"])
-def _draw_spans(key: jax.Array, max_width: ArrayLike, length: int, n_spans: int) -> tuple[jax.Array, jax.Array]:
+def _draw_spans(key: Array, max_width: ArrayLike, length: int, n_spans: int) -> tuple[Array, Array]:
     width_key, start_key = jax.random.split(key)
     widths = draw_integer(width_key, (0, max_width), (n_spans,))
     remaining = jnp.asarray(length, jnp.int32)
-    spans = []
+    spans: list[tuple[Array, Array]] = []
     for span, span_key in enumerate(jax.random.split(start_key, n_spans)):
         width = jnp.minimum(widths[span], remaining - 1)
         spans.append((draw_integer(span_key, (0, remaining - width)), width))
@@ -371,7 +373,7 @@ def _draw_spans(key: jax.Array, max_width: ArrayLike, length: int, n_spans: int)
 
 
 @jit()
-def _remove_spans(waveform: jax.Array, starts: jax.Array, widths: jax.Array) -> jax.Array:
+def _remove_spans(waveform: Array, starts: Array, widths: Array) -> Array:
     position = source = jnp.arange(waveform.shape[-1], dtype=jnp.int32)
     for span in reversed(range(len(starts))):
         source += jnp.where(source >= starts[span], widths[span], 0)
@@ -379,6 +381,6 @@ def _remove_spans(waveform: jax.Array, starts: jax.Array, widths: jax.Array) -> 
     return jnp.where(is_kept, jnp.take(waveform, source, axis=-1, mode="clip"), 0).astype(waveform.dtype)
 
 
-def _silence(dtype: np.dtype) -> jax.Array:
+def _silence(dtype: np.dtype) -> Array:
     is_unsigned = jnp.issubdtype(dtype, jnp.unsignedinteger)
     return jnp.asarray(2 ** (np.iinfo(dtype).bits - 1) if is_unsigned else 0, dtype)

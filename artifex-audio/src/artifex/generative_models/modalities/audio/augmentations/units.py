@@ -4,22 +4,16 @@ from __future__ import annotations
 
 from typing import Any
 
-import jax
 import jax.numpy as jnp
+from jax import Array
 
 from artifex.generative_models.core.checks import check_option, check_range, is_jax_array
 
-SampleRate = int | jax.Array | None
+SampleRate = int | Array | None
 
 
 def to_samples(
-    name: str,
-    n_samples: Any,
-    seconds: Any,
-    sample_rate: SampleRate,
-    *,
-    default: Any,
-    hop_length: int | None = None,
+    name: str, n_samples: Any, seconds: Any, sample_rate: SampleRate, *, default: Any, hop_length: int | None = None
 ) -> Any:
     """Return an option in samples, or in frames, that was given in samples or frames, or in seconds.
 
@@ -87,7 +81,7 @@ def frames_from_seconds(
     return to_samples(name, n_frames, seconds, sample_rate, default=default, hop_length=hop_length)
 
 
-def _round(name: str, seconds: float | jax.Array, sample_rate: int | jax.Array, hop_length: int) -> int | jax.Array:
+def _round(name: str, seconds: float | Array, sample_rate: int | Array, hop_length: int) -> int | Array:
     check_option(name, seconds, minimum=0, unit="seconds")
     if is_jax_array(seconds) or is_jax_array(sample_rate):
         seconds, rate = jnp.asarray(seconds, jnp.float32), jnp.asarray(sample_rate, jnp.float32)

@@ -4,60 +4,45 @@ from __future__ import annotations
 
 import jax
 import jax.numpy as jnp
+from jax import Array
 from jax.typing import ArrayLike
 
-from artifex.generative_models.core import numerics
 from artifex.generative_models.core.checks import check_option, check_range, is_jax_array
 from artifex.generative_models.core.numerics import jit, working_dtype
-from artifex.generative_models.modalities.audio.annotations import augmentation
-from artifex.generative_models.modalities.audio.augmentations.domain import as_spectrogram, valid_frames
+from artifex.generative_models.modalities.audio.annotations import Drawn, augmentation
+from artifex.generative_models.modalities.audio.augmentations.domain import checked_spectrogram, valid_frames
 from artifex.generative_models.modalities.audio.augmentations.draws import Bounds, draw_integer, draw_uniform
 from artifex.generative_models.modalities.audio.augmentations.units import SampleRate, frames_from_seconds
 
 _IF_COMPLEX = "take the magnitude, since interpolation cancels bins and frames of different phase"
 
 
-def draw_time_warp(
-    key: jax.Array,
+def _draw_time_warp(
+    key: Array,
     shape: tuple[int, ...],
     *,
-    max_warp: int | jax.Array = 80,
-    n_valid_frames: ArrayLike | None = None,
-    max_warp_seconds: float | jax.Array | None = None,
-    sample_rate: SampleRate = None,
-    hop_length: int | None = None,
-) -> dict[str, jax.Array]:
-    """Draw the parameters of ``time_warp``.
-
-    Args:
-        key: PRNG key.
-        shape: Shape of the example.
-        max_warp: As for ``time_warp``.
-        n_valid_frames: As for ``time_warp``.
-        max_warp_seconds: As for ``time_warp``.
-        sample_rate: Sample rate in Hz, for options in seconds.
-        hop_length: As for ``time_warp``.
-
-    Returns:
-        ``warp_center`` and ``warp_distance`` in frames.
-    """
+    max_warp: int | Array,
+    n_valid_frames: ArrayLike | None,
+    max_warp_seconds: float | Array | None,
+    sample_rate: SampleRate,
+    hop_length: int | None,
+) -> Drawn:
     max_warp = frames_from_seconds("max_warp", max_warp, max_warp_seconds, sample_rate, hop_length, default=80)
     check_option("max_warp", max_warp, integer=True, minimum=0, unit="frames")
-    center, distance = _draw_warp(key, max_warp, valid_frames(n_valid_frames, shape[-1]))
-    return {"warp_center": center, "warp_distance": distance}
+    return draw_warp(key, max_warp, valid_frames(n_valid_frames, shape[-1]))
 
 
-@augmentation(draw=draw_time_warp, domain="spectrogram")
+@augmentation(draw=_draw_time_warp, domain="spectrogram")
 def time_warp(
     spectrogram: ArrayLike,
-    key: jax.Array,
-    max_warp: int | jax.Array = 80,
+    key: Array,
+    max_warp: int | Array = 80,
     *,
     n_valid_frames: ArrayLike | None = None,
-    max_warp_seconds: float | jax.Array | None = None,
+    max_warp_seconds: float | Array | None = None,
     sample_rate: SampleRate = None,
     hop_length: int | None = None,
-) -> jax.Array:
+) -> Array:
     """Warp the time axis of a spectrogram: move a random frame by a random distance.
 
     A frame ``warp_center`` is drawn uniformly from those at least ``limit`` + 1 frames from either end, and an integer
@@ -93,9 +78,8 @@ def time_warp(
         piecewise linear instead of the paper's spline (sparse_image_warp); those interpolate with a cubic and are
         discontinuous between the pieces.
     """
-    numerics.check_key("time_warp", key)
-    values = as_spectrogram("time_warp", spectrogram, if_complex=_IF_COMPLEX)
-    drawn = draw_time_warp(
+    values = checked_spectrogram("time_warp", spectrogram, key, if_complex=_IF_COMPLEX)
+    drawn = _draw_time_warp(
         key,
         values.shape,
         max_warp=max_warp,
@@ -110,16 +94,28 @@ def time_warp(
 
 # Compiled apart from warp_frames, so that a spectrogram of another shape does not compile the draws again.
 @jit()
-def _draw_warp(key: jax.Array, max_warp: ArrayLike, n_valid: ArrayLike) -> tuple[jax.Array, jax.Array]:
+def draw_warp(key: Array, max_warp: ArrayLike, n_valid: ArrayLike) -> Drawn:
+    """Draw the parameters of ``time_warp``.
+
+    Args:
+        key: PRNG key.
+        max_warp: Maximum distance in frames.
+        n_valid: Number of frames that are not padding.
+
+    Returns:
+        ``warp_center`` and ``warp_distance`` in frames.
+    """
     last = jnp.asarray(n_valid, jnp.int32) - 1
     limit = jnp.maximum(jnp.minimum(jnp.asarray(max_warp, jnp.int32), (last - 2) // 2), 0)
     center_key, distance_key = jax.random.split(key)
-    center = draw_integer(center_key, (limit + 1, last - limit - 1))
-    return center, draw_integer(distance_key, (-limit, limit))
+    return {
+        "warp_center": draw_integer(center_key, (limit + 1, last - limit - 1)),
+        "warp_distance": draw_integer(distance_key, (-limit, limit)),
+    }
 
 
 @jit()
-def warp_frames(values: jax.Array, center: jax.Array, distance: jax.Array, n_valid: ArrayLike) -> jax.Array:
+def warp_frames(values: Array, center: Array, distance: Array, n_valid: ArrayLike) -> Array:
     """Move frame ``center`` of a spectrogram by ``distance`` frames, as ``time_warp`` does.
 
     Args:
@@ -143,20 +139,14 @@ def warp_frames(values: jax.Array, center: jax.Array, distance: jax.Array, n_val
     return _interpolate(values, -distance.astype(dtype) * jnp.where(position <= target, before, after), -1)
 
 
-def _draw_frequency_warp(
-    key: jax.Array, shape: tuple[int, ...], *, alpha_range: Bounds = (0.9, 1.1)
-) -> dict[str, jax.Array]:
+def _draw_frequency_warp(key: Array, shape: tuple[int, ...], *, alpha_range: Bounds) -> Drawn:
     return {"alpha": draw_uniform(key, check_range("alpha_range", alpha_range, above=0))}
 
 
 @augmentation(draw=_draw_frequency_warp, domain="spectrogram")
 def frequency_warp(
-    spectrogram: ArrayLike,
-    key: jax.Array,
-    alpha_range: Bounds = (0.9, 1.1),
-    *,
-    f_hi_fraction: float | jax.Array = 0.6,
-) -> jax.Array:
+    spectrogram: ArrayLike, key: Array, alpha_range: Bounds = (0.9, 1.1), *, f_hi_fraction: float | Array = 0.6
+) -> Array:
     """Scale the frequency axis by a random factor (vocal tract length perturbation, VTLP).
 
     Frequency f moves to alpha f, up to the point where one of the two reaches the boundary; above it the map is linear
@@ -164,7 +154,7 @@ def frequency_warp(
 
     Args:
         spectrogram: One real spectrogram (..., freq, time), its bins evenly spaced in Hz from 0 to half the sample rate;
-            leading axes share the factor. On mel bins the warp is one of the mel scale.
+            leading axes share the factor. With mel bins, the mel scale is warped.
         key: PRNG key.
         alpha_range: Factor (min, max), above 0; drawn uniformly; above 1 formants rise, as with a shorter vocal tract.
             May be traced.
@@ -188,8 +178,7 @@ def frequency_warp(
         piecewise linear formula. The paper moves the mel filters; moving the spectrum by alpha, as here and in nlpaug,
         corresponds to moving the filters by about 1 / alpha.
     """
-    numerics.check_key("frequency_warp", key)
-    values = as_spectrogram("frequency_warp", spectrogram, if_complex=_IF_COMPLEX)
+    values = checked_spectrogram("frequency_warp", spectrogram, key, if_complex=_IF_COMPLEX)
     check_option("f_hi_fraction", f_hi_fraction, above=0)
     if not is_jax_array(f_hi_fraction) and f_hi_fraction >= 1:
         raise ValueError(f"f_hi_fraction must be above 0 and below 1, got {f_hi_fraction}")
@@ -198,7 +187,7 @@ def frequency_warp(
 
 
 @jit()
-def _scale_frequency(values: jax.Array, alpha: jax.Array, f_hi_fraction: ArrayLike) -> jax.Array:
+def _scale_frequency(values: Array, alpha: Array, f_hi_fraction: ArrayLike) -> Array:
     dtype = working_dtype(values.dtype)
     alpha = alpha.astype(dtype)
     last = values.shape[-2] - 1
@@ -210,10 +199,10 @@ def _scale_frequency(values: jax.Array, alpha: jax.Array, f_hi_fraction: ArrayLi
     return _interpolate(values, jnp.where(position <= knee * last, below, above), -2)
 
 
-def _interpolate(values: jax.Array, offset: jax.Array, axis: int) -> jax.Array:
+def _interpolate(values: Array, offset: Array, axis: int) -> Array:
     """Read each position of an axis at an offset from it, interpolated linearly.
 
-    Offsets are small where positions are not, so that rounding errors do not grow along the axis.
+    Offsets are smaller than positions, so that rounding errors do not grow along the axis.
     """
     whole = jnp.floor(offset)
     first = jnp.arange(values.shape[axis], dtype=jnp.int32) + whole.astype(jnp.int32)

@@ -32,11 +32,11 @@ def augment(
     Writes the audio of each draw, a figure of waveform and spectrogram before and after, and the drawn parameters in a
     .draws.json file. The exit code is 1 when the recording cannot be read.
     """
-    from artifex.generative_models.core.cli.terminal import say, table
+    from artifex.generative_models.core.cli.terminal import print_error, say, table
+    from artifex.generative_models.core.errors import printable
     from artifex.generative_models.core.extras import require
 
     require("matplotlib", install="artifex-audio[plot]", purpose="Drawing the effect of a policy")
-    from artifex.generative_models.modalities.audio.commands.printing import printable
     from artifex.generative_models.modalities.audio.io import AudioReadError
     from artifex.generative_models.modalities.audio.policy_preview import format_parameters, preview
 
@@ -51,8 +51,8 @@ def augment(
             overwrite=overwrite,
         )
     except AudioReadError as error:
-        typer.echo(f"artifex: {error}", err=True)
-        raise typer.Exit(1) from error
+        print_error(error)
+        raise typer.Exit(2 if error.transient else 1) from error
     for draw in previews:
         say(printable(out / draw.audio), "bold")
         lines = format_parameters(draw.parameters)

@@ -202,7 +202,8 @@ def _print_result(
     seconds: float,
 ) -> None:
     from artifex.generative_models.core.cli.terminal import say, table
-    from artifex.generative_models.modalities.audio.commands.printing import count, printable
+    from artifex.generative_models.core.errors import printable
+    from artifex.generative_models.modalities.audio.commands.printing import count
 
     if result.failures:
         say(f"{count(len(result.failures), 'recording')} could not be extracted:", "bold red")
@@ -240,8 +241,9 @@ def _print_result(
 
 def _verify(folders: list[Path], out: Path) -> None:
     from artifex.generative_models.core.cli.terminal import say
+    from artifex.generative_models.core.errors import printable
     from artifex.generative_models.modalities.audio import extraction
-    from artifex.generative_models.modalities.audio.commands.printing import count, printable
+    from artifex.generative_models.modalities.audio.commands.printing import count
 
     if len(folders) > 1:
         raise ValueError(f"--verify takes one folder, got {len(folders)}")
@@ -250,7 +252,9 @@ def _verify(folders: list[Path], out: Path) -> None:
     for problem in result.problems:
         say(printable(f"{folder / problem.source}: {problem.message}"))
     if result.problems:
-        say(f"{count(len(result.problems), 'problem')} in {folder}")
+        say(f"{count(len(result.problems), 'problem')} in {printable(folder)}")
         raise typer.Exit(1)
     failures = f"; {count(result.n_failures, 'recording')} could not be extracted" if result.n_failures else ""
-    say(f"{folder} is intact: {count(result.n_examples, 'example')} in {count(result.n_shards, 'shard')}{failures}")
+    say(
+        f"{printable(folder)} is intact: {count(result.n_examples, 'example')} in {count(result.n_shards, 'shard')}{failures}"
+    )

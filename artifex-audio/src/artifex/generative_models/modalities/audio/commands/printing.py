@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator
 from contextlib import contextmanager
 
 
@@ -23,20 +23,8 @@ def count(number: int, noun: str) -> str:
     return f"{number} {noun}{'s' * (number != 1)}"
 
 
-def printable(text: object) -> str:
-    """Replace surrogates, which file names may contain, so that the text can be printed.
-
-    Args:
-        text: A text or path.
-
-    Returns:
-        The text.
-    """
-    return str(text).encode("utf-8", "replace").decode("utf-8")
-
-
 @contextmanager
-def progress_bar(description: str) -> Iterator[Callable[[int, int], None]]:
+def progress_bar(description: str) -> Generator[Callable[[int, int], None], None, None]:
     """Show a progress bar on standard error if it is a terminal; the bar disappears at the end.
 
     Args:

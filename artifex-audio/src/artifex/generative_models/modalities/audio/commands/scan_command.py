@@ -32,10 +32,12 @@ def scan(
     """Decode recordings completely, print statistics, and write a manifest.
 
     Prints durations, sample rates, channels, formats, peaks and labels, and writes one line per readable recording.
-    Unreadable files are listed with the reason; the exit code is then 1.
+    Unreadable files are listed with the reason; the exit code is then 1. Audio files that no reader decodes are listed as
+    skipped.
     """
     from artifex.generative_models.core.cli.terminal import say
-    from artifex.generative_models.modalities.audio.commands.printing import printable, progress_bar
+    from artifex.generative_models.core.errors import printable
+    from artifex.generative_models.modalities.audio.commands.printing import progress_bar
     from artifex.generative_models.modalities.audio.datasets.manifests import check_manifest_path, write_manifest
     from artifex.generative_models.modalities.audio.datasets.scanning import scan as scan_recordings
 
@@ -58,7 +60,8 @@ def scan(
 
 def _print_result(result: ScanResult) -> None:
     from artifex.generative_models.core.cli.terminal import say, table
-    from artifex.generative_models.modalities.audio.commands.printing import count, printable
+    from artifex.generative_models.core.errors import printable
+    from artifex.generative_models.modalities.audio.commands.printing import count
     from artifex.generative_models.modalities.audio.formatting import format_duration
 
     summary = result.summary()
@@ -90,7 +93,11 @@ def _print_result(result: ScanResult) -> None:
             say()
         say(f"{count(len(result.problems), 'file')} cannot be read:", "bold red")
         for problem in result.problems:
-            say(f"{printable(problem.source)}: {problem.message}", indent=2)
+            say(str(problem), indent=2)
+    if result.skipped:
+        say(f"{count(len(result.skipped), 'file')} skipped:", "bold")
+        for problem in result.skipped:
+            say(str(problem), indent=2)
     say("")
 
 

@@ -16,13 +16,7 @@ import numpy as np
 from artifex.generative_models.core.checks import check_integer
 from artifex.generative_models.core.errors import Problem
 from artifex.generative_models.modalities.audio.datasets.manifests import folder_label, label_names
-from artifex.generative_models.modalities.audio.io import (
-    AudioReadError,
-    exists,
-    find_audio_in,
-    missing_now,
-    read_blocks,
-)
+from artifex.generative_models.modalities.audio.io import AudioReadError, exists, missing_now, read_blocks, search_audio
 
 _FULL_SCALE = 32767 / 32768
 _CLIPPED_RUN = 3
@@ -106,10 +100,12 @@ class ScanResult:
     Args:
         recordings: Measurements of the valid files, in order.
         problems: The invalid files.
+        skipped: The audio files that no reader decodes, and pipes, sockets and devices.
     """
 
     recordings: tuple[ScannedRecording, ...]
     problems: tuple[Problem, ...]
+    skipped: tuple[Problem, ...] = ()
 
     def manifest(self) -> list[dict[str, str | int | float]]:
         """Return the fields of each recording for ``write_manifest``."""
@@ -122,6 +118,7 @@ class ScanResult:
             "summary": self.summary(),
             "recordings": [attrs.asdict(each) for each in self.recordings],
             "problems": [{"source": each.source, "message": each.message} for each in self.problems],
+            "skipped": [{"source": each.source, "message": each.message} for each in self.skipped],
         }
 
     def summary(self) -> ScanSummary:
@@ -160,7 +157,7 @@ def scan(
         progress: Called with the number of completed files and the total.
 
     Returns:
-        Measurements of the valid files, and the invalid files with the reason.
+        Measurements of the valid files; the invalid files, and those that were skipped, with the reason.
 
     Raises:
         FileNotFoundError: When a path does not exist.
@@ -179,7 +176,8 @@ def scan(
         (0.5, 0.5, 'the file is empty (0 bytes); download or record it again')
     """
     check_integer("threads", threads, minimum=1)
-    files = find_audio_in(paths)
+    found = search_audio(paths)
+    files = found.files
     missing = {file for file, _ in files if not exists(file)}  # links to nothing
     recordings, problems = [], []
     for n_completed, result in enumerate(_measure_in_order(files, threads, missing), start=1):
@@ -189,7 +187,7 @@ def scan(
             recordings.append(result)
         if progress is not None:
             progress(n_completed, len(files))
-    return ScanResult(recordings=tuple(recordings), problems=tuple(problems))
+    return ScanResult(recordings=tuple(recordings), problems=tuple(problems), skipped=tuple(found.skipped))
 
 
 def _measure_in_order(

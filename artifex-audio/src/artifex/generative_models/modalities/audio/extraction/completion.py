@@ -106,7 +106,9 @@ def complete_extraction(
         page = _render_report(folder, plan, records, failures, n_report_examples, backoff)
         check_plan(folder, plan.digest)
         write_atomic(folder / layout.REPORT, page.encode("utf-8", "replace"))
-    # All shards are committed: no process on any host needs a temporary file any more.
+    # All shards are committed: no process on any host needs a temporary file any more. One that completes the extraction
+    # at the same moment writes its file again.
+    remove_abandoned_files(folder, other_hosts=True)
     remove_abandoned_files(folder / layout.SHARDS, other_hosts=True)
     check_plan(folder, plan.digest)
     remove_shards_of_other_plans(folder, plan.digest)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-from artifex.generative_models.core.files import create_atomic, temporary_files
+from artifex.generative_models.core.files import create_atomic, disk_full_reason, temporary_files
 from artifex.generative_models.modalities.audio.extraction.failures import read_failed_headers
 from artifex.generative_models.modalities.audio.extraction.plan import Plan, read_plan
 from artifex.generative_models.modalities.audio.extraction.plan_differences import describe_differences
@@ -96,6 +96,8 @@ def agree_on_plan(
             return agree_on_plan(folder, requested, overwrite=False, retry_failures=False, backoff=backoff, given=given)
         write_if_changed(folder / layout.CONFIG, plan.config_content())
     except OSError as error:
+        if disk_full_reason(error) is not None:
+            raise
         raise type(error)(_cannot_create(folder, error.strerror)) from error
     return plan
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from artifex.generative_models.core.errors import printable
 from artifex.generative_models.modalities.audio.extraction.plan import Plan
 from artifex.generative_models.modalities.audio.extraction.recordings import PlannedRecording
 
@@ -92,4 +93,4 @@ def _name(recording: PlannedRecording) -> tuple[str, str]:
 def _count_and_name(names: list[str], description: str) -> str:
     count = "1 recording is" if len(names) == 1 else f"{len(names)} recordings are"
     more = f" and {len(names) - _MAX_NAMES} more" if len(names) > _MAX_NAMES else ""
-    return f"{count} {description} ({', '.join(names[:_MAX_NAMES])}{more})"
+    return f"{count} {description} ({', '.join(map(printable, names[:_MAX_NAMES]))}{more})"

@@ -12,6 +12,7 @@ from typing import NotRequired, TypedDict
 
 import numpy as np
 
+from artifex.generative_models.core.errors import printable
 from artifex.generative_models.modalities.audio.base import AudioModalityConfig, AudioRepresentation
 from artifex.generative_models.modalities.audio.datasets.manifests import folder_label
 from artifex.generative_models.modalities.audio.extraction.retrying import Backoff, attempt, retried
@@ -256,7 +257,7 @@ def _check_unchanged(file: Path, recording: PlannedRecording) -> None:
     planned = recording.get("bytes"), recording.get("modified")
     if planned[0] is not None and (status.st_size, status.st_mtime_ns) != planned:
         raise OSError(
-            f"{file} has changed since the extraction was started; restore it, or start again with --overwrite"
+            f"{printable(file)} has changed since the extraction was started; restore it, or start again with --overwrite"
         )
 
 

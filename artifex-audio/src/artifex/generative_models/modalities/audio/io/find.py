@@ -2,10 +2,19 @@
 
 from __future__ import annotations
 
+import errno
+import fnmatch
 import glob
 import os
-from collections.abc import Iterable
+import stat
+from collections.abc import Iterable, Iterator
 from pathlib import Path
+from typing import NamedTuple
+
+import attrs
+
+from artifex.generative_models.core.errors import Problem, printable
+from artifex.generative_models.modalities.audio.io.sources import AudioReadError
 
 SUFFIXES = (
     *(".aif", ".aifc", ".aiff", ".au", ".caf", ".flac", ".mp3", ".oga", ".ogg", ".opus", ".rf64", ".snd"),
@@ -13,14 +22,72 @@ SUFFIXES = (
 )
 """Suffixes of the audio files that are searched for in folders; soundfile decodes all of them."""
 
+# Suffixes of other audio files, which are counted and named rather than ignored, with the extra that reads them.
+_UNREAD_SUFFIXES = {
+    **dict.fromkeys(
+        (
+            *(".3ga", ".3gp", ".aac", ".ac3", ".amr", ".ape", ".asf", ".avi", ".dff", ".dsf", ".dts", ".eac3", ".m4a"),
+            *(".m4b", ".m4r", ".m4v", ".mka", ".mkv", ".mov", ".mp2", ".mp4", ".mpc", ".ra", ".rm", ".spx", ".tak"),
+            *(".tta", ".weba", ".webm", ".wma", ".wv"),
+        ),
+        "artifex-audio[av]",
+    ),
+    **dict.fromkeys(
+        (
+            *(".8svx", ".avr", ".gsm", ".htk", ".ircam", ".nist", ".paf", ".pvf", ".sds", ".sph", ".svx", ".voc"),
+            *(".vox", ".wve"),
+        ),
+        "",
+    ),
+}
+_KINDS = {
+    stat.S_IFIFO: "a named pipe",
+    stat.S_IFSOCK: "a socket",
+    stat.S_IFCHR: "a device",
+    stat.S_IFBLK: "a device",
+}
+_PERMANENT_ERRORS = (errno.EACCES, errno.EPERM, errno.ENAMETOOLONG, errno.ELOOP)
+_N_NAMED = 3
+
+
+@attrs.frozen(kw_only=True)
+class FoundAudio:
+    """The result of a search.
+
+    Args:
+        files: Pairs of a file and the folder that was given, as ``find_audio_in`` returns them.
+        skipped: Audio files that no reader decodes, and pipes, sockets and devices with the suffix of an audio file, each
+            with the reason.
+    """
+
+    files: list[tuple[Path, Path]]
+    skipped: list[Problem]
+
+
+class _Candidate(NamedTuple):
+    """A path with the suffix of an audio file, or one that was given.
+
+    Args:
+        path: The path.
+        root: The folder that was searched.
+        identity: The path without symbolic links.
+        reason: Why it is skipped, or "".
+    """
+
+    path: str
+    root: Path
+    identity: str
+    reason: str
+
 
 def find_audio(paths: str | os.PathLike[str] | Iterable[str | os.PathLike[str]]) -> list[Path]:
     """Find audio files by path, folder or pattern.
 
     Args:
         paths: A file, a folder, a pattern such as ``"takes/**/*.wav"``, or several of them. Folders are searched
-            recursively for files with one of ``SUFFIXES``; hidden files and folders are skipped. A pattern matches such
-            files, and folders, which are searched. A file given by its own path is included whatever its suffix.
+            recursively for files with one of ``SUFFIXES``; hidden files and folders are skipped. Symbolic links are
+            followed; a folder that several of them lead to is searched once. A pattern matches such files, and folders,
+            which are searched. A file given by its own path is included whatever its suffix.
 
     Returns:
         The files in the order given, sorted within each folder, without duplicates.
@@ -28,6 +95,7 @@ def find_audio(paths: str | os.PathLike[str] | Iterable[str | os.PathLike[str]])
     Raises:
         FileNotFoundError: When a path does not exist or a pattern matches no audio files.
         ValueError: When a folder contains no audio files or ``paths`` is empty.
+        AudioReadError: When a folder cannot be listed, or a path is a pipe, a socket or a device.
 
     Example:
         >>> import tempfile
@@ -37,7 +105,7 @@ def find_audio(paths: str | os.PathLike[str] | Iterable[str | os.PathLike[str]])
         >>> [path.name for path in find_audio(folder)]
         ['a.FLAC', 'b.wav']
     """
-    return [file for file, _ in find_audio_in(paths)]
+    return [file for file, _ in search_audio(paths).files]
 
 
 def find_audio_in(
@@ -55,6 +123,7 @@ def find_audio_in(
     Raises:
         FileNotFoundError: When a path does not exist or a pattern matches no audio files.
         ValueError: When a folder contains no audio files or ``paths`` is empty.
+        AudioReadError: As for ``find_audio``.
 
     Example:
         >>> import tempfile
@@ -64,53 +133,217 @@ def find_audio_in(
         >>> [str(file.relative_to(root)) for file, root in find_audio_in(folder)]
         ['dog/a.wav']
     """
-    if not isinstance(paths, str | os.PathLike | Iterable):
+    return search_audio(paths).files
+
+
+def search_audio(paths: str | os.PathLike[str] | Iterable[str | os.PathLike[str]]) -> FoundAudio:
+    """Find audio files, and those that are skipped because no reader decodes them.
+
+    Args:
+        paths: As for ``find_audio``.
+
+    Returns:
+        The files, and those that were skipped.
+
+    Raises:
+        FileNotFoundError: When a path does not exist or a pattern matches no audio files.
+        ValueError: When a folder contains no audio files or ``paths`` is empty.
+        AudioReadError: As for ``find_audio``.
+
+    Example:
+        >>> import tempfile
+        >>> folder = Path(tempfile.mkdtemp())
+        >>> for name in ("a.wav", "b.sph", "notes.txt"):
+        ...     folder.joinpath(name).touch()
+        >>> found = search_audio(folder)
+        >>> len(found.files), Path(found.skipped[0].source).name, found.skipped[0].message
+        (1, 'b.sph', 'no reader decodes .sph files')
+    """
+    if not isinstance(paths, str | os.PathLike | Iterable):  # pyright: ignore[reportUnnecessaryIsInstance]  user input
         raise TypeError(f"paths must be a file, a folder, a pattern, or a list of them, got {type(paths).__name__}")
     given = [Path(paths)] if isinstance(paths, str | os.PathLike) else [Path(path) for path in paths]
     if not given:
         raise ValueError("paths is empty; give a file, a folder, a pattern, or a list of them")
-    found: dict[str, tuple[Path, Path]] = {}
+    identities: set[str] = set()
+    files: list[tuple[Path, Path]] = []
+    skipped: list[Problem] = []
     for path in given:
-        for file, root in _find_one(path):
-            found.setdefault(os.path.realpath(file), (file, root))
-    return list(found.values())
+        n_files = 0
+        names: list[str] = []
+        for candidate in _candidates(path):
+            if candidate.reason:
+                names.append(candidate.path)
+            else:
+                n_files += 1
+            if candidate.identity in identities:
+                continue
+            identities.add(candidate.identity)
+            if candidate.reason:
+                skipped.append(Problem(source=str(Path(candidate.path)), message=candidate.reason))
+            else:
+                files.append((Path(candidate.path), candidate.root))
+        if not n_files:
+            _raise_nothing_found(path, skipped=names)
+    return FoundAudio(files=files, skipped=skipped)
 
 
-def _find_one(path: Path) -> list[tuple[Path, Path]]:
+def _candidates(path: Path) -> list[_Candidate]:
+    """Return the candidates that a given path leads to, sorted by the parts of their paths."""
+    try:
+        mode = os.stat(path).st_mode
+    except (FileNotFoundError, NotADirectoryError, ValueError):
+        if not glob.has_magic(str(path)):
+            raise FileNotFoundError(f"{printable(path)}: no such file or folder") from None
+        candidates = list(_matches(path))
+    except OSError as error:
+        raise _system_error(path, "cannot be accessed", error) from error
+    else:
+        if stat.S_ISDIR(mode):
+            candidates = list(_search_folders([str(path)]))
+        elif stat.S_ISREG(mode):
+            candidates = [_Candidate(str(path), path.parent, os.path.realpath(path), "")]
+        else:
+            raise AudioReadError(path, f"is {_describe(mode)}; expected a file or a folder")
+    # The separator sorts before every other character, as in the comparison of paths.
+    return sorted(candidates, key=lambda candidate: candidate.path.replace(os.sep, "\0"))
+
+
+def _search_folders(tops: list[str]) -> Iterator[_Candidate]:
+    """Yield the candidates in folders and their subfolders."""
+    roots = {top: Path(top) for top in tops}
+    for top, _, real, entries in _walk(tops):
+        for entry in entries:
+            if not _is_audio(entry.name):
+                continue
+            is_link = entry.is_symlink()
+            identity = os.path.realpath(entry.path) if is_link else os.path.join(real, entry.name)
+            is_file = not is_link and entry.is_file(follow_symlinks=False)
+            yield _Candidate(entry.path, roots[top], identity, _reason_to_skip(entry.path, is_file=is_file))
+
+
+def _walk(tops: list[str]) -> Iterator[tuple[str, str, str, list[os.DirEntry[str]]]]:
+    """Yield folders and their subfolders: the top, the path, the path without links, and the entries except folders.
+
+    Each folder is visited once, and symbolic links are followed last, so that a folder which is also linked to is found
+    under its own name. Hidden files and folders are omitted.
+    """
+    visited: set[str] = set()
+    pending = [(top, top) for top in tops]
+    while pending:
+        links: list[tuple[str, str]] = []
+        for top, first in pending:
+            folders = [(first, os.path.realpath(first))]
+            while folders:
+                path, real = folders.pop()
+                if real in visited:
+                    continue
+                visited.add(real)
+                entries: list[os.DirEntry[str]] = []
+                for entry in _list(path):
+                    if entry.name.startswith("."):
+                        continue
+                    if entry.is_dir(follow_symlinks=False):
+                        folders.append((entry.path, os.path.join(real, entry.name)))
+                    elif entry.is_symlink() and os.path.isdir(entry.path):
+                        links.append((top, entry.path))
+                    else:
+                        entries.append(entry)
+                yield top, path, real, entries
+        pending = sorted(links)
+
+
+def _matches(pattern: Path) -> Iterator[_Candidate]:
+    """Yield the files that a pattern matches, then the files in the folders that it matches."""
+    folders: list[str] = []
+    parents: dict[str, tuple[Path, str]] = {}
+    for path in _expand_pattern(pattern):
+        try:
+            mode = os.lstat(path).st_mode
+        except OSError as error:
+            raise _system_error(path, "cannot be accessed", error) from error
+        if stat.S_ISDIR(mode) or (stat.S_ISLNK(mode) and os.path.isdir(path)):
+            folders.append(path)
+        elif _is_audio(path):
+            folder, name = os.path.split(path)
+            if folder not in parents:
+                parents[folder] = Path(folder), os.path.realpath(folder)
+            root, real = parents[folder]
+            identity = os.path.realpath(path) if stat.S_ISLNK(mode) else os.path.join(real, name)
+            yield _Candidate(path, root, identity, _reason_to_skip(path, is_file=stat.S_ISREG(mode)))
+    yield from _search_folders(sorted(folders, key=lambda folder: (os.path.islink(folder), folder)))
+
+
+def _expand_pattern(pattern: Path) -> Iterator[str]:
+    """Yield the paths that match a pattern, as ``glob`` does; links that form a loop end, and unlistable folders raise."""
+    parts = pattern.parts[1:] if pattern.anchor else pattern.parts
+    return _expand(pattern.anchor or ".", parts)
+
+
+def _expand(folder: str, parts: tuple[str, ...]) -> Iterator[str]:
+    part, rest = parts[0], parts[1:]
+    if part == "**":
+        for _, path, _, entries in _walk([folder]):
+            yield from _expand(path, rest) if rest else (entry.path for entry in entries)
+        return
+    if glob.has_magic(part):
+        names = sorted(entry.name for entry in _list(folder) if fnmatch.fnmatch(entry.name, part))
+        found = [os.path.join(folder, name) for name in names if part.startswith(".") or not name.startswith(".")]
+    else:
+        found = [os.path.join(folder, part)] if os.path.lexists(os.path.join(folder, part)) else []
+    for path in found:
+        if not rest:
+            yield path
+        elif os.path.isdir(path):
+            yield from _expand(path, rest)
+
+
+def _list(folder: str) -> Iterator[os.DirEntry[str]]:
+    try:
+        with os.scandir(folder) as entries:
+            yield from entries
+    except OSError as error:
+        raise _system_error(folder, "is a folder that cannot be listed", error) from error
+
+
+def _is_audio(name: str) -> bool:
+    suffix = os.path.splitext(name)[1].lower()
+    return suffix in SUFFIXES or suffix in _UNREAD_SUFFIXES
+
+
+def _reason_to_skip(path: str, *, is_file: bool = False) -> str:
+    """Return why a path is skipped, or ""."""
+    suffix = os.path.splitext(path)[1].lower()
+    if not is_file:
+        try:
+            mode = os.stat(path).st_mode
+        except OSError:  # a dangling link: an error when it is read
+            mode = stat.S_IFREG
+        if not stat.S_ISREG(mode):
+            return f"is {_describe(mode)}, not a file"
+    if suffix in SUFFIXES:
+        return ""
+    extra = _UNREAD_SUFFIXES[suffix]
+    return f"no reader decodes {suffix} files" + (f"; pip install '{extra}'" if extra else "")
+
+
+def _describe(mode: int) -> str:
+    return _KINDS.get(stat.S_IFMT(mode), "neither a file nor a folder")
+
+
+def _system_error(path: str | os.PathLike[str], problem: str, error: OSError) -> AudioReadError:
+    is_transient = error.errno not in _PERMANENT_ERRORS
+    remedy = "try again" if is_transient else "change its permissions, or leave it out"
+    return AudioReadError(path, f"{problem}: {error.strerror}; {remedy}", transient=is_transient)
+
+
+def _raise_nothing_found(path: Path, *, skipped: list[str]) -> None:
+    expected = f"expected files with {', '.join(SUFFIXES)}"
+    if skipped:
+        names = ", ".join(printable(os.path.basename(each)) for each in skipped[:_N_NAMED])
+        more = f" and {len(skipped) - _N_NAMED} more" if len(skipped) > _N_NAMED else ""
+        expected += f"; skipped {names}{more}: {_reason_to_skip(skipped[0])}"
     if path.is_dir():
-        pairs = [(file, path) for file in _search_folder(path)]
-        if not pairs:
-            raise ValueError(f"{path}: no audio files in this folder; expected files with {', '.join(SUFFIXES)}")
-        return pairs
-    if path.exists():
-        return [(path, path.parent)]
-    if glob.has_magic(str(path)):
-        return _match_pattern(path)
-    raise FileNotFoundError(f"{path}: no such file or folder")
-
-
-def _match_pattern(pattern: Path) -> list[tuple[Path, Path]]:
-    matches = [Path(path) for path in sorted(glob.glob(str(pattern), recursive=True))]
-    pairs: list[tuple[Path, Path]] = []
-    for path in matches:
-        if path.is_dir():
-            if "**" not in pattern.parts:  # which matches the files in the folder, too
-                pairs += [(file, path) for file in _search_folder(path)]
-        elif path.suffix.lower() in SUFFIXES:
-            pairs.append((path, path.parent))
-    if not pairs:
-        matched = f"matches {len(matches)} paths, but no audio files" if matches else "matches nothing"
-        raise FileNotFoundError(f"{pattern}: this pattern {matched}; expected files with {', '.join(SUFFIXES)}")
-    return pairs
-
-
-def _search_folder(folder: Path) -> list[Path]:
-    found: list[Path] = []
-    for parent, folders, files in os.walk(folder):
-        folders[:] = [name for name in folders if not name.startswith(".")]
-        found += [
-            Path(parent, name)
-            for name in files
-            if os.path.splitext(name)[1].lower() in SUFFIXES and not name.startswith(".")
-        ]
-    return sorted(found)
+        raise ValueError(f"{printable(path)}: no audio files in this folder; {expected}")
+    n_matches = sum(1 for _ in _expand_pattern(path))
+    matched = f"matches {n_matches} paths, but no audio files" if n_matches else "matches nothing"
+    raise FileNotFoundError(f"{printable(path)}: this pattern {matched}; {expected}")

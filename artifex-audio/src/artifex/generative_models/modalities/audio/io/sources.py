@@ -10,6 +10,8 @@ from pathlib import Path
 import attrs
 import numpy as np
 
+from artifex.generative_models.core.errors import printable
+
 MAX_SAMPLE_RATE = 10_000_000
 """Highest sample rate that is accepted, in Hz."""
 
@@ -33,7 +35,7 @@ class AudioReadError(OSError):
     """
 
     def __init__(self, path: str | os.PathLike[str], reason: str, *, transient: bool = False) -> None:
-        super().__init__(f"{os.fspath(path)}: {reason}")
+        super().__init__(f"{printable(os.fspath(path))}: {reason}")
         self.path = os.fspath(path)
         self.reason = reason
         self.transient = transient
