@@ -4,6 +4,7 @@ import errno
 import json
 import os
 import shutil
+import struct
 import subprocess
 import sys
 import warnings
@@ -172,6 +173,33 @@ def test_a_failing_read_is_a_transient_error_and_never_other_samples(folder, fai
     environment = {**os.environ, "LD_PRELOAD": str(failing_reads), "FAIL_IN": str(tmp_path)}
     ended = subprocess.run([sys.executable, "-c", READ], env=environment, capture_output=True, text=True)
     assert ended.returncode == 0, ended.stderr
+
+
+@pytest.fixture
+def large(tmp_path):
+    """Return the folder of a sparse file that is too large to be read into memory; only its start contains samples."""
+    write_audio(tmp_path / "large.wav", noise(0, 6000), RATE)
+    size = (1 << 28) + 1000
+    with (tmp_path / "large.wav").open("r+b") as file:
+        for position, value in ((4, size - 8), (40, size - 44)):
+            file.seek(position)
+            file.write(struct.pack("<I", value))
+        file.truncate(size)
+    return tmp_path
+
+
+def test_an_error_of_the_system_is_found_without_reading_a_large_file_into_memory(large, failing_reads):
+    environment = {**os.environ, "LD_PRELOAD": str(failing_reads), "FAIL_IN": str(large)}
+    script = READ.replace("SPANS = ({}, ", "SPANS = (").replace("range(2, 60)", "range(2, 20)")
+    ended = subprocess.run([sys.executable, "-c", script], env=environment, capture_output=True, text=True)
+    assert ended.returncode == 0, ended.stderr
+
+
+def test_a_damaged_large_file_is_damaged(large):
+    os.truncate(large / "large.wav", (1 << 28) + 500)
+    with pytest.raises(AudioReadError, match="is truncated") as caught:
+        read_audio(large / "large.wav", duration=0.1)
+    assert not caught.value.transient
 
 
 @pytest.mark.parametrize("number", [errno.EIO, errno.ESTALE, errno.EHOSTDOWN, errno.ENODEV, errno.ENOMEM])

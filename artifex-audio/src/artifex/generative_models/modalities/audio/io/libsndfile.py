@@ -163,18 +163,15 @@ class FileRecording:
         """Call an operation; if it fails, read the file into memory and call it again.
 
         libsndfile reports an error of the operating system like a damaged file, or as the end of the file. What fails in
-        memory, too, is the file's fault.
+        memory, too, is the file's fault. libsndfile reads a large file through Python instead, where errors are visible.
         """
         try:
             return operation()
         except AudioReadError as error:
             self.close()
-            if error.transient or isinstance(self._stream, io.BytesIO):
+            if error.transient or isinstance(self._stream, io.BytesIO | PartOfStream):
                 raise
-            content = _reread(self._stream)
-            if content is None:
-                raise
-        self._stream = FileInMemory(content)
+            self._stream = _reread(self._stream)
         self._parts = []
         if operation != self._open:
             self._open()
@@ -342,7 +339,7 @@ _measured = _Measured(1024)
 
 def _version(stream: IO[bytes]) -> tuple[int, ...] | None:
     """Return numbers that change when a file does, or None if it is in memory or was modified just now."""
-    if isinstance(stream, io.BytesIO):
+    if isinstance(stream, io.BytesIO | PartOfStream):
         return None
     status = os.fstat(stream.fileno())
     # As in git: a file that changes again within the resolution of its time would keep its version.
@@ -563,15 +560,11 @@ class _Mpeg:
         return samples[n_before:]
 
 
-def _reread(stream: IO[bytes]) -> bytes | None:
-    """Return the content of a file, or None if it is large; raises OSError if it cannot be read."""
+def _reread(stream: IO[bytes]) -> Any:
+    """Return a file in memory, or a large one as a part of itself."""
     size = stream.seek(0, os.SEEK_END)
     stream.seek(0)
-    if size <= _MAX_REREAD:
-        return stream.read()
-    while stream.read(_BLOCK):
-        pass
-    return None
+    return FileInMemory(stream.read()) if size <= _MAX_REREAD else PartOfStream(stream, 0, size)
 
 
 def _reason(error: Exception) -> str:
