@@ -13,6 +13,7 @@ import typer
 
 from artifex.generative_models.core import cli, registry
 from artifex.generative_models.modalities.audio.base import AudioModalityConfig
+from artifex.generative_models.modalities.audio.datasets.features import FeatureDataset
 from artifex.generative_models.modalities.audio.extraction import encode, extract, padding, recordings
 from artifex.generative_models.modalities.audio.io import AudioReadError, read_audio, write_audio
 from artifex.generative_models.modalities.audio.shards.reading import read_features
@@ -463,3 +464,63 @@ def test_file_system_errors_are_one_message(arguments, message, artifex, tmp_pat
     assert code == 2
     assert message in err
     assert ".tmp" not in err
+
+
+def test_segments_of_a_manifest_are_extracted_as_segments(artifex, tmp_path):
+    levels = np.repeat([0.1, 0.2, 0.3, 0.4], 800)
+    write_audio(tmp_path / "long.wav", levels, 8000)
+    write_audio(tmp_path / "other.wav", np.full(2000, 0.5), 16000)
+    (tmp_path / "m.jsonl").write_text(
+        '{"audio_filepath": "long.wav", "offset": 0.1, "duration": 0.1, "text": "one", "label": ["x", "y"], "id": "utt 1"}\n'
+        '{"audio_filepath": "long.wav", "offset": 0.3, "label": ["y"]}\n'
+        '{"audio_filepath": "long.wav", "label": []}\n'
+        '{"audio_filepath": "long.wav", "offset": 7, "label": []}\n'
+        '{"audio_filepath": "other.wav", "sample_rate": 8000, "label": "z"}\n'
+    )
+    options = ("--representation", "raw_waveform", "--sample-rate", 8000, "--no-normalize", "--no-report")
+    code, out, _ = artifex("extract", "m.jsonl", *options)
+    assert code == 1
+    assert "the segment from 7 s to its end is outside the recording" in out
+    assert "the sample rate is 16000 Hz, but the manifest declares 8000 Hz" in out
+    found = list(read_features("features"))
+    assert [record["id"] for record, _ in found] == ["utt_1", "long.wav", "long.wav-2"]
+    for (record, features), expected in zip(found, (levels[800:1600], levels[2400:], levels), strict=True):
+        np.testing.assert_allclose(features, expected, atol=1e-4)
+        assert record["n_samples"] == len(expected)
+    records = [record for record, _ in found]
+    assert [(each.get("start"), each.get("end")) for each in records] == [(0.1, 0.2), (0.3, None), (None, None)]
+    assert records[0]["annotations"] == {"text": "one", "id": "utt 1"}
+    data = FeatureDataset("features")
+    assert data.labels == ("x", "y", "z")
+    assert [data[index]["label"].tolist() for index in range(3)] == [[1, 1, 0], [0, 1, 0], [0, 0, 0]]
+    code, out, _ = artifex("extract", "m.jsonl", *options)
+    assert "already complete" in out
+    assert artifex("extract", "--verify")[0] == 0
+    lines = (tmp_path / "m.jsonl").read_text()
+    (tmp_path / "m.jsonl").write_text(lines.replace('"offset": 0.3', '"offset": 0.2'))
+    code, _, err = artifex("extract", "m.jsonl", *options)
+    assert code == 2
+    assert "long.wav from 0.2 s to its end" in err
+
+
+def test_features_of_one_split_are_read(artifex, tmp_path):
+    write_audio(tmp_path / "a.wav", np.full(2000, 0.5), 8000)
+    rows = [{"path": "a.wav", "label": split, "split": split} for split in ("train", "test", "train")]
+    (tmp_path / "m.jsonl").write_text("\n".join(map(json.dumps, rows)))
+    assert artifex("extract", "m.jsonl", "--sample-rate", 8000, "--no-report")[0] == 0
+    train, test = FeatureDataset("features"), FeatureDataset("features", split="test")
+    assert (len(train), len(test), train.labels, test.labels) == (2, 1, ("test", "train"), ("test", "train"))
+    assert ([example["id"] for example in train], test[0]["label"]) == (["a.wav", "a.wav-3"], 0)
+    with pytest.raises(ValueError, match="features: split must be one of 'test', 'train', got 'validation'"):
+        FeatureDataset("features", split="validation")
+
+
+def test_a_kaldi_folder_without_labels_is_extracted(artifex, tmp_path):
+    write_audio(tmp_path / "a.wav", np.full(2000, 0.5), 8000)
+    (tmp_path / "data").mkdir()
+    (tmp_path / "data" / "wav.scp").write_text("r1 a.wav\n")
+    (tmp_path / "data" / "segments").write_text("u1 r1 0 0.1\nu2 r1 0.1 0.2\n")
+    code, _, _ = artifex("extract", "data", "--sample-rate", 8000, "--examples", 1)
+    assert code == 0
+    data = FeatureDataset("features")
+    assert ([example["id"] for example in data], data.labels, "label" in data[0]) == (["u1", "u2"], (), False)

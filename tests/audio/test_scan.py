@@ -1,5 +1,6 @@
 import json
 import tracemalloc
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -7,7 +8,7 @@ import soundfile
 
 from artifex.generative_models.modalities.audio.base import AudioModalityConfig
 from artifex.generative_models.modalities.audio.datasets.files import AudioFileDataset
-from artifex.generative_models.modalities.audio.datasets.manifests import read_manifest
+from artifex.generative_models.modalities.audio.datasets.manifests import assign_splits, read_manifest
 from artifex.generative_models.modalities.audio.datasets.scanning import scan
 from artifex.generative_models.modalities.audio.io import read_audio, write_audio
 
@@ -58,6 +59,7 @@ def test_measurements_equal_those_of_the_decoded_samples(folder):
         "n_channels": {"1": 4, "2": 1},
         "formats": {"WAV PCM_16": 4, "FLAC PCM_16": 1},
         "labels": {"9": 2, "10": 3},
+        "splits": {},
         "peak": {"min": 0.0, "median": named["quiet.wav"].peak, "max": named["loud.wav"].peak},
         "clipped": 1,
         "silent": 1,
@@ -161,3 +163,154 @@ def test_invalid_arguments_give_a_message_and_exit_code_2(artifex, folder, words
     code, out, err = artifex("scan", *words)
     assert (code, out) == (2, "")
     assert message in err
+
+
+@pytest.fixture
+def corpus(tmp_path):
+    """Forty recordings of eight speakers, from 2 to 8 each; the value of a recording is the number of its speaker."""
+    numbers = np.random.default_rng(0).permutation([number for number in range(8) for _ in range(2 + number % 7)])[:40]
+    for index, number in enumerate(numbers):
+        path = tmp_path / "corpus" / ("low" if index % 2 else "high") / f"spk{number}_{index:02}.wav"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        write_audio(path, np.full(400, (1 + number) / 10), RATE)
+    return tmp_path / "corpus"
+
+
+def read_lines(path):
+    return [json.loads(line) for line in path.read_text().splitlines()]
+
+
+@pytest.mark.parametrize(
+    ("label", "expected"),
+    [
+        ("folder", {"low", "high"}),
+        (r"spk(\d)", set("01234567")),
+        (r"spk\d", {f"spk{number}" for number in range(8)}),
+        (r"^low|^high", {"low", "high"}),
+    ],
+)
+def test_labels_by_pattern(artifex, corpus, label, expected):
+    assert artifex("scan", corpus, "--label", label, "--out", "m.jsonl")[0] == 0
+    lines = read_lines(Path("m.jsonl"))
+    assert {line["label"] for line in lines} == expected
+    assert all(line["label"] in line["path"] for line in lines)
+
+
+def test_labels_by_stem(corpus):
+    found = scan(corpus, label="stem")
+    assert {each.label for each in found.recordings} == {path.stem for path in corpus.rglob("*.wav")}
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_a_speaker_is_in_one_split_only(artifex, corpus, seed):
+    options = ("--split", "train=.8,validation=.1,test=.1", "--by", r"(spk\d)_", "--seed", seed, "--overwrite")
+    code, out, _ = artifex("scan", corpus, *options, "--out", "m.jsonl")
+    assert code == 0
+    assert "splits  " in out
+    lines = read_lines(Path("m.jsonl"))
+    speakers = {}
+    for line in lines:
+        speakers.setdefault(line["split"], set()).add(line["path"].split("spk")[1][0])
+    assert set(speakers) == {"train", "validation", "test"}
+    assert sum(map(len, speakers.values())) == len(set.union(*speakers.values())) == 8
+    counts = {split: sum(line["split"] == split for line in lines) for split in speakers}
+    assert abs(counts["train"] - 0.8 * len(lines)) <= 4
+    again = Path("m.jsonl").read_bytes()
+    artifex("scan", corpus, *options, "--out", "m.jsonl")
+    assert Path("m.jsonl").read_bytes() == again
+    for split in speakers:
+        data = AudioFileDataset(AudioModalityConfig(sample_rate=RATE), manifest="m.jsonl", split=split)
+        assert len(data) == counts[split]
+
+
+def test_splits_of_equal_groups_have_the_fractions_exactly():
+    groups = [f"speaker {number % 20}" for number in range(100)]
+    splits = assign_splits(groups, {"train": 0.8, "validation": 0.1, "test": 0.1}, seed=3)
+    assert [splits.count(split) for split in ("train", "validation", "test")] == [80, 10, 10]
+    order = np.random.default_rng(0).permutation(100)
+    shuffled = assign_splits([groups[i] for i in order], {"train": 0.8, "validation": 0.1, "test": 0.1}, seed=3)
+    assert shuffled == [splits[i] for i in order]
+    assert splits != assign_splits(groups, {"train": 0.8, "validation": 0.1, "test": 0.1}, seed=4)
+
+
+def test_one_large_group_leaves_a_group_for_each_split():
+    groups = ["a"] * 98 + ["b", "c"]
+    splits = assign_splits(groups, {"train": 0.8, "validation": 0.1, "test": 0.1})
+    assert splits[:98] == ["train"] * 98
+    assert set(splits[98:]) == {"validation", "test"}
+
+
+def test_segments_of_a_manifest_are_scanned_as_segments(artifex, corpus, tmp_path):
+    long = np.concatenate([np.full(800, level) for level in (0.1, 0.2, 0.3, 0.4)])
+    write_audio(tmp_path / "long.wav", long, RATE)
+    (tmp_path / "segments.csv").write_text(
+        "wav,begin,duration,speaker,text,label\n"
+        'long.wav,0.1,0.1,ann,"one, two",x\nlong.wav,0.3,,bob,three,y\nlong.wav,0,9,bob,three,y\n'
+    )
+    code, out, _ = artifex("scan", "segments.csv", "--split", "train=.5,test=.5", "--by", "speaker")
+    assert code == 1
+    assert "the segment from 0 s to 9 s is outside the recording" in out
+    lines = read_lines(tmp_path / "manifest.jsonl")
+    assert [line["peak"] for line in lines] == pytest.approx([0.2, 0.4], abs=1e-4)
+    assert [line["duration"] for line in lines] == [0.1, 0.1]
+    assert [(line["text"], line["speaker"], line["label"]) for line in lines] == [
+        ("one, two", "ann", "x"), ("three", "bob", "y"),
+    ]  # fmt: skip
+    assert {line["split"] for line in lines} == {"train", "test"}
+    read = read_manifest(tmp_path / "manifest.jsonl")
+    assert [(each.start, each.end, each.n_samples) for each in read] == [(0.1, 0.2, 3200), (0.3, 0.4, 3200)]
+    again = scan(tmp_path / "manifest.jsonl")
+    assert [each.peak for each in again.recordings] == [line["peak"] for line in lines]
+
+
+def test_all_rows_of_a_manifest_are_scanned_and_missing_files_are_listed(artifex, corpus, tmp_path):
+    write_audio(tmp_path / "a.wav", np.full(400, 0.5), RATE)
+    (tmp_path / "captions.csv").write_text("path,text\na.wav,first caption\na.wav,second caption\ngone.wav,third\n")
+    code, out, _ = artifex("scan", "captions.csv")
+    assert code == 1
+    assert "1 file cannot be read:" in out
+    assert "gone.wav: no such file" in out
+    assert [line["text"] for line in read_lines(tmp_path / "manifest.jsonl")] == ["first caption", "second caption"]
+    (tmp_path / "captions.csv").write_text("path\ngone.wav\nlost.wav\n")
+    code, _, err = artifex("scan", "captions.csv", "--overwrite")
+    assert code == 2
+    assert "captions.csv:2: no such file" in err
+
+
+def test_a_manifest_and_folders_are_scanned_together(corpus, tmp_path):
+    (tmp_path / "wav.scp").write_text("u1 corpus/a.wav\n")
+    write_audio(corpus / "a.wav", np.full(400, 0.9), RATE)
+    found = scan([tmp_path, corpus], label="stem")  # the first is a Kaldi folder
+    assert [each.name for each in found.recordings[:2]] == ["corpus/a.wav", "a.wav"]
+    assert len(found.recordings) == 1 + len(list(corpus.rglob("*.wav")))
+    with pytest.raises(ValueError, match="a.wav: has no label, but others do"):
+        scan([tmp_path, corpus])
+
+
+SPLIT_FAULTS = [
+    (("--by", "label"), "--by requires --split"),
+    (("--seed", "1"), "--seed requires --split"),
+    (("--split", "train"), "splits must be different names with fractions"),
+    (("--split", "a=.5,a=.5"), "splits must be different names with fractions"),
+    (("--split", "a=.5,b=.4"), "must have the sum 1, got 0.9"),
+    (("--split", "a=1.5,b=-.5"), "must be above 0 and at most 1"),
+    (("--split", "a=nan,b=.5"), "splits must be different names with fractions"),
+    (("--split", "a=.5,b=.5", "--by", "speaker"), "has no speaker; its columns are label, path"),
+    (("--split", "a=.5,b=.5", "--by", "("), "by must be a regular expression, got '('"),
+    (("--split", "a=.5,b=.5", "--by", "x(.)"), "does not match"),
+    (("--split", "a=.2,b=.2,c=.6", "--by", "label"), "3 splits require at least 3 groups, got 2"),
+    (("--split", "a=.5,b=.5", "--seed", "-1"), "seed must be"),
+    (("--label", "(x)"), "it must match every path"),
+    (("--label", "["), "label must be a regular expression"),
+]
+
+
+@pytest.mark.parametrize(("options", "message"), SPLIT_FAULTS)
+def test_invalid_labels_and_splits_give_a_message_before_anything_is_decoded(
+    artifex, corpus, options, message, monkeypatch
+):
+    monkeypatch.setattr(soundfile, "SoundFile", None)
+    code, out, err = artifex("scan", corpus, *options)
+    assert (code, out) == (2, "")
+    assert message in err
+    assert not (corpus / "manifest.jsonl").exists()

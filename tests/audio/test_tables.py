@@ -1,6 +1,8 @@
+import importlib
 import io
 import pickle
 import re
+import warnings
 from pathlib import Path
 
 import numpy as np
@@ -37,6 +39,9 @@ def as_rows(sounds, form, folder: Path):
         "path": files,
         "Path": [Path(file) for file in files],
         "bytes": [content(sound) for sound in sounds],
+        "bytearray": [bytearray(content(sound)) for sound in sounds],
+        "memoryview": [memoryview(content(sound)) for sound in sounds],
+        "mapping of memoryview": [{"bytes": memoryview(content(sound))} for sound in sounds],
         "wav bytes": [content(sound, form="WAV") for sound in sounds],
         "mapping of bytes": [{"bytes": content(sound), "path": None} for sound in sounds],
         "mapping of path": [{"bytes": None, "path": file} for file in files],
@@ -49,6 +54,7 @@ def as_rows(sounds, form, folder: Path):
 
 
 FORMS = (
+    *("bytearray", "memoryview", "mapping of memoryview"),
     *("path", "Path", "bytes", "wav bytes", "mapping of bytes", "mapping of path", "mapping of both"),
     *("array", "integers", "unsigned", "list"),
 )
@@ -113,6 +119,13 @@ BAD = {
     "no samples": ({"array": np.zeros(0), "sampling_rate": 8}, "not empty, got shape (0,)"),
     "three axes": ({"array": np.zeros((1, 2, 3)), "sampling_rate": 8}, "got shape (1, 2, 3)"),
     "words": ({"array": np.array(["x"]), "sampling_rate": 8}, "samples must be floating-point or integer"),
+    "bytes are an array": ({"bytes": np.zeros(4, np.uint8)}, "bytes must be the bytes of a file, got ndarray"),
+    "bytes are text": ({"bytes": "RIFF"}, "bytes must be the bytes of a file, got str"),
+    "path is a number": ({"path": 7}, "recording 1: audio must be a path, bytes, or a mapping"),
+    "ragged": (
+        {"array": [[0.0], [0.0, 1.0]], "sampling_rate": 8},
+        "recording 1: array must be (time,) or (channels, time)",
+    ),
     "nan": (
         {"array": np.array([0, np.nan]), "sampling_rate": RATE},
         "recording 1: contains 1 samples that are NaN or infinite",
@@ -145,6 +158,7 @@ class Stream:
         ({"table": {"train": []}}, TypeError, "got dict of 'train'; pass one of them"),
         ({"table": Stream()}, TypeError, "got Stream; load a stream into a table"),
         ({"table": "a.wav"}, TypeError, "got str"),
+        ({"table": bytearray(b"RIFF")}, TypeError, "got bytearray"),
         (
             {"table": [{"sound": b""}]},
             ValueError,
@@ -155,11 +169,15 @@ class Stream:
             ValueError,
             "label must be a column of the table: 'audio'; got 'kind'",
         ),
-        ({"table": [{"audio": b"", "label": 0.5}]}, ValueError, "labels must be strings or integers, got 0.5"),
+        (
+            {"table": [{"audio": b"", "label": 0.5}]},
+            ValueError,
+            "labels must be strings or integers, or lists of them, got 0.5",
+        ),
         (
             {"table": [{"audio": b"", "label": "a"}, {"audio": b""}]},
             ValueError,
-            "labels must be strings or integers, got None",
+            "labels must be strings or integers, or lists of them, got None",
         ),
         ({"table": [b""], "config": {}}, TypeError, "config must be an AudioModalityConfig or None, got {} (dict)"),
     ],
@@ -227,3 +245,97 @@ def test_the_fingerprint_depends_on_the_options_and_reads_no_recording(sounds):
     prints = [TableAudioDataset(PLAIN, rows, **each).fingerprint() for each in options]
     assert len({*prints, TableAudioDataset(PLAIN, list(rows)[:2]).fingerprint()}) == len(prints) + 1
     assert TableAudioDataset(PLAIN, rows).fingerprint() == prints[0]
+
+
+def frames(columns):
+    """Return the columns as every kind of table that is installed, by name."""
+    found = {}
+    if pandas := optional("pandas"):
+        found["pandas"] = pandas.DataFrame(columns, index=range(10, 13))
+    if polars := optional("polars"):
+        found["polars"] = polars.DataFrame(columns)
+    if arrow := optional("pyarrow"):
+        found["pyarrow"] = arrow.table(columns)
+        found["record batch"] = arrow.RecordBatch.from_pydict(columns)
+    if hugging := optional("datasets"):
+        hugging.disable_progress_bars()
+        found["datasets"] = hugging.Dataset.from_dict(columns)
+    if not found:
+        pytest.skip("no library of tables is installed")
+    return found
+
+
+def optional(name):
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            return importlib.import_module(name)
+    except ImportError:
+        return None
+
+
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")
+@pytest.mark.parametrize("form", ["path", "bytes", "mapping of bytes", "mapping of path"])
+def test_data_frames_and_arrow_tables_give_the_samples_of_the_files(sounds, tmp_path, form):
+    audio = as_rows(sounds, form, tmp_path)
+    files = AudioFileDataset(PLAIN, tmp_path, labels=None)
+    for kind, table in frames({"sound": audio, "label": ["b", "a", "b"], "number": [4, 2, 4]}).items():
+        data = TableAudioDataset(PLAIN, table, audio="sound")
+        assert (data.labels, [sample["label"] for sample in data]) == (("a", "b"), [1, 0, 1]), kind
+        for index in range(3):
+            np.testing.assert_array_equal(data[index]["audio"], files[index]["audio"], err_msg=kind)
+        numbers = TableAudioDataset(PLAIN, table, audio="sound", label="number")
+        assert [sample["label"] for sample in numbers] == [4, 2, 4], kind
+        with pytest.raises(
+            ValueError, match="audio must be a column of the table: 'sound', 'label', 'number'; got 'audio'"
+        ):
+            TableAudioDataset(PLAIN, table)
+        with pytest.raises(ValueError, match="label must be a column of the table"):
+            TableAudioDataset(PLAIN, table, audio="sound", label="kind")
+
+
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")
+def test_lists_of_labels_give_multi_hot_arrays(sounds, tmp_path):
+    audio = as_rows(sounds, "path", tmp_path)
+    words, numbers = [["dog", "rain"], [], ["cat"]], [[3, 0], [], [1]]
+    expected = {"words": [[0, 1, 1], [0, 0, 0], [1, 0, 0]], "numbers": [[1, 0, 0, 1], [0, 0, 0, 0], [0, 1, 0, 0]]}
+    columns = {"audio": audio, "words": words, "numbers": numbers}
+    rows = [dict(zip(columns, row, strict=True)) for row in zip(*columns.values(), strict=True)]
+    for kind, table in {"rows": rows, **frames(columns)}.items():
+        for label, names in (("words", ("cat", "dog", "rain")), ("numbers", ())):
+            data = TableAudioDataset(PLAIN, table, label=label)
+            assert data.labels == names, kind
+            assert [sample["label"].tolist() for sample in data] == expected[label], kind
+            assert data[0]["label"].dtype == np.float32
+    with pytest.raises(
+        ValueError, match=re.escape("labels must be strings or integers, or lists of them, got ['a', None]")
+    ):
+        TableAudioDataset(PLAIN, [{"audio": audio[0], "label": ["a", None]}])
+    with pytest.raises(ValueError, match="recording 0: label must be a list of classes below 1, got"):
+        TableAudioDataset(PLAIN, [{"audio": audio[0], "label": [-1]}, {"audio": audio[0], "label": [0]}])[0]
+
+
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")
+def test_lists_of_class_labels_use_the_names_of_the_feature(sounds, tmp_path):
+    hugging = pytest.importorskip("datasets")
+    hugging.disable_progress_bars()
+    names = hugging.ClassLabel(names=["down", "up", "left"])
+    make = getattr(hugging, "List", hugging.Sequence)
+    features = hugging.Features({"audio": hugging.Value("string"), "label": make(names)})
+    columns = {"audio": as_rows(sounds, "path", tmp_path), "label": [[1, 2], [], [0]]}
+    data = TableAudioDataset(PLAIN, hugging.Dataset.from_dict(columns, features=features))
+    assert data.labels == ("down", "up", "left")
+    assert [sample["label"].tolist() for sample in data] == [[0, 1, 1], [0, 0, 0], [1, 0, 0]]
+
+
+def test_lazy_frames_and_single_columns_are_refused(sounds):
+    polars, pandas, arrow = (pytest.importorskip(name) for name in ("polars", "pandas", "pyarrow"))
+    for table, message in (
+        (polars.LazyFrame({"audio": ["a.wav"]}), "table must be in memory, got LazyFrame; pass its collect()"),
+        (pandas.Series(["a.wav"]), "table must be a table or a list, got Series; pass a list of its values"),
+        (arrow.array(["a.wav"]), "table must be a table or a list, got StringArray; pass a list of its values"),
+    ):
+        with pytest.raises(TypeError, match=re.escape(message)):
+            TableAudioDataset(PLAIN, table)
+    with pytest.raises(ValueError, match="table must not be empty"):
+        TableAudioDataset(PLAIN, pandas.DataFrame({"audio": []}))

@@ -200,3 +200,40 @@ def test_of_several_threads_one_creates_a_file(tmp_path):
     assert created.count(True) == 1
     assert (tmp_path / "plan.json").read_bytes() == contents[created.index(True)]
     assert [path.name for path in tmp_path.iterdir()] == ["plan.json"]
+
+
+BOMBS = {
+    "aliases": ("t.yaml", "a0: &a0 [x, x, x, x, x, x, x, x, x, x]\n" + "".join(f"a{i}: &a{i} [{', '.join([f'*a{i - 1}'] * 10)}]\n" for i in range(1, 10)), "aliases expand to more than 100000 values"),
+    "alias of itself": ("t.yaml", "a: &a [*a]\n", "a value contains an alias of itself"),
+    "deep flow": ("t.yaml", "a: " + "[" * 100_000, "nested more than 64 levels deep"),
+    "deep block": ("t.yaml", "".join(" " * i + "a:\n" for i in range(3000)), "nested more than 64 levels deep"),
+    "long integer": ("t.yaml", "a: " + ":".join(["59"] * 50_000), "a number has more than 400 characters"),
+    "long float": ("t.yaml", "a: " + ":".join(["59"] * 50_000) + ".5", "a number has more than 400 characters"),
+    "deep TOML": ("t.toml", "a = " + "[" * 100_000 + "]" * 100_000, "cannot be parsed"),
+    "long key": ("t.toml", ".".join(["a"] * 50_000) + " = 1", "a key is nested more than 64 levels deep"),
+    "long quoted key": ("t.toml", " . ".join(['"a"'] * 50_000) + " = 1", "a key is nested more than 64 levels deep"),
+    "long integer in TOML": ("t.toml", "a = " + "9" * 100_000, "cannot be parsed: Exceeds the limit"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("bomb", BOMBS)
+def test_small_files_that_take_minutes_to_parse_are_refused(bomb):
+    name, text, message = BOMBS[bomb]
+    code = f"""
+import sys
+from artifex.generative_models.core.files import parse_table
+try:
+    parse_table({name!r}, sys.stdin.read())
+except ValueError as error:
+    print(error)
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", code], input=text, capture_output=True, text=True, timeout=60, check=True
+    )
+    assert message in done.stdout
+
+
+def test_aliases_are_read():
+    text = "base: &base {rate: 16000, taps: [1, 2]}\nother:\n  <<: *base\n  rate: 8000\nlist: [*base, *base]\n"
+    base = {"rate": 16000, "taps": [1, 2]}
+    assert files.parse_table("t.yml", text) == {"base": base, "other": {**base, "rate": 8000}, "list": [base, base]}

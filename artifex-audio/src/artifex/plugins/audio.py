@@ -10,6 +10,9 @@ if TYPE_CHECKING:
     import typer
 
 
+_CONTRACTS = ("audio_type", "augmentation", "manifest_format", "metric", "reader", "representation")
+
+
 @hookimpl
 def artifex_kinds() -> list[Kind]:
     """Return the kinds of components that artifex-audio defines."""
@@ -28,6 +31,12 @@ def artifex_kinds() -> list[Kind]:
             summary="Augments one example: f(x, key, **options), of the same shape and dtype as x.",
             form="function",
             positional=2,
+        ),
+        Kind(
+            name="manifest_format",
+            group="artifex.manifest_formats",
+            summary="A format of manifests: how it is recognized, and a function from a path to rows.",
+            form="value",
         ),
         Kind(
             name="metric",
@@ -57,7 +66,7 @@ def artifex_kinds() -> list[Kind]:
 def artifex_contracts() -> dict[str, str]:
     """Return the function of each kind that creates its subjects for the conformance kit."""
     module = "artifex.generative_models.modalities.audio.contracts"
-    return {kind: f"{module}:{kind}" for kind in ("audio_type", "augmentation", "metric", "reader", "representation")}
+    return {kind: f"{module}:{kind}" for kind in _CONTRACTS}
 
 
 @hookimpl

@@ -13,7 +13,10 @@ from collections.abc import Callable, Generator, Mapping
 from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
+
+if TYPE_CHECKING:
+    import yaml
 
 from artifex.generative_models.core.checks import is_list, is_mapping
 from artifex.generative_models.core.errors import DiskFullError, printable
@@ -22,6 +25,9 @@ _DISK_FULL = tuple(getattr(errno, name) for name in ("ENOSPC", "EDQUOT", "EFBIG"
 _MAX_NAME_BYTES = 255  # of common file systems
 _MAX_ATTEMPTS = 3
 _TEMPORARY = re.compile(r"\..+\.(?P<host>[\w-]+)-(?P<pid>\d+)-[0-9a-f]{16}\.tmp")
+_MAX_DEPTH = 64
+_MAX_DIGITS = 400
+_MAX_VALUES = 100_000
 _in_progress: set[str] = set()
 _T = TypeVar("_T")
 
@@ -323,13 +329,65 @@ def _format(path: Path) -> tuple[Callable[[str], Any], Callable[[dict[str, Any]]
     return _FORMATS[path.suffix.lower()]
 
 
+def _load_toml(text: str) -> Any:
+    # tomllib takes quadratic time for a key of many parts.
+    if re.search(rf"(?<![\w\"'-])(?:[\w\"'-]++\s*+\.\s*+){{{_MAX_DEPTH}}}", text):
+        raise ValueError(f"a key is nested more than {_MAX_DEPTH} levels deep")
+    return tomllib.loads(text)
+
+
 def _load_yaml(text: str) -> Any:
     import yaml
 
+    loader = _bounded_yaml_loader()(text)
     try:
-        return yaml.safe_load(text)
-    except yaml.YAMLError as error:
+        return loader.get_single_data()
+    except (yaml.YAMLError, OverflowError) as error:
         raise ValueError(str(error)) from None
+    finally:
+        loader.dispose()
+
+
+@cache
+def _bounded_yaml_loader() -> type[yaml.SafeLoader]:
+    """Return a loader that bounds the depth, and the number of values that aliases expand to."""
+    import yaml
+
+    numbers = ("tag:yaml.org,2002:int", "tag:yaml.org,2002:float")
+
+    class BoundedLoader(yaml.SafeLoader):
+        def __init__(self, text: str) -> None:
+            super().__init__(text)
+            self._depth = 0
+            self._sizes: dict[int, int] = {}
+
+        def compose_node(self, parent: yaml.Node | None, index: int) -> yaml.Node | None:
+            is_alias = self.check_event(yaml.AliasEvent)
+            self._depth += 1
+            if self._depth > _MAX_DEPTH:
+                raise ValueError(f"values are nested more than {_MAX_DEPTH} levels deep")
+            node = super().compose_node(parent, index)
+            self._depth -= 1
+            if is_alias and id(node) not in self._sizes:
+                raise ValueError("a value contains an alias of itself")
+            if not is_alias:
+                self._sizes[id(node)] = self._size(node)
+            return node
+
+        def _size(self, node: yaml.Node | None) -> int:
+            children: list[yaml.Node] = []
+            if isinstance(node, yaml.MappingNode):
+                children = [each for pair in node.value for each in pair]
+            elif isinstance(node, yaml.SequenceNode):
+                children = list(node.value)
+            elif isinstance(node, yaml.ScalarNode) and node.tag in numbers and len(node.value) > _MAX_DIGITS:
+                raise ValueError(f"a number has more than {_MAX_DIGITS} characters")
+            size = 1 + sum(self._sizes[id(each)] for each in children)
+            if size > _MAX_VALUES:
+                raise ValueError(f"aliases expand to more than {_MAX_VALUES} values")
+            return size
+
+    return BoundedLoader
 
 
 def _dump_toml(data: dict[str, Any]) -> str:
@@ -345,7 +403,7 @@ def _dump_yaml(data: dict[str, Any]) -> str:
 
 
 _FORMATS: dict[str, tuple[Callable[[str], Any], Callable[[dict[str, Any]], str]]] = {
-    ".toml": (tomllib.loads, _dump_toml),
+    ".toml": (_load_toml, _dump_toml),
     ".yaml": (_load_yaml, _dump_yaml),
     ".yml": (_load_yaml, _dump_yaml),
 }

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, Protocol
+from contextlib import AbstractContextManager
+from typing import IO, TYPE_CHECKING, Any, Protocol
 
 if TYPE_CHECKING:
     import jax
@@ -57,6 +58,21 @@ class Representation(Protocol):
     def decode(self, encoded: ArrayLike, /, *, key: jax.Array | None = None) -> jax.Array:
         """Decode (..., *shape) to waveforms (..., time)."""
         ...
+
+
+class Reader(Protocol):
+    """A reader of audio files, recognized by their extensions or magic bytes (offset, bytes)."""
+
+    @property
+    def extensions(self) -> tuple[str, ...]:
+        """Extensions in lower case, such as ``(".wav",)``."""
+
+    @property
+    def magic(self) -> tuple[tuple[int, bytes], ...]:
+        """Magic bytes with their offsets in the file, such as ``((0, b"fLaC"),)``."""
+
+    def open(self, stream: IO[bytes], name: str, /) -> AbstractContextManager[Any]:
+        """Open a file; yields a recording with ``info`` and ``read(start, count, *, out=None)``."""
 
 
 class Modality(Protocol):

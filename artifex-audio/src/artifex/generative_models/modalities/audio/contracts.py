@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import inspect
 import io
+import tempfile
 from collections.abc import Callable
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 import jax
@@ -15,6 +17,7 @@ import numpy as np
 from artifex.generative_models.core.testing import Rule, Subject, Violation, signals
 from artifex.generative_models.modalities.audio.augmentations.domain import works_on
 from artifex.generative_models.modalities.audio.base import AudioModalityConfig
+from artifex.generative_models.modalities.audio.datasets.manifests.formats import ManifestFormat
 from artifex.generative_models.modalities.audio.io import AudioReadError
 
 _SAMPLE_RATE = 16000
@@ -63,6 +66,28 @@ def augmentation(component: Callable[..., Any]) -> list[Subject | Rule]:
             draws=getattr(component, "draws", True),
         )
     ]
+
+
+def manifest_format(component: ManifestFormat) -> list[Subject | Rule]:
+    """Return the checks of a manifest format: a missing manifest raises.
+
+    Args:
+        component: The format.
+
+    Returns:
+        One rule.
+    """
+
+    def verify_missing() -> None:
+        with tempfile.TemporaryDirectory() as folder:
+            missing = Path(folder, next(iter(component.names), f"missing{next(iter(component.suffixes), '')}"))
+            try:
+                rows = list(component.parse(missing))
+            except OSError:
+                return
+        raise Violation(f"a missing manifest must raise an OSError, got {len(rows)} rows", str(missing.name))
+
+    return [Rule(name="a missing manifest raises", verify=verify_missing)]
 
 
 def metric(component: Callable[..., Any]) -> list[Subject | Rule]:

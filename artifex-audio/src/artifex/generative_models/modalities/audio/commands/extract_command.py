@@ -19,7 +19,8 @@ def extract(
     audio: Annotated[
         list[Path] | None,
         typer.Argument(
-            help="Files and folders of recordings (wav, flac, ogg, opus, mp3, aiff); omit for synthetic examples.",
+            help="Files and folders of recordings (wav, flac, ogg, opus, mp3, aiff), and manifests, whose segments are "
+            "extracted as segments; omit for synthetic examples.",
             metavar="AUDIO",
             show_default=False,
         ),

@@ -16,7 +16,9 @@ def scan(
     audio: Annotated[
         list[str],
         typer.Argument(
-            help="Folders, files or patterns of recordings (wav, flac, ogg, opus, mp3, aiff).", metavar="DIR..."
+            help="Folders, files or patterns of recordings, or manifests (also of Kaldi, NeMo, lhotse, Common Voice, "
+            "LJSpeech, Hugging Face).",
+            metavar="DIR...",
         ),
     ],
     out: Annotated[
@@ -28,26 +30,61 @@ def scan(
         ),
     ] = None,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace an existing manifest.")] = False,
+    label: Annotated[
+        str | None,
+        typer.Option(
+            help="The label of a recording: folder, the name of its folder below DIR; stem, the file's name without suffix; "
+            "or a regular expression, searched in the path below DIR, whose first group is the label.",
+            metavar="REGEX|stem|folder",
+            show_default="that in a manifest, else folder",
+        ),
+    ] = None,
+    split: Annotated[
+        str | None,
+        typer.Option(
+            help="Assign recordings to splits of these fractions; all recordings of a group to the same split.",
+            metavar="NAME=FRACTION,...",
+            show_default=False,
+        ),
+    ] = None,
+    by: Annotated[
+        str | None,
+        typer.Option(
+            help="The groups of --split: a column, such as speaker or label, or a regular expression, searched in the path "
+            "below DIR.",
+            metavar="COLUMN|REGEX",
+            show_default="the file",
+        ),
+    ] = None,
+    seed: Annotated[int | None, typer.Option(help="Seed of --split.", show_default="0")] = None,
 ) -> None:
     """Decode recordings completely, print statistics, and write a manifest.
 
-    Prints durations, sample rates, channels, formats, peaks and labels, and writes one line per readable recording.
+    Prints durations, sample rates, channels, formats, peaks, labels and splits, and writes one line per readable
+    recording. Of the segments in a manifest, only the segments are decoded.
     Unreadable files are listed with the reason; the exit code is then 1. Audio files that no reader decodes are listed as
     skipped.
     """
     from artifex.generative_models.core.cli.terminal import say
     from artifex.generative_models.core.errors import printable
     from artifex.generative_models.modalities.audio.commands.printing import progress_bar
-    from artifex.generative_models.modalities.audio.datasets.manifests import check_manifest_path, write_manifest
+    from artifex.generative_models.modalities.audio.datasets.manifests import (
+        check_manifest_path,
+        parse_fractions,
+        write_manifest,
+    )
     from artifex.generative_models.modalities.audio.datasets.scanning import scan as scan_recordings
 
+    if split is None and (by is not None or seed is not None):
+        raise ValueError(f"{'--by' if by is not None else '--seed'} requires --split, such as --split train=.9,test=.1")
+    fractions = None if split is None else parse_fractions(split)
     if out is None:
         out = (Path(audio[0]) if len(audio) == 1 and Path(audio[0]).is_dir() else Path()) / "manifest.jsonl"
     check_manifest_path(out)
     if out.exists() and not overwrite:
         raise FileExistsError(f"{out} exists; replace it with --overwrite, or give another file with --out")
     with progress_bar("scanning") as show_progress:
-        result = scan_recordings(audio, progress=show_progress)
+        result = scan_recordings(audio, label=label, splits=fractions, by=by, seed=seed or 0, progress=show_progress)
     _print_result(result)
     if result.recordings:
         write_manifest(out, result.manifest())
@@ -86,7 +123,9 @@ def _print_result(result: ScanResult) -> None:
             else:
                 rows.append((name, "none"))
         labels = {printable(label): n for label, n in summary["labels"].items()}
-        rows.append(("labels", _format_counts(labels)))
+        rows.append(("labels", _format_counts(labels) or "none"))
+        if summary["splits"]:
+            rows.append(("splits", _format_counts({printable(name): n for name, n in summary["splits"].items()})))
         table(rows)
     if result.problems:
         if result.recordings:

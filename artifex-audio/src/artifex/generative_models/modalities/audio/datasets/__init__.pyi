@@ -7,7 +7,11 @@ from .loader import Loader as Loader
 from .loader import LoaderError as LoaderError
 from .loader import Progress as Progress
 from .loader import make_loader as make_loader
+from .manifests import ManifestFormat as ManifestFormat
+from .manifests import ManifestRow as ManifestRow
 from .manifests import Recording as Recording
+from .manifests import assign_splits as assign_splits
+from .manifests import find_recordings as find_recordings
 from .manifests import read_manifest as read_manifest
 from .manifests import write_manifest as write_manifest
 from .scanning import ScanResult as ScanResult

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from artifex.generative_models.modalities.audio.base import AudioModalityConfig, config_or_default
+from artifex.generative_models.modalities.audio.datasets.manifests.labels import class_label, multi_hot
 from artifex.generative_models.modalities.audio.shards import layout
 from artifex.generative_models.modalities.audio.shards.reading import no_extraction, read_plan_table, read_records
 from artifex.generative_models.modalities.audio.shards.records import (
@@ -35,14 +36,14 @@ class FeatureDataset(BaseDataset):
         folder: The folder of a complete extraction.
         config: The expected configuration of the features; None uses that of the folder. ``duration`` is not compared
             for variable-length features.
-        split: Name of the split that the folder contains.
+        split: Name of the split; of an extraction from a manifest with splits, it selects the recordings.
         rngs: Random number generators that ``get_batch`` draws indices from; by default every dataset draws the same
             sequence.
         name: Name of the dataset, for error messages.
 
     Raises:
         FileNotFoundError: When the folder contains no complete extraction, or shards are missing.
-        ValueError: When the extraction has no examples, its configuration differs from ``config``, the plan is damaged,
+        ValueError: When the extraction has no examples, or none of the split, its configuration differs from ``config``, the plan is damaged,
             or the manifest belongs to another plan.
         MissingDependencyError: Without the extra ``artifex-audio[loader]``.
 
@@ -89,26 +90,31 @@ class FeatureDataset(BaseDataset):
         # Stored as columns, which take less memory than one dict per example.
         shard_index: dict[str, int] = {}
         label_index = {label: index for index, label in enumerate(self.labels)}
+        has_lists = any(isinstance(recording["label"], list) for recording in table["recordings"])
         examples = [
             (
                 shard_index.setdefault(record["file"], len(shard_index)),
                 record["record"],
                 record["index"],
-                label_index[record["label"]],
+                _class_label(record["label"], label_index, as_list=has_lists),
                 tuple(record["shape"]),
                 record["dtype"],
                 record["id"],
                 record["source"],
             )
             for record in read_records(folder, digest=digest)
+            if record.get("split") in (None, split)
         ]
+        splits = {recording.get("split") for recording in table["recordings"]}
+        if None not in splits and split not in splits:
+            raise ValueError(f"{folder}: split must be one of {', '.join(sorted(map(repr, splits)))}, got {split!r}")
         if not examples:
             raise ValueError(f"{folder} contains no examples: no recording could be extracted; see {layout.FAILURES}")
         shards, positions, recordings, labels, shapes, dtypes, self._id, self._source = zip(*examples, strict=True)
         self._shard = np.array(shards, np.int32)
         self._position = np.array(positions, np.int32)
         self._recording = np.array(recordings, np.int64)
-        self._label = np.array(labels, np.int32)
+        self._label: tuple[int | tuple[int, ...] | None, ...] = labels
         self._shape = np.array(shapes, np.int64).reshape(len(examples), -1)
         self._dtype = dtype_from_name(dtypes[0])
         self._paths = [self.folder / file for file in shard_index]
@@ -127,7 +133,8 @@ class FeatureDataset(BaseDataset):
 
         Returns:
             The features under the name of the representation; ``length``, the size of their last axis; ``id`` and
-            ``source``, strings; and ``label``, an index into ``labels``.
+            ``source``, strings; and where there are labels ``label``, an index into ``labels``, or where recordings have
+            lists of labels a multi-hot array, float32 (n_classes,).
 
         Raises:
             IndexError: When the index is out of range.
@@ -144,13 +151,16 @@ class FeatureDataset(BaseDataset):
             shape=shape,
             dtype=self._dtype,
         )
-        return {
+        example = {
             self._key: features,
             "length": shape[-1] if shape else 1,
             "id": self._id[i],
             "source": self._source[i],
-            "label": int(self._label[i]),
         }
+        label = self._label[i]
+        if label is not None:
+            example["label"] = label if isinstance(label, int) else multi_hot(label, len(self.labels))
+        return example
 
     def lengths(self) -> np.ndarray:
         """Return the length of every example along time.
@@ -159,6 +169,14 @@ class FeatureDataset(BaseDataset):
             The size of the last axis of each example's features, in frames or samples, shape (n_examples,), int64.
         """
         return self._shape[:, -1].copy() if self._shape.shape[1] else np.ones(len(self), np.int64)
+
+
+def _class_label(
+    label: str | list[str] | None, indices: Mapping[str, int], *, as_list: bool
+) -> int | tuple[int, ...] | None:
+    if isinstance(label, str) and as_list:
+        label = [label]
+    return class_label(tuple(label) if isinstance(label, list) else label, indices)
 
 
 def _check_config(

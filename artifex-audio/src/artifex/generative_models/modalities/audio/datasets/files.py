@@ -2,21 +2,20 @@
 
 from __future__ import annotations
 
+import math
 import os
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Literal, cast
 
 import attrs
 
-from artifex.generative_models.core.checks import check_choice
+from artifex.generative_models.core.checks import check_choice, check_flag
 from artifex.generative_models.modalities.audio.base import AudioModalityConfig
-from artifex.generative_models.modalities.audio.datasets.manifests import (
-    Recording,
-    folder_label,
-    label_names,
-    read_manifest,
-)
+from artifex.generative_models.modalities.audio.datasets.manifests.formats import is_manifest
+from artifex.generative_models.modalities.audio.datasets.manifests.labels import class_label, folder_label, label_names
+from artifex.generative_models.modalities.audio.datasets.manifests.reading import read_manifest
+from artifex.generative_models.modalities.audio.datasets.manifests.recording import Recording
 from artifex.generative_models.modalities.audio.datasets.recordings import Crop, OnError, RecordingDataset, Source
 from artifex.generative_models.modalities.audio.io import exists, find_audio_in
 
@@ -34,8 +33,8 @@ class AudioFileDataset(RecordingDataset):
         config: Configuration of the examples; by default ``AudioModalityConfig()``. For a representation other than the
             waveform, examples also contain the features, which are computed with jax.
         paths: A file, a folder, which is searched recursively, a pattern such as ``"takes/**/*.wav"``, or a list of them.
-        manifest: A manifest to use instead of ``paths``, as ``read_manifest`` reads and ``artifex scan`` writes them,
-            with labels, segments and splits. Recordings of other splits than ``split`` are excluded.
+        manifest: A manifest to use instead of ``paths``, of any format that ``read_manifest`` reads, with labels, segments
+            and splits. Recordings of other splits than ``split`` are excluded.
         mono: Whether to average the channels. Otherwise all recordings must have the same number of channels.
         crop: The part of a longer recording: ``"center"``, ``"start"``, ``"random"`` (depends on the seed, the epoch and
             the index only), ``"loudest"`` (the window with the highest energy: the recording is decoded once, in blocks,
@@ -43,8 +42,11 @@ class AudioFileDataset(RecordingDataset):
             padded), or ``"whole"`` (variable-length examples, neither cropped nor padded).
         hop: Hop between sliding windows in seconds; by default the configuration's duration.
         labels: ``"folder"`` labels a recording by the folder directly below the given one, or the given one itself; a
-            function returns the label for a path; None omits labels. With a manifest, ``"folder"`` uses its column ``label``.
-            ``dataset.labels`` contains the class names in order of their indices, the same for every split.
+            function returns the label for a path; None omits labels. With a manifest, ``"folder"`` uses its column ``label``;
+            where that contains lists, ``label`` in an example is a multi-hot array. ``dataset.labels`` contains the class
+            names in order of their indices, the same for every split.
+        annotations: Whether examples contain ``annotations``, the other columns of the manifest, such as ``text`` and
+            ``speaker``: strings (empty where missing) or numbers (NaN where missing). Columns of other values are omitted.
         on_error: ``"raise"`` raises for a recording that cannot be read. ``"skip"`` replaces it by silence with
             ``valid=False``, which iteration skips, and adds the reason to ``dataset.problems`` of this process.
             ``"warn"`` also warns, once per file. Errors with ``AudioReadError.transient`` are always raised; among them is
@@ -84,6 +86,7 @@ class AudioFileDataset(RecordingDataset):
         crop: Crop = "center",
         hop: float | None = None,
         labels: Literal["folder"] | Callable[[Path], str] | None = "folder",
+        annotations: bool = False,
         on_error: OnError = "raise",
         split: str = "train",
         seed: int = 0,
@@ -95,7 +98,9 @@ class AudioFileDataset(RecordingDataset):
         )
         if labels is not None and not callable(labels):
             check_choice("labels", labels, choices=("folder", None))
+        check_flag("annotations", annotations)
         if manifest is None:
+            _check_no_manifest(paths)
             recordings = [
                 Recording(path=str(file), label=folder_label(file, root)) for file, root in find_audio_in(paths)
             ]
@@ -105,15 +110,26 @@ class AudioFileDataset(RecordingDataset):
             raise TypeError("paths and manifest must not be given together; omit one of them")
         if callable(labels):
             recordings = [attrs.evolve(each, label=_label_of(labels, Path(each.path))) for each in recordings]
-        # From all splits, so that a class has the same index in each.
+        # From all splits, so that classes have the same indices, and examples the same keys, in each.
         if labels is not None:
-            self.labels = label_names(each.label for each in recordings if each.label is not None)
-        class_indices: dict[str | None, int] = {label: number for number, label in enumerate(self.labels)}
+            self.labels = label_names(each.label for each in recordings)
+        has_lists = any(isinstance(each.label, tuple) for each in recordings)
+        class_indices = {label: number for number, label in enumerate(self.labels)}
+        columns = _annotation_columns(recordings)
         self._recordings = [each for each in recordings if each.split in (None, split)]
         if not self._recordings:
             known = ", ".join(sorted({repr(each.split) for each in recordings}))
             raise ValueError(f"{manifest}: split must be one of {known}, got {split!r}")
-        self._class_indices = [class_indices.get(each.label) for each in self._recordings]
+        self._class_indices: list[int | tuple[int, ...] | None] = [None] * len(self._recordings)
+        if labels is not None:
+            given = (
+                (each.label,) if has_lists and isinstance(each.label, str) else each.label for each in self._recordings
+            )
+            self._class_indices = [class_label(label, class_indices) for label in given]
+        self._annotations = [
+            {name: _annotation(each, name, missing) for name, missing in columns.items()} if annotations else None
+            for each in self._recordings
+        ]
         # With "raise", every missing file raises.
         self._existing = {each.path for each in self._recordings if on_error != "raise" and exists(each.path)}
 
@@ -143,6 +159,7 @@ class AudioFileDataset(RecordingDataset):
             n_channels=entry.n_channels,
             n_samples=entry.n_samples,
             existed=entry.path in self._existing,
+            annotations=self._annotations[recording],
         )
 
 
@@ -151,3 +168,26 @@ def _label_of(labels: Callable[[Path], str], path: Path) -> str:
     if not isinstance(label, str) or not label:  # pyright: ignore[reportUnnecessaryIsInstance]  user-defined
         raise TypeError(f"labels must return the class name for a path, got {label!r} for {path}")
     return label
+
+
+def _check_no_manifest(paths: object) -> None:
+    if isinstance(paths, str | os.PathLike):
+        file = Path(cast(str, paths))
+        if file.is_file() and is_manifest(file):
+            raise ValueError(f"{file} is a manifest, not a recording; pass it as manifest=")
+
+
+def _annotation_columns(recordings: Sequence[Recording]) -> dict[str, str | float]:
+    """Return the columns of strings or numbers, each with the value for recordings without one."""
+    types: dict[str, set[type]] = {}
+    for recording in recordings:
+        for name, value in recording.annotations.items():
+            types.setdefault(name, set()).add(type(value))
+    text: dict[str, str | float] = {name: "" for name, found in types.items() if found == {str}}
+    numbers: dict[str, str | float] = {name: math.nan for name, found in types.items() if found <= {int, float}}
+    return {**text, **numbers}
+
+
+def _annotation(recording: Recording, name: str, missing: str | float) -> str | float:
+    value = recording.annotations.get(name, missing)
+    return float(value) if isinstance(value, int | float) else str(value)

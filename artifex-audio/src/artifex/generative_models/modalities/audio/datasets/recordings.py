@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import warnings
 from abc import abstractmethod
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Literal, get_args
@@ -15,7 +15,9 @@ import numpy as np
 
 from artifex.generative_models.core.checks import check_choice, check_flag, check_integer, check_number
 from artifex.generative_models.modalities.audio.base import AudioModalityConfig, AudioRepresentation, config_or_default
+from artifex.generative_models.modalities.audio.datasets.manifests.labels import multi_hot
 from artifex.generative_models.modalities.audio.datasets.random_draws import crop_rng
+from artifex.generative_models.modalities.audio.datasets.segments import check_header, segment_span
 from artifex.generative_models.modalities.audio.io import (
     AudioInfo,
     AudioReadError,
@@ -36,7 +38,6 @@ Crop = Literal["center", "start", "random", "sliding", "loudest", "whole"]
 OnError = Literal["raise", "skip", "warn"]
 _HEADER_THREADS = 2
 _STEPS_PER_WINDOW = 16
-_SECONDS_TOLERANCE = 1e-3
 
 
 @attrs.frozen(eq=False)
@@ -46,24 +47,26 @@ class Source:
     Args:
         audio: The path of a file, the bytes of a file, or samples; or the error to raise instead.
         name: Name in examples and error messages: the path of a file.
-        label: Class index, or None.
+        label: Class index, a tuple of several, or None.
         start: Start of the segment in seconds.
         end: End of the segment in seconds; None means the end of the recording.
         sample_rate: Sample rate in Hz, if known without reading the header.
         n_channels: Number of channels, if known.
         n_samples: Samples per channel of the whole recording, if known.
         existed: Whether the file existed when the dataset was created. If it is missing later, reading it raises.
+        annotations: Entry ``annotations`` of the example, or None.
     """
 
     audio: AudioSource | AudioReadError
     name: str
-    label: int | None = None
+    label: int | tuple[int, ...] | None = None
     start: float = 0.0
     end: float | None = None
     sample_rate: int | None = None
     n_channels: int | None = None
     n_samples: int | None = None
     existed: bool = False
+    annotations: Mapping[str, str | float] | None = None
 
 
 @attrs.frozen(eq=False)
@@ -108,6 +111,7 @@ class RecordingDataset(BaseDataset):
 
     config: AudioModalityConfig
     labels: tuple[str, ...] = ()
+    _n_classes: int | None = None
 
     def __init__(
         self,
@@ -197,7 +201,8 @@ class RecordingDataset(BaseDataset):
             ``audio``, float32 (n_time_steps,), or (channels, n_time_steps) with ``mono=False``; ``length``, the number
             of samples before padding; ``valid``, False for silence in place of a recording that cannot be read;
             ``path``; ``start`` of the crop in seconds; ``sample_rate`` and ``duration`` of the example; ``label`` where
-            the dataset has labels; and the features under the representation's name where it is not the waveform.
+            the dataset has labels: a class index, or where recordings have lists of labels a multi-hot array, float32
+            (n_classes,); ``annotations``, a dict of strings and numbers, where they are requested; and the features under the representation's name where it is not the waveform.
 
         Raises:
             IndexError: When the index is out of range.
@@ -218,7 +223,8 @@ class RecordingDataset(BaseDataset):
         # commonpath does not accept absolute and relative paths together.
         root = os.path.commonpath(folders) if len({os.path.isabs(folder) for folder in folders}) == 1 else ""
         recordings = [
-            (name[len(root) :], each.label, each.start, each.end) for name, each in zip(names, sources, strict=True)
+            (name[len(root) :], each.label, each.start, each.end, each.annotations)
+            for name, each in zip(names, sources, strict=True)
         ]
         options = self.split, self.seed, self.config, self.mono, self.crop, self._hop, self.labels
         return checksum(*options, recordings)
@@ -298,7 +304,11 @@ class RecordingDataset(BaseDataset):
             "duration": length / config.sample_rate if self.crop == "whole" else config.duration,
         }
         if source.label is not None:
-            example["label"] = source.label
+            label = source.label
+            n_classes = len(self.labels) if self._n_classes is None else self._n_classes
+            example["label"] = multi_hot(label, n_classes) if isinstance(label, tuple) else label
+        if source.annotations is not None:
+            example["annotations"] = dict(source.annotations)
         return example
 
     def _read_crop(
@@ -315,7 +325,7 @@ class RecordingDataset(BaseDataset):
         def span(info: AudioInfo) -> tuple[int, int]:
             nonlocal start_seconds
             self._check_header(source, recording, info)
-            first, count = _segment_of(source, info.sample_rate, info.n_samples)
+            first, count = segment_span(source.name, source.start, source.end, info.sample_rate, info.n_samples)
             n_crop = -(-n_time_steps * info.sample_rate // config.sample_rate)
             n_excess = max(0, count - n_crop)
             if self.crop == "whole":
@@ -340,15 +350,16 @@ class RecordingDataset(BaseDataset):
         return (samples if self.crop == "whole" else samples[..., :n_time_steps]), start_seconds
 
     def _check_header(self, source: Source, recording: int, info: AudioInfo) -> None:
-        rate, n_samples = source.sample_rate, source.n_samples
+        check_header(
+            source.name,
+            info,
+            sample_rate=source.sample_rate,
+            n_channels=source.n_channels,
+            n_samples=source.n_samples,
+        )
         if self._headers is not None:
             rate, n_samples = int(self._headers.sample_rate[recording]), int(self._headers.n_samples[recording])
-        if rate and n_samples and (rate, n_samples) != (info.sample_rate, info.n_samples):
-            raise AudioReadError(
-                source.name,
-                f"has changed: expected {n_samples} samples at {rate} Hz, the header declares {info.n_samples} at "
-                f"{info.sample_rate} Hz; create the manifest or the dataset again",
-            )
+            check_header(source.name, info, sample_rate=rate, n_samples=n_samples)
         if not self.mono and info.n_channels != (expected := self._expected_channels()):
             raise AudioReadError(
                 source.name,
@@ -380,8 +391,10 @@ class RecordingDataset(BaseDataset):
         try:
             if not (n_channels and rate and n_samples):
                 info = probe(source.audio, name=source.name)
+                check_header(source.name, info, sample_rate=rate, n_channels=n_channels, n_samples=n_samples)
                 n_channels, rate, n_samples = info.n_channels, info.sample_rate, info.n_samples
-            return _Segment(n_channels, rate, n_samples, _segment_of(source, rate, n_samples)[1])
+            length = segment_span(source.name, source.start, source.end, rate, n_samples)[1]
+            return _Segment(n_channels, rate, n_samples, length)
         except AudioReadError as error:
             error = missing_now(error, existed=source.existed)
             if error.transient:
@@ -445,23 +458,6 @@ def encoder(config: AudioModalityConfig) -> Callable[[ArrayLike], jax.Array]:
     from artifex.generative_models.modalities.audio.base import AudioModality
 
     return jax.jit(AudioModality(config).encode)
-
-
-def _segment_of(source: Source, sample_rate: int, n_samples: int) -> tuple[int, int]:
-    """Return the first sample and the number of samples of a recording's segment, at the file's rate."""
-    if not source.start and source.end is None:
-        return 0, n_samples
-    first = round(source.start * sample_rate)
-    last = n_samples if source.end is None else round(source.end * sample_rate)
-    # Manifests contain rounded seconds, so that an end may exceed the recording by up to a millisecond.
-    if last > n_samples + _SECONDS_TOLERANCE * sample_rate or first >= min(last, n_samples):
-        end = "its end" if source.end is None else f"{source.end:g} s"
-        raise AudioReadError(
-            source.name,
-            f"the segment from {source.start:g} s to {end} is outside the recording, which is "
-            f"{n_samples / sample_rate:g} s long; correct the manifest",
-        )
-    return first, min(last, n_samples) - first
 
 
 def _find_loudest(audio: AudioSource, name: str, first: int, count: int, n_crop: int, *, mono: bool) -> int:

@@ -1,23 +1,30 @@
-"""Scanning: decode and measure every recording in a folder, to find invalid files and write a manifest."""
+"""Scanning: decode and measure recordings, to find invalid files, divide them into splits, and write a manifest."""
 
 from __future__ import annotations
 
 import os
+import re
 from collections import Counter
-from collections.abc import Callable, Hashable, Iterable, Iterator
+from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from itertools import islice
 from pathlib import Path
-from typing import TypedDict
+from typing import TypedDict, TypeVar
 
 import attrs
 import numpy as np
 
 from artifex.generative_models.core.checks import check_integer
 from artifex.generative_models.core.errors import Problem
-from artifex.generative_models.modalities.audio.datasets.manifests import folder_label, label_names
-from artifex.generative_models.modalities.audio.io import AudioReadError, exists, missing_now, read_blocks, search_audio
+from artifex.generative_models.modalities.audio.datasets.manifests.inputs import search_recordings
+from artifex.generative_models.modalities.audio.datasets.manifests.labels import Label, label_names, names_of
+from artifex.generative_models.modalities.audio.datasets.manifests.reading import check_complete
+from artifex.generative_models.modalities.audio.datasets.manifests.recording import Recording
+from artifex.generative_models.modalities.audio.datasets.manifests.splits import assign_splits
+from artifex.generative_models.modalities.audio.datasets.segments import check_header, segment_span
+from artifex.generative_models.modalities.audio.io import AudioInfo, AudioReadError, exists, missing_now, read_blocks
 
+_Scannable = TypeVar("_Scannable", Recording, "ScannedRecording")
 _FULL_SCALE = 32767 / 32768
 _CLIPPED_RUN = 3
 _SILENCE_PEAK = 1e-4
@@ -26,14 +33,20 @@ _MAX_DC = 0.01
 
 @attrs.frozen(kw_only=True)
 class ScannedRecording:
-    """Measurements of a recording that was decoded completely.
+    """Measurements of a recording, or of a segment, that was decoded completely.
 
     Args:
         path: The file.
-        label: Name of the folder that labels it.
+        name: Path relative to the searched folder or the manifest.
+        label: Its label: the name of a folder by default, or that of a manifest; a tuple of several, or None.
+        start: Start of the segment in seconds.
+        end: End of the segment in seconds; None means the end of the file.
+        split: Split that it belongs to, or None.
+        annotations: The other columns of its manifest.
         sample_rate: Sample rate in Hz.
         n_channels: Number of channels.
         n_samples: Samples per channel that were decoded.
+        n_file_samples: Samples per channel of the whole file.
         duration: Duration in seconds.
         peak: Maximum magnitude, full scale 1.
         dc: Mean of the samples, full scale 1.
@@ -42,10 +55,16 @@ class ScannedRecording:
     """
 
     path: str
-    label: str
+    name: str
+    label: Label | None
+    start: float
+    end: float | None
+    split: str | None
+    annotations: Mapping[str, object]
     sample_rate: int
     n_channels: int
     n_samples: int
+    n_file_samples: int
     duration: float
     peak: float
     dc: float
@@ -73,6 +92,7 @@ class ScanSummary(TypedDict):
         n_channels: Number of recordings per number of channels.
         formats: Number of recordings per container and encoding.
         labels: Number of recordings per label, in the order of the labels.
+        splits: Number of recordings per split, most frequent first.
         peak: ``min``, ``median`` and ``max``, full scale 1.
         clipped: Number of clipped recordings.
         silent: Number of silent recordings.
@@ -86,6 +106,7 @@ class ScanSummary(TypedDict):
     n_channels: dict[str, int]
     formats: dict[str, int]
     labels: dict[str, int]
+    splits: dict[str, int]
     peak: dict[str, float | None]
     clipped: int
     silent: int
@@ -107,10 +128,24 @@ class ScanResult:
     problems: tuple[Problem, ...]
     skipped: tuple[Problem, ...] = ()
 
-    def manifest(self) -> list[dict[str, str | int | float]]:
-        """Return the fields of each recording for ``write_manifest``."""
-        keys = ("path", "label", "sample_rate", "n_channels", "n_samples", "duration", "peak")
-        return [{key: getattr(each, key) for key in keys} for each in self.recordings]
+    def manifest(self) -> list[dict[str, object]]:
+        """Return the fields of each recording for ``write_manifest``; fields that are None are not written."""
+        return [
+            {
+                **each.annotations,  # measured values take precedence
+                "path": each.path,
+                "label": each.label,
+                "split": each.split,
+                "start": each.start or None,
+                "end": each.end,
+                "sample_rate": each.sample_rate,
+                "n_channels": each.n_channels,
+                "n_samples": each.n_file_samples,
+                "duration": each.duration,
+                "peak": each.peak,
+            }
+            for each in self.recordings
+        ]
 
     def to_dict(self) -> dict[str, object]:
         """Return the summary, recordings and problems as values that JSON supports."""
@@ -125,7 +160,7 @@ class ScanResult:
         """Return statistics over all recordings."""
         recordings = self.recordings
         durations = np.array([each.duration for each in recordings])
-        labels = Counter(each.label for each in recordings)
+        labels = Counter(name for each in recordings for name in names_of(each.label))
         return {
             "count": len(recordings),
             "duration": {"total": float(durations.sum()), **_spread(durations)},
@@ -133,6 +168,7 @@ class ScanResult:
             "n_channels": _counts(each.n_channels for each in recordings),
             "formats": _counts(each.format for each in recordings),
             "labels": {label: labels[label] for label in label_names(labels)},
+            "splits": _counts(each.split for each in recordings if each.split is not None),
             "peak": _spread(np.array([each.peak for each in recordings])),
             "clipped": sum(each.clipped for each in recordings),
             "silent": sum(each.silent for each in recordings),
@@ -144,15 +180,28 @@ class ScanResult:
 def scan(
     paths: str | os.PathLike[str] | Iterable[str | os.PathLike[str]],
     *,
+    label: str | None = None,
+    splits: Mapping[str, float] | None = None,
+    by: str | None = None,
+    seed: int = 0,
     threads: int = 2,
     progress: Callable[[int, int], None] | None = None,
 ) -> ScanResult:
     """Decode recordings completely and measure them.
 
-    Files are decoded in blocks, so that memory does not grow with their length.
+    Files are decoded in blocks, so that memory does not grow with their length. Of a segment in a manifest only the segment
+    is decoded.
 
     Args:
-        paths: Files, folders and patterns, as for ``find_audio``.
+        paths: Manifests, files, folders and patterns, as for ``find_recordings``.
+        label: The label of a recording: ``"folder"``, the folder directly below the given one; ``"stem"``, the file's name
+            without its suffix; or a regular expression that is searched in the path relative to the given folder or the
+            manifest, whose first group (or else whole match) is the label. None means the label in a manifest, and the
+            folder for other files.
+        splits: The fraction of each split; recordings are assigned to splits as by ``assign_splits``.
+        by: The group of a recording, which is in one split only: the name of a column, such as ``"speaker"`` or
+            ``"label"``; or a regular expression that is searched in the path like that of ``label``. None means the file.
+        seed: Seed of the assignment to splits, at least 0.
         threads: Number of files decoded in parallel; decoding releases the GIL.
         progress: Called with the number of completed files and the total.
 
@@ -161,7 +210,8 @@ def scan(
 
     Raises:
         FileNotFoundError: When a path does not exist.
-        ValueError: When a folder contains no audio files or ``paths`` is empty.
+        ValueError: When a manifest is invalid, a folder contains no audio files, ``paths`` is empty, ``label`` or ``by``
+            does not match a path or is not a column, or there are fewer groups than splits.
         AudioReadError: When a file cannot be read for a temporary reason, such as an unavailable network drive.
         MissingDependencyError: Without the extra ``artifex-audio[files]``.
 
@@ -176,42 +226,56 @@ def scan(
         (0.5, 0.5, 'the file is empty (0 bytes); download or record it again')
     """
     check_integer("threads", threads, minimum=1)
-    found = search_audio(paths)
-    files = found.files
-    missing = {file for file, _ in files if not exists(file)}  # links to nothing
-    recordings, problems = [], []
-    for n_completed, result in enumerate(_measure_in_order(files, threads, missing), start=1):
+    found = search_recordings(paths)
+    files = found.recordings
+    if label is not None:
+        files = [attrs.evolve(each, label=_label(each, label)) for each in files]
+    check_complete(files, [each.path for each in files])
+    if splits is not None:
+        files = _with_splits(files, splits, by, seed)  # raises before anything is decoded
+    # The others are links to nothing, or rows of a manifest without their files.
+    existing = {path for path in {each.path for each in files} if exists(path)}
+    recordings: list[ScannedRecording] = []
+    problems: list[Problem] = []
+    for n_completed, result in enumerate(_measure_in_order(files, threads, existing), start=1):
         if isinstance(result, Problem):
             problems.append(result)
         else:
             recordings.append(result)
         if progress is not None:
             progress(n_completed, len(files))
+    if splits is not None and recordings:
+        recordings = _with_splits(recordings, splits, by, seed)  # the fractions are those of the valid recordings
     return ScanResult(recordings=tuple(recordings), problems=tuple(problems), skipped=tuple(found.skipped))
 
 
-def _measure_in_order(
-    files: list[tuple[Path, Path]], threads: int, missing: set[Path]
-) -> Iterator[ScannedRecording | Problem]:
+def _measure_in_order(files: list[Recording], threads: int, existing: set[str]) -> Iterator[ScannedRecording | Problem]:
     remaining = iter(files)
     pool = ThreadPoolExecutor(threads)
     try:
         pending: list[Future[ScannedRecording | Problem]] = [
-            pool.submit(_measure, file, root, file not in missing) for file, root in islice(remaining, 8 * threads)
+            pool.submit(_measure, file, file.path in existing) for file in islice(remaining, 8 * threads)
         ]
         while pending:
             result = pending.pop(0).result()
-            pending += [pool.submit(_measure, file, root, file not in missing) for file, root in islice(remaining, 1)]
+            pending += [pool.submit(_measure, file, file.path in existing) for file in islice(remaining, 1)]
             yield result
     finally:
         pool.shutdown(cancel_futures=True)
 
 
-def _measure(file: Path, root: Path, existed: bool) -> ScannedRecording | Problem:
+def _measure(file: Recording, existed: bool) -> ScannedRecording | Problem:
+    def span(info: AudioInfo) -> tuple[int, int]:
+        check_header(
+            file.path, info, sample_rate=file.sample_rate, n_channels=file.n_channels, n_samples=file.n_samples
+        )
+        return segment_span(file.path, file.start, file.end, info.sample_rate, info.n_samples)
+
     total, n_samples, peak, clipped = 0.0, 0, 0.0, False
     tail = np.zeros((0, 1), bool)
+    info: AudioInfo | None = None
     try:
-        for header, block in read_blocks(file):
+        for header, block in read_blocks(file.path, span):
             info = header
             n_samples += len(block)
             total += float(block.sum(dtype=np.float64))
@@ -229,20 +293,72 @@ def _measure(file: Path, root: Path, existed: bool) -> ScannedRecording | Proble
     except AudioReadError as error:
         error = missing_now(error, existed=existed)
         if error.transient:  # the manifest must not lack the file because of a fault that passes
-            raise AudioReadError(file, f"{error.reason}; this may be temporary: try again", transient=True) from error
-        return Problem(source=str(file), message=error.reason)
+            message = f"{error.reason}; this may be temporary: try again"
+            raise AudioReadError(file.path, message, transient=True) from error
+        return Problem(source=file.path, message=error.reason)
+    if info is None:
+        return Problem(source=file.path, message="contains no samples")
     return ScannedRecording(
-        path=str(file),
-        label=folder_label(file, root),
+        path=file.path,
+        name=file.name,
+        label=file.label,
+        start=file.start,
+        end=file.end,
+        split=file.split,
+        annotations=file.annotations,
         sample_rate=info.sample_rate,
         n_channels=info.n_channels,
         n_samples=n_samples,
+        n_file_samples=info.n_samples,
         duration=n_samples / info.sample_rate,
         peak=peak,
         dc=total / (n_samples * info.n_channels),
         clipped=clipped,
         format=f"{info.format} {info.subtype}",
     )
+
+
+def _label(file: Recording, rule: str) -> str:
+    if rule == "stem":
+        return Path(file.path).stem
+    if rule == "folder":
+        folder, _, _ = file.name.rpartition("/")
+        return folder.split("/")[0] or os.path.basename(os.path.dirname(os.path.abspath(file.path))) or "/"
+    found = _search("label", rule, file.name)
+    if not found:
+        raise ValueError(f"{file.path}: the label {rule!r} does not match {file.name!r}; it must match every path")
+    return found
+
+
+def _with_splits(
+    recordings: list[_Scannable], splits: Mapping[str, float], by: str | None, seed: int
+) -> list[_Scannable]:
+    assigned = assign_splits([_group(each, by) for each in recordings], splits, seed=seed)
+    return [attrs.evolve(each, split=split) for each, split in zip(recordings, assigned, strict=True)]
+
+
+def _group(recording: Recording | ScannedRecording, by: str | None) -> str:
+    if by is None:
+        return os.path.realpath(recording.path)
+    if not re.fullmatch(r"\w+", by):
+        found = _search("by", by, recording.name)
+        if found is None:
+            raise ValueError(f"{recording.path}: by={by!r} does not match {recording.name!r}; it must match every path")
+        return found
+    columns: dict[str, object] = {**recording.annotations, "label": recording.label, "path": recording.path}
+    value = columns.get(by)
+    if value is None or value == "":
+        known = ", ".join(sorted(key for key, value in columns.items() if value is not None))
+        raise ValueError(f"{recording.path}: has no {by}; its columns are {known}")
+    return str(value)
+
+
+def _search(name: str, pattern: str, text: str) -> str | None:
+    try:
+        match = re.search(pattern, text)
+    except re.error as error:
+        raise ValueError(f"{name} must be a regular expression, got {pattern!r}: {error}") from None
+    return None if match is None else match[1] if match.re.groups else match[0]
 
 
 def _has_run(at_full_scale: np.ndarray) -> bool:

@@ -1,15 +1,16 @@
-"""Datasets of recordings in tables, such as Hugging Face datasets or lists of dicts. Imports no jax."""
+"""Datasets of recordings in tables: Hugging Face datasets, data frames, lists of dicts. Imports no jax."""
 
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Mapping
-from typing import TYPE_CHECKING, Any, Protocol
+from collections.abc import Callable, Iterable, Mapping, Sized
+from functools import partial
+from typing import TYPE_CHECKING, Any, Protocol, cast
 
 import numpy as np
 
 from artifex.generative_models.modalities.audio.base import AudioModalityConfig
-from artifex.generative_models.modalities.audio.datasets.manifests import label_names
+from artifex.generative_models.modalities.audio.datasets.manifests.labels import label_names
 from artifex.generative_models.modalities.audio.datasets.recordings import Crop, OnError, RecordingDataset, Source
 from artifex.generative_models.modalities.audio.io import AudioReadError, AudioSource, Samples
 from artifex.generative_models.modalities.base import checksum
@@ -34,13 +35,15 @@ class TableAudioDataset(RecordingDataset):
 
     Args:
         config: Configuration of the examples; by default ``AudioModalityConfig()``.
-        table: A ``datasets.Dataset``, or a sequence. Each item is a mapping, or the audio itself. The audio is the path
-            of a file, the bytes of a file, a mapping with ``bytes`` or ``path`` (``bytes`` takes precedence), or a
+        table: A ``datasets.Dataset``, a data frame of pandas or polars, a table of Arrow, or a sequence. Each item of a
+            sequence is a mapping, or the audio itself. The audio is the path of a file, the bytes of a file (``bytes``,
+            ``bytearray`` or ``memoryview``), a mapping with ``bytes`` or ``path`` (``bytes`` takes precedence), or a
             mapping with ``array``, (time,) or (channels, time), and ``sampling_rate`` in Hz.
         audio: Name of the audio column.
-        label: Name of the column of labels, strings or integers; None, or a table without the default column, omits
-            labels. ``dataset.labels`` contains the names of a Hugging Face ``ClassLabel`` column, or the sorted strings;
-            integers are used unchanged.
+        label: Name of the column of labels, strings or integers, or lists of them; None, or a table without the default
+            column, omits labels. ``dataset.labels`` contains the names of a Hugging Face ``ClassLabel`` column, or the
+            sorted strings; integers are used unchanged. For lists, ``label`` in an example is a multi-hot array, float32
+            (n_classes,), with as many classes as there are names, or the largest integer plus 1.
         mono: Whether to average the channels; for this and the other options see ``AudioFileDataset``.
         crop: The part of a longer recording.
         hop: Hop between sliding windows in seconds.
@@ -51,7 +54,7 @@ class TableAudioDataset(RecordingDataset):
         name: Name of the dataset in error messages.
 
     Raises:
-        TypeError: When the table has no length or indexing, such as a stream or a dict of splits.
+        TypeError: When the table has no length or indexing, such as a stream, a lazy frame or a dict of splits.
         ValueError: When a column does not exist, labels are neither strings nor integers, or an option is out of range.
 
     Example:
@@ -83,21 +86,14 @@ class TableAudioDataset(RecordingDataset):
         self._audio_column = audio
         self._label_column: str | None = label
         self._class_indices: dict[str, int] = {}
-        if isinstance(table, Mapping):
-            splits = ", ".join(map(repr, table))
-            raise TypeError(f"table must be one table, got {type(table).__name__} of {splits}; pass one of them")
-        if not hasattr(table, "__len__") or not hasattr(table, "__getitem__") or isinstance(table, str | bytes):
-            raise TypeError(
-                f"table must have __len__ and __getitem__, got {type(table).__name__}; load a stream into a table or a list"
-            )
-        if not len(table):
-            raise ValueError("table must not be empty, got 0 recordings")
+        _check_table(table)
         if hasattr(table, "cast_column"):
             self._table = self._prepare_hugging_face(table)
+        elif (columns := _columns_of(table)) is not None:
+            self._table = self._prepare_columns(columns, len(table))
         else:
             self._table = table
-            first = table[0]
-            self._prepare_labels(first if isinstance(first, Mapping) else {})
+            self._prepare_labels(_as_mapping(table[0]) or {})
 
     def n_recordings(self) -> int:
         """Return the number of recordings."""
@@ -111,9 +107,9 @@ class TableAudioDataset(RecordingDataset):
         """
         item = self._table[recording]
         name = f"recording {recording}"
-        value = item
-        if isinstance(item, Mapping) and (self._audio_column in item or not _is_audio(item)):
-            value = item.get(self._audio_column)
+        row = _as_mapping(item)
+        has_columns = row is not None and (self._audio_column in row or not _is_audio(row))
+        value = row.get(self._audio_column) if row is not None and has_columns else item
         audio, audio_name = _audio_of(value, name, self._audio_column)
         return Source(audio, audio_name, self._class_index(item, name))
 
@@ -140,13 +136,29 @@ class TableAudioDataset(RecordingDataset):
         if hasattr(feature, "decode"):
             table = table.cast_column(self._audio_column, type(feature)(decode=False))
         if self._label_column is not None:
-            names = getattr(features[self._label_column], "names", None)
+            element = _element(features[self._label_column])
+            names = getattr(element, "names", None)
+            is_list = element is not features[self._label_column]
             if names is not None:
                 self.labels = tuple(names)
+                self._n_classes = len(self.labels) if is_list else None
             else:
-                self._index_labels(table.unique(self._label_column))
+                self._index_labels(table[self._label_column] if is_list else table.unique(self._label_column))
         prepared: Table = table
         return prepared
+
+    def _prepare_columns(self, columns: Mapping[str, Callable[[int], object]], length: int) -> Table:
+        """Return the audio and label columns of a data frame or Arrow table as rows."""
+        known = ", ".join(map(repr, columns))
+        if self._audio_column not in columns:
+            raise ValueError(f"audio must be a column of the table: {known}; got {self._audio_column!r}")
+        if self._label_column not in columns:
+            self._omit_labels(columns)
+        used = [self._audio_column] if self._label_column is None else [self._audio_column, self._label_column]
+        rows = _Rows(length, {name: columns[name] for name in used})
+        if self._label_column is not None:
+            self._index_labels([columns[self._label_column](index) for index in range(len(rows))])
+        return rows
 
     def _prepare_labels(self, first: Mapping[str, Any]) -> None:
         if self._audio_column not in first and first and not _is_audio(first):
@@ -157,8 +169,8 @@ class TableAudioDataset(RecordingDataset):
         if self._label_column not in first:
             self._omit_labels(first)
         if self._label_column is not None and not isinstance(first[self._label_column], int | np.integer):
-            items = (self._table[index] for index in range(len(self._table)))
-            self._index_labels([item.get(self._label_column) if isinstance(item, Mapping) else None for item in items])
+            items = [self._table[index] for index in range(len(self._table))]
+            self._index_labels([(_as_mapping(item) or {}).get(self._label_column) for item in items])
 
     def _omit_labels(self, columns: Iterable[str]) -> None:
         if self._label_column not in (None, "label"):
@@ -166,47 +178,143 @@ class TableAudioDataset(RecordingDataset):
             raise ValueError(f"label must be a column of the table: {known}; got {self._label_column!r}")
         self._label_column = None
 
-    def _index_labels(self, values: Iterable[Any]) -> None:
-        values = list(values)
-        for value in values:
-            if isinstance(value, bool) or not isinstance(value, str | int | np.integer):
-                raise ValueError(  # noqa: TRY004  the content of a table is a value
-                    f"labels must be strings or integers, got {value!r} in {self._label_column!r}; "
-                    f"label=None omits labels"
-                )
-        if any(isinstance(value, str) for value in values):
-            self.labels = label_names(str(value) for value in values)
+    def _index_labels(self, values: Iterable[object]) -> None:
+        """Number the classes of labels: strings sorted, integers unchanged."""
+        labels = [_as_label(value) for value in values]
+        if None in labels:
+            invalid = next(value for value, label in zip(values, labels, strict=True) if label is None)
+            raise ValueError(
+                f"labels must be strings or integers, or lists of them, got {invalid!r} in {self._label_column!r}; "
+                f"label=None omits labels"
+            )
+        names = [name for label in labels for name in (label if isinstance(label, tuple) else (label,))]
+        if any(isinstance(name, str) for name in names):
+            self.labels = label_names(str(name) for name in names)
             self._class_indices = {label: number for number, label in enumerate(self.labels)}
+        if any(isinstance(label, tuple) for label in labels):
+            numbers = [name for name in names if isinstance(name, int)]
+            self._n_classes = len(self.labels) or max(numbers, default=-1) + 1
 
-    def _class_index(self, item: Any, name: str) -> int | None:
+    def _class_index(self, item: object, name: str) -> int | tuple[int, ...] | None:
         if self._label_column is None:
             return None
-        value = item.get(self._label_column) if isinstance(item, Mapping) else None
-        if self._class_indices and value is not None and str(value) in self._class_indices:
-            return self._class_indices[str(value)]
-        if isinstance(value, int | np.integer) and not isinstance(value, bool):
-            return int(value)
-        raise ValueError(f"{name}: {self._label_column} must be an integer, as in the first recording, got {value!r}")
+        value = (_as_mapping(item) or {}).get(self._label_column)
+        label = _as_label(value)
+        names = label if isinstance(label, tuple) else (label,)
+        found = [self._class_indices.get(str(each)) if self._class_indices else each for each in names]
+        indices = tuple(each for each in found if isinstance(each, int))
+        if self._n_classes is not None:
+            if len(indices) == len(names) and all(0 <= each < self._n_classes for each in indices):
+                return indices
+            expected = f"a list of classes below {self._n_classes}"
+        else:
+            if len(indices) == len(names) and not isinstance(label, tuple):
+                return indices[0]
+            expected = "an integer, as in the first recording"
+        raise ValueError(f"{name}: {self._label_column} must be {expected}, got {value!r}")
 
 
-def _is_audio(item: Mapping[str, Any]) -> bool:
+def _check_table(table: object) -> None:
+    name = type(table).__name__
+    splits = _as_mapping(table)
+    if splits is not None:
+        raise TypeError(f"table must be one table, got {name} of {', '.join(map(repr, splits))}; pass one of them")
+    if hasattr(table, "collect_schema") and hasattr(table, "collect"):
+        raise TypeError(f"table must be in memory, got {name}; pass its collect()")
+    is_content = isinstance(table, str | bytes | bytearray | memoryview)
+    if is_content or not isinstance(table, Sized) or not hasattr(table, "__getitem__"):
+        raise TypeError(f"table must have __len__ and __getitem__, got {name}; load a stream into a table or a list")
+    if not len(table):
+        raise ValueError("table must not be empty, got 0 recordings")
+
+
+class _Rows:
+    """Rows of some columns."""
+
+    def __init__(self, length: int, columns: Mapping[str, Callable[[int], object]]) -> None:
+        self._length = length
+        self._columns = columns
+
+    def __len__(self) -> int:
+        return self._length
+
+    def __getitem__(self, index: int, /) -> dict[str, object]:
+        return {name: get(index) for name, get in self._columns.items()}
+
+
+def _columns_of(table: Any) -> Mapping[str, Callable[[int], object]] | None:
+    """Return the columns of a data frame or Arrow table as functions of the row, or None for other tables."""
+    is_column = (hasattr(table, "iloc") and not hasattr(table, "columns")) or (
+        hasattr(table, "to_pylist") and not hasattr(table, "column_names")
+    )
+    if is_column:
+        raise TypeError(f"table must be a table or a list, got {type(table).__name__}; pass a list of its values")
+    if hasattr(table, "iloc"):  # pandas
+        return {str(name): table[name].iloc.__getitem__ for name in table.columns}
+    if hasattr(table, "get_column"):  # polars
+        return {name: table.get_column(name).__getitem__ for name in table.columns}
+    if hasattr(table, "column_names"):  # Arrow
+        return {name: partial(_arrow_value, table.column(name)) for name in table.column_names}
+    return None
+
+
+def _arrow_value(column: Any, index: int) -> object:
+    return column[index].as_py()
+
+
+def _element(feature: Any) -> Any:
+    """Return the feature of the elements of a Hugging Face list, or the feature itself."""
+    if isinstance(feature, list):
+        return feature[0]  # pyright: ignore[reportUnknownVariableType]
+    inner = getattr(feature, "feature", None)
+    return feature if inner is None else inner
+
+
+def _as_label(value: object) -> str | int | tuple[str | int, ...] | None:
+    """Return a label of a table as plain values, or None if it is invalid."""
+    if isinstance(value, str):
+        return str(value)
+    if isinstance(value, int | np.integer) and not isinstance(value, bool):
+        return int(cast(int, value))
+    if isinstance(value, list | tuple | np.ndarray) or hasattr(value, "to_list"):
+        elements = [_as_label(each) for each in cast(Iterable[object], value)]
+        names = tuple(each for each in elements if isinstance(each, str | int))
+        return names if len(names) == len(elements) else None
+    return None
+
+
+def _as_mapping(item: object) -> Mapping[str, object] | None:
+    return cast(Mapping[str, object], item) if isinstance(item, Mapping) else None
+
+
+def _path_of(value: object) -> str:
+    return os.fspath(cast(str, value)) if isinstance(value, str | os.PathLike) else ""
+
+
+def _is_audio(item: Mapping[str, object]) -> bool:
     return any(key in item for key in ("array", "bytes", "path"))
 
 
-def _audio_of(value: Any, name: str, column: str) -> tuple[AudioSource | AudioReadError, str]:
+def _audio_of(value: object, name: str, column: str) -> tuple[AudioSource | AudioReadError, str]:
     """Return the audio of a recording, or the error to raise instead, and the recording's name."""
-    if isinstance(value, Mapping):
-        path, content = value.get("path"), value.get("bytes")
-        known_as = os.fspath(path) if path else name
-        if content is not None:
-            return content, known_as
-        if value.get("array") is not None:
-            return Samples(np.asarray(value["array"]), value.get("sampling_rate") or 0), known_as
-        value = path
-    if isinstance(value, bytes):
-        return value, name
-    if isinstance(value, str | os.PathLike) and os.fspath(value):
-        return os.fspath(value), os.fspath(value)
+    mapping = _as_mapping(value)
+    if mapping is not None:
+        path, content, array = mapping.get("path"), mapping.get("bytes"), mapping.get("array")
+        name = _path_of(path) or name
+        if content is not None and not isinstance(content, bytes | bytearray | memoryview):
+            return AudioReadError(name, f"bytes must be the bytes of a file, got {type(content).__name__}"), name
+        value = path if content is None else cast(object, content)
+        if content is None and array is not None:
+            try:
+                samples = np.asarray(array)
+            except ValueError as error:  # ragged lists
+                return AudioReadError(name, f"array must be (time,) or (channels, time): {error}"), name
+            return Samples(samples, cast(int, mapping.get("sampling_rate") or 0)), name
+    if isinstance(value, bytes | bytearray | memoryview):
+        return bytes(cast(bytes, value)), name
+    file = _path_of(value)
+    if file:
+        return file, file
     got = repr(value) if value is None or value == "" else type(value).__name__
     reason = f"{column} must be a path, bytes, or a mapping with bytes, path or array, got {got}"
     return AudioReadError(name, reason), name

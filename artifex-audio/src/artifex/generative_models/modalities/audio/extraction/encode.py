@@ -111,12 +111,14 @@ def example_record(
         The record.
     """
     recording, sample_rate = plan.recordings[index], plan.config.sample_rate
-    return {
+    record: ExampleRecord = {
         "index": index,
         "id": recording["id"],
         "source": recording["source"],
         "label": recording["label"],
-        **source_format,
+        "source_sample_rate": source_format["source_sample_rate"],
+        "source_channels": source_format["source_channels"],
+        "source_format": source_format["source_format"],
         "representation": plan.config.representation_name,
         "sample_rate": sample_rate,
         "n_samples": len(audio),
@@ -126,6 +128,15 @@ def example_record(
         "shape": list(features.shape),
         "dtype": str(features.dtype),
     }
+    if "start" in recording:
+        record["start"] = recording["start"]
+    if "end" in recording:
+        record["end"] = recording["end"]
+    if "split" in recording:
+        record["split"] = recording["split"]
+    if "annotations" in recording:
+        record["annotations"] = recording["annotations"]
+    return record
 
 
 def _encode_in_batches(

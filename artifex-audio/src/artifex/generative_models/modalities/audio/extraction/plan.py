@@ -13,7 +13,7 @@ from artifex.generative_models.core import registry
 from artifex.generative_models.core.components.metadata import installed_version
 from artifex.generative_models.core.files import format_table
 from artifex.generative_models.modalities.audio.base import AudioModalityConfig
-from artifex.generative_models.modalities.audio.datasets.manifests import label_names
+from artifex.generative_models.modalities.audio.datasets.manifests.labels import label_names
 from artifex.generative_models.modalities.audio.extraction import padding
 from artifex.generative_models.modalities.audio.extraction.recordings import (
     PlannedRecording,
@@ -74,7 +74,8 @@ class Plan:
     @property
     def labels(self) -> list[str]:
         """The class names, in the same order as those of ``AudioFileDataset``."""
-        return list(label_names(recording["label"] for recording in self.recordings))
+        labels = (recording["label"] for recording in self.recordings)
+        return list(label_names(tuple(label) if isinstance(label, list) else label for label in labels))
 
     @cached_property
     def content(self) -> bytes:

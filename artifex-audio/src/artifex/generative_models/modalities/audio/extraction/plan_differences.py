@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping
 
 from artifex.generative_models.core.errors import printable
@@ -59,7 +60,7 @@ def _compare(
 
 
 def _differing_recordings(stored: list[PlannedRecording], requested: list[PlannedRecording]) -> list[str]:
-    was, now = ({_key(each): each for each in recordings} for recordings in (stored, requested))
+    was, now = _by_key(stored), _by_key(requested)
     common = [key for key in now if key in was]
     changed = [key for key in common if _file_version(was[key]) != _file_version(now[key])]
     renamed = [key for key in common if _name(was[key]) != _name(now[key])]
@@ -69,7 +70,7 @@ def _differing_recordings(stored: list[PlannedRecording], requested: list[Planne
             ([key for key in now if key not in was], "new"),
             ([key for key in was if key not in now], "in the folder but not among the inputs"),
             (changed, "changed since the extraction was started"),
-            (renamed, "under another id or label in the folder"),
+            (renamed, "with another id, label, split or annotation in the folder"),
         )
         if keys
     ]
@@ -78,16 +79,31 @@ def _differing_recordings(stored: list[PlannedRecording], requested: list[Planne
     return phrases
 
 
+def _by_key(recordings: list[PlannedRecording]) -> dict[str, PlannedRecording]:
+    """Return recordings by their description, numbered where several have the same, such as rows of one manifest."""
+    keyed: dict[str, PlannedRecording] = {}
+    counts: Counter[str] = Counter()
+    for recording in recordings:
+        key = _key(recording)
+        counts[key] += 1
+        keyed[f"{key} ({counts[key]})" if counts[key] > 1 else key] = recording
+    return keyed
+
+
 def _key(recording: PlannedRecording) -> str:
-    return recording["id"] if recording["source"].startswith("synthetic ") else recording["source"]
+    if recording["source"].startswith("synthetic "):
+        return recording["id"]
+    start, end = recording.get("start", 0.0), recording.get("end")
+    segment = f" from {start:g} s to {'its end' if end is None else f'{end:g} s'}" if start or end is not None else ""
+    return f"{recording['source']}{segment}"
 
 
 def _file_version(recording: PlannedRecording) -> tuple[int | None, int | None]:
     return recording.get("bytes"), recording.get("modified")
 
 
-def _name(recording: PlannedRecording) -> tuple[str, str]:
-    return recording["id"], recording["label"]
+def _name(recording: PlannedRecording) -> tuple[object, ...]:
+    return recording["id"], recording["label"], recording.get("split"), recording.get("annotations")
 
 
 def _count_and_name(names: list[str], description: str) -> str:

@@ -4,31 +4,29 @@ from __future__ import annotations
 
 import re
 import unicodedata
+from collections import defaultdict
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
 from typing import NotRequired, TypedDict
 
+import attrs
 import numpy as np
 
 from artifex.generative_models.core.errors import printable
 from artifex.generative_models.modalities.audio.base import AudioModalityConfig, AudioRepresentation
-from artifex.generative_models.modalities.audio.datasets.manifests import folder_label
+from artifex.generative_models.modalities.audio.datasets.manifests.inputs import find_recordings as find_inputs
+from artifex.generative_models.modalities.audio.datasets.manifests.reading import check_complete
+from artifex.generative_models.modalities.audio.datasets.segments import check_header, segment_span
 from artifex.generative_models.modalities.audio.extraction.retrying import Backoff, attempt, retried
-from artifex.generative_models.modalities.audio.io import (
-    AudioInfo,
-    AudioReadError,
-    decode,
-    find_audio_in,
-    missing_now,
-    probe,
-)
+from artifex.generative_models.modalities.audio.io import AudioInfo, AudioReadError, decode, missing_now, probe
 
 THREADS = 2
 """Decoding threads. soundfile and soxr release the GIL: two threads keep the device busy, more would compete with it."""
 
 _MAX_ID_BYTES = 150
+_DECLARED = ("sample_rate", "n_channels", "n_samples")
 _SYNTHETIC_TYPES = ("sine", "noise", "chirp")
 
 
@@ -38,7 +36,13 @@ class PlannedRecording(TypedDict):
     Attributes:
         id: Name of the recording, unique in the extraction and valid as a file name.
         source: Path of the file, or a description of a synthetic example.
-        label: Name of its class.
+        label: Name of its class, a list of several, or None.
+        start: Start of the segment in seconds. Absent for whole recordings.
+        end: End of the segment in seconds. Absent where it is that of the recording.
+        declared: Sample rate in Hz, number of channels and samples per channel according to the manifest, where it contains
+            them.
+        split: Split of the recording in the manifest. Absent where there are none.
+        annotations: Other columns of the manifest. Absent where there are none.
         bytes: Size of the file; None when the file could not be examined. Absent for synthetic examples.
         modified: Modification time of the file in ns; None when the file could not be examined.
         n_samples: Length in samples at the configured sample rate, according to the header.
@@ -47,7 +51,12 @@ class PlannedRecording(TypedDict):
 
     id: str
     source: str
-    label: str
+    label: str | list[str] | None
+    start: NotRequired[float]
+    end: NotRequired[float]
+    declared: NotRequired[dict[str, int]]
+    split: NotRequired[str]
+    annotations: NotRequired[dict[str, object]]
     bytes: NotRequired[int | None]
     modified: NotRequired[int | None]
     n_samples: NotRequired[int]
@@ -79,29 +88,41 @@ def find_recordings(paths: list[Path]) -> list[PlannedRecording]:
     """Find recordings without reading their headers.
 
     Args:
-        paths: Files and folders.
+        paths: Files, folders and manifests.
 
     Returns:
-        The recordings, in the order of ``paths``, sorted within a folder.
+        The recordings, in the order of ``paths``, sorted within a folder. Their ids are those of a manifest with a column
+        ``id``, else derived from their paths.
 
     Raises:
         FileNotFoundError: For a path that does not exist.
-        ValueError: For a folder without audio files.
+        ValueError: For an invalid manifest, or a folder without audio files.
         AudioReadError: For a file that cannot be examined for a temporary reason.
     """
-    files = find_audio_in(paths)
-    ids = _unique_ids([file.relative_to(root).as_posix() for file, root in files])
+    files = find_inputs(paths)
+    check_complete([attrs.evolve(each, split=None) for each in files], [each.path for each in files])
+    ids = _unique_ids([str(each.annotations.get("id") or each.name) for each in files])
     recordings: list[PlannedRecording] = []
-    for (file, root), name in zip(files, ids, strict=True):
-        recording = PlannedRecording(
-            id=name, source=str(file), label=folder_label(file, root), bytes=None, modified=None
-        )
+    for file, name in zip(files, ids, strict=True):
+        label = list(file.label) if isinstance(file.label, tuple) else file.label
+        recording = PlannedRecording(id=name, source=file.path, label=label, bytes=None, modified=None)
+        if file.is_segment:
+            recording["start"] = file.start
+        if file.end is not None:
+            recording["end"] = file.end
+        declared = {key: value for key in _DECLARED if (value := getattr(file, key))}
+        if declared:
+            recording["declared"] = declared
+        if file.split is not None:
+            recording["split"] = file.split
+        if file.annotations:
+            recording["annotations"] = dict(file.annotations)
         try:
-            status = file.stat()
+            status = Path(file.path).stat()
         except (FileNotFoundError, NotADirectoryError, PermissionError):  # reading the header reports it
             pass
         except OSError as error:
-            raise _not_now(file, error) from error
+            raise _not_now(Path(file.path), error) from error
         else:
             recording.update({"bytes": status.st_size, "modified": status.st_mtime_ns})
         recordings.append(recording)
@@ -148,12 +169,13 @@ def read_headers(
 
 
 def _read_length(recording: PlannedRecording) -> tuple[int, int]:
-    """Return the number of samples and the sample rate of a recording according to its header."""
+    """Return the number of samples and the sample rate of a recording, or of its segment, according to its header."""
     try:
         header = probe(recording["source"])
+        _, count = _planned_span(recording, header)
     except AudioReadError as error:
         raise missing_now(error, existed=recording.get("bytes") is not None) from error
-    return header.n_samples, header.sample_rate
+    return count, header.sample_rate
 
 
 def synthetic_recordings(config: AudioModalityConfig, n_examples: int) -> list[PlannedRecording]:
@@ -226,8 +248,9 @@ def _decode(
     recordings: list[PlannedRecording], base: Path, sample_rate: int, max_samples: int | None, index: int
 ) -> Waveform:
     def span(info: AudioInfo) -> tuple[int, int]:
-        required = info.n_samples if max_samples is None else -(-max_samples * info.sample_rate // sample_rate)
-        return 0, min(info.n_samples, required)
+        first, count = _planned_span(recordings[index], info)
+        required = count if max_samples is None else -(-max_samples * info.sample_rate // sample_rate)
+        return first, min(count, required)
 
     file = base / recordings[index]["source"]
     try:
@@ -247,6 +270,12 @@ def _decode(
         source_format=f"{info.format} {info.subtype}",
     )
     return audio if max_samples is None else audio[:max_samples], source_format
+
+
+def _planned_span(recording: PlannedRecording, info: AudioInfo) -> tuple[int, int]:
+    source, start, end = recording["source"], recording.get("start", 0.0), recording.get("end")
+    check_header(source, info, **recording.get("declared", {}))
+    return segment_span(source, start, end, info.sample_rate, info.n_samples)
 
 
 def _check_unchanged(file: Path, recording: PlannedRecording) -> None:
@@ -273,12 +302,14 @@ def _unique_ids(names: list[str]) -> list[str]:
     """Convert relative paths to unique names that are valid as file names on every system."""
     used: set[str] = set()
     ids: list[str] = []
+    numbers: defaultdict[str, int] = defaultdict(lambda: 1)
     for name in names:
         safe = re.sub(r"[^\w.-]+", "_", unicodedata.normalize("NFC", name).replace("/", "__")).lstrip(".")
         safe = safe.encode()[-_MAX_ID_BYTES:].decode(errors="ignore") or "recording"
-        candidate, number = safe, 2
-        while candidate.casefold() in used:
-            candidate, number = f"{candidate}-{number}", number + 1
+        candidate = safe
+        while candidate.casefold() in used:  # as for the segments of one file
+            numbers[safe] += 1
+            candidate = f"{safe}-{numbers[safe]}"
         used.add(candidate.casefold())
         ids.append(candidate)
     return ids

@@ -21,7 +21,7 @@ from artifex.generative_models.core.extras import require
 from artifex.generative_models.modalities.audio.base import AudioModalityConfig
 from artifex.generative_models.modalities.audio.formatting import format_duration
 from artifex.generative_models.modalities.audio.representations import spectral_extension
-from artifex.generative_models.modalities.audio.shards.records import FailureRecord, ManifestRecord
+from artifex.generative_models.modalities.audio.shards.records import ExampleRecord, FailureRecord, ManifestRecord
 
 if TYPE_CHECKING:
     import jinja2
@@ -197,7 +197,7 @@ def render_report(
         rates=Counter(record["source_sample_rate"] for record in records).most_common(),
         channels=Counter(record["source_channels"] for record in records).most_common(),
         formats=Counter(record["source_format"] for record in records).most_common(),
-        labels=Counter(record["label"] for record in records).most_common(),
+        labels=Counter(name for record in records for name in _label_names(record)).most_common(),
         shapes=_format_shapes(records),
         dtype=records[0]["dtype"],
         size=_format_size(n_bytes),
@@ -363,3 +363,8 @@ def _format_size(n_bytes: int) -> str:
         if n_bytes >= factor:
             return f"{n_bytes / factor:.1f} {unit}"
     return f"{n_bytes} B"
+
+
+def _label_names(record: ExampleRecord) -> list[str]:
+    label = record["label"]
+    return label if isinstance(label, list) else [] if label is None else [label]

@@ -89,7 +89,8 @@ def extract(
     recording is encoded as a whole, at any length.
 
     Args:
-        paths: A file, a folder that is searched recursively, or several of them; empty for the synthetic dataset.
+        paths: A file, a folder that is searched recursively, a manifest, or several of them; empty for the synthetic
+            dataset. Of the segments in a manifest, only the segments are extracted.
         out: The folder to create, or to resume.
         config: The configuration of the features; None means mel spectrograms with default settings.
         variable_length: Whether each recording keeps its length; otherwise its first ``config.duration`` seconds are used

@@ -316,8 +316,9 @@ def _open_ogg(name: str, stream: IO[bytes], *, link: Link, is_plain: bool) -> _P
 class _Measured:
     """Measurements of the files that were read last, by their versions."""
 
-    def __init__(self, n_files: int) -> None:
-        self._n_files = n_files
+    def __init__(self, max_bytes: int) -> None:
+        self._max_bytes = max_bytes
+        self._n_bytes = 0
         self._files: OrderedDict[tuple[int, ...], list[_Opener]] = OrderedDict()
         self._lock = threading.Lock()
 
@@ -329,12 +330,30 @@ class _Measured:
 
     def put(self, version: tuple[int, ...], openers: list[_Opener]) -> None:
         with self._lock:
+            if version in self._files:
+                return
             self._files[version] = openers
-            if len(self._files) > self._n_files:
-                self._files.popitem(last=False)
+            self._n_bytes += _n_bytes(openers)
+            while self._n_bytes > self._max_bytes:
+                _, oldest = self._files.popitem(last=False)
+                self._n_bytes -= _n_bytes(oldest)
 
 
-_measured = _Measured(1024)
+_measured = _Measured(1 << 26)
+
+
+def _n_bytes(openers: list[_Opener]) -> int:
+    """Return the approximate size of measurements in memory."""
+    n_bytes = 1000
+    for opener in openers:
+        match opener.keywords:
+            case {"layout": MpegStream() as layout}:
+                n_bytes += 20 * len(layout.starts)
+            case {"link": Link() as link}:
+                n_bytes += 400 * len(link.pages)
+            case _:
+                n_bytes += 1000
+    return n_bytes
 
 
 def _version(stream: IO[bytes]) -> tuple[int, ...] | None:

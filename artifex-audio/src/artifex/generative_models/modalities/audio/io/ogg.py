@@ -8,6 +8,7 @@ from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 import attrs
+import numpy as np
 
 from artifex.generative_models.modalities.audio.io.sources import AudioReadError, UnsupportedAudioError
 from artifex.generative_models.modalities.audio.io.streams import BytesOfStream
@@ -48,7 +49,7 @@ class Page(NamedTuple):
     lacing: bytes
 
 
-@attrs.frozen
+@attrs.frozen(eq=False)
 class Link:
     """One stream of audio in an Ogg file.
 
@@ -56,11 +57,13 @@ class Link:
         codec: ``"VORBIS"``, ``"OPUS"`` or ``"FLAC"``.
         pages: Its pages, in order.
         pre_skip: Samples at 48 kHz at the start of an Opus stream that are not played.
+        ends: The highest granule position up to the end of each page, int64.
         is_contiguous: Whether there are no other pages between them.
     """
 
     codec: str
     pages: list[Page]
+    ends: np.ndarray
     is_contiguous: bool
     pre_skip: int = 0
 
@@ -141,14 +144,9 @@ def check_pages_of_span(name: str, content: bytes | BytesOfStream, link: Link, s
     Raises:
         AudioReadError: When a page is damaged.
     """
-    first, last = 0, len(link.pages)
-    for number, page in enumerate(link.pages):
-        if 0 <= page.granule < start:
-            first = number
-        elif page.granule > end:
-            last = number + 2
-            break
-    _check_pages(name, content, link.pages[max(0, first - 1) : last])
+    first = int(np.searchsorted(link.ends, start)) - 2
+    last = int(np.searchsorted(link.ends, end, side="right")) + 2
+    _check_pages(name, content, link.pages[max(0, first) : last])
 
 
 def packets(content: bytes, pages: Sequence[Page]) -> Iterator[bytes]:
@@ -279,7 +277,8 @@ def _audio_stream(name: str, content: bytes, streams: dict[int, list[Page]]) -> 
         raise _truncated(name)
     head = pages[0].start + _HEADER_BYTES + len(pages[0].lacing)
     pre_skip = int.from_bytes(content[head + 10 : head + 12], "little") if codec == "OPUS" else 0
-    return Link(codec, pages, len(streams) == 1, pre_skip)
+    ends = np.maximum.accumulate([page.granule for page in pages])
+    return Link(codec, pages, ends, len(streams) == 1, pre_skip)
 
 
 def _check_pages(name: str, content: bytes | BytesOfStream, pages: Sequence[Page]) -> None:

@@ -8,11 +8,12 @@ import os
 import stat
 import warnings
 from collections.abc import Generator, Iterator
-from typing import IO, Any, Protocol
+from typing import IO, Protocol
 
 import numpy as np
 
 from artifex.generative_models.core import BrokenComponentError, registry
+from artifex.generative_models.core.protocols import Reader
 from artifex.generative_models.modalities.audio.io.faults import system_error, system_errors
 from artifex.generative_models.modalities.audio.io.sources import (
     ArrayRecording,
@@ -119,7 +120,7 @@ def _open_with_readers(stream: IO[bytes], name: str, stack: contextlib.ExitStack
     raise _with_extra(name, refused)
 
 
-def _candidates(head: bytes, name: str) -> Iterator[Any]:
+def _candidates(head: bytes, name: str) -> Iterator[Reader]:
     """Yield the readers that may support a file, the likeliest first."""
     built_in = registry("reader")[_BUILT_IN]()
     is_recognized = _has_magic(built_in, head)
@@ -133,10 +134,10 @@ def _candidates(head: bytes, name: str) -> Iterator[Any]:
     yield from unrecognized or ([] if is_recognized else [built_in])
 
 
-def _readers() -> list[tuple[str, Any]]:
+def _readers() -> list[tuple[str, Reader]]:
     """Return all readers by name; those that cannot be loaded are skipped with a warning."""
     readers = registry("reader")
-    found: list[tuple[str, Any]] = []
+    found: list[tuple[str, Reader]] = []
     for name in readers:
         try:
             found.append((name, readers[name]()))
@@ -145,7 +146,7 @@ def _readers() -> list[tuple[str, Any]]:
     return found
 
 
-def _has_magic(reader: Any, head: bytes) -> bool:
+def _has_magic(reader: Reader, head: bytes) -> bool:
     return any(head.startswith(magic, offset) for offset, magic in _by_offset(tuple(reader.magic)))
 
 

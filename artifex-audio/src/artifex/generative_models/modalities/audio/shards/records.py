@@ -8,7 +8,7 @@ import threading
 from collections.abc import Iterable
 from pathlib import Path
 from types import ModuleType
-from typing import Any, Protocol, TypedDict
+from typing import Any, NotRequired, Protocol, TypedDict
 
 import numpy as np
 
@@ -28,7 +28,11 @@ class ExampleRecord(TypedDict):
         index: Index of the recording in the plan.
         id: Name of the recording, unique in the extraction.
         source: Path of the recording, or a description of a synthetic one.
-        label: Name of its class.
+        label: Name of its class, a list of several, or None.
+        start: Start of the segment in seconds. Absent for whole recordings.
+        end: End of the segment in seconds. Absent where it is that of the recording.
+        split: Split of the recording in its manifest. Absent where there are none.
+        annotations: Other columns of its manifest. Absent where there are none.
         source_sample_rate: Sample rate of the recording, Hz.
         source_channels: Number of its channels.
         source_format: Container and encoding, such as ``"WAV PCM_16"``.
@@ -45,7 +49,11 @@ class ExampleRecord(TypedDict):
     index: int
     id: str
     source: str
-    label: str
+    label: str | list[str] | None
+    start: NotRequired[float]
+    end: NotRequired[float]
+    split: NotRequired[str]
+    annotations: NotRequired[dict[str, object]]
     source_sample_rate: int
     source_channels: int
     source_format: str

@@ -1,0 +1,14 @@
+from .formats import ManifestFormat as ManifestFormat
+from .formats import ManifestRow as ManifestRow
+from .inputs import find_recordings as find_recordings
+from .labels import Label as Label
+from .labels import class_label as class_label
+from .labels import folder_label as folder_label
+from .labels import label_names as label_names
+from .labels import multi_hot as multi_hot
+from .reading import read_manifest as read_manifest
+from .recording import Recording as Recording
+from .splits import assign_splits as assign_splits
+from .splits import parse_fractions as parse_fractions
+from .writing import check_manifest_path as check_manifest_path
+from .writing import write_manifest as write_manifest

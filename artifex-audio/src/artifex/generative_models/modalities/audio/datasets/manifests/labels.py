@@ -1,0 +1,113 @@
+"""Labels of recordings: names of classes, their order, and multi-hot arrays."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Iterable, Mapping
+from decimal import Decimal
+from pathlib import Path
+
+import numpy as np
+
+Label = str | tuple[str, ...]
+"""The class of a recording, or its classes."""
+
+_NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)", re.ASCII)
+
+
+def folder_label(file: Path, root: Path) -> str:
+    """Return the label of a recording, the name of a folder.
+
+    It is the folder directly below ``root``, since recordings are commonly sorted into one folder per class, which may be
+    divided further (by speaker, by session). For a file directly in ``root`` it is the name of ``root``.
+
+    Args:
+        file: The recording.
+        root: The folder that was searched.
+
+    Returns:
+        The folder's name.
+
+    Example:
+        >>> folder_label(Path("pets/dog/monday/a.wav"), Path("pets")), folder_label(Path("pets/b.wav"), Path("pets"))
+        ('dog', 'pets')
+    """
+    parts = file.relative_to(root).parts
+    return parts[0] if len(parts) > 1 else os.path.basename(os.path.abspath(file.parent)) or "/"
+
+
+def label_names(labels: Iterable[Label | None]) -> tuple[str, ...]:
+    """Return the distinct names of classes, sorted: numbers by value, then other names alphabetically.
+
+    Args:
+        labels: The label of each recording: a name, several names, or None.
+
+    Returns:
+        The distinct names.
+
+    Example:
+        >>> label_names(["10", "dog", "-1", "9", ("cat", "dog"), "1.5"])
+        ('-1', '1.5', '9', '10', 'cat', 'dog')
+    """
+
+    def order(name: str) -> tuple[int, Decimal, str]:
+        return (0, Decimal(name), name) if _NUMBER.fullmatch(name) else (1, Decimal(0), name)
+
+    return tuple(sorted({name for label in labels for name in names_of(label)}, key=order))
+
+
+def names_of(label: Label | None) -> tuple[str, ...]:
+    """Return the names of the classes of a label.
+
+    Args:
+        label: A name, several names, or None.
+
+    Returns:
+        The names; none for None.
+
+    Example:
+        >>> names_of("dog"), names_of(("dog", "rain")), names_of(None)
+        (('dog',), ('dog', 'rain'), ())
+    """
+    if label is None:
+        return ()
+    return (label,) if isinstance(label, str) else label
+
+
+def class_label(label: Label | None, indices: Mapping[str, int]) -> int | tuple[int, ...] | None:
+    """Convert a label to class indices.
+
+    Args:
+        label: A name, several names, or None.
+        indices: The index of each class by its name.
+
+    Returns:
+        The index of the class, a tuple of indices for several names, or None.
+
+    Example:
+        >>> class_label("rain", {"dog": 0, "rain": 1}), class_label(("rain", "dog"), {"dog": 0, "rain": 1})
+        (1, (1, 0))
+    """
+    if label is None or isinstance(label, str):
+        return None if label is None else indices.get(label)
+    return tuple(indices[name] for name in label)
+
+
+def multi_hot(classes: Iterable[int], n_classes: int) -> np.ndarray:
+    """Return the multi-hot array of several classes.
+
+    Args:
+        classes: Class indices.
+        n_classes: Number of classes.
+
+    Returns:
+        float32 (n_classes,): 1 for each of the classes, else 0.
+
+    Example:
+        >>> multi_hot((0, 2), 4)
+        array([1., 0., 1., 0.], dtype=float32)
+    """
+    values = np.zeros(n_classes, np.float32)
+    values[list(classes)] = 1.0
+    return values

@@ -1,0 +1,96 @@
+"""Dividing recordings into splits so that a group, such as a speaker, is in one split only."""
+
+from __future__ import annotations
+
+import hashlib
+import math
+from collections import Counter
+from collections.abc import Mapping, Sequence
+
+from artifex.generative_models.core.checks import check_integer
+
+
+def parse_fractions(text: str) -> dict[str, float]:
+    """Parse the fractions of splits.
+
+    Args:
+        text: Such as ``"train=.8,validation=.1,test=.1"``.
+
+    Returns:
+        The fraction of each split.
+
+    Raises:
+        ValueError: When it cannot be parsed, or the fractions are not above 0 with a sum of 1.
+
+    Example:
+        >>> parse_fractions("train=.9,test=.1")
+        {'train': 0.9, 'test': 0.1}
+    """
+    fractions: dict[str, float] = {}
+    for part in text.split(","):
+        name, _, number = (word.strip() for word in part.partition("="))
+        try:
+            fraction = float(number)
+        except ValueError:
+            fraction = math.nan
+        if not name or name in fractions or math.isnan(fraction):
+            raise ValueError(f"splits must be different names with fractions, such as train=.8,test=.2, got {text!r}")
+        fractions[name] = fraction
+    _check_fractions(fractions)
+    return fractions
+
+
+def assign_splits(groups: Sequence[str], fractions: Mapping[str, float], *, seed: int = 0) -> list[str]:
+    """Assign recordings to splits, all recordings of a group to the same one.
+
+    The fractions hold for the number of recordings, as far as the sizes of the groups allow; every split has at least one
+    group. The result depends on the groups, their sizes and the seed only, not on their order or the platform.
+
+    Args:
+        groups: The group of each recording, such as its speaker.
+        fractions: The fraction of each split, above 0, with a sum of 1.
+        seed: Seed of the assignment, at least 0.
+
+    Returns:
+        The split of each recording.
+
+    Raises:
+        ValueError: When the fractions are invalid, or there are fewer groups than splits.
+
+    Example:
+        >>> assign_splits(["ann", "bob", "ann", "eve"], {"train": 0.75, "test": 0.25}, seed=1)
+        ['train', 'train', 'train', 'test']
+    """
+    check_integer("seed", seed, minimum=0)
+    _check_fractions(fractions)
+    sizes = Counter(groups)
+    if len(sizes) < len(fractions):
+        raise ValueError(f"{len(fractions)} splits require at least {len(fractions)} groups, got {len(sizes)}")
+
+    # Large groups first, since small ones can even out the difference; those of similar size in an order by the seed.
+    def order(group: str) -> tuple[int, bytes]:
+        return -sizes[group].bit_length(), hashlib.sha256(f"{seed}\0{group}".encode("utf-8", "surrogatepass")).digest()
+
+    members: dict[str, list[str]] = {split: [] for split in fractions}
+    missing = {split: fraction * len(groups) for split, fraction in fractions.items()}
+
+    def move(group: str, split: str, sign: int = 1) -> None:
+        members[split].append(group) if sign > 0 else members[split].remove(group)
+        missing[split] -= sign * sizes[group]
+
+    for group in sorted(sizes, key=order):
+        move(group, max(missing, key=lambda split: missing[split]))
+    for empty in [split for split in fractions if not members[split]]:
+        donor = min((split for split in fractions if len(members[split]) > 1), key=lambda split: missing[split])
+        smallest = min(members[donor], key=lambda group: sizes[group])
+        move(smallest, donor, -1)
+        move(smallest, empty)
+    split_of = {group: split for split, names in members.items() for group in names}
+    return [split_of[group] for group in groups]
+
+
+def _check_fractions(fractions: Mapping[str, float]) -> None:
+    if not fractions or not all(0 < fraction <= 1 for fraction in fractions.values()):
+        raise ValueError(f"fractions of splits must be above 0 and at most 1, got {dict(fractions)}")
+    if abs(sum(fractions.values()) - 1) > 1e-6:
+        raise ValueError(f"fractions of splits must have the sum 1, got {sum(fractions.values()):g}")
