@@ -66,13 +66,16 @@ class Reader(Protocol):
     @property
     def extensions(self) -> tuple[str, ...]:
         """Extensions in lower case, such as ``(".wav",)``."""
+        ...
 
     @property
     def magic(self) -> tuple[tuple[int, bytes], ...]:
         """Magic bytes with their offsets in the file, such as ``((0, b"fLaC"),)``."""
+        ...
 
     def open(self, stream: IO[bytes], name: str, /) -> AbstractContextManager[Any]:
         """Open a file; yields a recording with ``info`` and ``read(start, count, *, out=None)``."""
+        ...
 
 
 class Modality(Protocol):

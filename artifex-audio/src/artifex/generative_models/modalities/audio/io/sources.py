@@ -151,7 +151,8 @@ class ArrayRecording:
             )
         if len(shape) == 2 and shape[0] > max(_MAX_CHANNELS, shape[1]):
             raise AudioReadError(name, f"samples must be (channels, time), got shape {shape}; transpose the array")
-        if isinstance(rate, bool) or not isinstance(rate, int | np.integer) or not 1 <= rate <= MAX_SAMPLE_RATE:
+        is_integer = isinstance(rate, int | np.integer) and not isinstance(rate, bool)  # pyright: ignore[reportUnnecessaryIsInstance]  user input
+        if not is_integer or not 1 <= rate <= MAX_SAMPLE_RATE:
             raise AudioReadError(name, f"sample rate must be an integer from 1 to {MAX_SAMPLE_RATE} Hz, got {rate!r}")
         self._array = np.atleast_2d(samples.array)
         self.info = AudioInfo(
