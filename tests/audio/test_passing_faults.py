@@ -260,6 +260,23 @@ def copied(folder, tmp_path):
     return Path(shutil.copytree(folder, tmp_path / "copied"))
 
 
+@pytest.mark.parametrize("on_error", ["raise", "skip"])
+def test_a_file_of_a_manifest_on_an_unavailable_drive_is_not_missing(folder, tmp_path, monkeypatch, on_error):
+    (tmp_path / "m.csv").write_text(f"path\n{folder / '0.wav'}\n")
+    status = os.stat
+
+    def unavailable(path, *arguments, **options):
+        if Path(path) == folder / "0.wav":
+            raise OSError(errno.ESTALE, os.strerror(errno.ESTALE), str(path))
+        return status(path, *arguments, **options)
+
+    monkeypatch.setattr(os, "stat", unavailable)
+    dataset = AudioFileDataset(PLAIN, manifest=tmp_path / "m.csv", on_error=on_error)
+    with pytest.raises(AudioReadError, match=os.strerror(errno.ESTALE)) as caught:
+        dataset[0]
+    assert caught.value.transient
+
+
 @pytest.mark.parametrize("on_error", ["skip", "warn"])
 @pytest.mark.parametrize("crop", ["center", "random", "whole", "sliding"])
 def test_a_file_that_is_missing_now_is_not_replaced_by_silence(copied, on_error, crop):
