@@ -456,14 +456,22 @@ def test_too_little_memory_for_the_features_is_one_line(artifex, folder, tmp_pat
     )
 
 
+def no_links(*arguments, **options):
+    raise OSError(errno.EPERM, os.strerror(errno.EPERM))
+
+
 def damage(path: Path) -> None:
     content = bytearray(path.read_bytes())
     content[len(content) // 2 : len(content) // 2 + 200] = bytes(200)
     path.write_bytes(content)
 
 
-@pytest.mark.parametrize("name", ["1.flac", "0.wav"])
-def test_failures_are_retried_when_asked_and_the_result_is_that_of_a_new_extraction(copied, tmp_path, name):
+# The header of the .flac is valid, that of a truncated .wav is not: only then, recordings are distributed over shards again.
+@pytest.mark.parametrize(("name", "n_written"), [("1.flac", 1), ("0.wav", 3)])
+@pytest.mark.parametrize("links", [True, False])
+def test_failures_are_retried_when_asked_and_the_result_is_that_of_a_new_extraction(
+    copied, tmp_path, monkeypatch, name, n_written, links
+):
     original = (copied / name).read_bytes(), os.stat(copied / name)
     extract_waveforms(copied, tmp_path / "expected")
     damage(copied / name) if name == "1.flac" else (copied / name).write_bytes(original[0][:500])
@@ -474,8 +482,11 @@ def test_failures_are_retried_when_asked_and_the_result_is_that_of_a_new_extract
     os.utime(copied / name, ns=(original[1].st_atime_ns, original[1].st_mtime_ns))
     with pytest.raises(FileExistsError, match="1 recording is changed since"):
         extract_waveforms(copied, tmp_path / "made")
+    if not links:
+        monkeypatch.setattr(os, "link", no_links)
     result = extract_waveforms(copied, tmp_path / "made", retry_failures=True)
     assert (len(result.records), result.failures, result.missing) == (7, [], ())
+    assert result.n_written == n_written
     assert contents(tmp_path / "made") == contents(tmp_path / "expected")
 
 

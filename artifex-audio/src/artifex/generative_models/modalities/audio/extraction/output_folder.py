@@ -6,7 +6,7 @@ import os
 from pathlib import Path
 
 from artifex.generative_models.core.files import create_atomic, disk_full_reason, temporary_files
-from artifex.generative_models.modalities.audio.extraction.failures import read_failed_headers
+from artifex.generative_models.modalities.audio.extraction.failures import keep_shards, read_failed_headers
 from artifex.generative_models.modalities.audio.extraction.plan import Plan, read_plan
 from artifex.generative_models.modalities.audio.extraction.plan_differences import describe_differences
 from artifex.generative_models.modalities.audio.extraction.retrying import Backoff
@@ -66,6 +66,7 @@ def agree_on_plan(
         OSError: When the folder cannot be created.
     """
     differences: list[str] = []
+    stored: Plan | None = None
     updated: Plan | None = None
     try:
         stored = read_plan(folder)
@@ -90,6 +91,8 @@ def agree_on_plan(
         return plan
     try:
         (folder / layout.SHARDS).mkdir(parents=True, exist_ok=True)
+        if stored is not None and plan is updated:
+            keep_shards(folder, stored, plan)
         if differences or updated is not None:
             _replace_plan(folder, plan)
         elif not create_atomic(folder / layout.PLAN, plan.content):  # another process was faster

@@ -103,8 +103,7 @@ def extract(
             (requires the extra ``artifex-audio[ray]``).
         overwrite: Whether to replace a different extraction in ``out``.
         retry_failures: Whether to read the recordings again that could not be extracted, for example because they have been
-            repaired. When a header changes, the plan does, and all shards are written again. The result equals that of a new
-            extraction.
+            repaired. Only the shards that change are written again. The result equals that of a new extraction.
         retries: How often to read a recording again that cannot be read for a temporary reason, such as an unavailable
             network drive, a file that is missing now, or too little memory.
         wait: Called with the seconds to wait before each of these attempts: 1, 2, 4, …, at most 60.
