@@ -11,6 +11,7 @@ import numpy as np
 
 from artifex.generative_models.core.checks import check_flag, check_integer, check_number
 from artifex.generative_models.core.extras import require
+from artifex.generative_models.modalities.audio.io.faults import system_errors
 from artifex.generative_models.modalities.audio.io.integrity import check_samples
 from artifex.generative_models.modalities.audio.io.readers import open_recording
 from artifex.generative_models.modalities.audio.io.sources import (
@@ -18,6 +19,7 @@ from artifex.generative_models.modalities.audio.io.sources import (
     AudioInfo,
     AudioReadError,
     AudioSource,
+    source_name,
 )
 
 _FILTER_REACH = 160  # samples at the lower rate, on either side, that soxr HQ's filter extends to, rounded up
@@ -140,6 +142,18 @@ def decode(
         >>> audio.shape, info.n_samples
         ((100,), 8000)
     """
+    with system_errors(source_name(source, name)):
+        return _decode(source, span, sample_rate=sample_rate, mono=mono, name=name)
+
+
+def _decode(
+    source: AudioSource,
+    span: Callable[[AudioInfo], tuple[int, int]],
+    *,
+    sample_rate: int | None,
+    mono: bool,
+    name: str | None,
+) -> tuple[np.ndarray, AudioInfo]:
     with open_recording(source, name) as recording:
         info = recording.info
         if sample_rate is not None and sample_rate > _MAX_RATIO * info.sample_rate:
