@@ -26,6 +26,7 @@ from artifex.generative_models.modalities.audio.extraction import (
     verify,
     writing,
 )
+from artifex.generative_models.modalities.audio.extraction.retrying import Backoff
 from artifex.generative_models.modalities.audio.io import AudioReadError, write_audio
 from artifex.generative_models.modalities.audio.shards.checksums import parse_with_checksum, with_checksum
 from artifex.generative_models.modalities.audio.shards.layout import shard_prefix
@@ -485,8 +486,10 @@ def test_a_process_whose_plan_was_replaced_raises_and_does_not_touch_the_new_fea
     before = contents(out)
     sidecars = {number: store.read_sidecar(whole, number, old.digest) for number in range(len(old.shards))}
     for late in (
-        lambda: writing.write_shards(out, old, [0], Path.cwd()),
-        lambda: completion.complete_extraction(out, old, sidecars, report=False, n_report_examples=0),
+        lambda: writing.write_shards(out, old, [0], Path.cwd(), Backoff()),
+        lambda: completion.complete_extraction(
+            out, old, sidecars, report=False, n_report_examples=0, backoff=Backoff()
+        ),
     ):
         with pytest.raises(FileExistsError, match="plan.json was replaced while this process was running"):
             late()

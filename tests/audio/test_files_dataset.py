@@ -381,8 +381,8 @@ def twice(path):
     path.write_bytes(2 * path.read_bytes())
 
 
-def vanished(path):
-    write_audio(path, np.zeros(8), RATE)
+def link_to_nothing(path):
+    path.symlink_to("nowhere.wav")
 
 
 def loud_mp3(path):
@@ -415,7 +415,7 @@ FAULTS = {
     ),
     "empty.ogg": (lambda path: path.touch(), "the file is empty (0 bytes)"),
     "text.wav": (lambda path: path.write_text("no audio at all\n"), "is not audio that can be decoded"),
-    "gone.wav": (vanished, "no such file"),
+    "gone.wav": (link_to_nothing, "no such file"),
     "loud.mp3": (loud_mp3, "(full scale is 1): it is damaged"),
 }
 
@@ -428,7 +428,6 @@ def faulty(tmp_path_factory):
         make(folder / name)
     write_audio(folder / "whole.wav", ramp(8000), RATE)
     data = AudioFileDataset(PLAIN.evolve(duration=2.5), folder, crop="start", on_error="skip")
-    (folder / "gone.wav").unlink()
     return folder, data
 
 

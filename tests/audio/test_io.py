@@ -708,7 +708,7 @@ def test_a_fifo_raises_at_once(tmp_path):
         probe(tmp_path / "a.wav")
 
 
-@pytest.mark.parametrize("fault", ["system error", "short read"])
+@pytest.mark.parametrize("fault", ["system error", "short read", "no memory"])
 @pytest.mark.parametrize("ending", ["wav", "flac", "ogg"])
 def test_a_failure_of_the_decoder_that_does_not_recur_in_memory_is_not_one_of_the_file(
     tmp_path, monkeypatch, noise, ending, fault
@@ -724,6 +724,8 @@ def test_a_failure_of_the_decoder_that_does_not_recur_in_memory_is_not_one_of_th
             failures.append(frames)
             if fault == "system error":
                 raise soundfile.LibsndfileError(2)
+            if fault == "no memory":
+                raise MemoryError
             return original(self, frames // 2, *args, **kwargs)
         return original(self, frames, *args, **kwargs)
 

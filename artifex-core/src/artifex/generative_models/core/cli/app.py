@@ -27,6 +27,7 @@ EXPECTED_ERRORS = (
     errors.ConflictingComponentError,
     errors.MissingDependencyError,
     errors.UnknownComponentError,
+    MemoryError,
     OSError,
     TypeError,
     ValueError,
@@ -88,7 +89,7 @@ def main() -> None:
     except EXPECTED_ERRORS as error:
         # Notes that start with "in " locate the error in a configuration; JAX adds others, about its traceback.
         places = [note for note in getattr(error, "__notes__", []) if note.startswith("in ")]
-        print_error("; ".join([str(error), *places]))
+        print_error("; ".join([str(error) or "not enough memory", *places]))
         _flush_or_discard_output()
         sys.exit(DISK_FULL_CODE if isinstance(error, errors.DiskFullError) else 2)
     sys.exit(code if isinstance(code, int) else 0)

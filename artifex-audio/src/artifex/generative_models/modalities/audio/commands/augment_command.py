@@ -52,7 +52,7 @@ def augment(
         )
     except AudioReadError as error:
         print_error(error)
-        raise typer.Exit(1) from error
+        raise typer.Exit(2 if error.transient else 1) from error
     for draw in previews:
         say(printable(out / draw.audio), "bold")
         lines = format_parameters(draw.parameters)

@@ -97,6 +97,18 @@ def extract(
     overwrite: Annotated[
         bool, typer.Option("--overwrite", help="Replace an extraction with other settings or of other recordings.")
     ] = False,
+    retry_failures: Annotated[
+        bool,
+        typer.Option("--retry-failures", help="Read the recordings again that could not be extracted before."),
+    ] = False,
+    retries: Annotated[
+        int,
+        typer.Option(
+            min=0,
+            help="How often to read a recording again after a fault that may be temporary, such as an unavailable network "
+            "drive; after 1, 2, 4, … 60 s. Then the command stops, and the same command resumes.",
+        ),
+    ] = 0,
     report: Annotated[bool, typer.Option(help="Write report.html.")] = True,
     examples: Annotated[int, typer.Option(min=0, help="Number of examples in the report.")] = 6,
     verify: Annotated[
@@ -111,12 +123,11 @@ def extract(
 
     Writes shards of features, config.toml, manifest.jsonl, failures.jsonl and report.html to a folder. After an
     interruption, the same command resumes with the first shard that is not committed. Recordings that cannot be read are
-    listed at the end with the reason; the exit code is then 1.
+    listed at the end with the reason; the exit code is then 1. A fault that may be temporary, such as an unavailable network
+    drive or too little memory, is not a reason: the command stops with exit code 2, and the same command resumes.
     """
-    from artifex.generative_models.core.cli.terminal import print_error
     from artifex.generative_models.modalities.audio import extraction
     from artifex.generative_models.modalities.audio.commands.printing import progress_bar
-    from artifex.generative_models.modalities.audio.io import AudioReadError
 
     if verify:
         _verify(audio or [], out)
@@ -150,13 +161,12 @@ def extract(
                 assignment=assignment,
                 engine=engine,
                 overwrite=overwrite,
+                retry_failures=retry_failures,
+                retries=retries,
                 report=report,
                 n_report_examples=examples,
                 progress=show_progress,
             )
-    except AudioReadError as error:
-        print_error(error)
-        raise typer.Exit(1) from error
     except KeyboardInterrupt:
         typer.echo("interrupted; the same command resumes the extraction", err=True)
         raise

@@ -17,7 +17,7 @@ from artifex.generative_models.modalities.audio.datasets.manifests.labels import
 from artifex.generative_models.modalities.audio.datasets.manifests.reading import read_manifest
 from artifex.generative_models.modalities.audio.datasets.manifests.recording import Recording
 from artifex.generative_models.modalities.audio.datasets.recordings import Crop, OnError, RecordingDataset, Source
-from artifex.generative_models.modalities.audio.io import find_audio_in
+from artifex.generative_models.modalities.audio.io import exists, find_audio_in
 
 if TYPE_CHECKING:
     from flax import nnx
@@ -49,7 +49,8 @@ class AudioFileDataset(RecordingDataset):
             ``speaker``: strings (empty where missing) or numbers (NaN where missing). Columns of other values are omitted.
         on_error: ``"raise"`` raises for a recording that cannot be read. ``"skip"`` replaces it by silence with
             ``valid=False``, which iteration skips, and adds the reason to ``dataset.problems`` of this process.
-            ``"warn"`` also warns, once per file. Errors with ``AudioReadError.transient`` are always raised.
+            ``"warn"`` also warns, once per file. Errors with ``AudioReadError.transient`` are always raised; among them is
+            a file that existed when the dataset was created and is missing now.
         split: Name of the split; selects the recordings of a manifest with splits.
         seed: Seed of random crops, at least 0.
         rngs: Random number generators that ``get_batch`` draws indices from; by default every dataset draws the same
@@ -129,6 +130,8 @@ class AudioFileDataset(RecordingDataset):
             {name: _annotation(each, name, missing) for name, missing in columns.items()} if annotations else None
             for each in self._recordings
         ]
+        # With "raise", every missing file raises.
+        self._existing = {each.path for each in self._recordings if on_error != "raise" and exists(each.path)}
 
     @property
     def paths(self) -> tuple[Path, ...]:
@@ -155,6 +158,7 @@ class AudioFileDataset(RecordingDataset):
             sample_rate=entry.sample_rate,
             n_channels=entry.n_channels,
             n_samples=entry.n_samples,
+            existed=entry.path in self._existing,
             annotations=self._annotations[recording],
         )
 

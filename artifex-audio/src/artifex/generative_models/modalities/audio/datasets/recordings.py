@@ -23,6 +23,7 @@ from artifex.generative_models.modalities.audio.io import (
     AudioReadError,
     AudioSource,
     decode,
+    missing_now,
     probe,
     read_blocks,
 )
@@ -52,6 +53,7 @@ class Source:
         sample_rate: Sample rate in Hz, if known without reading the header.
         n_channels: Number of channels, if known.
         n_samples: Samples per channel of the whole recording, if known.
+        existed: Whether the file existed when the dataset was created. If it is missing later, reading it raises.
         annotations: Entry ``annotations`` of the example, or None.
     """
 
@@ -63,6 +65,7 @@ class Source:
     sample_rate: int | None = None
     n_channels: int | None = None
     n_samples: int | None = None
+    existed: bool = False
     annotations: Mapping[str, str | float] | None = None
 
 
@@ -148,6 +151,7 @@ class RecordingDataset(BaseDataset):
         self._window_ends: np.ndarray | None = None
         self._n_channels: int | None = None
         self._loudest_starts: dict[int, int] = {}
+        self._was_read: set[int] = set()
 
     @abstractmethod
     def n_recordings(self) -> int:
@@ -278,8 +282,9 @@ class RecordingDataset(BaseDataset):
         try:
             audio, start = self._read_crop(source, recording, window, epoch, index)
             length = audio.shape[-1]
+            self._was_read.add(recording)
         except AudioReadError as error:
-            self._handle_error(source.name, error)
+            self._handle_error(source.name, missing_now(error, existed=source.existed or recording in self._was_read))
             n_samples = 1 if self.crop == "whole" else config.n_time_steps
             shape = (n_samples,) if self.mono else (self._expected_channels() or 1, n_samples)
             audio, start, length, valid = np.zeros(shape, np.float32), 0.0, 0, False
@@ -391,8 +396,9 @@ class RecordingDataset(BaseDataset):
             length = segment_span(source.name, source.start, source.end, rate, n_samples)[1]
             return _Segment(n_channels, rate, n_samples, length)
         except AudioReadError as error:
+            error = missing_now(error, existed=source.existed)
             if error.transient:
-                raise
+                raise error from None
             return error
 
     def _read_headers(self) -> _Headers:

@@ -22,7 +22,7 @@ from artifex.generative_models.modalities.audio.datasets.manifests.reading impor
 from artifex.generative_models.modalities.audio.datasets.manifests.recording import Recording
 from artifex.generative_models.modalities.audio.datasets.manifests.splits import assign_splits
 from artifex.generative_models.modalities.audio.datasets.segments import check_header, segment_span
-from artifex.generative_models.modalities.audio.io import AudioInfo, AudioReadError, read_blocks
+from artifex.generative_models.modalities.audio.io import AudioInfo, AudioReadError, exists, missing_now, read_blocks
 
 _Scannable = TypeVar("_Scannable", Recording, "ScannedRecording")
 _FULL_SCALE = 32767 / 32768
@@ -212,6 +212,7 @@ def scan(
         FileNotFoundError: When a path does not exist.
         ValueError: When a manifest is invalid, a folder contains no audio files, ``paths`` is empty, ``label`` or ``by``
             does not match a path or is not a column, or there are fewer groups than splits.
+        AudioReadError: When a file cannot be read for a temporary reason, such as an unavailable network drive.
         MissingDependencyError: Without the extra ``artifex-audio[files]``.
 
     Example:
@@ -232,9 +233,11 @@ def scan(
     check_complete(files, [each.path for each in files])
     if splits is not None:
         files = _with_splits(files, splits, by, seed)  # raises before anything is decoded
+    # The others are links to nothing, or rows of a manifest without their files.
+    existing = {path for path in {each.path for each in files} if exists(path)}
     recordings: list[ScannedRecording] = []
     problems: list[Problem] = []
-    for n_completed, result in enumerate(_measure_in_order(files, threads), start=1):
+    for n_completed, result in enumerate(_measure_in_order(files, threads, existing), start=1):
         if isinstance(result, Problem):
             problems.append(result)
         else:
@@ -246,22 +249,22 @@ def scan(
     return ScanResult(recordings=tuple(recordings), problems=tuple(problems), skipped=tuple(found.skipped))
 
 
-def _measure_in_order(files: list[Recording], threads: int) -> Iterator[ScannedRecording | Problem]:
+def _measure_in_order(files: list[Recording], threads: int, existing: set[str]) -> Iterator[ScannedRecording | Problem]:
     remaining = iter(files)
     pool = ThreadPoolExecutor(threads)
     try:
         pending: list[Future[ScannedRecording | Problem]] = [
-            pool.submit(_measure, file) for file in islice(remaining, 8 * threads)
+            pool.submit(_measure, file, file.path in existing) for file in islice(remaining, 8 * threads)
         ]
         while pending:
             result = pending.pop(0).result()
-            pending += [pool.submit(_measure, file) for file in islice(remaining, 1)]
+            pending += [pool.submit(_measure, file, file.path in existing) for file in islice(remaining, 1)]
             yield result
     finally:
         pool.shutdown(cancel_futures=True)
 
 
-def _measure(file: Recording) -> ScannedRecording | Problem:
+def _measure(file: Recording, existed: bool) -> ScannedRecording | Problem:
     def span(info: AudioInfo) -> tuple[int, int]:
         check_header(
             file.path, info, sample_rate=file.sample_rate, n_channels=file.n_channels, n_samples=file.n_samples
@@ -288,6 +291,10 @@ def _measure(file: Recording) -> ScannedRecording | Problem:
             else:
                 tail = np.zeros((0, block.shape[1]), bool)
     except AudioReadError as error:
+        error = missing_now(error, existed=existed)
+        if error.transient:  # the manifest must not lack the file because of a fault that passes
+            message = f"{error.reason}; this may be temporary: try again"
+            raise AudioReadError(file.path, message, transient=True) from error
         return Problem(source=file.path, message=error.reason)
     if info is None:
         return Problem(source=file.path, message="contains no samples")

@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 
 from artifex.generative_models.core.files import remove_abandoned_files, write_atomic
 from artifex.generative_models.modalities.audio.extraction.plan import Plan
+from artifex.generative_models.modalities.audio.extraction.retrying import Backoff, attempt, retried
 from artifex.generative_models.modalities.audio.extraction.store import (
     Sidecar,
     check_plan,
     remove_shards_of_other_plans,
     write_if_changed,
 )
+from artifex.generative_models.modalities.audio.io import AudioReadError
 from artifex.generative_models.modalities.audio.shards import layout
 from artifex.generative_models.modalities.audio.shards.records import (
     FailureRecord,
@@ -65,7 +68,13 @@ def summary_files(plan: Plan, records: Sequence[ManifestRecord], failures: Seque
 
 
 def complete_extraction(
-    folder: Path, plan: Plan, sidecars: Mapping[int, Sidecar], *, report: bool, n_report_examples: int
+    folder: Path,
+    plan: Plan,
+    sidecars: Mapping[int, Sidecar],
+    *,
+    report: bool,
+    n_report_examples: int,
+    backoff: Backoff,
 ) -> tuple[list[ManifestRecord], list[FailureRecord]]:
     """Write the manifest, the failures and the report, and remove obsolete files.
 
@@ -77,12 +86,14 @@ def complete_extraction(
         sidecars: The sidecars of all shards.
         report: Whether to write the report.
         n_report_examples: Number of examples in the report.
+        backoff: How often to read a recording of the report again.
 
     Returns:
         All records and failures.
 
     Raises:
         FileExistsError: When the plan of the folder has been replaced.
+        AudioReadError: When a recording of the report cannot be read for a temporary reason.
     """
     records, failures = collect_records(plan, sidecars)
     check_plan(folder, plan.digest)
@@ -92,7 +103,7 @@ def complete_extraction(
         if write_if_changed(folder / name, content)
     ]
     if report and records and (written or not (folder / layout.REPORT).is_file()):
-        page = _render_report(folder, plan, records, failures, n_report_examples)
+        page = _render_report(folder, plan, records, failures, n_report_examples, backoff)
         check_plan(folder, plan.digest)
         write_atomic(folder / layout.REPORT, page.encode("utf-8", "replace"))
     # All shards are committed: no process on any host needs a temporary file any more. One that completes the extraction
@@ -105,7 +116,12 @@ def complete_extraction(
 
 
 def _render_report(
-    folder: Path, plan: Plan, records: list[ManifestRecord], failures: list[FailureRecord], n_examples: int
+    folder: Path,
+    plan: Plan,
+    records: list[ManifestRecord],
+    failures: list[FailureRecord],
+    n_examples: int,
+    backoff: Backoff,
 ) -> str:
     from artifex.generative_models.modalities.audio.extraction.report import (
         ReportExample,
@@ -118,11 +134,10 @@ def _render_report(
     for record in _evenly_spaced(records, n_examples):
         path = folder / record["file"]
         _, features = read_example(open_shard(path), path, record["record"])
-        try:
-            audio, _ = read(record["index"])
-        except OSError:  # removed or changed since it was extracted; the report omits it
-            continue
-        examples.append(render_example(record, features, audio, plan.config))
+        waveform = retried(partial(attempt, read, record["index"]), backoff)
+        if isinstance(waveform, AudioReadError):
+            raise waveform
+        examples.append(render_example(record, features, waveform[0], plan.config))
     variable_length = plan.variable_length or plan.synthetic
     return render_report(records, failures, plan.config, examples, variable_length=variable_length)
 

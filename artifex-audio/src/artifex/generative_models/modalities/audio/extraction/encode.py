@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Generator, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
-from functools import lru_cache
+from functools import lru_cache, partial
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -17,8 +17,8 @@ from artifex.generative_models.modalities.audio.extraction.recordings import (
     Reader,
     SourceFormat,
     Waveform,
-    raise_if_transient,
 )
+from artifex.generative_models.modalities.audio.extraction.retrying import Backoff, attempt, retried
 from artifex.generative_models.modalities.audio.io import AudioReadError
 from artifex.generative_models.modalities.audio.shards.records import ExampleRecord, FailureRecord
 
@@ -32,7 +32,7 @@ Example = tuple[ExampleRecord, np.ndarray]
 
 
 def encode_shards(
-    plan: Plan, numbers: list[int], read: Reader, *, progress: Callable[[], None] | None = None
+    plan: Plan, numbers: list[int], read: Reader, backoff: Backoff, *, progress: Callable[[], None] | None = None
 ) -> Iterator[tuple[int, list[Example], list[FailureRecord]]]:
     """Encode shards one after another.
 
@@ -43,6 +43,7 @@ def encode_shards(
         plan: The plan.
         numbers: Numbers of the shards.
         read: Reads a recording.
+        backoff: How often to read a recording again.
         progress: Called when a recording is done.
 
     Yields:
@@ -52,8 +53,9 @@ def encode_shards(
     Raises:
         AudioReadError: When a recording cannot be read for a temporary reason.
         OSError: When a recording has changed since it was planned.
+        MemoryError: When the host or the device has not enough memory.
     """
-    waveforms = _read_ahead(plan, [index for number in numbers for index in plan.shards[number]], read)
+    waveforms = _read_ahead(plan, [index for number in numbers for index in plan.shards[number]], read, backoff)
     try:
         for number in numbers:
             examples: list[Example] = []
@@ -68,8 +70,29 @@ def encode_shards(
             examples.sort(key=lambda example: example[0]["index"])
             failures.sort(key=lambda failure: failure["index"])
             yield number, examples, failures
+    except (MemoryError, RuntimeError) as error:
+        if isinstance(error, RuntimeError) and "RESOURCE_EXHAUSTED" not in str(error):  # the error of JAX
+            raise
+        raise MemoryError(
+            "not enough memory to compute the features; free memory and run the same command again, committed shards are kept"
+        ) from error
     finally:
         waveforms.close()
+
+
+def can_be_extracted(plan: Plan, index: int, read: Reader, backoff: Backoff) -> bool:
+    """Return whether a recording that could not be extracted can be extracted now.
+
+    Args:
+        plan: The plan.
+        index: Index of the recording.
+        read: Reads a recording.
+        backoff: How often to read it again.
+
+    Raises:
+        AudioReadError: When it cannot be read for a temporary reason.
+    """
+    return not _reason_of_failure(plan, retried(partial(attempt, read, index), backoff))
 
 
 def example_record(
@@ -125,17 +148,11 @@ def _encode_in_batches(
     # recordings of the next one are read.
     running: Iterator[Example] = iter(())
     for index, result in waveforms:
-        source = plan.recordings[index]["source"]
-        if isinstance(result, AudioReadError):
-            yield FailureRecord(index=index, source=source, reason=result.reason)
+        reason = _reason_of_failure(plan, result)
+        if isinstance(result, AudioReadError) or reason:
+            yield FailureRecord(index=index, source=plan.recordings[index]["source"], reason=reason)
             continue
-        n_samples = len(result[0])
-        try:
-            _feature_shape(plan.config, n_samples if plan.variable_length else plan.config.n_time_steps)
-        except ValueError as error:
-            yield FailureRecord(index=index, source=source, reason=f"is too short: {error}")
-            continue
-        length = plan.padded_length(n_samples)
+        length = plan.padded_length(len(result[0]))
         batch = batches.setdefault(length, [])
         batch.append((index, result))
         if len(batch) == plan.batch_size_at(length):
@@ -147,6 +164,17 @@ def _encode_in_batches(
         yield from running
         running = started
     yield from running
+
+
+def _reason_of_failure(plan: Plan, result: Waveform | AudioReadError) -> str:
+    """Return why a recording cannot be extracted; empty if it can."""
+    if isinstance(result, AudioReadError):
+        return result.reason
+    try:
+        _feature_shape(plan.config, len(result[0]) if plan.variable_length else plan.config.n_time_steps)
+    except ValueError as error:
+        return f"is too short: {error}"
+    return ""
 
 
 def _start_batch(plan: Plan, batch: list[tuple[int, Waveform]], length: int) -> Iterator[Example]:
@@ -177,7 +205,7 @@ def _decibels(level: float) -> float | None:
 
 
 def _read_ahead(
-    plan: Plan, indices: list[int], read: Reader
+    plan: Plan, indices: list[int], read: Reader, backoff: Backoff
 ) -> Generator[tuple[int, Waveform | AudioReadError], None, None]:
     """Yield waveforms in order while the next ones are decoded: up to two batches, fewer of long recordings."""
     pool = ThreadPoolExecutor(THREADS)
@@ -189,19 +217,12 @@ def _read_ahead(
                 len(pending) < THREADS or (len(pending) < 2 * plan.batch_size and pending_samples < _MAX_SAMPLES_AHEAD)
             ):
                 index = indices[submitted]
-                pending.append((index, pool.submit(_read, read, index)))
+                pending.append((index, pool.submit(attempt, read, index)))
                 pending_samples += plan.recordings[index].get("n_samples", 0)
                 submitted += 1
             index, waveform = pending.pop(0)
             pending_samples -= plan.recordings[index].get("n_samples", 0)
-            yield index, waveform.result()
+            # Recordings are read again here, not in the pool, which could not be interrupted while it waits.
+            yield index, retried(partial(attempt, read, index), backoff, first=waveform.result())
     finally:
         pool.shutdown(cancel_futures=True)
-
-
-def _read(read: Reader, index: int) -> Waveform | AudioReadError:
-    try:
-        return read(index)
-    except AudioReadError as error:
-        raise_if_transient(error)
-        return error

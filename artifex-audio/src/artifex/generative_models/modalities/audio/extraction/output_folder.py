@@ -6,8 +6,10 @@ import os
 from pathlib import Path
 
 from artifex.generative_models.core.files import create_atomic, disk_full_reason, temporary_files
+from artifex.generative_models.modalities.audio.extraction.failures import keep_shards, read_failed_headers
 from artifex.generative_models.modalities.audio.extraction.plan import Plan, read_plan
 from artifex.generative_models.modalities.audio.extraction.plan_differences import describe_differences
+from artifex.generative_models.modalities.audio.extraction.retrying import Backoff
 from artifex.generative_models.modalities.audio.extraction.store import remove_shards_of_other_plans, write_if_changed
 from artifex.generative_models.modalities.audio.shards import layout
 
@@ -35,13 +37,24 @@ def check_output_folder(folder: Path, sources: list[Path], *, given: str | os.Pa
         raise NotADirectoryError(_cannot_create(folder, "Not a directory"))
 
 
-def agree_on_plan(folder: Path, requested: Plan, *, overwrite: bool, given: str | os.PathLike[str]) -> Plan:
+def agree_on_plan(
+    folder: Path,
+    requested: Plan,
+    *,
+    overwrite: bool,
+    retry_failures: bool,
+    backoff: Backoff,
+    given: str | os.PathLike[str],
+) -> Plan:
     """Return the plan that all processes follow: the plan in the folder, or else the requested one, which is written to it.
 
     Args:
         folder: The absolute path of the output folder.
         requested: The requested plan, without headers and shards.
         overwrite: Whether to replace a different plan.
+        retry_failures: Whether to read the headers of failed recordings again, which may have been replaced, and to replace
+            the plan where this changes it.
+        backoff: How often to read a header again.
         given: The output folder as the user gave it, for messages.
 
     Returns:
@@ -49,17 +62,22 @@ def agree_on_plan(folder: Path, requested: Plan, *, overwrite: bool, given: str 
 
     Raises:
         FileExistsError: When the folder contains a different plan and ``overwrite`` is False, or files of something else.
+        AudioReadError: When a header cannot be read for a temporary reason.
         OSError: When the folder cannot be created.
     """
     differences: list[str] = []
+    stored: Plan | None = None
+    updated: Plan | None = None
     try:
         stored = read_plan(folder)
     except ValueError as error:
         differences = [str(error)]
     else:
         if stored is not None:
-            differences = describe_differences(stored, requested)
-            if not differences:
+            if retry_failures:
+                updated = read_failed_headers(folder, stored, requested, backoff)
+            differences = describe_differences(updated or stored, requested)
+            if not differences and updated is None:
                 return stored
         else:
             _check_no_other_files(folder, overwrite=overwrite, given=given)
@@ -68,15 +86,17 @@ def agree_on_plan(folder: Path, requested: Plan, *, overwrite: bool, given: str 
             f"{given} contains another extraction: {'; '.join(differences)}. Give another folder, or replace it with "
             f"--overwrite (overwrite=True)"
         )
-    plan = requested.with_shards()
+    plan = updated if updated is not None and not differences else requested.with_headers(backoff).with_shards()
     if not plan.shards:
         return plan
     try:
         (folder / layout.SHARDS).mkdir(parents=True, exist_ok=True)
-        if differences:
+        if stored is not None and plan is updated:
+            keep_shards(folder, stored, plan)
+        if differences or updated is not None:
             _replace_plan(folder, plan)
         elif not create_atomic(folder / layout.PLAN, plan.content):  # another process was faster
-            return agree_on_plan(folder, requested, overwrite=False, given=given)
+            return agree_on_plan(folder, requested, overwrite=False, retry_failures=False, backoff=backoff, given=given)
         write_if_changed(folder / layout.CONFIG, plan.config_content())
     except OSError as error:
         if disk_full_reason(error) is not None:

@@ -22,6 +22,7 @@ from artifex.generative_models.modalities.audio.extraction.recordings import (
     read_headers,
     synthetic_reader,
 )
+from artifex.generative_models.modalities.audio.extraction.retrying import Backoff
 from artifex.generative_models.modalities.audio.shards.checksums import parse_with_checksum, with_checksum
 from artifex.generative_models.modalities.audio.shards.layout import CONFIG
 from artifex.generative_models.modalities.audio.shards.reading import PLAN_FORMAT, read_plan_table
@@ -134,19 +135,29 @@ class Plan:
             if "error" in recording
         ]
 
+    def with_headers(self, backoff: Backoff) -> Plan:
+        """Return the plan with the headers of its recordings.
+
+        Args:
+            backoff: How often to read a header again.
+
+        Raises:
+            AudioReadError: When a header cannot be read for a temporary reason.
+        """
+        if self.synthetic:
+            return self
+        headers = read_headers(self.recordings, self.config, variable_length=self.variable_length, backoff=backoff)
+        return attrs.evolve(self, recordings=headers)
+
     def with_shards(self) -> Plan:
-        """Return the plan with the headers read and the recordings distributed over shards.
+        """Return the plan, which has headers, with its recordings distributed over shards.
 
         Recordings of similar length are in one shard, so that batches are full. A batch never spans two shards, so that
         the bytes of a shard do not depend on which process writes it.
         """
-        plan = self
-        if not self.synthetic:
-            headers = read_headers(self.recordings, self.config, variable_length=self.variable_length)
-            plan = attrs.evolve(self, recordings=headers)
         order = sorted(
-            (plan.padded_length(recording["n_samples"]), index)
-            for index, recording in enumerate(plan.recordings)
+            (self.padded_length(recording["n_samples"]), index)
+            for index, recording in enumerate(self.recordings)
             if "n_samples" in recording
         )
         shards: list[list[int]] = []
@@ -157,7 +168,7 @@ class Plan:
                 n_samples = 0
             shards[-1].append(index)
             n_samples += length
-        return attrs.evolve(plan, shards=[sorted(shard) for shard in shards])
+        return attrs.evolve(self, shards=[sorted(shard) for shard in shards])
 
     def reader(self, base: Path) -> Reader:
         """Return a function that reads a recording by its index.
@@ -188,7 +199,7 @@ def create_plan(
     batch_size: int,
     shard_size: int | None,
 ) -> Plan:
-    """Create a plan, without the headers of the recordings and without shards; ``Plan.with_shards`` adds them.
+    """Create a plan, without headers and shards; ``Plan.with_headers`` and ``Plan.with_shards`` add them.
 
     Args:
         config: The configuration.

@@ -19,7 +19,8 @@ from artifex.generative_models.modalities.audio.base import AudioModalityConfig,
 from artifex.generative_models.modalities.audio.datasets.manifests.inputs import find_recordings as find_inputs
 from artifex.generative_models.modalities.audio.datasets.manifests.reading import check_complete
 from artifex.generative_models.modalities.audio.datasets.segments import check_header, segment_span
-from artifex.generative_models.modalities.audio.io import AudioInfo, AudioReadError, decode, probe
+from artifex.generative_models.modalities.audio.extraction.retrying import Backoff, attempt, retried
+from artifex.generative_models.modalities.audio.io import AudioInfo, AudioReadError, decode, missing_now, probe
 
 THREADS = 2
 """Decoding threads. soundfile and soxr release the GIL: two threads keep the device busy, more would compete with it."""
@@ -96,6 +97,7 @@ def find_recordings(paths: list[Path]) -> list[PlannedRecording]:
     Raises:
         FileNotFoundError: For a path that does not exist.
         ValueError: For an invalid manifest, or a folder without audio files.
+        AudioReadError: For a file that cannot be examined for a temporary reason.
     """
     files = find_inputs(paths)
     check_complete([attrs.evolve(each, split=None) for each in files], [each.path for each in files])
@@ -117,8 +119,10 @@ def find_recordings(paths: list[Path]) -> list[PlannedRecording]:
             recording["annotations"] = dict(file.annotations)
         try:
             status = Path(file.path).stat()
-        except OSError:  # a dangling link, or a file just removed; reading its header reports it
+        except (FileNotFoundError, NotADirectoryError, PermissionError):  # reading the header reports it
             pass
+        except OSError as error:
+            raise _not_now(Path(file.path), error) from error
         else:
             recording.update({"bytes": status.st_size, "modified": status.st_mtime_ns})
         recordings.append(recording)
@@ -126,7 +130,11 @@ def find_recordings(paths: list[Path]) -> list[PlannedRecording]:
 
 
 def read_headers(
-    recordings: list[PlannedRecording], config: AudioModalityConfig, *, variable_length: bool
+    recordings: list[PlannedRecording],
+    config: AudioModalityConfig,
+    *,
+    variable_length: bool,
+    backoff: Backoff,
 ) -> list[PlannedRecording]:
     """Read the headers of recordings.
 
@@ -134,23 +142,40 @@ def read_headers(
         recordings: The recordings that ``find_recordings`` returned.
         config: The configuration.
         variable_length: Whether each recording keeps its length; otherwise it is at most ``config.n_time_steps``.
+        backoff: How often to read a header again.
 
     Returns:
         The recordings with ``n_samples``, or with ``error`` where the header could not be read.
+
+    Raises:
+        AudioReadError: When a header cannot be read for a temporary reason.
     """
+    planned: list[PlannedRecording] = []
+    pool = ThreadPoolExecutor(THREADS)
+    read = partial(attempt, _read_length)
+    try:
+        for recording, result in zip(recordings, pool.map(read, recordings), strict=True):
+            length = retried(partial(read, recording), backoff, first=result)
+            if isinstance(length, AudioReadError):
+                planned.append({**recording, "error": length.reason})
+                continue
+            n_samples, rate = length
+            n_samples = -(-n_samples * config.sample_rate // rate)
+            n_samples = n_samples if variable_length else min(config.n_time_steps, n_samples)
+            planned.append({**recording, "n_samples": n_samples})
+    finally:
+        pool.shutdown(cancel_futures=True)
+    return planned
 
-    def with_header(recording: PlannedRecording) -> PlannedRecording:
-        try:
-            header = probe(recording["source"])
-            _, count = _planned_span(recording, header)
-        except AudioReadError as error:
-            raise_if_transient(error)
-            return {**recording, "error": error.reason}
-        n_samples = -(-count * config.sample_rate // header.sample_rate)
-        return {**recording, "n_samples": n_samples if variable_length else min(config.n_time_steps, n_samples)}
 
-    with ThreadPoolExecutor(THREADS) as pool:
-        return list(pool.map(with_header, recordings))
+def _read_length(recording: PlannedRecording) -> tuple[int, int]:
+    """Return the number of samples and the sample rate of a recording, or of its segment, according to its header."""
+    try:
+        header = probe(recording["source"])
+        _, count = _planned_span(recording, header)
+    except AudioReadError as error:
+        raise missing_now(error, existed=recording.get("bytes") is not None) from error
+    return count, header.sample_rate
 
 
 def synthetic_recordings(config: AudioModalityConfig, n_examples: int) -> list[PlannedRecording]:
@@ -212,25 +237,11 @@ def file_reader(
         variable_length: Whether each recording keeps its length; otherwise its first ``config.duration`` seconds are read.
 
     Returns:
-        The reader. It raises AudioReadError for a file that cannot be read, and OSError for a file that has changed since
-        it was planned.
+        The reader. It raises AudioReadError for a file that cannot be read, which is transient when the file could be
+        opened when it was planned and cannot be opened now; and OSError for a file that has changed since then.
     """
     max_samples = None if variable_length else config.n_time_steps
     return partial(_decode, recordings, base, config.sample_rate, max_samples)
-
-
-def raise_if_transient(error: AudioReadError) -> None:
-    """Raise if the reason of an error is temporary; such an error must not be recorded as a failure.
-
-    Args:
-        error: The error.
-
-    Raises:
-        AudioReadError: For a temporary reason.
-    """
-    if error.transient:
-        message = f"{error.reason}; this may be temporary: run the same command again, committed shards are kept"
-        raise AudioReadError(error.path, message) from error
 
 
 def _decode(
@@ -247,6 +258,10 @@ def _decode(
     except AudioReadError as error:
         if not error.transient:
             _check_unchanged(file, recordings[index])
+            # Its header could be read, so the cause is not the file. Readers may raise subclasses for damaged files.
+            cause = error.__cause__
+            if isinstance(cause, OSError) and type(cause).__module__ == "builtins":
+                raise _not_now(file, cause) from error
         raise
     _check_unchanged(file, recordings[index])
     source_format = SourceFormat(
@@ -266,13 +281,21 @@ def _planned_span(recording: PlannedRecording, info: AudioInfo) -> tuple[int, in
 def _check_unchanged(file: Path, recording: PlannedRecording) -> None:
     try:
         status = file.stat()
-    except OSError:  # the file was removed; the decoder reports it
-        return
+    except OSError as error:
+        raise _not_now(file, error) from error
     planned = recording.get("bytes"), recording.get("modified")
     if planned[0] is not None and (status.st_size, status.st_mtime_ns) != planned:
         raise OSError(
             f"{printable(file)} has changed since the extraction was started; restore it, or start again with --overwrite"
         )
+
+
+def _not_now(file: Path, error: OSError) -> AudioReadError:
+    """Return the error for a file that was found, or read, when it was planned."""
+    if isinstance(error, FileNotFoundError | NotADirectoryError):
+        return AudioReadError(file, "was found when the extraction was planned and is missing now", transient=True)
+    reason = error.strerror or type(error).__name__
+    return AudioReadError(file, f"cannot be read any more: {reason}", transient=True)
 
 
 def _unique_ids(names: list[str]) -> list[str]:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import os
+import time
 from collections.abc import Callable, Iterable
+from functools import partial
 from pathlib import Path
 
 import attrs
@@ -13,12 +15,15 @@ from artifex.generative_models.core.files import remove_abandoned_files
 from artifex.generative_models.modalities.audio.base import AudioModality, AudioModalityConfig, AudioRepresentation
 from artifex.generative_models.modalities.audio.extraction.assignment import ShardAssignment
 from artifex.generative_models.modalities.audio.extraction.completion import collect_records, complete_extraction
+from artifex.generative_models.modalities.audio.extraction.failures import find_readable_failures
 from artifex.generative_models.modalities.audio.extraction.output_folder import agree_on_plan, check_output_folder
 from artifex.generative_models.modalities.audio.extraction.padding import padded_length
 from artifex.generative_models.modalities.audio.extraction.plan import Plan, create_plan
 from artifex.generative_models.modalities.audio.extraction.recordings import find_recordings, synthetic_recordings
+from artifex.generative_models.modalities.audio.extraction.retrying import Backoff, attempt, retried
 from artifex.generative_models.modalities.audio.extraction.store import Sidecar, read_sidecar
 from artifex.generative_models.modalities.audio.extraction.writing import write_shards
+from artifex.generative_models.modalities.audio.io import AudioReadError
 from artifex.generative_models.modalities.audio.shards import layout
 from artifex.generative_models.modalities.audio.shards.records import (
     FailureRecord,
@@ -62,6 +67,9 @@ def extract(
     assignment: ShardAssignment | None = None,
     engine: str = "local",
     overwrite: bool = False,
+    retry_failures: bool = False,
+    retries: int = 0,
+    wait: Callable[[float], object] = time.sleep,
     report: bool = True,
     n_report_examples: int = 6,
     progress: Callable[[int, int], None] | None = None,
@@ -94,6 +102,11 @@ def extract(
         engine: ``"local"``, this process; or ``"ray"``, tasks on a Ray cluster whose machines share a file system
             (requires the extra ``artifex-audio[ray]``).
         overwrite: Whether to replace a different extraction in ``out``.
+        retry_failures: Whether to read the recordings again that could not be extracted, for example because they have been
+            repaired. Only the shards that change are written again. The result equals that of a new extraction.
+        retries: How often to read a recording again that cannot be read for a temporary reason, such as an unavailable
+            network drive, a file that is missing now, or too little memory.
+        wait: Called with the seconds to wait before each of these attempts: 1, 2, 4, …, at most 60.
         report: Whether to write ``report.html`` (requires the extra ``artifex-audio[plot]``).
         n_report_examples: Number of examples in the report.
         progress: Called with the number of finished recordings and the total number of recordings of this process.
@@ -106,9 +119,11 @@ def extract(
             another process replaced this extraction meanwhile.
         FileNotFoundError: For a path that does not exist.
         ValueError: For a folder without audio files, or an option out of range.
-        AudioReadError: When a recording cannot be read for a temporary reason, such as too many open files. Its shard is
-            not written; the same call tries again.
+        AudioReadError: When a recording cannot be read for a temporary reason, such as an unavailable network drive, too
+            little memory, or a file that is missing since the extraction was started. Its shard is not written; the same call
+            tries again.
         OSError: When a recording has changed since the extraction was started.
+        MemoryError: When the features cannot be computed for lack of memory.
         MissingDependencyError: When an extra is not installed; raised before anything is read.
 
     Example:
@@ -131,6 +146,8 @@ def extract(
         )
     for name, flag in (("variable_length", variable_length), ("overwrite", overwrite), ("report", report)):
         check_flag(name, flag)
+    check_flag("retry_failures", retry_failures)
+    check_integer("retries", retries, minimum=0)
     check_integer("n_synthetic", n_synthetic, minimum=1)
     check_integer("batch_size", batch_size, minimum=1)
     if shard_size is not None:
@@ -149,15 +166,21 @@ def extract(
     variable_length = variable_length and bool(given)
     _check_representation(config, variable_length=variable_length)
     check_output_folder(folder, given, given=out)
+    backoff = Backoff(retries=int(retries), wait=wait)
+    found = retried(partial(attempt, find_recordings, given), backoff) if given else []
+    if isinstance(found, AudioReadError):
+        raise found
     requested = create_plan(
         config,
-        find_recordings(given) if given else synthetic_recordings(config, n_synthetic),
+        found if given else synthetic_recordings(config, n_synthetic),
         {"paths": [str(path) for path in given]} if given else {"synthetic": n_synthetic},
         variable_length=variable_length,
         batch_size=batch_size,
         shard_size=shard_size,
     )
-    plan = agree_on_plan(folder, requested, overwrite=overwrite, given=out)
+    plan = agree_on_plan(
+        folder, requested, overwrite=overwrite, retry_failures=retry_failures, backoff=backoff, given=out
+    )
     if not plan.shards:
         return Extraction(out=None, records=[], failures=plan.failures())
 
@@ -166,6 +189,12 @@ def extract(
     assigned = assignment or ShardAssignment()
     own = [number for number in range(len(plan.shards)) if assigned.includes(number)]
     committed = _read_sidecars(folder, plan, own)
+    if retry_failures:
+        readable = find_readable_failures(plan, committed, plan.reader(Path.cwd()), backoff)
+        for number in readable:
+            del committed[number]
+        if readable:  # incomplete until they are written
+            (folder / layout.MANIFEST).unlink(missing_ok=True)
     to_write = [number for number in own if number not in committed]
     # Process 0 reports the recordings whose headers cannot be read: they are in no shard.
     n_recordings = sum(len(plan.shards[number]) for number in own) + len(plan.failures()) * (assigned.index == 0)
@@ -181,9 +210,9 @@ def extract(
     if to_write and engine == "ray":
         from artifex.generative_models.modalities.audio.extraction.ray_engine import write_shards_on_ray
 
-        write_shards_on_ray(folder, plan, to_write, done=lambda number: count(len(plan.shards[number])))
+        write_shards_on_ray(folder, plan, to_write, backoff, done=lambda number: count(len(plan.shards[number])))
     elif to_write:
-        write_shards(folder, plan, to_write, Path.cwd(), progress=count)
+        write_shards(folder, plan, to_write, Path.cwd(), backoff, progress=count)
 
     missing, sidecars = _find_missing(folder, plan, own)
     if missing:
@@ -191,7 +220,7 @@ def extract(
         records, failures = collect_records(plan, own_sidecars, header_failures=assigned.index == 0)
     else:
         records, failures = complete_extraction(
-            folder, plan, sidecars, report=report, n_report_examples=n_report_examples
+            folder, plan, sidecars, report=report, n_report_examples=n_report_examples, backoff=backoff
         )
     return Extraction(
         out=folder,

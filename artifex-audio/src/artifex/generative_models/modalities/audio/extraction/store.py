@@ -92,11 +92,14 @@ def read_sidecar(folder: Path, number: int, digest: str) -> Sidecar | None:
     Returns:
         The sidecar, or None when the shard must be written: the sidecar is missing, damaged or belongs to another plan,
         or the shard is missing or has another size.
+
+    Raises:
+        OSError: When it cannot be read for another reason.
     """
     try:
         sidecar = parse_sidecar((folder / layout.sidecar_file(number, digest)).read_bytes())
         size = (folder / layout.shard_file(number, digest)).stat().st_size
-    except (OSError, ValueError):
+    except (FileNotFoundError, ValueError):
         return None
     return sidecar if size == sidecar["bytes"] and sidecar["plan"] == digest else None
 

@@ -167,18 +167,20 @@ class FileRecording:
         """Call an operation; if it fails, read the file into memory and call it again.
 
         libsndfile reports an error of the operating system like a damaged file, or as the end of the file. What fails in
-        memory, too, is the file's fault.
+        memory, too, is the file's fault. libsndfile reads a large file through Python instead, where errors are visible.
         """
         try:
             return operation()
+        except MemoryError as error:
+            self.close()
+            raise AudioReadError(
+                self._name, "cannot be read: not enough memory; read a shorter span", transient=True
+            ) from error
         except AudioReadError as error:
             self.close()
-            if error.transient or isinstance(self._stream, io.BytesIO):
+            if error.transient or isinstance(self._stream, io.BytesIO | PartOfStream):
                 raise
-            content = _reread(self._stream)
-            if content is None:
-                raise
-        self._stream = FileInMemory(content)
+            self._stream = _reread(self._stream)
         self._parts = []
         if operation != self._open:
             self._open()
@@ -240,12 +242,24 @@ def _measure(name: str, stream: IO[bytes]) -> list[_Opener]:
         return [_measure_mpeg(name, stream, data.start, data.end, "WAV")]
     if data is not None:
         if start == 0 and not data.patches and (data.end == size or data.may_be_followed):
-            return [partial(_open_plain, is_checked=True)]
+            return [_measure_plain(name, stream, is_checked=True)]
         return [partial(_open_window, start=start, end=data.end, patches=data.patches, is_checked=True)]
     extension = os.path.splitext(name)[1].lower()
     if extension in _MPEG_EXTENSIONS or is_mpeg(content[start : start + _BLOCK // 8]):
         return [_measure_mpeg(name, stream, 0, size, "MP3")]
-    return [partial(_open_plain, headerless=_HEADERLESS.get(extension))]
+    return [_measure_plain(name, stream, headerless=_HEADERLESS.get(extension))]
+
+
+def _measure_plain(name: str, stream: IO[bytes], **options: Any) -> _Opener:
+    """Return the function that opens a file, and that raises if libsndfile does not read the same header again.
+
+    libsndfile ignores errors of the operating system while it reads a header, and then decodes other bytes in another format.
+    Here it reads through Python, where they raise.
+    """
+    file = _Decoded(name, PartOfStream(stream, 0, stream.seek(0, os.SEEK_END)), **options)
+    layout = file.layout()
+    file.close()
+    return partial(_open_plain, layout=layout, **options)
 
 
 def _measure_ogg(name: str, stream: IO[bytes], start: int, end: int) -> list[_Opener]:
@@ -275,8 +289,12 @@ def _measure_mpeg(name: str, stream: IO[bytes], start: int, end: int, container:
     return partial(_open_mpeg, layout=found, container=container)
 
 
-def _open_plain(name: str, stream: IO[bytes], **options: Any) -> _Part:
-    return _Decoded(name, stream, **options)
+def _open_plain(name: str, stream: IO[bytes], *, layout: tuple[object, ...] = (), **options: Any) -> _Part:
+    file = _Decoded(name, stream, **options)
+    if layout and file.layout() != layout:
+        file.close()
+        raise AudioReadError(name, "cannot be read: its header differs from that which was read before")
+    return file
 
 
 def _open_window(
@@ -354,6 +372,10 @@ class _Decoded:
     def close(self) -> None:
         self._file.close()
 
+    def layout(self) -> tuple[object, ...]:
+        """Return the header and, before anything has been decoded, the position of the first byte of the audio."""
+        return self.info, self._file.endian, self._source.tell()
+
     def read(self, start: int, count: int, out: np.ndarray | None, /) -> np.ndarray:
         import soundfile
 
@@ -376,8 +398,8 @@ class _Decoded:
             raise self._error(
                 error, f"is damaged or truncated after {start + n_read} of {self.info.n_samples} samples"
             ) from error
+        self._raise_system_error()
         if n_read < count:
-            self._raise_system_error()
             raise AudioReadError(
                 self._name,
                 f"is damaged or truncated: its length is {self.info.n_samples} samples, but only {start + n_read} can be "
@@ -395,7 +417,7 @@ class _Decoded:
         in_memory = isinstance(self._source, io.BytesIO | PartOfStream)
         file: Any = self._source if in_memory else self._source.fileno()
         try:
-            return soundfile.SoundFile(file, closefd=False, **raw)
+            opened = soundfile.SoundFile(file, closefd=False, **raw)
         except soundfile.LibsndfileError as error:
             self._raise_system_error()
             if error.code in _TRANSIENT_CODES:
@@ -404,6 +426,12 @@ class _Decoded:
                 self._name,
                 f"is not audio that can be decoded ({_reason(error)}); expected wav, flac, ogg, opus, mp3 or aiff",
             ) from error
+        try:
+            self._raise_system_error()
+        except (OSError, MemoryError):
+            opened.close()
+            raise
+        return opened
 
     def _seek(self, start: int) -> None:
         if start == self._place:  # seeking would restart the decoder
@@ -522,15 +550,11 @@ class _Mpeg:
         return samples[n_before:]
 
 
-def _reread(stream: IO[bytes]) -> bytes | None:
-    """Return the content of a file, or None if it is large; raises OSError if it cannot be read."""
+def _reread(stream: IO[bytes]) -> Any:
+    """Return a file in memory, or a large one as a part of itself."""
     size = stream.seek(0, os.SEEK_END)
     stream.seek(0)
-    if size <= _MAX_REREAD:
-        return stream.read()
-    while stream.read(_BLOCK):
-        pass
-    return None
+    return FileInMemory(stream.read()) if size <= _MAX_REREAD else PartOfStream(stream, 0, size)
 
 
 def _reason(error: Exception) -> str:

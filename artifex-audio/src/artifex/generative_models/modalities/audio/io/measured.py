@@ -9,6 +9,8 @@ import time
 from collections import OrderedDict
 from typing import IO, Generic, TypeVar
 
+from artifex.generative_models.modalities.audio.io.streams import PartOfStream
+
 T = TypeVar("T")
 
 _SETTLED = 2.0  # seconds after which a modification changes the file's time
@@ -68,7 +70,7 @@ class MeasuredFiles(Generic[T]):
 
 def _version(stream: IO[bytes]) -> tuple[int, ...] | None:
     """Return numbers that change when a file does, or None if it is in memory or was modified just now."""
-    if isinstance(stream, io.BytesIO):
+    if isinstance(stream, io.BytesIO | PartOfStream):
         return None
     status = os.fstat(stream.fileno())
     # As in git: a file that changes again within the resolution of its time would keep its version.

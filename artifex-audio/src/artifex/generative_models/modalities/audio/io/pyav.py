@@ -22,7 +22,6 @@ from artifex.generative_models.modalities.audio.io.containers import (
     identify_container,
 )
 from artifex.generative_models.modalities.audio.io.measured import MeasuredFiles
-from artifex.generative_models.modalities.audio.io.readers import system_error
 from artifex.generative_models.modalities.audio.io.sources import AudioInfo, AudioReadError, UnsupportedAudioError
 from artifex.generative_models.modalities.audio.io.streams import BytesOfStream, PartOfStream
 
@@ -55,7 +54,6 @@ _TRIMMED = ("aac", "ac3", "eac3", "mp2", "mp3")
 _PREROLL = 0.5  # seconds
 _MARK_SPACING = 0.25  # seconds
 _MAX_UNMARKED = 100  # frames
-_MARGIN = 1 << 26  # bytes of memory that decoding may need beside the file
 
 
 class PyavReader:
@@ -332,26 +330,22 @@ class MediaRecording:
         except AudioReadError:
             self._raise_system_error()
             raise
-        except MemoryError as error:
-            # ffmpeg refuses the sizes that damaged headers declare in the same way.
-            if _is_available(self._stream.seek(0, os.SEEK_END) + _MARGIN):
-                raise AudioReadError(
-                    self._name, "is damaged: it declares more memory than its size allows; download it again"
-                ) from error
-            raise AudioReadError(self._name, "cannot be read: out of memory", transient=True) from error
+        except MemoryError as error:  # system_errors distinguishes missing memory
+            self._raise_system_error()
+            raise AudioReadError(
+                self._name, "is damaged: it declares more memory than can be allocated; download it again"
+            ) from error
         except (FFmpegError, ValueError, OverflowError) as error:
             self._raise_system_error()
             reason = getattr(error, "strerror", None) or str(error)
             raise AudioReadError(
                 self._name, f"is damaged or truncated ({reason.lower()}); download it again"
             ) from error
-        except OSError as error:
-            raise system_error(self._name, "read", error) from error
         self._raise_system_error()
 
     def _raise_system_error(self) -> None:
         if self._part is not None and self._part.error is not None:
-            raise system_error(self._name, "read", self._part.error) from self._part.error
+            raise self._part.error
 
     def _too_short(self, place: int) -> AudioReadError:
         return AudioReadError(
@@ -370,15 +364,6 @@ def _to_float(frame: Any) -> np.ndarray:
     full_scale = 2.0 ** (8 * samples.dtype.itemsize - 1)
     zero = full_scale if samples.dtype.kind == "u" else 0.0
     return ((samples.astype(np.float64) - zero) / full_scale).astype(np.float32)
-
-
-def _is_available(n_bytes: int) -> bool:
-    """Return whether memory can be allocated."""
-    try:
-        bytearray(n_bytes)
-    except MemoryError:
-        return False
-    return True
 
 
 def _marks(places: list[tuple[int, int]], spacing: int) -> dict[int, int]:

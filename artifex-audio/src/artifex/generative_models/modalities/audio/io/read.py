@@ -11,6 +11,7 @@ import numpy as np
 
 from artifex.generative_models.core.checks import check_flag, check_integer, check_number
 from artifex.generative_models.core.extras import require
+from artifex.generative_models.modalities.audio.io.faults import system_errors
 from artifex.generative_models.modalities.audio.io.integrity import check_samples
 from artifex.generative_models.modalities.audio.io.readers import open_recording
 from artifex.generative_models.modalities.audio.io.sources import (
@@ -18,6 +19,7 @@ from artifex.generative_models.modalities.audio.io.sources import (
     AudioInfo,
     AudioReadError,
     AudioSource,
+    source_name,
 )
 
 _FILTER_REACH = 160  # samples at the lower rate, on either side, that soxr HQ's filter extends to, rounded up
@@ -26,7 +28,7 @@ _MAX_SCRATCH = 1 << 20
 
 
 def probe(source: AudioSource, *, name: str | None = None) -> AudioInfo:
-    """Read the header of a recording and check it against the file.
+    """Read the header of a recording and measure its length.
 
     Args:
         source: The path of a file, the bytes of a file, or ``Samples``.
@@ -64,7 +66,7 @@ def read_audio(
     """Read an audio file, or a span of it. Only the span is decoded.
 
     Args:
-        path: A file: wav, flac, ogg, opus, mp3, aiff or another format that libsndfile decodes.
+        path: A file: wav, flac, ogg, opus, mp3, aiff or another format of an installed reader.
         sample_rate: Target sample rate in Hz (soxr, quality HQ); by default the file's.
         mono: Whether to average the channels.
         offset: Start of the span in seconds.
@@ -75,8 +77,9 @@ def read_audio(
         sample rate in Hz. Resampling n samples from the file's ``rate`` gives ``ceil(n * sample_rate / rate)``.
 
     Raises:
-        AudioReadError: When the file does not exist, is empty, truncated or not audio, contains values that are not
-            finite or far beyond full scale, or ends before ``offset``.
+        AudioReadError: When the file does not exist, is empty, truncated, damaged or not audio, contains values that are
+            not finite or far beyond full scale (8 in lossy formats, 100 in floating-point files, or the value of the
+            environment variable ``ARTIFEX_MAX_PEAK``), or ends before ``offset``.
         MissingDependencyError: Without the extra ``artifex-audio[files]``.
 
     Example:
@@ -139,6 +142,18 @@ def decode(
         >>> audio.shape, info.n_samples
         ((100,), 8000)
     """
+    with system_errors(source_name(source, name)):
+        return _decode(source, span, sample_rate=sample_rate, mono=mono, name=name)
+
+
+def _decode(
+    source: AudioSource,
+    span: Callable[[AudioInfo], tuple[int, int]],
+    *,
+    sample_rate: int | None,
+    mono: bool,
+    name: str | None,
+) -> tuple[np.ndarray, AudioInfo]:
     with open_recording(source, name) as recording:
         info = recording.info
         if sample_rate is not None and sample_rate > _MAX_RATIO * info.sample_rate:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import errno
 import functools
 import importlib.util
 import os
@@ -16,6 +15,7 @@ import numpy as np
 
 from artifex.generative_models.core import BrokenComponentError, registry
 from artifex.generative_models.core.protocols import Reader
+from artifex.generative_models.modalities.audio.io.faults import system_error, system_errors
 from artifex.generative_models.modalities.audio.io.sources import (
     ArrayRecording,
     AudioInfo,
@@ -29,9 +29,6 @@ from artifex.generative_models.modalities.audio.io.streams import FileInMemory
 
 _BUILT_IN = "soundfile"
 _HEAD_BYTES = 4096
-_TRANSIENT_ERRORS = {
-    getattr(errno, name) for name in ("EMFILE", "ENFILE", "EIO", "ESTALE", "EAGAIN", "ENOMEM", "ETIMEDOUT", "ENOTCONN")
-}
 
 
 class AudioRecording(Protocol):
@@ -85,14 +82,8 @@ def open_recording(source: AudioSource, name: str | None = None) -> Generator[Au
         yield ArrayRecording(source, known_as)
         return
     # The file is opened once, for the checks and for the decoder.
-    with _open_stream(source, known_as) as stream, contextlib.ExitStack() as stack:
-        try:
-            recording = _open_with_readers(stream, known_as, stack)
-        except AudioReadError:
-            raise
-        except OSError as error:
-            raise system_error(known_as, "read", error) from error
-        yield recording
+    with system_errors(known_as), _open_stream(source, known_as) as stream, contextlib.ExitStack() as stack:
+        yield _open_with_readers(stream, known_as, stack)
 
 
 def reader_extensions() -> tuple[str, ...]:
@@ -125,25 +116,6 @@ def known_extensions() -> dict[str, str]:
         for extension in reader.extensions:
             known[extension] = missing and known.get(extension, missing)
     return dict(sorted(known.items()))
-
-
-def system_error(path: str | os.PathLike[str], operation: str, error: OSError) -> AudioReadError:
-    """Return the error for a file that the operating system does not open or read.
-
-    Args:
-        path: The file.
-        operation: ``"opened"`` or ``"read"``.
-        error: The error of the operating system.
-
-    Returns:
-        The error; transient for causes such as too many open files or an unavailable network drive.
-
-    Example:
-        >>> system_error("a.wav", "read", OSError(errno.EIO, "Input/output error")).transient
-        True
-    """
-    reason = error.strerror or type(error).__name__
-    return AudioReadError(path, f"cannot be {operation}: {reason}", transient=error.errno in _TRANSIENT_ERRORS)
 
 
 def _open_with_readers(stream: IO[bytes], name: str, stack: contextlib.ExitStack) -> AudioRecording:
@@ -220,8 +192,8 @@ def _open_stream(source: str | os.PathLike[str] | bytes, name: str) -> IO[bytes]
         mode = os.stat(source).st_mode
         if stat.S_ISREG(mode):  # opening a FIFO would block
             return open(source, "rb", buffering=0)
-    except FileNotFoundError:
-        raise AudioReadError(name, "no such file") from None
+    except FileNotFoundError as error:
+        raise AudioReadError(name, "no such file") from error
     except OSError as error:
         raise system_error(name, "opened", error) from error
     found = "a folder" if stat.S_ISDIR(mode) else "a FIFO, socket or device"

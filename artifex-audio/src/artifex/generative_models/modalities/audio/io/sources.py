@@ -6,6 +6,7 @@ import os
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
+from typing import cast
 
 import attrs
 import numpy as np
@@ -151,7 +152,8 @@ class ArrayRecording:
             )
         if len(shape) == 2 and shape[0] > max(_MAX_CHANNELS, shape[1]):
             raise AudioReadError(name, f"samples must be (channels, time), got shape {shape}; transpose the array")
-        is_integer = isinstance(rate, int | np.integer) and not isinstance(rate, bool)  # pyright: ignore[reportUnnecessaryIsInstance]  user input
+        given = cast("object", rate)  # of any type in a table
+        is_integer = isinstance(given, int | np.integer) and not isinstance(given, bool)
         if not is_integer or not 1 <= rate <= MAX_SAMPLE_RATE:
             raise AudioReadError(name, f"sample rate must be an integer from 1 to {MAX_SAMPLE_RATE} Hz, got {rate!r}")
         self._array = np.atleast_2d(samples.array)

@@ -24,7 +24,7 @@ class BytesOfStream:
 
     def __init__(self, stream: IO[bytes]) -> None:
         self._stream = stream
-        self._descriptor = None if isinstance(stream, io.BytesIO) or not hasattr(os, "pread") else stream.fileno()
+        self._descriptor = stream.fileno() if isinstance(stream, io.FileIO) and hasattr(os, "pread") else None
         position = stream.tell()
         self._size = stream.seek(0, os.SEEK_END)
         stream.seek(position)
@@ -82,7 +82,7 @@ class PartOfStream(io.RawIOBase):
         patches: Bytes to replace, by position in ``stream``.
 
     Attributes:
-        error: The last error of the operating system, or None.
+        error: The last error of the operating system or of an allocation, or None.
 
     Example:
         >>> part = PartOfStream(io.BytesIO(b"0123456789"), 2, 8, {4: b"XY"})
@@ -95,7 +95,7 @@ class PartOfStream(io.RawIOBase):
         self._stream, self._start, self._end = stream, start, end
         self._patches = dict(patches or {})
         self._place = start
-        self.error: OSError | None = None
+        self.error: OSError | MemoryError | None = None
 
     def readable(self) -> bool:
         """Return True."""
@@ -123,8 +123,25 @@ class PartOfStream(io.RawIOBase):
         self._place = max(self._start, origin + offset)
         return self.tell()
 
+    def read(self, size: int = -1, /) -> bytes:
+        """Read bytes.
+
+        Args:
+            size: Their maximum number; by default all.
+
+        Returns:
+            The bytes.
+
+        Raises:
+            OSError: When the underlying file cannot be read.
+        """
+        content = super().read(size)
+        if self.error is not None:
+            raise self.error
+        return content or b""
+
     def readinto(self, buffer: WriteableBuffer) -> int:
-        """Read bytes into a buffer.
+        """Read bytes into a buffer; errors are kept.
 
         Args:
             buffer: The buffer.
@@ -138,7 +155,7 @@ class PartOfStream(io.RawIOBase):
         try:
             self._stream.seek(first)
             content = self._stream.read(count) if count else b""
-        except OSError as error:
+        except (OSError, MemoryError) as error:
             self.error = error
             return 0
         view[: len(content)] = content

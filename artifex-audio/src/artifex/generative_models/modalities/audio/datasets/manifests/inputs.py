@@ -14,7 +14,7 @@ from artifex.generative_models.modalities.audio.datasets.manifests.formats impor
 from artifex.generative_models.modalities.audio.datasets.manifests.labels import folder_label
 from artifex.generative_models.modalities.audio.datasets.manifests.reading import read_manifest
 from artifex.generative_models.modalities.audio.datasets.manifests.recording import Recording
-from artifex.generative_models.modalities.audio.io import search_audio
+from artifex.generative_models.modalities.audio.io import exists, search_audio
 
 
 @attrs.frozen(kw_only=True)
@@ -103,7 +103,7 @@ def search_recordings(paths: str | os.PathLike[str] | Iterable[str | os.PathLike
 def _read_existing(manifest: str | os.PathLike[str]) -> list[Recording]:
     """Read a manifest, and raise if none of its files exist; that single files do not is found when they are read."""
     recordings = read_manifest(manifest, check_paths=False)
-    return recordings if any(os.path.exists(each.path) for each in recordings) else read_manifest(manifest)
+    return recordings if any(exists(each.path) for each in recordings) else read_manifest(manifest)
 
 
 def _is_manifest(path: str | os.PathLike[str]) -> bool:

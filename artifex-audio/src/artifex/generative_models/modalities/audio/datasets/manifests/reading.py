@@ -9,6 +9,7 @@ from pathlib import Path
 from artifex.generative_models.modalities.audio.datasets.manifests.columns import recording_of
 from artifex.generative_models.modalities.audio.datasets.manifests.formats import find_format
 from artifex.generative_models.modalities.audio.datasets.manifests.recording import Recording
+from artifex.generative_models.modalities.audio.io import exists
 
 
 def read_manifest(
@@ -56,7 +57,7 @@ def read_manifest(
         place = f"{row.file or file}:{row.line}"
         recording = recording_of(place, folder, row.cells)
         if check_paths and recording.path not in checked:
-            if not os.path.exists(recording.path):
+            if not exists(recording.path):
                 raise FileNotFoundError(f"{place}: no such file: {recording.path}; paths are relative to the manifest")
             checked.add(recording.path)
         recordings.append(recording)

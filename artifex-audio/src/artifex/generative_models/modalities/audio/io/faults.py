@@ -1,0 +1,135 @@
+"""Errors of the operating system and failed allocations while a file is read: temporary unless proven permanent."""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import os
+from collections.abc import Generator
+
+import numpy as np
+
+from artifex.generative_models.modalities.audio.io.sources import AudioReadError
+
+# Caused by the name or the permissions of a file, or, like an invalid position, by its content.
+_PERMANENT_ERRORS = (
+    errno.EACCES,
+    errno.EINVAL,
+    errno.EISDIR,
+    errno.ELOOP,
+    errno.ENAMETOOLONG,
+    errno.ENOENT,
+    errno.ENOTDIR,
+    errno.EOVERFLOW,
+    errno.EPERM,
+)
+_SPARE_BYTES = 64 << 20
+
+
+@contextlib.contextmanager
+def system_errors(path: str | os.PathLike[str]) -> Generator[None]:
+    """Raise errors of the operating system and failed allocations as ``AudioReadError``.
+
+    Libraries report a failed allocation as a damaged file. An error that is not transient therefore becomes transient when
+    no memory is left.
+
+    Args:
+        path: The file that is read.
+
+    Yields:
+        Nothing.
+
+    Raises:
+        AudioReadError: For an OSError or MemoryError of the block.
+
+    Example:
+        >>> with system_errors("a.wav"):
+        ...     raise MemoryError
+        Traceback (most recent call last):
+        artifex.generative_models.modalities.audio.io.sources.AudioReadError: a.wav: cannot be read: not enough memory; ...
+    """
+    try:
+        yield
+    except AudioReadError as error:
+        if error.transient or _has_spare_memory():
+            raise
+        raise _memory_error(path) from error
+    except OSError as error:
+        raise system_error(path, "read", error) from error
+    except MemoryError as error:
+        raise _memory_error(path) from error
+
+
+def system_error(path: str | os.PathLike[str], operation: str, error: OSError) -> AudioReadError:
+    """Return the error for a file that the operating system does not open or read.
+
+    Args:
+        path: The file.
+        operation: ``"opened"`` or ``"read"``.
+        error: The error of the operating system.
+
+    Returns:
+        The error. It is transient, such as for too many open files or an unavailable network drive, unless the cause is the
+        name, the permissions or the content of the file.
+
+    Example:
+        >>> system_error("a.wav", "read", OSError(errno.EIO, "Input/output error")).transient
+        True
+    """
+    reason = error.strerror or str(error) or type(error).__name__
+    is_transient = error.errno is not None and error.errno not in _PERMANENT_ERRORS
+    return AudioReadError(path, f"cannot be {operation}: {reason}", transient=is_transient)
+
+
+def exists(path: str | os.PathLike[str]) -> bool:
+    """Return whether a file exists, or whether that cannot be determined now; ``os.path.exists`` returns False for both.
+
+    Args:
+        path: The path; symbolic links are followed.
+
+    Example:
+        >>> exists(os.curdir), exists("no such file")
+        (True, False)
+    """
+    try:
+        os.stat(path)
+    except (FileNotFoundError, NotADirectoryError, ValueError):
+        return False
+    except OSError:
+        return True
+    return True
+
+
+def missing_now(error: AudioReadError, *, existed: bool) -> AudioReadError:
+    """Return an error, as a transient one if the file existed and is missing now, as on a drive that has been unmounted.
+
+    Args:
+        error: The error of reading the file.
+        existed: Whether the file existed before.
+
+    Returns:
+        The same error, or the transient one.
+
+    Example:
+        >>> error = AudioReadError("a.wav", "no such file")
+        >>> error.__cause__ = FileNotFoundError()
+        >>> missing_now(error, existed=True).transient, missing_now(error, existed=False).transient
+        (True, False)
+    """
+    if existed and isinstance(error.__cause__, FileNotFoundError | NotADirectoryError):
+        return AudioReadError(error.path, "existed before and is missing now", transient=True)
+    return error
+
+
+def _memory_error(path: str | os.PathLike[str]) -> AudioReadError:
+    return AudioReadError(
+        path, "cannot be read: not enough memory; free memory, or exclude the file if it is too long", transient=True
+    )
+
+
+def _has_spare_memory() -> bool:
+    try:
+        np.empty(_SPARE_BYTES, np.uint8)
+    except MemoryError:
+        return False
+    return True
