@@ -1,4 +1,4 @@
-"""The command ``new plugin``: write an installable package with tested components to start from."""
+"""The command ``new plugin``: write an installable package with tested components from templates."""
 
 from __future__ import annotations
 
@@ -32,9 +32,9 @@ class Template:
     Args:
         name: The kind.
         module: The module to write it to.
-        object_name: Which of ``_names_of(plugin)`` the object has: ``component``, ``classname`` or ``constant``.
+        object_name: Key of the object's name in ``_names_of(plugin)``: ``component``, ``classname`` or ``constant``.
         requires: The distribution that declares the kind.
-        summary: The component that the template contains, in a few words.
+        summary: Short description of the component in the template.
     """
 
     name: str
@@ -79,7 +79,7 @@ def add_to(app: typer.Typer) -> None:
     Args:
         app: The command line.
     """
-    group = typer.Typer(help="Write a new package to start from.", no_args_is_help=True)
+    group = typer.Typer(help="Create a package from a template.", no_args_is_help=True)
     group.command("plugin")(plugin)
     app.add_typer(group, name="new")
 
@@ -111,10 +111,10 @@ def write_plugin(
     """Write the package of a plugin. If this fails, nothing is written.
 
     Args:
-        name: ``ambulance`` or ``artifex-plugin-ambulance``: the distribution is artifex-plugin-ambulance, each component
-            is named ``ambulance``. It starts with a letter and consists of letters and digits, with ``-``, ``_`` or
-            ``.`` between parts; at most 40 characters.
-        kinds: Kinds of component, out of ``TEMPLATES``; one component of each is written.
+        name: Name of the plugin, with or without the prefix ``artifex-plugin-``. With ``ambulance``, the distribution is
+            artifex-plugin-ambulance and each component is named ``ambulance``. The name starts with a letter and
+            consists of letters and digits, with ``-``, ``_`` or ``.`` between parts; at most 40 characters.
+        kinds: Kinds of components, from ``TEMPLATES``; one component of each kind is written.
         out: The folder in which the package's folder is created; created if it does not exist.
         license: The package's license, an SPDX expression.
 
@@ -176,7 +176,7 @@ def _names_of(plugin: str) -> dict[str, str]:
 
 
 def _check_not_taken(names: Mapping[str, str], templates: Sequence[Template]) -> None:
-    """Raise an error if another distribution provides the name: neither could be used without ``@distribution``."""
+    """Raise an error if another distribution provides the name; both would require ``@distribution``."""
     distribution, component = names["distribution"], names["component"]
     for template in templates:
         for claim in scan().groups.get(template.group, {}).get(component, []):
@@ -213,7 +213,7 @@ def _render(names: Mapping[str, str], templates: Sequence[Template], license: st
 
 
 def _check_imports_not_shadowed(module: str) -> None:
-    """Raise an error if a function or class of a rendered module has the name of something it imports."""
+    """Raise an error if a function or class of a rendered module has the name of an import."""
     body = ast.parse(module).body
     imports = [node for node in body if isinstance(node, ast.Import | ast.ImportFrom)]
     imported = {alias.asname or alias.name for node in imports for alias in node.names}
@@ -229,7 +229,7 @@ def _enumerate_kinds(kinds: Sequence[str]) -> str:
 
 
 def _renderer(values: Mapping[str, Any]) -> Callable[[str], str]:
-    import jinja2  # takes 30 ms, which no other command needs
+    import jinja2  # slow to import (30 ms), and used by this command only
 
     environment = jinja2.Environment(
         loader=jinja2.PackageLoader("artifex.generative_models.core.cli", "templates"),

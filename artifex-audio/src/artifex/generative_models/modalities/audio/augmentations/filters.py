@@ -32,8 +32,8 @@ _HIGH_SHELF = (300.0, 7500.0)
 _PEAKING = (50.0, 7500.0)
 _EQ = (42.0, 7500.0)
 
-# Maximum frequencies as a fraction of half the sample rate: of any filter, which must be stable in float32; of a
-# default range; of the edge of a band.
+# Maximum frequencies as fractions of half the sample rate: the first keeps filters stable in float32, the second limits
+# the default ranges, the third limits the edges of bands.
 _MAX_FRACTION = 0.999
 _MAX_DEFAULT_FRACTION = 0.99
 _MAX_EDGE_FRACTION = 0.99
@@ -82,7 +82,7 @@ def low_pass(
         True
 
     Reference:
-        ``audiomentations.LowPassFilter``, which draws cutoffs on the mel scale, and the order too;
+        ``audiomentations.LowPassFilter``, which draws the cutoff on the mel scale and also draws the order;
         ``scipy.signal.butter``.
     """
     waveform = checked_waveform("low_pass", audio, key)
@@ -120,7 +120,7 @@ def high_pass(
         True
 
     Reference:
-        ``audiomentations.HighPassFilter``, which draws cutoffs on the mel scale, and the order too;
+        ``audiomentations.HighPassFilter``, which draws the cutoff on the mel scale and also draws the order;
         ``scipy.signal.butter``.
     """
     waveform = checked_waveform("high_pass", audio, key)
@@ -161,8 +161,8 @@ def band_pass(
         key: PRNG key.
         frequency_range: Center range (min, max) in Hz, below half the sample rate; drawn log-uniformly. The
             default range is limited to 0.99 times half the sample rate. May be traced.
-        bandwidth_fraction_range: Range (min, max) of the bandwidth between the edges (-3 dB), divided by the center,
-            above 0 and below 2; drawn uniformly. Edges are limited to 0.99 times half the sample rate. May be traced.
+        bandwidth_fraction_range: Range (min, max) of the bandwidth (-3 dB) divided by the center frequency, above 0 and
+            below 2; drawn uniformly. Edges are limited to 0.99 times half the sample rate. May be traced.
         order: Filter order at each edge, an integer from 1 to 8; the slope is 6 dB per octave times the order. Static.
         sample_rate: Sample rate in Hz. May be traced.
 
@@ -207,8 +207,8 @@ def band_stop(
         key: PRNG key.
         frequency_range: Center range (min, max) in Hz, below half the sample rate; drawn log-uniformly. The
             default range is limited to 0.99 times half the sample rate. May be traced.
-        bandwidth_fraction_range: Range (min, max) of the bandwidth between the edges (-3 dB), divided by the center,
-            above 0 and below 2; drawn uniformly. Edges are limited to 0.99 times half the sample rate. May be traced.
+        bandwidth_fraction_range: Range (min, max) of the bandwidth (-3 dB) divided by the center frequency, above 0 and
+            below 2; drawn uniformly. Edges are limited to 0.99 times half the sample rate. May be traced.
         order: Filter order at each edge, an integer from 1 to 8; the slope is 6 dB per octave times the order. Static.
         sample_rate: Sample rate in Hz. May be traced.
 
@@ -274,8 +274,9 @@ def low_shelf(
     Args:
         audio: One waveform (..., time), floating point; leading axes, such as channels, share the filter.
         key: PRNG key.
-        frequency_range: Range (min, max) of the midpoint, where the gain in dB is halved, in Hz, below half the sample
-            rate; drawn log-uniformly. The default range is limited to 0.99 times half the sample rate. May be traced.
+        frequency_range: Midpoint range (min, max) in Hz, below half the sample rate; drawn log-uniformly. The gain in
+            dB at the midpoint is half of the full gain. The default range is limited to 0.99 times half the sample
+            rate. May be traced.
         gain_db_range: Range (min, max) of the gain at 0 Hz in dB; drawn uniformly. May be traced.
         q_range: Range (min, max) of the quality factor, above 0; drawn uniformly. A higher value is steeper;
             above 0.7071 the response overshoots. May be traced.
@@ -317,8 +318,9 @@ def high_shelf(
     Args:
         audio: One waveform (..., time), floating point; leading axes, such as channels, share the filter.
         key: PRNG key.
-        frequency_range: Range (min, max) of the midpoint, where the gain in dB is halved, in Hz, below half the sample
-            rate; drawn log-uniformly. The default range is limited to 0.99 times half the sample rate. May be traced.
+        frequency_range: Midpoint range (min, max) in Hz, below half the sample rate; drawn log-uniformly. The gain in
+            dB at the midpoint is half of the full gain. The default range is limited to 0.99 times half the sample
+            rate. May be traced.
         gain_db_range: Range (min, max) of the gain at half the sample rate in dB; drawn uniformly. May be traced.
         q_range: Range (min, max) of the quality factor, above 0; drawn uniformly. A higher value is steeper;
             above 0.7071 the response overshoots. May be traced.
@@ -562,7 +564,7 @@ def _check_below_nyquist(name: str, frequency: Any, sample_rate: int | Array) ->
     if not isinstance(frequency, Array) and not isinstance(sample_rate, Array) and frequency >= sample_rate / 2:
         raise ValueError(
             f"{name} must be below {sample_rate / 2} Hz, half the sample rate of {sample_rate} Hz, "
-            f"got {frequency} Hz; pass the sample rate of the audio as sample_rate, or lower frequencies"
+            f"got {frequency} Hz; pass the sample rate of the audio as sample_rate, or use lower frequencies"
         )
 
 

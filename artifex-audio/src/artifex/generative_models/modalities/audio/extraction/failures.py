@@ -1,4 +1,4 @@
-"""Read recordings again that could not be extracted."""
+"""Retry recordings that could not be extracted."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from artifex.generative_models.modalities.audio.shards.checksums import with_che
 
 
 def read_failed_headers(folder: Path, stored: Plan, requested: Plan, backoff: Backoff) -> Plan | None:
-    """Read the headers again that could not be read, and those of failed recordings that have been replaced.
+    """Reread headers that could not be read, and those of failed recordings whose files have been replaced.
 
     Args:
         folder: The folder of the extraction.
@@ -29,7 +29,7 @@ def read_failed_headers(folder: Path, stored: Plan, requested: Plan, backoff: Ba
         backoff: How often to read a header again.
 
     Returns:
-        The plan that follows from the headers, or None when it is the stored one.
+        The updated plan, or None if it equals the stored one.
 
     Raises:
         AudioReadError: When a header cannot be read for a temporary reason.
@@ -53,7 +53,7 @@ def read_failed_headers(folder: Path, stored: Plan, requested: Plan, backoff: Ba
 
 
 def keep_shards(folder: Path, old: Plan, new: Plan) -> None:
-    """Keep the committed shards that are the same in a new plan, under the names that it gives them.
+    """Keep the committed shards that are unchanged in a new plan, under their new names.
 
     Args:
         folder: The folder of the extraction.
@@ -95,7 +95,7 @@ def find_readable_failures(plan: Plan, sidecars: Mapping[int, Sidecar], read: Re
 
 
 def _batches(plan: Plan, shard: list[int]) -> tuple[tuple[int, int, int], ...]:
-    """Return what the bytes of a shard depend on: for each recording its index, padded length and size of its batch."""
+    """Return the index, padded length and batch size of each recording; they determine the bytes of the shard."""
     lengths = [plan.padded_length(plan.recordings[index].get("n_samples", 0)) for index in shard]
     return tuple((index, length, plan.batch_size_at(length)) for index, length in zip(shard, lengths, strict=True))
 

@@ -253,7 +253,7 @@ def _annotated_noise_bursts(
     max_bursts = math.ceil(n_time_steps * rate_max / sample_rate) + 1
     rate = numerics.uniform(rate_key, (), minval=rate_min, maxval=rate_max)
     durations = numerics.uniform(duration_key, (max_bursts,), minval=duration_min, maxval=duration_max)
-    # Times are in samples, which float32 represents exactly for minutes.
+    # Times are in samples; float32 represents them exactly in clips of several minutes.
     slot = sample_rate / rate
     lengths = durations * sample_rate
     slot_starts = jnp.arange(max_bursts).astype(np.float32) * slot

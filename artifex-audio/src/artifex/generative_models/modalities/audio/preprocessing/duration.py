@@ -66,7 +66,7 @@ def trim_or_pad(audio: ArrayLike, target_length: int, pad_value: ArrayLike = 0.0
 def pad_to_bucket(
     audio: ArrayLike, bucket_lengths: Sequence[int], length: ArrayLike | None = None, *, pad_value: ArrayLike = 0.0
 ) -> tuple[jax.Array, jax.Array]:
-    """Pad waveforms to the shortest bucket length that fits, so that few shapes are compiled.
+    """Pad waveforms to the shortest bucket length that fits, to limit the number of compiled shapes.
 
     The bucket depends on the shape only and is selected before tracing. NumPy arrays are padded on the host, without
     compilation.
@@ -145,8 +145,8 @@ def trim(
             silence is then not trimmed, because all its frames are equally loud.
         frame_length: Samples per frame, at least 1; static.
         hop_length: Samples between successive frames, at least 1, the resolution of the trimming; static.
-        channel_axis: Axis of channels that are trimmed together, to the frames in which any channel is not silent; not
-            the last axis. None if each waveform is trimmed separately. Static.
+        channel_axis: Channel axis, not the last axis; the channels are trimmed together, to the frames in which any
+            channel is not silent. None to trim each waveform separately. Static.
 
     Returns:
         The clips, (..., time), float32 for integers, else the dtype of ``audio``; and the trimmed length of each in
@@ -189,13 +189,13 @@ def split(
         ref: Reference level, full scale 1, above 0; may be traced. None for the loudest frame of each clip.
         frame_length: Samples per frame, at least 1; static.
         hop_length: Samples between successive frames, at least 1, the resolution of the intervals; static.
-        channel_axis: Axis of channels that are split together, at frames in which all channels are silent; not the last
-            axis. None if each waveform is split separately. Static.
+        channel_axis: Channel axis, not the last axis; the channels are split together, at the frames in which all
+            channels are silent. None to split each waveform separately. Static.
 
     Returns:
-        Start and end (exclusive) of the first ``max_intervals`` intervals in samples, (..., max_intervals, 2) int32,
-        both ``time`` where there are fewer; and the true number of intervals, (...) int32, which may exceed
-        ``max_intervals``. Both without the channel axis. A clip with NaN or infinity is one interval.
+        Start and end (exclusive) of the first ``max_intervals`` intervals in samples, (..., max_intervals, 2) int32; and
+        the true number of intervals, (...) int32, which may exceed ``max_intervals``. Unused intervals are (``time``,
+        ``time``). Both arrays omit the channel axis. A clip with NaN or infinity is one interval.
 
     Raises:
         ValueError: When ``audio`` is a scalar or empty, or an option is out of range.
@@ -269,7 +269,7 @@ def fade(
 
 
 def _fade_length(name: str, samples: int | None, seconds: float | None, sample_rate: int | None, time: int) -> int:
-    """Return the length of a fade in samples, which is given in samples or in seconds."""
+    """Return the length of a fade in samples from its length in samples or in seconds."""
     if seconds is None:
         length = 0 if samples is None else samples
     else:

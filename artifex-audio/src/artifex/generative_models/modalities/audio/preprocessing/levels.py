@@ -28,8 +28,7 @@ def to_float(audio: ArrayLike) -> jax.Array:
         The same shape; float32 for integers, else the dtype of ``audio``.
 
     Raises:
-        TypeError: When ``audio`` is boolean, complex or of 64-bit integers, which are not a sample format: their range
-            is not that of the recording.
+        TypeError: When ``audio`` is boolean or complex, or contains 64-bit integers, which are not a sample format.
 
     Example:
         >>> to_float(np.array([-32768, 0, 16384], np.int16)).tolist()
@@ -173,7 +172,7 @@ def de_emphasis(audio: ArrayLike, coefficient: ArrayLike = 0.97) -> jax.Array:
     Reference:
         ``torchaudio.functional.deemphasis`` without its clipping to [-1, 1],
         ``scipy.signal.lfilter([1], [1, -coefficient], audio)``, and ``librosa.effects.deemphasis`` with ``zi=[0]``. By
-        default, librosa inverts its own treatment of the first sample.
+        default, librosa inverts the first sample of its own ``preemphasis``.
     """
     waveforms = as_waveforms("de_emphasis", audio)
     check_scalar("coefficient", coefficient, minimum=0, maximum=1)
@@ -240,7 +239,7 @@ def match_ranks(*arrays: jax.Array) -> list[jax.Array]:
 
 
 def _as_floats(value: ArrayLike) -> jax.Array | np.ndarray:
-    """Convert a number to a NumPy array, which the jitted function then places on the devices of the audio."""
+    """Convert a number to a NumPy array; jit then places it on the devices of the audio."""
     return value if isinstance(value, jax.Array) else np.asarray(value, float)
 
 

@@ -1,4 +1,4 @@
-"""SpectralConfig: all settings of the analysis in one hashable object, and the names that its options accept."""
+"""SpectralConfig: a hashable object with all settings of the analysis, and the valid values of its options."""
 
 from __future__ import annotations
 
@@ -81,7 +81,7 @@ class SpectralConfig(Configuration):
             ``n_fft`` samples) or ``"start"`` (Kaldi, HTK: frames of ``win_length`` samples, zero-padded to ``n_fft``).
         center: Whether frame t is centered on sample ``t * hop_length``, with half a frame of padding at both ends.
             Otherwise frame t starts at that sample.
-        pad_length: Samples of padding at both ends; None for the padding that ``center`` implies.
+        pad_length: Samples of padding at both ends; None to derive it from ``center``.
         pad_mode: Values of the padding: ``"constant"`` (zeros), ``"reflect"`` (without repeating the edge sample) or
             ``"symmetric"`` (repeating the edge sample).
         frame_count: Rule for the number of frames: ``"fit"`` (all that fit into the padded signal), ``"drop_last"``
@@ -90,7 +90,7 @@ class SpectralConfig(Configuration):
         remove_dc: Whether the mean of each frame is subtracted.
         preemphasis: Coefficient of the pre-emphasis ``x[n] - preemphasis * x[n - 1]`` of each frame, 0 to 1. The first
             sample of a frame is used in place of the one before it.
-        power: Exponent of the magnitudes to which the mel filters apply: 2 for power, 1 for magnitude.
+        power: Exponent of the magnitude spectrum before the mel filters: 2 for power, 1 for magnitude.
         power_offset: Value added to the power spectrum, at least 0, as in HiFi-GAN, where it keeps gradients of
             magnitudes finite.
         n_mels: Number of mel bands, at most ``n_fft // 2 + 1``.
@@ -104,7 +104,7 @@ class SpectralConfig(Configuration):
         log: Unit of log-mel levels: ``"db"``, ``"ln"`` or ``"log10"``.
         ref: Reference power (magnitude if ``power`` is 1), whose level is 0.
         amin: Minimum power (magnitude); smaller values are replaced by it before the logarithm.
-        top_db: Range of the levels in dB, for every ``log``; levels further below the maximum of the example are
+        top_db: Dynamic range in dB, for any ``log``; levels more than ``top_db`` below the maximum of the example are
             clipped. None for no clipping.
         level_offset: Value added to levels, in their unit.
         level_scale: Factor applied to levels after ``level_offset`` is added, not 0.
@@ -114,7 +114,7 @@ class SpectralConfig(Configuration):
         lifter: Cepstral lifter: coefficient n is multiplied by ``1 + lifter / 2 * sin(pi n / lifter)``; 0 for none.
         c0_last: Whether coefficient 0 is the last one, as in HTK.
         use_energy: Whether coefficient 0 is replaced by the log energy of the frame.
-        rolloff_fraction: Fraction of the magnitude of a frame up to the spectral rolloff, above 0 and at most 1;
+        rolloff_fraction: Fraction of the magnitude of a frame below the rolloff frequency, above 0 and at most 1;
             librosa's ``roll_percent``.
 
     Raises:

@@ -288,10 +288,10 @@ _SCALE_NAMES = {"slaney": "mel", "htk": "mel", "kaldi": "mel", "bark": "Bark", "
 
 
 def _draw_cepstra(values: NDArray[Any], config: SpectralConfig, panel: Axes, bar: Axes) -> None:
-    # Coefficient 0 is the level: next to it the others would all have the same color.
+    # Coefficient 0 is the level. It is omitted, because its range would give all others the same color.
     others = values if len(values) == 1 else values[:-1] if config.c0_last else values[1:]
     first = 0 if len(values) == 1 else 1
-    # Coefficients far below the largest one are rounding errors, as for a flat spectrum.
+    # Coefficients much smaller than the largest one are rounding errors, such as those of a flat spectrum.
     largest, limit = (float(np.max(np.abs(x), initial=0.0, where=np.isfinite(x))) for x in (values, others))
     limit = max(limit, 1e-3 * largest) or 1.0
     plot.rows(
@@ -309,7 +309,7 @@ def _draw_cepstra(values: NDArray[Any], config: SpectralConfig, panel: Axes, bar
 
 
 def _over_time(config: SpectralConfig) -> dict[str, Any]:
-    """Return the time between frames, and the time on which the first frame is centered, in seconds."""
+    """Return the time between frames and the center of the first frame, in seconds."""
     return {
         "step": config.hop / config.sample_rate,
         "start": (config.frame_length / 2 - config.padding) / config.sample_rate,
@@ -345,7 +345,7 @@ def _levels(
     finite = np.isfinite(values)
     low = float(np.min(values, initial=np.inf, where=finite)) if finite.any() else 0.0
     high = float(np.max(values, initial=-np.inf, where=finite)) if finite.any() else 0.0
-    # At least an eighth of the range, or a flat spectrum would show its rounding errors; all of it for silence.
+    # At least an eighth of the range, to hide the rounding errors of a flat spectrum; the full range for silence.
     spread = span if high == low else float(np.clip(high - low, span / 8, span))
     from_low = high == low or (config is not None and config.level_scale < 0)
     return values, {"label": label, "limits": (low, low + spread) if from_low else (high - spread, high)}

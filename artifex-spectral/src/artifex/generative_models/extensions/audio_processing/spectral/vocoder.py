@@ -17,12 +17,12 @@ from artifex.generative_models.core.numerics.batching import batch_local, vmap_i
 from artifex.generative_models.extensions.audio_processing.spectral import framing, pipeline
 from artifex.generative_models.extensions.audio_processing.spectral.config import SpectralConfig
 
-# Fraction of the full sum of squared windows below which unpadded ends of a clip fade out.
+# Minimum fraction of the full sum of squared windows; below it, unpadded ends of a clip fade out.
 _MIN_COVERAGE = 0.03
 
 _RealAndImag = tuple[jax.Array, jax.Array]
 
-# Samples processed at a time on a CPU. They fit into the cache; fewer leave its threads without work.
+# Chunk size in samples on a CPU. A chunk fits into the cache; smaller chunks would leave threads idle.
 _CHUNK_SAMPLES = 2**18
 
 
@@ -96,8 +96,8 @@ def time_stretch(audio: ArrayLike, rate: ArrayLike, config: SpectralConfig, *, l
 def _stretch_example(spectra: jax.Array, rate: jax.Array, n_frames: int) -> jax.Array:
     """Stretch the spectra (time, freq) of one example to (n_frames, freq)."""
     last = len(spectra) - 1
-    # Phases are unit complex numbers, real and imaginary parts in separate arrays: angles would lose precision as they
-    # grow. Division and sqrt, since XLA's rsqrt takes four times as long on a CPU.
+    # Phases are unit complex numbers with real and imaginary parts in separate arrays: angles would lose precision as
+    # they grow. Division and sqrt are used because XLA's rsqrt takes four times as long on a CPU.
     magnitude = numerics.safe_abs(spectra)
     audible = magnitude > framing.MIN_MAGNITUDE
     scale = 1 / jnp.where(audible, magnitude, 1)
@@ -113,7 +113,7 @@ def _stretch_example(spectra: jax.Array, rate: jax.Array, n_frames: int) -> jax.
     def step(phase: _RealAndImag, frame: tuple[jax.Array, ...]) -> tuple[_RealAndImag, _RealAndImag]:
         index, fraction, inside = frame
         (real, imag, level), (next_real, next_imag, next_level) = at(index), at(jnp.minimum(index + 1, last))
-        # Silence of phase 0 follows the last frame.
+        # The last frame is followed by silence with phase 0.
         next_real, next_imag, next_level = (
             jnp.where(index < last, x, silence) for x, silence in ((next_real, 1), (next_imag, 0), (next_level, 0))
         )
@@ -160,7 +160,7 @@ def _time_stretch(audio: jax.Array, rate: ArrayLike, *, config: SpectralConfig, 
     working = numerics.working_dtype(audio.dtype)
     n_frames = max(1, -(-(length + 2 * config.padding) // config.hop))
     plain = config.without_frame_processing()
-    # At unpadded ends only the edge of a window contributes, and modified phases would be amplified.
+    # At unpadded ends, only the edges of windows contribute; modified phases would be amplified there.
     min_coverage = 0.0 if 2 * config.padding >= config.frame_length - 1 else _MIN_COVERAGE
 
     @partial(vmap_in_chunks, chunk_size=max(1, _CHUNK_SAMPLES // audio.shape[-1]))

@@ -1,7 +1,7 @@
 """Private attributes of Grain, concurrent.futures and multiprocessing, each with the reason why it is needed.
 
-No other module of the package uses private attributes of other packages. A test requires that all of them exist, so that
-a new version without one fails with its name.
+No other module of the package uses private attributes of other packages. A test checks that all of them exist and names
+the missing ones.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ def interpreter_is_exiting() -> bool:
     """Return whether the interpreter is exiting.
 
     ``concurrent.futures.thread._shutdown``: at exit, Python waits until Grain's threads have read everything that is
-    queued. The loader stops reading when the flag is set; there is no public one.
+    queued. The loader stops reading when the flag is set. There is no public flag.
     """
     return bool(getattr(concurrent.futures.thread, "_shutdown", False))
 
@@ -42,9 +42,9 @@ def interpreter_is_exiting() -> bool:
 def is_importing_main() -> bool:
     """Return whether this process is a worker that is importing the main module.
 
-    ``multiprocessing.process.BaseProcess._inheriting``: set while a spawned process imports the main module. A loader
-    with workers that is created then would start workers recursively. multiprocessing checks the same attribute, but
-    only after the first batch is requested, and its error does not name the loader.
+    ``multiprocessing.process.BaseProcess._inheriting``: set while a spawned process imports the main module. Creating a
+    loader with workers during this import would start workers recursively. multiprocessing checks the same attribute,
+    but only after the first batch is requested, and its error does not name the loader.
     """
     return bool(getattr(multiprocessing.current_process(), "_inheriting", False))
 
@@ -52,9 +52,9 @@ def is_importing_main() -> bool:
 def copy_shared_memory(array: np.ndarray) -> np.ndarray:
     """Copy an array that a Grain worker sent, and free the shared memory that it is in.
 
-    ``grain.multiprocessing.SharedMemoryArray._unlink_on_del``: Grain frees the memory when the array is deleted, which
-    references in its own threads may delay until after the interpreter has stopped, so that the memory leaks. The copy
-    makes the array unnecessary; the memory is freed here instead and the flag cleared.
+    ``grain.multiprocessing.SharedMemoryArray._unlink_on_del``: Grain frees the memory when the array is deleted.
+    References in Grain's threads may delay this until the interpreter has stopped; the memory then leaks. This function
+    therefore frees the memory after the copy and clears the flag.
 
     Args:
         array: An array, in shared memory or not.
@@ -73,9 +73,8 @@ def copy_shared_memory(array: np.ndarray) -> np.ndarray:
 def wait_until_shared_memory_is_free() -> None:
     """Wait until Grain has freed the shared memory of deleted arrays.
 
-    ``grain.multiprocessing.SharedMemoryArray._del_thread_pool``: Grain frees shared memory in a thread pool, which is
-    stopped at exit before it has finished, so that the memory leaks. When a task added here has ended, those before it
-    have ended, too.
+    ``grain.multiprocessing.SharedMemoryArray._del_thread_pool``: Grain frees shared memory in a thread pool. The pool
+    is stopped at exit before it has finished, and the memory leaks. A task added here ends after all earlier tasks.
     """
     pool = getattr(import_grain().multiprocessing.SharedMemoryArray, "_del_thread_pool", None)
     if pool is not None:
@@ -86,7 +85,7 @@ def parse_absl_flags() -> None:
     """Mark absl's flags as parsed.
 
     Grain workers read absl flags, which raises in programs that are not absl apps (grain#1355). ``absl.flags`` is public,
-    but that Grain uses it is not documented.
+    but its use by Grain is not documented.
     """
     from absl import flags
 
@@ -105,7 +104,7 @@ def missing_private_attributes() -> list[str]:
     array.unlink_on_del()
     exists = {
         "concurrent.futures.thread._shutdown": hasattr(concurrent.futures.thread, "_shutdown"),
-        # It is set in a process that is being spawned only.
+        # Set only in a process that is being spawned.
         "multiprocessing.process.BaseProcess._inheriting": "_inheriting" in inspect.getsource(multiprocessing.spawn),
         "grain.multiprocessing.SharedMemoryArray.shm": hasattr(array, "shm"),
         "grain.multiprocessing.SharedMemoryArray._unlink_on_del": hasattr(array, "_unlink_on_del"),
