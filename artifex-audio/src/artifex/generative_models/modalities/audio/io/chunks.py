@@ -1,4 +1,4 @@
-"""Containers of chunks (WAV, RF64, W64, AIFF, CAF, AU): where the audio really is, whatever their headers declare."""
+"""Locating the audio in containers of chunks (WAV, RF64, W64, AIFF, CAF, AU), also with incorrect headers."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import attrs
 from artifex.generative_models.modalities.audio.io.sources import AudioReadError
 
 _UNKNOWN_SIZES = (0x7F000000, 0x7FFFF000, 0x7FFFFFFF, 0x80000000, 0xFFFFF000, 0xFFFFFFFF, 1 << 63, (1 << 64) - 1)
-_NEAR = 1024  # programs that write to a pipe store one of these sizes, with or without their headers
+_NEAR = 1024  # programs that write to a pipe store one of these sizes, plus or minus that of the headers
 _MAX_CHUNKS = 1 << 12
 _MAX_PLACE = 1 << 62  # beyond it, seeking raises
 _MAX_JUNK = 256
@@ -80,7 +80,7 @@ class AudioData:
         end: The byte after it.
         patches: Bytes to replace in the header, by position, so that it declares this extent; empty if it does.
         is_mpeg: Whether the audio is an MPEG stream.
-        may_be_followed: Whether libsndfile ends the audio where its size says, not at the end of the file.
+        may_be_followed: Whether libsndfile ends the audio after its declared size, not at the end of the file.
     """
 
     start: int
@@ -93,8 +93,8 @@ class AudioData:
 def find_audio_data(name: str, stream: IO[bytes], start: int, end: int) -> AudioData | None:
     """Find the audio in a container of chunks.
 
-    A declared size is used if the chunks that follow, or the size of the whole container, confirm it. Where a program that
-    wrote to a pipe left the size open, or it is contradicted, the audio extends to the chunks behind it or to the end.
+    The declared size is used if it agrees with the following chunks or with the size of the container. Otherwise, such as
+    in a file that was written to a pipe, the audio extends to the following chunks or to the end of the file.
 
     Args:
         name: Name of the file in error messages.
@@ -103,7 +103,7 @@ def find_audio_data(name: str, stream: IO[bytes], start: int, end: int) -> Audio
         end: End of the container in the file.
 
     Returns:
-        The audio, or None if this is not such a container, or it contains no audio that can be found.
+        The audio, or None if this is not such a container or no audio is found in it.
 
     Raises:
         AudioReadError: When the file is truncated, or its header is wrong and the audio's extent cannot be determined.
@@ -261,7 +261,7 @@ def _is_tags(sizes: _Sizes, place: int) -> bool:
 
 
 def _end_before_chunks(sizes: _Sizes, body: int) -> int:
-    """Return where known chunks begin that follow up to the end of the file, or the end of the file."""
+    """Return the position of known chunks at the end of the file, or the end of the file without them."""
     origin = max(body, sizes.end - _TAIL_BYTES)
     tail = _read(sizes.stream, origin, sizes.end - origin)
     found = [origin + at for identity in _TRAILING_IDS for at in _places(tail, identity)]
@@ -275,7 +275,7 @@ def _places(content: bytes, identity: bytes) -> Iterator[int]:
 
 
 def _patches(form: Form, start: int, place: int, end: int, wide: int | None) -> dict[int, bytes]:
-    """Return bytes to replace, so that the header declares that the audio, and the file, end at a position."""
+    """Return header bytes, by position, that declare that the audio and the file end at ``end``."""
     size = end - place - (0 if form.counts_header else form.header_bytes)
     total = end - start - (0 if form.counts_header else 8)
     if wide is not None:

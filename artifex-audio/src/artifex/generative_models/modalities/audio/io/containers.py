@@ -1,4 +1,4 @@
-"""Checks that the containers that ffmpeg reads are complete: it reads truncated ones without an error."""
+"""Checks for truncated and damaged containers, which ffmpeg reads without an error."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ class Track:
         timescale: Samples per second.
         duration: Sum of the durations of its packets.
         edits: The edit list as pairs (duration in seconds, first sample); -1 marks silence.
-        is_fragmented: Whether packets follow in fragments, so that ``duration`` does not count them.
+        is_fragmented: Whether further packets are in fragments; ``duration`` excludes these.
     """
 
     timescale: int
@@ -66,7 +66,7 @@ def identify_container(content: BytesOfStream) -> str | None:
         content: The file.
 
     Returns:
-        The name, or None if it is not one of those that are checked here.
+        The name, or None if the container is not checked here.
 
     Example:
         >>> import io
@@ -105,7 +105,7 @@ def check_container(name: str, container: str, content: BytesOfStream) -> int:
         The number of packets of the first audio track of Matroska; 0 for other containers.
 
     Raises:
-        AudioReadError: When it is.
+        AudioReadError: When the file is truncated or its structure is damaged.
 
     Reference:
         ISO 14496-12 (MP4), RFC 8794 and RFC 9559 (Matroska), Advanced Systems Format specification, RFC 4867 (AMR),
@@ -367,7 +367,7 @@ def _check_amr(name: str, content: BytesOfStream) -> None:
 
 
 def _check_frames(name: str, content: BytesOfStream, frame_bytes: Callable[[bytes], int], n_header: int) -> None:
-    """Follow frames, each with its length in its header, from the first to the last."""
+    """Check consecutive frames, each with its length in its header, from the first to the last."""
     file = content[:]
     place = skip_leading_tags(file, 0, len(file))
     end = skip_trailing_tags(file, place, len(file))

@@ -1,4 +1,4 @@
-"""Errors of the operating system and failed allocations while a file is read: temporary unless proven permanent."""
+"""Errors of the operating system and failed allocations while a file is read: transient unless known to be permanent."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import numpy as np
 
 from artifex.generative_models.modalities.audio.io.sources import AudioReadError
 
-# Caused by the name or the permissions of a file, or, like an invalid position, by its content.
+# Caused by the name, the permissions or the content of a file, such as an invalid position.
 _PERMANENT_ERRORS = (
     errno.EACCES,
     errno.EINVAL,
@@ -61,7 +61,7 @@ def system_errors(path: str | os.PathLike[str]) -> Generator[None]:
 
 
 def system_error(path: str | os.PathLike[str], operation: str, error: OSError) -> AudioReadError:
-    """Return the error for a file that the operating system does not open or read.
+    """Convert an error of the operating system to an ``AudioReadError``.
 
     Args:
         path: The file.
@@ -82,7 +82,7 @@ def system_error(path: str | os.PathLike[str], operation: str, error: OSError) -
 
 
 def exists(path: str | os.PathLike[str]) -> bool:
-    """Return whether a file exists, or whether that cannot be determined now; ``os.path.exists`` returns False for both.
+    """Return whether a file exists; True if this cannot be determined, where ``os.path.exists`` returns False.
 
     Args:
         path: The path; symbolic links are followed.
@@ -101,7 +101,7 @@ def exists(path: str | os.PathLike[str]) -> bool:
 
 
 def missing_now(error: AudioReadError, *, existed: bool) -> AudioReadError:
-    """Return an error, as a transient one if the file existed and is missing now, as on a drive that has been unmounted.
+    """Return a transient error if a file existed and is missing now, such as on an unmounted drive.
 
     Args:
         error: The error of reading the file.

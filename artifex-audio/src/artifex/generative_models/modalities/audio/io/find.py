@@ -17,7 +17,7 @@ from artifex.generative_models.core.errors import Problem, printable
 from artifex.generative_models.modalities.audio.io.readers import known_extensions
 from artifex.generative_models.modalities.audio.io.sources import AudioReadError
 
-# Suffixes of audio files that no reader of artifex decodes. They are counted and named rather than ignored.
+# Suffixes of audio files that no reader of artifex decodes. They are reported as skipped.
 _OTHER_SUFFIXES = (
     *(".8svx", ".ape", ".avi", ".avr", ".dff", ".dsf", ".dts", ".htk", ".ircam", ".mpc", ".nist", ".paf", ".pvf"),
     *(".ra", ".rm", ".sds", ".sph", ".spx", ".svx", ".tak", ".tta", ".voc", ".vox", ".wv", ".wve"),
@@ -67,9 +67,9 @@ def find_audio(paths: str | os.PathLike[str] | Iterable[str | os.PathLike[str]])
 
     Args:
         paths: A file, a folder, a pattern such as ``"takes/**/*.wav"``, or several of them. Folders are searched
-            recursively for files with the extensions of installed readers; hidden files and folders are skipped. Symbolic links are
-            followed; a folder that several of them lead to is searched once. A pattern matches such files, and folders,
-            which are searched. A file given by its own path is included whatever its suffix.
+            recursively for files with the extensions of installed readers; hidden files and folders are skipped.
+            Symbolic links are followed; a folder with several links to it is searched once. A pattern matches files with
+            these extensions, and folders, which are searched. A file given by its path is included with any suffix.
 
     Returns:
         The files in the order given, sorted within each folder, without duplicates.
@@ -179,7 +179,7 @@ def _suffixes() -> dict[str, str]:
 
 
 def _candidates(path: Path, suffixes: Mapping[str, str]) -> list[_Candidate]:
-    """Return the candidates that a given path leads to, sorted by the parts of their paths."""
+    """Return the candidates for a given path, sorted by the parts of their paths."""
     try:
         mode = os.stat(path).st_mode
     except (FileNotFoundError, NotADirectoryError, ValueError):
@@ -215,8 +215,8 @@ def _search_folders(tops: list[str], suffixes: Mapping[str, str]) -> Iterator[_C
 def _walk(tops: list[str]) -> Iterator[tuple[str, str, str, list[os.DirEntry[str]]]]:
     """Yield folders and their subfolders: the top, the path, the path without links, and the entries except folders.
 
-    Each folder is visited once, and symbolic links are followed last, so that a folder which is also linked to is found
-    under its own name. Hidden files and folders are omitted.
+    Each folder is visited once. Symbolic links are followed last, so that files are found under their real paths where
+    possible. Hidden files and folders are omitted.
     """
     visited: set[str] = set()
     pending = [(top, top) for top in tops]
@@ -265,7 +265,7 @@ def _matches(pattern: Path, suffixes: Mapping[str, str]) -> Iterator[_Candidate]
 
 
 def _expand_pattern(pattern: Path) -> Iterator[str]:
-    """Yield the paths that match a pattern, as ``glob`` does; links that form a loop end, and unlistable folders raise."""
+    """Yield the paths that match a pattern, as ``glob`` does; loops of links end, and unlistable folders raise."""
     parts = pattern.parts[1:] if pattern.anchor else pattern.parts
     return _expand(pattern.anchor or ".", parts)
 

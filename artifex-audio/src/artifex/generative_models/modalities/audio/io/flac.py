@@ -1,4 +1,4 @@
-"""FLAC streams: their extent, and their length as the last frame states it."""
+"""FLAC streams: their extent, and their length according to the last frame."""
 
 from __future__ import annotations
 
@@ -64,7 +64,7 @@ class _Frame:
 
 
 def find_flac(name: str, stream: IO[bytes], start: int, end: int) -> list[FlacStream]:
-    """Find the FLAC streams in a file, and check that each ends where its header says.
+    """Find the FLAC streams in a file, and check each length against its header.
 
     Args:
         name: Name of the file in error messages.
@@ -88,7 +88,7 @@ def find_flac(name: str, stream: IO[bytes], start: int, end: int) -> list[FlacSt
 def _later_streams(stream: IO[bytes], place: int, end: int) -> list[int]:
     """Return the positions of the streams after the first.
 
-    Large files are searched only if their frames do not advance evenly: reading a file would take longer than a span of it.
+    A large file is searched only if its frame numbers do not increase, because reading it is slower than decoding a span.
     """
     if end - place > _MAX_SEARCHED and _advances(stream, place, end):
         return []
@@ -108,7 +108,7 @@ def _later_streams(stream: IO[bytes], place: int, end: int) -> list[int]:
 
 
 def _advances(stream: IO[bytes], start: int, end: int) -> bool:
-    """Return whether frames at increasing positions, closer to each other towards both ends, have increasing numbers."""
+    """Return whether frame numbers increase at increasing positions, which are denser towards both ends."""
     size = end - start
     steps = [size >> shift for shift in range(_N_PROBES, 1, -1)]
     numbers: list[int] = []

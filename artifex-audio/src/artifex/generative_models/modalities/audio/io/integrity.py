@@ -36,7 +36,7 @@ def check_header(info: AudioInfo, log: str) -> None:
         log: libsndfile's log of the file.
 
     Raises:
-        AudioReadError: When the sample rate or the number of samples is implausible, the file is truncated.
+        AudioReadError: When the sample rate or the number of samples is implausible, or the file is truncated.
     """
     path = info.path
     if not 1 <= info.sample_rate <= MAX_SAMPLE_RATE:
@@ -55,14 +55,14 @@ def check_header(info: AudioInfo, log: str) -> None:
 def check_samples(info: AudioInfo, samples: np.ndarray) -> None:
     """Raise if decoded samples are not finite or far beyond full scale.
 
-    Samples of lossy formats may reach 8, those of floating-point files ``max_float_peak()``.
+    The limit is 8 for lossy formats and ``max_float_peak()`` for floating-point files.
 
     Args:
         info: The header of the recording.
         samples: Samples of any shape, not empty.
 
     Raises:
-        AudioReadError: For such samples.
+        AudioReadError: When a sample is not finite or exceeds the limit.
     """
     if info.subtype.startswith(_INTEGER):  # bounded by their format
         return

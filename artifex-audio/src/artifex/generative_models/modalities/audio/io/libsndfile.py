@@ -47,8 +47,8 @@ _MPEG_EXTENSIONS = (".mp1", ".mp2", ".mp3", ".mpga")
 class SoundfileReader:
     """The reader of the formats that libsndfile decodes, with soundfile.
 
-    Lengths are measured: what headers declare is checked against the chunks, pages or frames of the file. Ogg FLAC, chained
-    Ogg and MP3 in WAV are read, too, which libsndfile does not.
+    Lengths are measured: those that headers declare are checked against the chunks, pages or frames of the file. Ogg FLAC,
+    chained Ogg and MP3 in WAV, which libsndfile does not support, are also read.
 
     Reference:
         https://libsndfile.github.io/libsndfile/formats.html
@@ -166,8 +166,8 @@ class FileRecording:
     def _attempt(self, operation: Callable[[], T]) -> T:
         """Call an operation; if it fails, read the file into memory and call it again.
 
-        libsndfile reports an error of the operating system like a damaged file, or as the end of the file. What fails in
-        memory, too, is the file's fault. libsndfile reads a large file through Python instead, where errors are visible.
+        libsndfile reports an error of the operating system as a damaged file or as the end of the file. If the operation
+        also fails in memory, the file is damaged. A large file is read through Python instead, which raises the error.
         """
         try:
             return operation()
@@ -251,10 +251,10 @@ def _measure(name: str, stream: IO[bytes]) -> list[_Opener]:
 
 
 def _measure_plain(name: str, stream: IO[bytes], **options: Any) -> _Opener:
-    """Return the function that opens a file, and that raises if libsndfile does not read the same header again.
+    """Return a function that opens a file, and that raises if libsndfile then reads a different header.
 
     libsndfile ignores errors of the operating system while it reads a header, and then decodes other bytes in another format.
-    Here it reads through Python, where they raise.
+    Here it reads through Python, which raises these errors.
     """
     file = _Decoded(name, PartOfStream(stream, 0, stream.seek(0, os.SEEK_END)), **options)
     layout = file.layout()
@@ -391,7 +391,7 @@ class _Decoded:
                 blocks.append(block)
                 n_read += len(block)
                 self._place += len(block)
-                # soundfile seeks to the expected position after a short read: going on would repeat or skip samples.
+                # soundfile seeks to the expected position after a short read; continuing would repeat or skip samples.
                 if len(block) < n_wanted:
                     break
         except soundfile.LibsndfileError as error:
@@ -497,7 +497,8 @@ class _DecodedOgg(_Decoded):
         """Return the last sample up to ``start`` that libsndfile seeks to exactly.
 
         Positions are counted back from the end of a page. The last page of a Vorbis stream ends before its last block does,
-        and libsndfile 1.2.2 is off by the difference. The end of the page before it is exact; without one, only the start is.
+        and libsndfile 1.2.2 is off by the difference. The end of the page before it is exact; with a single page, only the
+        start is exact.
         """
         if self._link.codec != "VORBIS":
             return start
@@ -532,7 +533,7 @@ class _Mpeg:
         content, n_before, n_total = mpeg_span(self._name, self._layout, self._content, start, count)
         try:
             with soundfile.SoundFile(FileInMemory(content)) as file:
-                # libmpg123 removes the delay of its decoder, or not, depending on its version.
+                # Some versions of libmpg123 remove the delay of the decoder.
                 n_before -= n_total - file.frames if self._layout.frame.layer == 3 else 0
                 samples: np.ndarray = file.read(n_before + count, dtype="float32", always_2d=True)
         except soundfile.LibsndfileError as error:
@@ -551,7 +552,7 @@ class _Mpeg:
 
 
 def _reread(stream: IO[bytes]) -> Any:
-    """Return a file in memory, or a large one as a part of itself."""
+    """Return a copy of a file in memory, or a large file as a ``PartOfStream``."""
     size = stream.seek(0, os.SEEK_END)
     stream.seek(0)
     return FileInMemory(stream.read()) if size <= _MAX_REREAD else PartOfStream(stream, 0, size)

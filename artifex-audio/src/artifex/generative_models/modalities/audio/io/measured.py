@@ -1,4 +1,4 @@
-"""Measurements of files, kept so that reading many spans of a file measures it once."""
+"""Cache of measurements of files, so that a file is measured once for many spans."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ from artifex.generative_models.modalities.audio.io.streams import PartOfStream
 
 T = TypeVar("T")
 
-_SETTLED = 2.0  # seconds after which a modification changes the file's time
+_SETTLED = 2.0  # seconds between modifications that give a file different times
 
 
 class MeasuredFiles(Generic[T]):
-    """Measurements of the files that were read last. Files in memory and files that have changed since have none.
+    """Cache of the measurements of the most recently read files, except files in memory and changed files.
 
     Args:
         max_bytes: Maximum size of the measurements.
@@ -50,7 +50,7 @@ class MeasuredFiles(Generic[T]):
             return self._files[version][0]
 
     def put(self, stream: IO[bytes], measurement: T, n_bytes: int) -> None:
-        """Keep the measurement of a file.
+        """Store the measurement of a file.
 
         Args:
             stream: The file.

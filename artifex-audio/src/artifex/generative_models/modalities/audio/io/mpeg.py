@@ -1,7 +1,7 @@
-"""MPEG audio streams (MP3): their frames, counted, and spans of them as small files that decode to exactly the span.
+"""MPEG audio streams (MP3): positions of frames, and spans as small files that decode to exactly the span.
 
-libsndfile takes the length of an MP3 from its first frames, and libmpg123 skips what it does not recognize. Here each frame
-header is followed to the next, so that the length is exact, and a lost or damaged frame is an error.
+libsndfile takes the length of an MP3 from its first frames, and libmpg123 skips unrecognized bytes. This module parses all
+frame headers, so that the length is exact and a missing or damaged frame raises.
 """
 
 from __future__ import annotations
@@ -175,7 +175,7 @@ def mpeg_span(
         raise AudioReadError(name, "changed while it was read; read it again", transient=True)
     n_frames = last + 1 - origin
     if frame.layer != 3:
-        # libsndfile estimates the length from the size and the first frame: enough frames follow for any estimate.
+        # libsndfile estimates the length from the size and the first frame: append enough frames for any estimate.
         head = int(stream.sizes[origin])
         tail = content[begin : begin + head]
         repeated = max(2, n_frames + 2 - len(span) // head)
@@ -187,7 +187,7 @@ def mpeg_span(
     for number, place in enumerate(places.tolist()):
         side = place + _HEADER_BYTES + (0 if span[place + 1] & 1 else 2)
         n_side = frame.tag - _HEADER_BYTES
-        if unusable[number]:  # silent, but it passes on the data of the frames before it
+        if unusable[number]:  # silenced, but the data of earlier frames remain available
             begin = min(reservoir, most) << 8 * n_side - begin_bits
             span[side : side + n_side] = begin.to_bytes(n_side, "big")
         elif number + origin >= lead:
@@ -248,7 +248,7 @@ def is_mpeg(content: bytes) -> bool:
 
 
 def _first_frame(content: bytes, begin: int, end: int) -> int | None:
-    """Return the position of the first frame: several follow it, or the stream ends."""
+    """Return the position of the first frame that is followed by frames or by the end of the stream."""
     place = begin
     while (place := content.find(b"\xff", place, min(end, begin + _MAX_JUNK))) >= 0:
         if _is_chain(content, place, end):
@@ -344,7 +344,7 @@ def _follow(name: str, content: bytes, first: int, end: int) -> tuple[np.ndarray
 def _check_swallowed(
     name: str, raw: np.ndarray, starts: np.ndarray, sizes: np.ndarray, sizes_of: np.ndarray, version: int
 ) -> None:
-    """Raise if a frame with one other bit in its bit rate would end earlier, at frames that follow each other to its end."""
+    """Raise if one flipped bit in the bit rate of a frame would divide it into several complete frames."""
     for bit in (0x02, 0x10, 0x20, 0x40, 0x80):
         other = sizes_of[raw[starts + 2] ^ bit]
         inner = np.where((other > 0) & (other + 4 <= sizes), starts + other, starts)
@@ -366,7 +366,7 @@ def _check_swallowed(
 
 
 def _skip_gap(name: str, content: bytes, place: int, end: int, head: bytes) -> int | None:
-    """Return the position of the frames that follow what is not a frame, or None if only tags or junk follow.
+    """Return the position of the next frame, or None if only tags or junk follow.
 
     Raises:
         AudioReadError: When audio follows after bytes that are not a tag, or the bytes are a damaged frame.
@@ -394,7 +394,7 @@ def _skip_gap(name: str, content: bytes, place: int, end: int, head: bytes) -> i
 
 
 def _is_info_before(content: bytes, start: int, first: int) -> bool:
-    """Return whether the frame before the first one is a Xing header, which a wrong size of a tag hides."""
+    """Return whether a Xing header precedes the first frame, hidden by a tag with a wrong size."""
     for magic in (b"Xing", b"Info"):
         at = content.rfind(magic, start, first)
         for tag in (13, 21, 36):
@@ -442,10 +442,10 @@ def _gapless(name: str, info: bytes, n_frames: int, n_bytes: int) -> tuple[int, 
     declared = None if count_at is None else int.from_bytes(info[count_at : count_at + 4], "big")
     declared_bytes = None if bytes_at is None else int.from_bytes(info[bytes_at : bytes_at + 4], "big")
     lame = info[place : place + 36]
-    # One wrong bit in the name of the encoder is left to the checksum.
+    # One wrong bit in the name of the encoder is detected by the checksum.
     has_delay = len(lame) == 36 and min(_n_different_bits(lame[:4], encoder) for encoder in _ENCODERS) <= 1
     if not has_delay and any(encoder in info for encoder in _ENCODERS):
-        raise _damaged_info(name)  # not where the header's flags place it
+        raise _damaged_info(name)  # not at the position that the flags of the header imply
     stored = int.from_bytes(lame[34:36], "big") if has_delay else 0
     actual = bytearray(info[: place + 34])
     is_stored_right = not stored or _crc16_arc(bytes(actual)) == stored

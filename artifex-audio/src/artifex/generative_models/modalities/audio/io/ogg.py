@@ -1,4 +1,4 @@
-"""Ogg files: their pages, checked, and the streams that are chained or multiplexed in them."""
+"""Ogg files: checks of pages, and chained or multiplexed streams."""
 
 from __future__ import annotations
 
@@ -85,7 +85,7 @@ def read_ogg(name: str, content: bytes, start: int, end: int) -> list[Link]:
         name: Name of the file in error messages.
         content: The bytes of the file.
         start: Position of the first page.
-        end: End of the pages; what follows the last page of all streams is ignored.
+        end: End of the pages; bytes after the last page of all streams are ignored.
 
     Returns:
         The streams, in order: several if the file is chained.
@@ -117,7 +117,7 @@ def read_ogg(name: str, content: bytes, start: int, end: int) -> list[Link]:
             if not page.flags & _FIRST or page.serial in streams:
                 raise AudioReadError(
                     name,
-                    f"is damaged: the Ogg page at byte {page.start} is not expected where its stream begins or has ended; "
+                    f"is damaged: the Ogg page at byte {page.start} is before its stream, after its end, or begins it again; "
                     f"download it again",
                 )
             pages = streams[page.serial] = []
@@ -190,7 +190,7 @@ def flac_from_ogg(name: str, content: bytes, link: Link) -> bytes:
     n_headers = int.from_bytes(first[7:9], "big")
     if first[9:13] != b"fLaC" or len(first) < 51 or first[13] & 0x7F:
         raise AudioReadError(name, "is damaged: its first Ogg packet is not a FLAC header; download it again")
-    if not n_headers:  # not stated: metadata blocks begin with a byte other than that of a frame
+    if not n_headers:  # not declared: only frames begin with the byte 0xFF
         n_headers = next((number for number, packet in enumerate(rest) if packet[:1] == b"\xff"), len(rest))
     return b"fLaC" + bytes((0x80,)) + first[14:51] + b"".join(rest[n_headers:])
 
@@ -284,7 +284,7 @@ def _audio_stream(name: str, content: bytes, streams: dict[int, list[Page]]) -> 
 def _check_pages(name: str, content: bytes | BytesOfStream, pages: Sequence[Page]) -> None:
     if not pages:
         return
-    # Read at once: the pages of a stream are next to each other, or nearly so.
+    # All pages are read at once, because the pages of a stream are close to each other.
     origin = pages[0].start
     block = content[origin : pages[-1].start + pages[-1].size] if len(pages) > 4 else None
     for page in pages:

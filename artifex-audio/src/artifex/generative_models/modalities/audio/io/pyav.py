@@ -47,9 +47,9 @@ _SUBTYPES: dict[str, str] = {
     **{f"pcm_f32{order}": "FLOAT" for order in ("le", "be")},
     **{f"pcm_f64{order}": "DOUBLE" for order in ("le", "be")},
 }
-# Codecs whose frames do not depend on those long before; the decoders of the others have a state or random noise.
+# Codecs whose frames depend on recent frames only; the decoders of other codecs have a long state or random noise.
 _SEEKABLE = ("alac", "flac", "vorbis", "pcm_")
-# Codecs of which ffmpeg removes the padding of the last packet of an MP4 file.
+# Codecs for which ffmpeg removes the padding in the last packet of an MP4 file.
 _TRIMMED = ("aac", "ac3", "eac3", "mp2", "mp3")
 _PREROLL = 0.5  # seconds
 _MARK_SPACING = 0.25  # seconds
@@ -330,7 +330,7 @@ class MediaRecording:
         except AudioReadError:
             self._raise_system_error()
             raise
-        except MemoryError as error:  # system_errors distinguishes missing memory
+        except MemoryError as error:  # system_errors checks whether memory is exhausted
             self._raise_system_error()
             raise AudioReadError(
                 self._name, "is damaged: it declares more memory than can be allocated; download it again"
@@ -369,7 +369,7 @@ def _to_float(frame: Any) -> np.ndarray:
 def _marks(places: list[tuple[int, int]], spacing: int) -> dict[int, int]:
     """Return frames at which decoding can start: sample by timestamp.
 
-    They need timestamps of their own; those of Matroska are rounded to milliseconds.
+    Their timestamps must be unique; Matroska rounds timestamps to milliseconds.
     """
     counts = Counter(timestamp for _, timestamp in places)
     marks: dict[int, int] = {}

@@ -22,7 +22,7 @@ from artifex.generative_models.modalities.audio.io.sources import (
     source_name,
 )
 
-_FILTER_REACH = 160  # samples at the lower rate, on either side, that soxr HQ's filter extends to, rounded up
+_FILTER_REACH = 160  # half the length of soxr HQ's filter in samples at the lower rate, rounded up
 _MAX_RATIO = 256
 _MAX_SCRATCH = 1 << 20
 
@@ -70,7 +70,7 @@ def read_audio(
         sample_rate: Target sample rate in Hz (soxr, quality HQ); by default the file's.
         mono: Whether to average the channels.
         offset: Start of the span in seconds.
-        duration: Duration of the span in seconds; by default, and where it exceeds the file, to the end of the file.
+        duration: Duration of the span in seconds, limited to the end of the file; by default to the end of the file.
 
     Returns:
         The samples as float32, full scale [-1, 1], shape (time,), or (channels, time) with ``mono=False``; and their
@@ -121,7 +121,7 @@ def decode(
     mono: bool = True,
     name: str | None = None,
 ) -> tuple[np.ndarray, AudioInfo]:
-    """Decode a span of a recording that is chosen when its header has been read.
+    """Decode a span of a recording; the span is computed from the header.
 
     Args:
         source: The path of a file, the bytes of a file, or ``Samples``.
@@ -164,7 +164,7 @@ def _decode(
             )
         start, count = span(info)
         context = _with_context(info, start, count, sample_rate)
-        # Samples that mixing, resampling or transposing copies below are read into a reused buffer.
+        # Use a reused buffer if mixing, resampling or transposing copies the samples below.
         is_copied = info.n_channels > 1 or sample_rate not in (None, info.sample_rate)
         scratch = _scratch("read", len(context), info.n_channels) if is_copied else None
         samples = recording.read(context.start, len(context), out=scratch)
@@ -213,7 +213,7 @@ def read_blocks(
 
 
 def _with_context(info: AudioInfo, start: int, count: int, sample_rate: int | None) -> range:
-    """Return the samples to read for a span: with the neighbors that the resampling filter extends to."""
+    """Return the range of samples to read for a span, extended by the reach of the resampling filter."""
     margin = 0
     if sample_rate is not None and sample_rate != info.sample_rate:
         margin = _FILTER_REACH * -(-info.sample_rate // sample_rate)

@@ -63,7 +63,7 @@ def open_recording(source: AudioSource, name: str | None = None) -> Generator[Au
 
     Args:
         source: The path of a file, the bytes of a file, or ``Samples``.
-        name: Name of a recording in memory in error messages; its extension counts as that of a file.
+        name: Name of a recording in memory in error messages; its extension is used like that of a file.
 
     Yields:
         The open recording.
@@ -142,7 +142,7 @@ def _open_with_readers(stream: IO[bytes], name: str, stack: contextlib.ExitStack
 
 
 def _candidates(head: bytes, name: str) -> Iterator[Reader]:
-    """Yield the readers that may support a file, the likeliest first."""
+    """Yield the readers that may support a file, the most likely first."""
     built_in = registry("reader")[_BUILT_IN]()
     is_recognized = _has_magic(built_in, head)
     if is_recognized:  # no other reader needs to be loaded
@@ -153,7 +153,9 @@ def _candidates(head: bytes, name: str) -> Iterator[Reader]:
     claims = [reader for reader in (built_in, *others) if extension in reader.extensions]
     unrecognized = [reader for reader in claims if not _has_magic(reader, head)]
     yield from unrecognized
-    if not is_recognized and built_in not in unrecognized:  # it recognizes some formats in files of any name
+    if (
+        not is_recognized and built_in not in unrecognized
+    ):  # it also reads some formats without magic bytes or extension
         yield built_in
 
 

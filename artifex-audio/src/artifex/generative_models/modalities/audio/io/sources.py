@@ -1,4 +1,4 @@
-"""Sources of audio (paths, bytes and arrays), their headers, and the error for those that cannot be read."""
+"""Sources of audio (paths, bytes and arrays), their headers, and their errors."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ import numpy as np
 from artifex.generative_models.core.errors import printable
 
 MAX_SAMPLE_RATE = 10_000_000
-"""Highest sample rate that is accepted, in Hz."""
+"""Maximum sample rate in Hz."""
 
 _MAX_CHANNELS = 64
 _NAME = "recording in memory"

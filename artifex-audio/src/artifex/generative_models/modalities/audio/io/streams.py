@@ -1,4 +1,4 @@
-"""A part of a file as a file of its own, with bytes of its header replaced."""
+"""Parts of files as separate files, with bytes of their headers replaced."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 
 class BytesOfStream:
-    """The bytes of a file, read when they are sliced. The position of the file, which its decoder uses, is kept.
+    """The bytes of a file, read when they are sliced. The position of the file does not change.
 
     Args:
         stream: The file.
@@ -127,7 +127,7 @@ class PartOfStream(io.RawIOBase):
         """Read bytes.
 
         Args:
-            size: Their maximum number; by default all.
+            size: Maximum number of bytes; by default all.
 
         Returns:
             The bytes.

@@ -16,7 +16,7 @@ def skip_leading_tags(content: bytes | BytesOfStream, start: int, end: int, *, a
         content: The bytes of a file.
         start: The position.
         end: The end of the stream.
-        anywhere: Whether to skip tags that belong behind a stream, too, as in concatenated files.
+        anywhere: Whether to skip also the tags that end a stream, as in concatenated files.
 
     Returns:
         The position.

@@ -18,7 +18,7 @@ from artifex.generative_models.core.files import atomic_path
 from artifex.generative_models.modalities.audio.io.sources import MAX_SAMPLE_RATE
 
 _BLOCK = 1 << 16
-_OGG_BLOCK = 1024  # libvorbis copies what it is given to the stack of the thread, which may be small
+_OGG_BLOCK = 1024  # libvorbis copies each block to the stack of the thread, which may be small
 _BUFFER_BYTES = 1 << 18
 _MAX_32_BIT_BYTES = (1 << 32) - (1 << 16)  # less the headers
 
@@ -41,8 +41,8 @@ class _Container(NamedTuple):
     has_32_bit_sizes: bool = False
 
 
-# Without the encodings in blocks of a fixed length (ADPCM, GSM 6.10, G.72x), which lengthen audio to a multiple of it, and
-# those that libsndfile 1.2.2 does not encode correctly (DWVW).
+# Excluded are encodings in blocks of a fixed length (ADPCM, GSM 6.10, G.72x), which pad audio to a multiple of it, and those
+# that libsndfile 1.2.2 does not encode correctly (DWVW).
 _WAV = ("PCM_16", "PCM_24", "PCM_32", "PCM_U8", "FLOAT", "DOUBLE", "ULAW", "ALAW")
 _CONTAINERS = {
     ".wav": _Container("WAV", _WAV, has_32_bit_sizes=True),
@@ -59,7 +59,7 @@ _SAMPLE_RATES = {
     "OPUS": (8000, 12000, 16000, 24000, 48000),
     "MPEG_LAYER_III": (8000, 11025, 12000, 16000, 22050, 24000, 32000, 44100, 48000),
 }
-# Numbers of channels and sample rates at which encoders take the last channel for the effects channel of surround sound:
+# Numbers of channels and sample rates at which encoders treat the last channel as the effects channel of surround sound:
 # Opus with channel mapping family 1 (RFC 7845, 5.1.1.2), libvorbis with its settings for 5.1 channels.
 _SURROUND = {"OPUS": ((6, 7, 8), range(48_001)), "VORBIS": ((6,), range(40_000, 70_001))}
 _PCM_BITS = {"PCM_S8": 8, "PCM_U8": 8, "PCM_16": 16, "PCM_24": 24, "PCM_32": 32}
@@ -171,7 +171,7 @@ def check_writable_folder(path: Path) -> None:
 
 
 class _Output:
-    """A file that libsndfile writes to. It keeps the first exception, which libsndfile replaces by an error without one."""
+    """A file that libsndfile writes to. It keeps the first exception, which libsndfile does not report."""
 
     def __init__(self, file: IO[bytes]) -> None:
         self._file = file
@@ -194,7 +194,7 @@ class _Output:
         if self._error is None:
             try:
                 return operation()
-            except BaseException as error:  # noqa: BLE001 - it must not reach the C code, which would print and drop it
+            except BaseException as error:  # noqa: BLE001 - C code would print the exception and continue
                 self._error = error
         return 0
 
@@ -242,7 +242,7 @@ def _encoder_blocks(samples: np.ndarray, encoding: str, *, clip: bool) -> Iterat
         if n_bits is not None:
             n_steps = 2.0 ** (n_bits - 1)
             steps = np.clip(np.rint(block * np.float64(n_steps)), -n_steps, n_steps - 1)
-            block = steps.astype(np.int32) << (32 - n_bits)  # libsndfile takes the highest bits
+            block = steps.astype(np.int32) << (32 - n_bits)  # libsndfile uses the highest bits
         yield np.ascontiguousarray(block)
 
 

@@ -55,14 +55,14 @@ def recording_of(place: str, folder: Path, cells: Mapping[str, object]) -> Recor
 
     Args:
         place: File and line, for messages.
-        folder: The folder that relative paths are relative to.
+        folder: The base folder of relative paths.
         cells: Values by the name of the column.
 
     Returns:
         The recording.
 
     Raises:
-        ValueError: When a cell is invalid, two columns have one meaning, or the unit of a column is unclear.
+        ValueError: When a cell is invalid, two columns have the same meaning, or the unit of a column is unclear.
 
     Example:
         >>> cells = {"audio_filepath": "a.wav", "offset": 0.5, "duration": 0.25, "text": "yes"}
@@ -71,7 +71,7 @@ def recording_of(place: str, folder: Path, cells: Mapping[str, object]) -> Recor
         ('takes/a.wav', 0.5, 0.75, {'text': 'yes'})
     """
     present = {column: value for column, value in cells.items() if value is not None}
-    # Sound events have onset and offset, where the offset is an end; other manifests have offset and duration.
+    # The offset of a sound event, which has an onset, is its end; in other manifests, the offset is the start.
     has_onset = any(_normalized(column).endswith("onset") for column in cells)
     columns = _columns_by_role(place, tuple(present), "end" if has_onset else "start")
     path, name = _path(place, folder, columns["path"], present[columns["path"]])
@@ -95,7 +95,7 @@ def recording_of(place: str, folder: Path, cells: Mapping[str, object]) -> Recor
 
 @lru_cache(maxsize=1024)
 def _roles_of(columns: tuple[str, ...], role_of_offset: str) -> tuple[dict[str, str], str]:
-    """Return the column of each role, and the problem with the columns, or an empty string."""
+    """Return the column of each role, and an error message or an empty string."""
     found: dict[str, str] = {}
     names = {column: _normalized(column) for column in columns}
     for column, name in names.items():
@@ -159,7 +159,7 @@ def _path(place: str, folder: Path, column: str, value: object) -> tuple[str, st
 
 
 def _check_writable(place: str, column: str, value: object) -> None:
-    """Raise for an annotation that JSON does not support, before hours of work on the recordings."""
+    """Raise for an annotation that JSON does not support, before any recording is processed."""
     try:
         json.dumps(value, allow_nan=False)
     except (ValueError, RecursionError) as error:

@@ -22,9 +22,9 @@ def _check_words(instance: object, attribute: attrs.Attribute[tuple[str, ...]], 
 class ManifestFormat:
     """A format of manifests: how it is recognized, and how it is parsed.
 
-    A file has the format if its name is one of ``names`` (any name where there are none) and ends in one of ``suffixes``
-    (any suffix where there are none), and it has all ``columns``. Of several formats, the one with the most columns is
-    used, then one with names.
+    A file has the format if its name is one of ``names``, its name ends in one of ``suffixes``, and it has all ``columns``.
+    Without ``names`` any name matches, and without ``suffixes`` any suffix. If several formats match, the one with the most
+    columns is used, then one with names.
 
     Args:
         parse: A function from the path of a manifest to its rows. Their paths are relative to the folder of the manifest.
@@ -32,7 +32,7 @@ class ManifestFormat:
         names: Names of the file, lower case, such as ``("metadata.csv",)``.
         columns: Columns that the first line of a CSV or TSV file, or the first object of JSON lines, contains.
             Alternatives are separated by ``|``, such as ``"sources|recording_id"``.
-        separator: The separator of columns where they are not those of the suffix; the first line must contain it.
+        separator: Column separator, which the first line must contain; None for that of the suffix.
         folder: Whether a folder that contains one of ``names`` is a manifest of this format.
 
     Raises:
@@ -60,10 +60,10 @@ class ManifestFormat:
             raise ValueError("ManifestFormat must have suffixes or names, got neither")
 
     def has_name(self, path: Path) -> bool:
-        """Return whether the name of a file is one that this format has, whatever it contains.
+        """Return whether the name of a file matches this format; the content is not read.
 
         Args:
-            path: The file; nothing is read.
+            path: The file.
         """
         name = path.name.lower()
         return (not self.names or name in self.names) and (not self.suffixes or name.endswith(self.suffixes))
@@ -72,7 +72,7 @@ class ManifestFormat:
         """Return whether a file has the columns of this format.
 
         Args:
-            path: The file, of which the first line is read.
+            path: The file; only its first line is read.
         """
         if not self.columns and self.separator is None:
             return True
@@ -100,14 +100,14 @@ def find_format(path: Path, name: str | None = None) -> ManifestFormat:
 
     Args:
         path: The file or folder.
-        name: Name of the format; None recognizes it.
+        name: Name of the format; None to recognize it by its name and columns.
 
     Returns:
         The format.
 
     Raises:
         FileNotFoundError: When the manifest does not exist.
-        ValueError: When no format, or several, recognize it.
+        ValueError: When no format or more than one format matches.
         UnknownComponentError: When there is no format of that name.
     """
     if name is not None:
@@ -149,5 +149,5 @@ def _formats() -> Iterator[tuple[str, ManifestFormat]]:
     for name in found:
         try:
             yield name, found[name]
-        except (BrokenComponentError, ConflictingComponentError):  # affect only those who request it by name
+        except (BrokenComponentError, ConflictingComponentError):  # raised when it is requested by name
             continue

@@ -34,11 +34,11 @@ def find_recordings(paths: str | os.PathLike[str] | Iterable[str | os.PathLike[s
     """Find the recordings of manifests, and those in files, folders and patterns.
 
     Args:
-        paths: A manifest, or anything that ``find_audio`` takes, or several of them. A Kaldi data folder is a manifest.
+        paths: A manifest, a path as for ``find_audio``, or several of them. A Kaldi data folder is a manifest.
 
     Returns:
-        The recordings in the order given, sorted within each folder. All rows of a manifest are returned, also those whose
-        files do not exist; a file that is found twice elsewhere is returned once, and labeled by its folder; see
+        The recordings in the order given, sorted within each folder. All rows of a manifest are returned, including those
+        whose files do not exist. Files from other paths are returned once, and labeled by their folders; see
         ``folder_label``.
 
     Raises:
@@ -101,7 +101,7 @@ def search_recordings(paths: str | os.PathLike[str] | Iterable[str | os.PathLike
 
 
 def _read_existing(manifest: str | os.PathLike[str]) -> list[Recording]:
-    """Read a manifest, and raise if none of its files exist; that single files do not is found when they are read."""
+    """Read a manifest, and raise if none of its files exist. Single missing files raise when they are read."""
     recordings = read_manifest(manifest, check_paths=False)
     return recordings if any(exists(each.path) for each in recordings) else read_manifest(manifest)
 

@@ -27,8 +27,8 @@ def parse_kaldi(path: Path) -> Iterator[ManifestRow]:
 
     Raises:
         FileNotFoundError: When there is no ``wav.scp``.
-        ValueError: For a command or an archive in ``wav.scp``, which are not supported, and for utterances that are not in
-            all files. The message names the file and the line.
+        ValueError: For a command or an archive in ``wav.scp``, which are not supported, and for an utterance that one of
+            the files does not contain. The message names the file and the line.
 
     Reference:
         https://kaldi-asr.org/doc/data_prep.html
@@ -108,4 +108,4 @@ def _annotations(file: Path, utterances: Mapping[str, object]) -> dict[str, str]
 
 
 KALDI = ManifestFormat(names=("wav.scp",), folder=True, parse=parse_kaldi)
-"""Data folders of Kaldi, of which the file ``wav.scp`` may be given, too."""
+"""Kaldi data folders, given as the folder or as its ``wav.scp``."""

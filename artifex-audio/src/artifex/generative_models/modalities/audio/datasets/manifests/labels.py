@@ -17,10 +17,10 @@ _NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)", re.ASCII)
 
 
 def folder_label(file: Path, root: Path) -> str:
-    """Return the label of a recording, the name of a folder.
+    """Return the name of a folder as the label of a recording.
 
-    It is the folder directly below ``root``, since recordings are commonly sorted into one folder per class, which may be
-    divided further (by speaker, by session). For a file directly in ``root`` it is the name of ``root``.
+    The folder is the one directly below ``root``, because datasets often have one folder per class, with subfolders such as
+    one per speaker or session. For a file directly in ``root``, the label is the name of ``root``.
 
     Args:
         file: The recording.
@@ -64,7 +64,7 @@ def names_of(label: Label | None) -> tuple[str, ...]:
         label: A name, several names, or None.
 
     Returns:
-        The names; none for None.
+        The names; empty for None.
 
     Example:
         >>> names_of("dog"), names_of(("dog", "rain")), names_of(None)

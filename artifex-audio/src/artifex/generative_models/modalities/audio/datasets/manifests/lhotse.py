@@ -27,7 +27,7 @@ def parse_lhotse(file: Path) -> Iterator[ManifestRow]:
 
     Raises:
         FileNotFoundError: When the recordings of supervisions are missing.
-        ValueError: For cuts, and for recordings that are not one unmodified file, which are not supported.
+        ValueError: For cuts, recordings that are not in one file, and recordings with transforms; these are unsupported.
 
     Reference:
         https://lhotse.readthedocs.io/en/latest/corpus.html

@@ -25,7 +25,7 @@ class ManifestRow:
     Args:
         line: Number of the line, from 1.
         cells: Values by the name of the column; None for an empty cell. The usual names of a file, a start, an end and a
-            duration are understood, such as ``path``, ``audio_filepath``, ``start``, ``offset``, ``end``, ``duration``;
+            duration are recognized, such as ``path``, ``audio_filepath``, ``start``, ``offset``, ``end``, ``duration``;
             also ``label``, ``split``, ``sample_rate``, ``n_channels``, ``n_samples``. Others become annotations.
         file: The file of the line, if it is not the manifest itself.
 
@@ -73,7 +73,7 @@ def text_lines(file: Path) -> Iterator[tuple[int, str]]:
 
 
 def shortened(value: object) -> str:
-    """Format a value of a manifest for a message, which must not become longer than a few lines.
+    """Format a value of a manifest for an error message; long values are shortened.
 
     Args:
         value: The value.
@@ -172,10 +172,10 @@ def first_columns(file: Path, separator: str | None = None) -> tuple[str, ...]:
 
     Args:
         file: The file; parsed by its suffix as in ``table_rows``.
-        separator: The separator of columns in a file without quoting; None means by suffix.
+        separator: The separator of columns in a file without quoting; None for that of the suffix.
 
     Returns:
-        The cells of the first line, or the keys of the first object; none if they cannot be parsed.
+        The cells of the first line, or the keys of the first object; empty if they cannot be parsed.
     """
     try:
         text = next(text for _, text in text_lines(file) if text.strip())
@@ -191,7 +191,7 @@ def first_columns(file: Path, separator: str | None = None) -> tuple[str, ...]:
 
 
 def _constant(name: str) -> float | None:
-    """Return NaN, which Python's json writes for missing values, as None."""
+    """Convert NaN, which Python's json writes for missing values, to None."""
     return None if name == "NaN" else float(name)
 
 

@@ -19,11 +19,11 @@ def read_manifest(
 
     Artifex's own manifests are tables in CSV, TSV or JSON lines. Their column ``path`` is required. Optional columns are
     ``label``, in JSON also a list of labels; ``start``, and ``end`` or ``duration``, in seconds, where an empty cell means
-    the start or end of the file; ``split``; and ``sample_rate`` in Hz, ``n_channels`` and ``n_samples`` of the file, with
-    which headers need not be read. Other columns are annotations. Relative paths are relative to the folder of the manifest;
-    backslashes separate folders where no file has them in its name.
+    the start or end of the file; ``split``; and ``sample_rate`` in Hz, ``n_channels`` and ``n_samples`` of the file, which
+    make it unnecessary to read headers. Other columns are annotations. Relative paths are relative to the folder of the
+    manifest. A backslash separates folders, unless a file has it in its name.
 
-    Other usual names of these columns are understood, such as ``audio_filepath``, ``file_name``, ``wav``, ``offset``,
+    Other usual names of these columns are recognized, such as ``audio_filepath``, ``file_name``, ``wav``, ``offset``,
     ``start_time``, ``begin``, ``end_time``, ``start_ms``, ``sampling_rate``. A column of times in samples or frames raises.
 
     Args:

@@ -21,8 +21,8 @@ class Recording:
         start: Start of the segment in seconds.
         end: End of the segment in seconds; None means the end of the file.
         split: Split that it belongs to, such as ``"train"``, or None.
-        sample_rate: Sample rate of the file in Hz, if known. Like the next two it is compared with the file when the
-            file is read.
+        sample_rate: Sample rate of the file in Hz, if known. It is compared with the file when the file is read, as are
+            ``n_channels`` and ``n_samples``.
         n_channels: Channels of the file, if known.
         n_samples: Samples per channel of the whole file, if known.
         annotations: The other columns of the manifest, such as ``text`` and ``speaker``, where they have a value.

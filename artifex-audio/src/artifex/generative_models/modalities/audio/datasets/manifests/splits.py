@@ -43,8 +43,8 @@ def parse_fractions(text: str) -> dict[str, float]:
 def assign_splits(groups: Sequence[str], fractions: Mapping[str, float], *, seed: int = 0) -> list[str]:
     """Assign recordings to splits, all recordings of a group to the same one.
 
-    The fractions hold for the number of recordings, as far as the sizes of the groups allow; every split has at least one
-    group. The result depends on the groups, their sizes and the seed only, not on their order or the platform.
+    The fractions of recordings are approximate, because groups are not divided. Every split has at least one group. The
+    result depends on the groups, their sizes and the seed only, not on their order or the platform.
 
     Args:
         groups: The group of each recording, such as its speaker.
@@ -67,7 +67,7 @@ def assign_splits(groups: Sequence[str], fractions: Mapping[str, float], *, seed
     if len(sizes) < len(fractions):
         raise ValueError(f"{len(fractions)} splits require at least {len(fractions)} groups, got {len(sizes)}")
 
-    # Large groups first, since small ones can even out the difference; those of similar size in an order by the seed.
+    # Large groups come first, since small ones can even out the difference; the seed orders groups of similar size.
     def order(group: str) -> tuple[int, bytes]:
         return -sizes[group].bit_length(), hashlib.sha256(f"{seed}\0{group}".encode("utf-8", "surrogatepass")).digest()
 

@@ -74,7 +74,7 @@ def parse_hugging_face(file: Path) -> Iterator[ManifestRow]:
 
 
 def _renamed(cells: dict[str, object], names: dict[str, str]) -> dict[str, object]:
-    """Rename columns whose new names are free."""
+    """Rename columns, unless the new name is taken."""
     return {key if names.get(key, key) in cells else names[key]: value for key, value in cells.items()}
 
 
@@ -88,7 +88,7 @@ COMMON_VOICE = ManifestFormat(suffixes=(".tsv",), columns=("client_id", "path", 
 """The tables of Mozilla Common Voice."""
 
 LJSPEECH = ManifestFormat(names=("metadata.csv",), separator="|", parse=parse_ljspeech)
-"""The table of LJSpeech, and of the many corpora in its form."""
+"""The table of LJSpeech and of other corpora with the same layout."""
 
 HUGGING_FACE = ManifestFormat(
     names=("metadata.csv", "metadata.jsonl"), columns=("file_name",), parse=parse_hugging_face
