@@ -118,8 +118,8 @@ FAULTS = {
     "URL": ("t.csv", b"path\nhttps://host/a.wav\n", "t.csv:2: path must be the path of a file, got the URL 'https://host/a.wav'"),
     "drive": ("t.csv", b"path\nC:\\a.wav\n", "t.csv:2: path is an absolute path of Windows"),
     "not gzip": ("t.jsonl.gz", b"{}", "t.jsonl.gz: cannot be decompressed"),
-    "missing label": ("t.csv", b"path,label\na.wav,1\na.wav,\n", "t.csv:3: has no label, but others do"),
-    "missing split": ("t.csv", b"path,split\na.wav,\na.wav,x\n", "t.csv:2: has no split, but others do"),
+    "missing label": ("t.csv", b"path,label\na.wav,1\na.wav,\n", "t.csv:3: has no label, but other recordings do"),
+    "missing split": ("t.csv", b"path,split\na.wav,\na.wav,x\n", "t.csv:2: has no split, but other recordings do"),
     "suffix": ("t.txt", b"{}", "t.txt: is not a manifest; expected a file that ends in .csv, .json, .jsonl, .jsonl.gz, .tsv, or a folder with wav.scp"),
 }  # fmt: skip
 

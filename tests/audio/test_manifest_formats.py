@@ -191,10 +191,10 @@ def test_a_kaldi_folder_without_segments(tmp_path, monkeypatch):
 
 
 KALDI_FAULTS = {
-    "a command": ({"wav_scp": "r1 sph2pipe -f wav a.sph |\n"}, "wav.scp:1: is a command, and commands are not run: 'sph2pipe -f wav a.sph |'"),
+    "a command": ({"wav_scp": "r1 sph2pipe -f wav a.sph |\n"}, "wav.scp:1: is a command, which is not supported: 'sph2pipe -f wav a.sph |'"),
     "an archive": ({"wav_scp": "r1 /x/wav.ark:1234\n"}, "wav.scp:1: is a position in an archive"),
     "an id only": ({"wav_scp": "r1\n"}, "wav.scp:1: expected an id and a path, got the id only"),
-    "a file twice": ({"wav_scp": "r1 a.wav\nr1 b.wav\n"}, "wav.scp:2: r1 is on line 1, too"),
+    "a file twice": ({"wav_scp": "r1 a.wav\nr1 b.wav\n"}, "wav.scp:2: duplicate key r1, first on line 1"),
     "no such file": ({"wav_scp": "r1 gone.wav\n"}, "wav.scp:1: no such file"),
     "unknown recording": ({"segments": "u1 r9 0 1\n"}, "segments:1: the recording r9 is not in wav.scp"),
     "three fields": ({"segments": "u1 r1 0\n"}, "segments:1: expected UTTERANCE RECORDING START END, got 3 fields"),

@@ -304,8 +304,8 @@ def test_a_missing_packet_of_wma_raises(make):
         ("opus webm", lambda content: content[:-9], "9 bytes are missing"),
         ("aac mkv", lambda content: content[:2000] + b"\xff\0" + content[2002:], "checksum of the cluster"),
         ("aac adts", lambda content: content[:-9], "9 bytes of its last frame|bytes of its last frame are missing"),
-        ("aac adts", lambda content: content[:3000] + content[3010:], "no frame is at byte"),
-        ("amr", lambda content: content + b"\xff", "no AMR frame is at byte 838"),
+        ("aac adts", lambda content: content[:3000] + content[3010:], "expected a frame at byte"),
+        ("amr", lambda content: content + b"\xff", "expected an AMR frame at byte 838"),
         ("wma 2", lambda content: content[:-3200], "packets"),
     ],
 )

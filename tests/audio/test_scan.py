@@ -283,7 +283,7 @@ def test_a_manifest_and_folders_are_scanned_together(corpus, tmp_path):
     found = scan([tmp_path, corpus], label="stem")  # the first is a Kaldi folder
     assert [each.name for each in found.recordings[:2]] == ["corpus/a.wav", "a.wav"]
     assert len(found.recordings) == 1 + len(list(corpus.rglob("*.wav")))
-    with pytest.raises(ValueError, match="a.wav: has no label, but others do"):
+    with pytest.raises(ValueError, match="a.wav: has no label, but other recordings do"):
         scan([tmp_path, corpus])
 
 

@@ -169,7 +169,7 @@ def _damaged(name: str, detail: str) -> AudioReadError:
 
 
 def _concatenated(name: str) -> AudioReadError:
-    return AudioReadError(name, "is followed by a second file, which would not be read; split them")
+    return AudioReadError(name, "is followed by a second file, which would be ignored; split them")
 
 
 def _atoms(content: bytes | BytesOfStream, start: int, end: int) -> Iterator[tuple[bytes, int, int]]:
@@ -274,7 +274,7 @@ def _check_cluster(
         for begin, after in blocks:
             track, n_bytes = _number(part, begin)
             if track not in n_packets:
-                raise _damaged(name, f"the block at byte {begin + offset} belongs to no track")
+                raise _damaged(name, f"the block at byte {begin + offset} belongs to an unknown track")
             flags = part[begin + n_bytes + 2 : min(after, begin + n_bytes + 4)]
             n_packets[track] += flags[1] + 1 if len(flags) == 2 and flags[0] & _LACED else 1
         place = last
@@ -344,14 +344,14 @@ def _check_asf(name: str, content: BytesOfStream) -> None:
     mark = content[start : start + 1]
     for place in range(start, end, n_bytes):
         if content[place : place + 1] != mark:
-            raise _damaged(name, f"no packet is at byte {place}")
+            raise _damaged(name, f"expected a packet at byte {place}")
     place = size if is_stream else end
     while place < size:  # indexes follow
         if content[place : place + 16] == _ASF_MAGIC:
             raise _concatenated(name)
         n_object = int.from_bytes(content[place + 16 : place + 24], "little")
         if n_object < 24 or place + n_object > size:
-            raise _damaged(name, f"no object is at byte {place}")
+            raise _damaged(name, f"expected an object at byte {place}")
         place += n_object
 
 
@@ -360,7 +360,7 @@ def _check_amr(name: str, content: BytesOfStream) -> None:
     file, place = content[:], len(magic)
     while place < len(file):
         if file[place] & 0x83:
-            raise _damaged(name, f"no AMR frame is at byte {place}")
+            raise _damaged(name, f"expected an AMR frame at byte {place}")
         place += _AMR_BYTES[magic][file[place] >> 3 & 15]
     if place > len(file):
         raise _truncated(name, f"{place - len(file)} bytes of its last frame are missing")
@@ -376,7 +376,7 @@ def _check_frames(name: str, content: BytesOfStream, frame_bytes: Callable[[byte
         if not n_bytes and place + n_header > end:
             raise _truncated(name, "it ends within the header of a frame")
         if not n_bytes:
-            raise _damaged(name, f"no frame is at byte {place}")
+            raise _damaged(name, f"expected a frame at byte {place}")
         place += n_bytes
     if place > end:
         raise _truncated(name, f"{place - end} bytes of its last frame are missing")

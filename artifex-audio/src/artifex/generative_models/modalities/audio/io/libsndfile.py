@@ -293,7 +293,7 @@ def _open_plain(name: str, stream: IO[bytes], *, layout: tuple[object, ...] = ()
     file = _Decoded(name, stream, **options)
     if layout and file.layout() != layout:
         file.close()
-        raise AudioReadError(name, "cannot be read: its header differs from that which was read before")
+        raise AudioReadError(name, "cannot be read: its header has changed since it was read before")
     return file
 
 

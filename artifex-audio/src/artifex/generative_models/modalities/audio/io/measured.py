@@ -13,7 +13,7 @@ from artifex.generative_models.modalities.audio.io.streams import PartOfStream
 
 T = TypeVar("T")
 
-_SETTLED = 2.0  # seconds between modifications that give a file different times
+_SETTLED = 2.0  # minimum seconds between modifications that give a file different times
 
 
 class MeasuredFiles(Generic[T]):

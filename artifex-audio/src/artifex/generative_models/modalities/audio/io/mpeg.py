@@ -125,7 +125,7 @@ def read_mpeg(name: str, content: bytes, start: int = 0, end: int | None = None)
     skip, padding = (0, 0) if info is None else _gapless(name, info, len(starts), int(starts[-1] + sizes[-1]) - first)
     n_samples = len(starts) * frame.n_samples - skip - padding
     if n_samples < 1:
-        raise AudioReadError(name, "declares more delay and padding than it contains samples; download it again")
+        raise AudioReadError(name, "declares more delay and padding than its number of samples; download it again")
     raw = np.frombuffer(content, np.uint8)
     n_crc = 2 * (raw[starts + 1] & 1 == 0)
     side = starts + _HEADER_BYTES + n_crc

@@ -47,7 +47,7 @@ _SUBTYPES: dict[str, str] = {
     **{f"pcm_f32{order}": "FLOAT" for order in ("le", "be")},
     **{f"pcm_f64{order}": "DOUBLE" for order in ("le", "be")},
 }
-# Codecs whose frames depend on recent frames only; the decoders of other codecs have a long state or random noise.
+# Codecs whose frames depend on recent frames only; the decoders of other codecs have a long-term state or random noise.
 _SEEKABLE = ("alac", "flac", "vorbis", "pcm_")
 # Codecs for which ffmpeg removes the padding in the last packet of an MP4 file.
 _TRIMMED = ("aac", "ac3", "eac3", "mp2", "mp3")

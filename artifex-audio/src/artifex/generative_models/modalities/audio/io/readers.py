@@ -153,9 +153,8 @@ def _candidates(head: bytes, name: str) -> Iterator[Reader]:
     claims = [reader for reader in (built_in, *others) if extension in reader.extensions]
     unrecognized = [reader for reader in claims if not _has_magic(reader, head)]
     yield from unrecognized
-    if (
-        not is_recognized and built_in not in unrecognized
-    ):  # it also reads some formats without magic bytes or extension
+    # The built-in reader also reads some formats without magic bytes or extension.
+    if not is_recognized and built_in not in unrecognized:
         yield built_in
 
 

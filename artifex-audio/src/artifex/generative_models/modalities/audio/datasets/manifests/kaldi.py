@@ -62,7 +62,7 @@ def _entries(file: Path) -> Iterator[tuple[int, str, str]]:
             continue
         key, *rest = line.strip().split(maxsplit=1)
         if key in first_lines:
-            raise ValueError(f"{file}:{number}: {key} is on line {first_lines[key]}, too; {_FIX}")
+            raise ValueError(f"{file}:{number}: duplicate key {key}, first on line {first_lines[key]}; {_FIX}")
         first_lines[key] = number
         yield number, key, rest[0] if rest else ""
 
@@ -73,7 +73,7 @@ def _audio_file(folder: Path, number: int, value: str) -> str:
         raise ValueError(f"{place}: expected an id and a path, got the id only")
     if value.endswith("|") or value.startswith("|"):
         raise ValueError(
-            f"{place}: is a command, and commands are not run: {value[:80]!r}; write its output to a file, as "
+            f"{place}: is a command, which is not supported: {value[:80]!r}; write its output to a file, as "
             f"wav-copy of Kaldi does, and give the path of the file"
         )
     if re.search(r"\.ark:\d+(\[.*\])?$", value):

@@ -82,5 +82,5 @@ def check_complete(recordings: Sequence[Recording], places: Sequence[str]) -> No
         missing = [getattr(recording, column) is None for recording in recordings]
         if any(missing) and not all(missing):
             raise ValueError(
-                f"{places[missing.index(True)]}: has no {column}, but others do; fill in the cell or drop the column"
+                f"{places[missing.index(True)]}: has no {column}, but other recordings do; fill in the cell or drop the column"
             )
