@@ -415,3 +415,15 @@ def test_the_checksum_of_ffmpeg_in_an_mp3_header(tmp_path, rate, n_channels):
     path.write_bytes(content)
     with pytest.raises(AudioReadError, match="its Info header"):
         read_audio(path)
+
+
+def test_concatenated_flac_files_with_pictures_are_read_completely(tmp_path):
+    soundfile.write(tmp_path / "x.flac", np.random.default_rng(0).uniform(-0.5, 0.5, 50_000), 8000)
+    content = (tmp_path / "x.flac").read_bytes()
+    image = struct.pack(">II9s6I", 3, 9, b"image/png", 0, 0, 0, 0, 0, 600_000) + bytes(600_000)
+    picture = b"\6" + len(image).to_bytes(3, "big") + image
+    content = content[:42] + picture + content[42:]  # the stream information comes first
+    assert decode(content, lambda info: (0, info.n_samples))[1].n_samples == 50_000
+    once = soundfile.read(tmp_path / "x.flac", dtype="float32")[0]
+    audio, _ = decode(content + content, lambda info: (0, info.n_samples))
+    np.testing.assert_array_equal(audio, np.concatenate([once, once]))
