@@ -1,6 +1,7 @@
 """Damaged files: one flipped bit never displaces audio, and arbitrary changes never crash, hang or give absurd samples."""
 
 import json
+import os
 import subprocess
 import sys
 import textwrap
@@ -194,7 +195,7 @@ def test_many_changed_files_in_bounded_memory(tmp_path, name):
     outcome = subprocess.run(
         [sys.executable, "-c", textwrap.dedent(script), json.dumps(name)],
         cwd=tmp_path,
-        env={**__import__("os").environ, "PYTHONPATH": root},
+        env={**os.environ, "PYTHONPATH": root},
         capture_output=True,
         text=True,
         check=False,

@@ -10,6 +10,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from artifex.generative_models.core import registry
+from artifex.generative_models.core.components.registries import temporary_registrations
 from artifex.generative_models.modalities.audio.datasets.scanning import scan
 from artifex.generative_models.modalities.audio.io import (
     AudioReadError,
@@ -106,9 +108,33 @@ def test_audio_files_that_nobody_reads_are_named(tmp_path, pattern):
     assert reasons == [("b.SPH", "no reader decodes .sph files"), ("c/d.voc", "no reader decodes .voc files")]
 
 
-def test_the_extra_that_reads_a_file_is_named(tmp_path):
+@pytest.mark.parametrize("is_installed", [True, False])
+def test_files_are_found_if_the_extra_that_reads_them_is_installed_else_it_is_named(
+    tmp_path, monkeypatch, is_installed
+):
     touch(tmp_path, "a.wav", "b.m4a")
-    assert search_audio(tmp_path).skipped[0].message.endswith("pip install 'artifex-audio[av]'")
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: object() if is_installed else None)
+    found = search_audio(tmp_path)
+    assert names_of([file for file, _ in found.files], tmp_path) == ["a.wav", "b.m4a"][: 1 + is_installed]
+    reasons = [each.message for each in found.skipped]
+    assert reasons == ["no reader decodes .m4a files; pip install 'artifex-audio[av]'"][: not is_installed]
+
+
+class TakesReader:
+    extensions = (".take",)
+    magic = ()
+
+    def open(self, stream, name):
+        raise NotImplementedError
+
+
+def test_files_of_a_plugin_are_found(tmp_path):
+    touch(tmp_path, "a.take")
+    with pytest.raises(ValueError, match="no audio files in this folder"):
+        find_audio(tmp_path)
+    with temporary_registrations():
+        registry("reader").register("takes", TakesReader)
+        assert names_of(find_audio(tmp_path), tmp_path) == ["a.take"]
 
 
 def test_an_error_names_what_was_skipped(tmp_path):

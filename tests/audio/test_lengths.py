@@ -390,7 +390,8 @@ def test_ogg_files_with_other_streams(tmp_path, options):
 
 
 @pytest.mark.parametrize("ending", ["m4a", "webm", "wma", "amr"])
-def test_formats_of_an_extra_are_named(tmp_path, ending):
+def test_formats_of_an_extra_are_named(tmp_path, monkeypatch, ending):
+    monkeypatch.setattr("importlib.util.find_spec", lambda _: None)
     path = tmp_path / f"a.{ending}"
     path.write_bytes(b"not what the extension says" * 10)
     with pytest.raises(AudioReadError, match=r"artifex-audio\[av\]"):

@@ -8,13 +8,13 @@ import tempfile
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
-from artifex.generative_models.core.testing import Rule, Subject, Violation, signals
+from artifex.generative_models.core.testing import Rule, Skipped, Subject, Violation, signals
 from artifex.generative_models.modalities.audio.augmentations.domain import works_on
 from artifex.generative_models.modalities.audio.base import AudioModalityConfig
 from artifex.generative_models.modalities.audio.datasets.manifests.formats import ManifestFormat
@@ -108,10 +108,11 @@ def metric(component: Callable[..., Any]) -> list[Subject | Rule]:
 
 
 def reader(component: Callable[[], Any]) -> list[Subject | Rule]:
-    """Return the rules of a reader: its extensions and magic bytes, and that it refuses what is not audio.
+    """Return the rules of a reader: how it declares its formats, reads intact files and refuses others.
 
     Args:
-        component: The class.
+        component: The class. Its method ``example``, which returns a small intact file as bytes, provides the file for the
+            rules about reading; without it they are skipped.
 
     Returns:
         The rules.
@@ -140,6 +141,11 @@ def reader(component: Callable[[], Any]) -> list[Subject | Rule]:
         Rule(name="extensions", verify=check_extensions),
         Rule(name="magic bytes", verify=check_magic),
         Rule(name="refuses what is not audio", verify=check_refusal),
+        Rule(name="recognizes its example", verify=lambda: _check_recognition(component())),
+        Rule(name="reads as many samples as it declares", verify=lambda: _check_length(component())),
+        Rule(name="spans equal slices of the whole", verify=lambda: _check_spans(component())),
+        Rule(name="a path and its bytes give equal samples", verify=lambda: _check_path(component())),
+        Rule(name="damaged files raise AudioReadError", verify=lambda: _check_damage(component())),
     ]
 
 
@@ -185,6 +191,86 @@ def representation(component: Callable[[AudioModalityConfig], Any]) -> list[Subj
             batched=True,
         ),
     ]
+
+
+def _example(reader: Any) -> bytes:
+    """Return the example of a reader, a small file."""
+    if not hasattr(reader, "example"):
+        raise Skipped("the reader has no method example() that returns a small file as bytes")
+    content: bytes = reader.example()
+    return content
+
+
+def _read_all(reader: Any, stream: IO[bytes]) -> np.ndarray:
+    with reader.open(stream, "example" + reader.extensions[0]) as recording:
+        info = recording.info
+        samples: np.ndarray = recording.read(0, info.n_samples)
+    if samples.shape != (info.n_samples, info.n_channels) or samples.dtype != np.float32:
+        raise Violation(
+            f"read returns {samples.dtype} {samples.shape}, expected float32 {(info.n_samples, info.n_channels)}",
+            cause="info and read disagree",
+        )
+    return samples
+
+
+def _check_recognition(reader: Any) -> None:
+    head = _example(reader)
+    if reader.magic and not any(head.startswith(magic, offset) for offset, magic in reader.magic):
+        raise Violation("the example contains none of the magic bytes", cause="magic is wrong")
+
+
+def _check_length(reader: Any) -> None:
+    samples = _read_all(reader, io.BytesIO(_example(reader)))
+    if not samples.size or not np.isfinite(samples).all():
+        raise Violation("the samples of the example are not finite, or there are none", "example()")
+
+
+def _check_spans(reader: Any) -> None:
+    content = _example(reader)
+    whole = _read_all(reader, io.BytesIO(content))
+    random = np.random.default_rng(0)
+    with reader.open(io.BytesIO(content), "example" + reader.extensions[0]) as recording:
+        for _ in range(30):
+            start = int(random.integers(len(whole)))
+            count = int(random.integers(1, len(whole) - start + 1))
+            if not np.array_equal(recording.read(start, count), whole[start : start + count]):
+                raise Violation(f"read({start}, {count}) differs from that slice of the whole", "example()")
+
+
+def _check_path(reader: Any) -> None:
+    content = _example(reader)
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder, "example")
+        path.write_bytes(content)
+        with path.open("rb", buffering=0) as stream:
+            from_path = _read_all(reader, stream)
+    if not np.array_equal(from_path, _read_all(reader, io.BytesIO(content))):
+        raise Violation("the samples of a file differ from those of its bytes", "example()")
+
+
+def _check_damage(reader: Any) -> None:
+    content = _example(reader)
+    whole = _read_all(reader, io.BytesIO(content))
+    random = np.random.default_rng(0)
+    damaged: dict[str, bytes] = {}
+    for cut in (*random.integers(len(content), size=30), len(content) - 1):
+        damaged[f"the first {cut} of {len(content)} bytes"] = content[:cut]
+    for place in map(int, random.integers(len(content), size=100)):
+        flipped = content[place] ^ (1 << int(random.integers(8)))
+        damaged[f"a flipped bit in byte {place}"] = content[:place] + bytes([flipped]) + content[place + 1 :]
+    for name, changed in damaged.items():
+        try:
+            samples = _read_all(reader, io.BytesIO(changed))
+        except AudioReadError:
+            continue
+        except Violation as violation:
+            raise Violation(violation.observed, name, violation.cause) from violation
+        except Exception as error:
+            raise Violation(f"raises {error!r}", name, "raise AudioReadError") from error
+        if len(changed) == len(content) - 1 or (len(changed) < len(content) and len(samples) > len(whole)):
+            raise Violation("reads a truncated file", name, "compare the size of the file with its header")
+        if not np.isfinite(samples).all():
+            raise Violation("the samples are not finite", name)
 
 
 def _is_tuple_of(value: Any, is_valid: Callable[[Any], bool]) -> bool:

@@ -1,6 +1,5 @@
 from .faults import exists as exists
 from .faults import missing_now as missing_now
-from .find import SUFFIXES as SUFFIXES
 from .find import FoundAudio as FoundAudio
 from .find import find_audio as find_audio
 from .find import find_audio_in as find_audio_in

@@ -7,39 +7,21 @@ import fnmatch
 import glob
 import os
 import stat
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import NamedTuple
 
 import attrs
 
 from artifex.generative_models.core.errors import Problem, printable
+from artifex.generative_models.modalities.audio.io.readers import known_extensions
 from artifex.generative_models.modalities.audio.io.sources import AudioReadError
 
-SUFFIXES = (
-    *(".aif", ".aifc", ".aiff", ".au", ".caf", ".flac", ".mp3", ".oga", ".ogg", ".opus", ".rf64", ".snd"),
-    *(".w64", ".wav", ".wave"),
+# Suffixes of audio files that no reader of artifex decodes. They are counted and named rather than ignored.
+_OTHER_SUFFIXES = (
+    *(".8svx", ".ape", ".avi", ".avr", ".dff", ".dsf", ".dts", ".htk", ".ircam", ".mpc", ".nist", ".paf", ".pvf"),
+    *(".ra", ".rm", ".sds", ".sph", ".spx", ".svx", ".tak", ".tta", ".voc", ".vox", ".wv", ".wve"),
 )
-"""Suffixes of the audio files that are searched for in folders; soundfile decodes all of them."""
-
-# Suffixes of other audio files, which are counted and named rather than ignored, with the extra that reads them.
-_UNREAD_SUFFIXES = {
-    **dict.fromkeys(
-        (
-            *(".3ga", ".3gp", ".aac", ".ac3", ".amr", ".ape", ".asf", ".avi", ".dff", ".dsf", ".dts", ".eac3", ".m4a"),
-            *(".m4b", ".m4r", ".m4v", ".mka", ".mkv", ".mov", ".mp2", ".mp4", ".mpc", ".ra", ".rm", ".spx", ".tak"),
-            *(".tta", ".weba", ".webm", ".wma", ".wv"),
-        ),
-        "artifex-audio[av]",
-    ),
-    **dict.fromkeys(
-        (
-            *(".8svx", ".avr", ".gsm", ".htk", ".ircam", ".nist", ".paf", ".pvf", ".sds", ".sph", ".svx", ".voc"),
-            *(".vox", ".wve"),
-        ),
-        "",
-    ),
-}
 _KINDS = {
     stat.S_IFIFO: "a named pipe",
     stat.S_IFSOCK: "a socket",
@@ -85,7 +67,7 @@ def find_audio(paths: str | os.PathLike[str] | Iterable[str | os.PathLike[str]])
 
     Args:
         paths: A file, a folder, a pattern such as ``"takes/**/*.wav"``, or several of them. Folders are searched
-            recursively for files with one of ``SUFFIXES``; hidden files and folders are skipped. Symbolic links are
+            recursively for files with the extensions of installed readers; hidden files and folders are skipped. Symbolic links are
             followed; a folder that several of them lead to is searched once. A pattern matches such files, and folders,
             which are searched. A file given by its own path is included whatever its suffix.
 
@@ -164,13 +146,14 @@ def search_audio(paths: str | os.PathLike[str] | Iterable[str | os.PathLike[str]
     given = [Path(paths)] if isinstance(paths, str | os.PathLike) else [Path(path) for path in paths]
     if not given:
         raise ValueError("paths is empty; give a file, a folder, a pattern, or a list of them")
+    suffixes = _suffixes()
     identities: set[str] = set()
     files: list[tuple[Path, Path]] = []
     skipped: list[Problem] = []
     for path in given:
         n_files = 0
         names: list[str] = []
-        for candidate in _candidates(path):
+        for candidate in _candidates(path, suffixes):
             if candidate.reason:
                 names.append(candidate.path)
             else:
@@ -183,23 +166,31 @@ def search_audio(paths: str | os.PathLike[str] | Iterable[str | os.PathLike[str]
             else:
                 files.append((Path(candidate.path), candidate.root))
         if not n_files:
-            _raise_nothing_found(path, skipped=names)
+            _raise_nothing_found(path, suffixes, skipped=names)
     return FoundAudio(files=files, skipped=skipped)
 
 
-def _candidates(path: Path) -> list[_Candidate]:
+def _suffixes() -> dict[str, str]:
+    """Return the suffixes of audio files, each with the reason why such files are skipped, or ""."""
+    suffixes = {suffix: f"no reader decodes {suffix} files" for suffix in _OTHER_SUFFIXES}
+    for suffix, missing in known_extensions().items():
+        suffixes[suffix] = f"no reader decodes {suffix} files; pip install '{missing}'" if missing else ""
+    return suffixes
+
+
+def _candidates(path: Path, suffixes: Mapping[str, str]) -> list[_Candidate]:
     """Return the candidates that a given path leads to, sorted by the parts of their paths."""
     try:
         mode = os.stat(path).st_mode
     except (FileNotFoundError, NotADirectoryError, ValueError):
         if not glob.has_magic(str(path)):
             raise FileNotFoundError(f"{printable(path)}: no such file or folder") from None
-        candidates = list(_matches(path))
+        candidates = list(_matches(path, suffixes))
     except OSError as error:
         raise _system_error(path, "cannot be accessed", error) from error
     else:
         if stat.S_ISDIR(mode):
-            candidates = list(_search_folders([str(path)]))
+            candidates = list(_search_folders([str(path)], suffixes))
         elif stat.S_ISREG(mode):
             candidates = [_Candidate(str(path), path.parent, os.path.realpath(path), "")]
         else:
@@ -208,17 +199,17 @@ def _candidates(path: Path) -> list[_Candidate]:
     return sorted(candidates, key=lambda candidate: candidate.path.replace(os.sep, "\0"))
 
 
-def _search_folders(tops: list[str]) -> Iterator[_Candidate]:
+def _search_folders(tops: list[str], suffixes: Mapping[str, str]) -> Iterator[_Candidate]:
     """Yield the candidates in folders and their subfolders."""
     roots = {top: Path(top) for top in tops}
     for top, _, real, entries in _walk(tops):
         for entry in entries:
-            if not _is_audio(entry.name):
+            if _suffix(entry.name) not in suffixes:
                 continue
             is_link = entry.is_symlink()
             identity = os.path.realpath(entry.path) if is_link else os.path.join(real, entry.name)
             is_file = not is_link and entry.is_file(follow_symlinks=False)
-            yield _Candidate(entry.path, roots[top], identity, _reason_to_skip(entry.path, is_file=is_file))
+            yield _Candidate(entry.path, roots[top], identity, _reason_to_skip(entry.path, suffixes, is_file=is_file))
 
 
 def _walk(tops: list[str]) -> Iterator[tuple[str, str, str, list[os.DirEntry[str]]]]:
@@ -252,7 +243,7 @@ def _walk(tops: list[str]) -> Iterator[tuple[str, str, str, list[os.DirEntry[str
         pending = sorted(links)
 
 
-def _matches(pattern: Path) -> Iterator[_Candidate]:
+def _matches(pattern: Path, suffixes: Mapping[str, str]) -> Iterator[_Candidate]:
     """Yield the files that a pattern matches, then the files in the folders that it matches."""
     folders: list[str] = []
     parents: dict[str, tuple[Path, str]] = {}
@@ -263,14 +254,14 @@ def _matches(pattern: Path) -> Iterator[_Candidate]:
             raise _system_error(path, "cannot be accessed", error) from error
         if stat.S_ISDIR(mode) or (stat.S_ISLNK(mode) and os.path.isdir(path)):
             folders.append(path)
-        elif _is_audio(path):
+        elif _suffix(path) in suffixes:
             folder, name = os.path.split(path)
             if folder not in parents:
                 parents[folder] = Path(folder), os.path.realpath(folder)
             root, real = parents[folder]
             identity = os.path.realpath(path) if stat.S_ISLNK(mode) else os.path.join(real, name)
-            yield _Candidate(path, root, identity, _reason_to_skip(path, is_file=stat.S_ISREG(mode)))
-    yield from _search_folders(sorted(folders, key=lambda folder: (os.path.islink(folder), folder)))
+            yield _Candidate(path, root, identity, _reason_to_skip(path, suffixes, is_file=stat.S_ISREG(mode)))
+    yield from _search_folders(sorted(folders, key=lambda folder: (os.path.islink(folder), folder)), suffixes)
 
 
 def _expand_pattern(pattern: Path) -> Iterator[str]:
@@ -305,14 +296,12 @@ def _list(folder: str) -> Iterator[os.DirEntry[str]]:
         raise _system_error(folder, "is a folder that cannot be listed", error) from error
 
 
-def _is_audio(name: str) -> bool:
-    suffix = os.path.splitext(name)[1].lower()
-    return suffix in SUFFIXES or suffix in _UNREAD_SUFFIXES
+def _suffix(path: str) -> str:
+    return os.path.splitext(path)[1].lower()
 
 
-def _reason_to_skip(path: str, *, is_file: bool = False) -> str:
+def _reason_to_skip(path: str, suffixes: Mapping[str, str], *, is_file: bool = False) -> str:
     """Return why a path is skipped, or ""."""
-    suffix = os.path.splitext(path)[1].lower()
     if not is_file:
         try:
             mode = os.stat(path).st_mode
@@ -320,10 +309,7 @@ def _reason_to_skip(path: str, *, is_file: bool = False) -> str:
             mode = stat.S_IFREG
         if not stat.S_ISREG(mode):
             return f"is {_describe(mode)}, not a file"
-    if suffix in SUFFIXES:
-        return ""
-    extra = _UNREAD_SUFFIXES[suffix]
-    return f"no reader decodes {suffix} files" + (f"; pip install '{extra}'" if extra else "")
+    return suffixes[_suffix(path)]
 
 
 def _describe(mode: int) -> str:
@@ -336,12 +322,13 @@ def _system_error(path: str | os.PathLike[str], problem: str, error: OSError) ->
     return AudioReadError(path, f"{problem}: {error.strerror}; {remedy}", transient=is_transient)
 
 
-def _raise_nothing_found(path: Path, *, skipped: list[str]) -> None:
-    expected = f"expected files with {', '.join(SUFFIXES)}"
+def _raise_nothing_found(path: Path, suffixes: Mapping[str, str], *, skipped: list[str]) -> None:
+    readable = sorted(suffix for suffix, reason in suffixes.items() if not reason)
+    expected = f"expected files with {', '.join(readable)}"
     if skipped:
         names = ", ".join(printable(os.path.basename(each)) for each in skipped[:_N_NAMED])
         more = f" and {len(skipped) - _N_NAMED} more" if len(skipped) > _N_NAMED else ""
-        expected += f"; skipped {names}{more}: {_reason_to_skip(skipped[0])}"
+        expected += f"; skipped {names}{more}: {_reason_to_skip(skipped[0], suffixes)}"
     if path.is_dir():
         raise ValueError(f"{printable(path)}: no audio files in this folder; {expected}")
     n_matches = sum(1 for _ in _expand_pattern(path))

@@ -13,7 +13,10 @@ from artifex.generative_models.modalities.audio.io.sources import MAX_SAMPLE_RAT
 MAX_PEAK_VARIABLE = "ARTIFEX_MAX_PEAK"
 """Environment variable with the highest magnitude that samples of floating-point files may have, full scale 1."""
 
-_LOSSY = ("VORBIS", "OPUS", "MPEG_LAYER_I", "MPEG_LAYER_II", "MPEG_LAYER_III")
+_LOSSY = (
+    *("VORBIS", "OPUS", "MPEG_LAYER_I", "MPEG_LAYER_II", "MPEG_LAYER_III"),
+    *("AAC", "AC3", "EAC3", "AMR_NB", "AMR_WB", "WMAV1", "WMAV2"),
+)
 _INTEGER = ("PCM_", "ULAW", "ALAW", "int", "uint")
 _FLOATING_POINT = ("FLOAT", "DOUBLE")
 _MAX_LOSSY_PEAK = 8.0

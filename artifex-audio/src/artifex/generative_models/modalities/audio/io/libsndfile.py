@@ -4,10 +4,7 @@ from __future__ import annotations
 
 import io
 import os
-import threading
-import time
 from bisect import bisect_right
-from collections import OrderedDict
 from collections.abc import Callable
 from functools import partial
 from itertools import accumulate
@@ -21,6 +18,7 @@ from artifex.generative_models.core.extras import require
 from artifex.generative_models.modalities.audio.io.chunks import find_audio_data
 from artifex.generative_models.modalities.audio.io.flac import find_flac
 from artifex.generative_models.modalities.audio.io.integrity import check_header
+from artifex.generative_models.modalities.audio.io.measured import MeasuredFiles
 from artifex.generative_models.modalities.audio.io.mpeg import MpegStream, is_mpeg, mpeg_span, read_mpeg
 from artifex.generative_models.modalities.audio.io.ogg import (
     Link,
@@ -41,7 +39,6 @@ _BLOCK = 1 << 20
 _MAX_VORBIS_BLOCK = 8192
 _OPUS_PREROLL = 3840  # samples at 48 kHz, RFC 7845
 _MAX_REREAD = 1 << 28
-_SETTLED = 2.0  # seconds after which a modification changes the file's time
 _TRANSIENT_CODES = (2, 17)  # SFE_SYSTEM, SFE_MALLOC_FAILED
 _HEADERLESS = {".gsm": "GSM610", ".vox": "VOX_ADPCM"}  # 8 kHz, one channel, by convention
 _MPEG_EXTENSIONS = (".mp1", ".mp2", ".mp3", ".mpga")
@@ -85,6 +82,13 @@ class SoundfileReader:
         """
         require("soundfile", install="artifex-audio[files]", purpose="Reading audio files")
         return FileRecording(name, stream)
+
+    def example(self) -> bytes:
+        """Return a small WAV file, for the conformance kit."""
+        soundfile = require("soundfile", install="artifex-audio[files]", purpose="Reading audio files")
+        file = io.BytesIO()
+        soundfile.write(file, np.linspace(-0.5, 0.5, 600).reshape(300, 2), 8000, format="WAV")
+        return file.getvalue()
 
 
 class FileRecording:
@@ -202,12 +206,11 @@ _Opener = partial[_Part]
 
 def _open_parts(name: str, stream: IO[bytes]) -> list[_Part]:
     """Return the streams of a file, in order."""
-    version = _version(stream)
-    openers = None if version is None else _measured.get(version)
+    openers = _measured.get(stream)
     if openers is None:
         openers = _measure(name, stream)
-        if version is not None and not any(opener.func is _open_in_memory for opener in openers):
-            _measured.put(version, openers)
+        if not any(opener.func is _open_in_memory for opener in openers):
+            _measured.put(stream, openers, _n_bytes(openers))
     parts: list[_Part] = []
     try:
         for opener in openers:
@@ -318,33 +321,7 @@ def _open_ogg(name: str, stream: IO[bytes], *, link: Link, is_plain: bool) -> _P
     return _DecodedOgg(name, source, content, link)
 
 
-class _Measured:
-    """Measurements of the files that were read last, by their versions."""
-
-    def __init__(self, max_bytes: int) -> None:
-        self._max_bytes = max_bytes
-        self._n_bytes = 0
-        self._files: OrderedDict[tuple[int, ...], list[_Opener]] = OrderedDict()
-        self._lock = threading.Lock()
-
-    def get(self, version: tuple[int, ...]) -> list[_Opener] | None:
-        with self._lock:
-            if version in self._files:
-                self._files.move_to_end(version)
-            return self._files.get(version)
-
-    def put(self, version: tuple[int, ...], openers: list[_Opener]) -> None:
-        with self._lock:
-            if version in self._files:
-                return
-            self._files[version] = openers
-            self._n_bytes += _n_bytes(openers)
-            while self._n_bytes > self._max_bytes:
-                _, oldest = self._files.popitem(last=False)
-                self._n_bytes -= _n_bytes(oldest)
-
-
-_measured = _Measured(1 << 26)
+_measured = MeasuredFiles[list[_Opener]](1 << 26)
 
 
 def _n_bytes(openers: list[_Opener]) -> int:
@@ -359,17 +336,6 @@ def _n_bytes(openers: list[_Opener]) -> int:
             case _:
                 n_bytes += 1000
     return n_bytes
-
-
-def _version(stream: IO[bytes]) -> tuple[int, ...] | None:
-    """Return numbers that change when a file does, or None if it is in memory or was modified just now."""
-    if isinstance(stream, io.BytesIO | PartOfStream):
-        return None
-    status = os.fstat(stream.fileno())
-    # As in git: a file that changes again within the resolution of its time would keep its version.
-    if time.time() - max(status.st_mtime, status.st_ctime) < _SETTLED:
-        return None
-    return status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns, status.st_ctime_ns
 
 
 class _Decoded:

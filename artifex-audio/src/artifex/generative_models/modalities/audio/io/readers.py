@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import functools
+import importlib.util
 import os
 import stat
 import warnings
@@ -28,12 +29,6 @@ from artifex.generative_models.modalities.audio.io.streams import FileInMemory
 
 _BUILT_IN = "soundfile"
 _HEAD_BYTES = 4096
-_EXTRAS = {
-    "artifex-audio[av]": (
-        *(".3gp", ".aac", ".ac3", ".amr", ".asf", ".avi", ".m4a", ".m4b", ".mka", ".mkv", ".mov", ".mp4", ".mpg"),
-        *(".ogv", ".spx", ".webm", ".wma", ".wmv"),
-    )
-}
 
 
 class AudioRecording(Protocol):
@@ -92,16 +87,35 @@ def open_recording(source: AudioSource, name: str | None = None) -> Generator[Au
 
 
 def reader_extensions() -> tuple[str, ...]:
-    """Return the extensions of all readers, sorted.
+    """Return the extensions of the files that can be read, sorted.
 
     Returns:
-        Extensions such as ``".wav"``, in lower case. Readers that cannot be loaded are omitted with a warning.
+        Extensions such as ``".wav"``, in lower case, of all readers whose extra is installed. Readers that cannot be loaded
+        are omitted with a warning.
 
     Example:
         >>> {".flac", ".mp3", ".wav"} <= set(reader_extensions())
         True
     """
-    return tuple(sorted({extension for _, reader in _readers() for extension in reader.extensions}))
+    return tuple(extension for extension, missing in known_extensions().items() if not missing)
+
+
+def known_extensions() -> dict[str, str]:
+    """Return the extensions of all readers, sorted, each with the requirement that must be installed.
+
+    Returns:
+        The requirement, such as ``"artifex-audio[av]"``, or "" if the files can be read.
+
+    Example:
+        >>> known_extensions()[".wav"]
+        ''
+    """
+    known: dict[str, str] = {}
+    for _, reader in _readers():
+        missing = _missing(reader) or ""
+        for extension in reader.extensions:
+            known[extension] = missing and known.get(extension, missing)
+    return dict(sorted(known.items()))
 
 
 def _open_with_readers(stream: IO[bytes], name: str, stack: contextlib.ExitStack) -> AudioRecording:
@@ -109,7 +123,11 @@ def _open_with_readers(stream: IO[bytes], name: str, stack: contextlib.ExitStack
     if not head:
         raise AudioReadError(name, "the file is empty (0 bytes); download or record it again")
     refused: UnsupportedAudioError | None = None
+    missing: str | None = None
     for reader in _candidates(head, name):
+        if (requirement := _missing(reader)) is not None:
+            missing = missing or requirement
+            continue
         stream.seek(0)
         try:
             recording: AudioRecording = stack.enter_context(reader.open(stream, name))
@@ -117,7 +135,10 @@ def _open_with_readers(stream: IO[bytes], name: str, stack: contextlib.ExitStack
             refused = refused or error
             continue
         return recording
-    raise _with_extra(name, refused)
+    reason = refused.reason if refused else "no reader that is installed supports this file"
+    if missing:
+        reason = f"this format needs an extra that is not installed: pip install '{missing}' ({reason})"
+    raise AudioReadError(name, reason)
 
 
 def _candidates(head: bytes, name: str) -> Iterator[Reader]:
@@ -131,7 +152,9 @@ def _candidates(head: bytes, name: str) -> Iterator[Reader]:
     yield from (reader for reader in others if _has_magic(reader, head))
     claims = [reader for reader in (built_in, *others) if extension in reader.extensions]
     unrecognized = [reader for reader in claims if not _has_magic(reader, head)]
-    yield from unrecognized or ([] if is_recognized else [built_in])
+    yield from unrecognized
+    if not is_recognized and built_in not in unrecognized:  # it recognizes some formats in files of any name
+        yield built_in
 
 
 def _readers() -> list[tuple[str, Reader]]:
@@ -156,14 +179,10 @@ def _by_offset(magic: tuple[tuple[int, bytes], ...]) -> tuple[tuple[int, tuple[b
     return tuple((offset, tuple(each for at, each in magic if at == offset)) for offset in offsets)
 
 
-def _with_extra(name: str, refused: UnsupportedAudioError | None) -> AudioReadError:
-    """Return the error of a file that no reader supports, naming the extra that may read it."""
-    extension = os.path.splitext(name)[1].lower()
-    reason = refused.reason if refused else "no reader supports this file"
-    extras = [extra for extra, extensions in _EXTRAS.items() if extension in extensions]
-    if extras:
-        reason = f"{extension} files are read with an extra: pip install '{extras[0]}' ({reason})"
-    return AudioReadError(name, reason)
+def _missing(reader: object) -> str | None:
+    """Return the requirement that must be installed for a reader, or None."""
+    module, requirement = getattr(reader, "requires", (None, None))
+    return requirement if module and importlib.util.find_spec(module) is None else None
 
 
 def _open_stream(source: str | os.PathLike[str] | bytes, name: str) -> IO[bytes]:
