@@ -780,3 +780,9 @@ def test_errors_of_invalid_files_are_not_transient(tmp_path):
     with pytest.raises(AudioReadError) as caught:
         probe(text(tmp_path))
     assert caught.value.transient is False
+
+
+@pytest.mark.parametrize("source", [io.BytesIO(b"RIFF"), bytearray(b"RIFF"), np.zeros(100), 3, None])
+def test_a_source_of_another_type_is_refused(source):
+    with pytest.raises(TypeError, match=rf"the path of a file, its bytes, or Samples, got {type(source).__name__}"):
+        read_audio(source)

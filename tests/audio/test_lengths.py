@@ -396,3 +396,35 @@ def test_formats_of_an_extra_are_named(tmp_path, monkeypatch, ending):
     path.write_bytes(b"not what the extension says" * 10)
     with pytest.raises(AudioReadError, match=r"artifex-audio\[av\]"):
         probe(path)
+
+
+@pytest.mark.parametrize("rate", [8000, 22050, 44100])
+@pytest.mark.parametrize("n_channels", [1, 2])
+def test_the_checksum_of_ffmpeg_in_an_mp3_header(tmp_path, rate, n_channels):
+    # Without -bitexact ffmpeg writes the checksum, of 190 bytes whatever the version and the channels.
+    soundfile.write(tmp_path / "x.wav", samples(rate // 2, rate), rate)
+    path = tmp_path / "x.mp3"
+    options = ["-ac", str(n_channels), "-b:a", "64k"]
+    subprocess.run([FFMPEG, "-v", "error", "-i", str(tmp_path / "x.wav"), *options, str(path)], check=True)
+    audio, read_rate = read_audio(path, mono=False)
+    right = by_ffmpeg(path, n_channels)
+    assert read_rate == rate
+    assert audio.T.shape == right.shape
+    np.testing.assert_allclose(audio.T, right, rtol=0, atol=5e-6)
+    content = bytearray(path.read_bytes())
+    content[max(content.find(b"Xing"), content.find(b"Info")) + 120 + 22] ^= 0x10  # of the delay
+    path.write_bytes(content)
+    with pytest.raises(AudioReadError, match="its Info header"):
+        read_audio(path)
+
+
+def test_concatenated_flac_files_with_pictures_are_read_completely(tmp_path):
+    soundfile.write(tmp_path / "x.flac", np.random.default_rng(0).uniform(-0.5, 0.5, 50_000), 8000)
+    content = (tmp_path / "x.flac").read_bytes()
+    image = struct.pack(">II9s6I", 3, 9, b"image/png", 0, 0, 0, 0, 0, 600_000) + bytes(600_000)
+    picture = b"\6" + len(image).to_bytes(3, "big") + image
+    content = content[:42] + picture + content[42:]  # the stream information comes first
+    assert decode(content, lambda info: (0, info.n_samples))[1].n_samples == 50_000
+    once = soundfile.read(tmp_path / "x.flac", dtype="float32")[0]
+    audio, _ = decode(content + content, lambda info: (0, info.n_samples))
+    np.testing.assert_array_equal(audio, np.concatenate([once, once]))

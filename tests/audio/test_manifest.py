@@ -52,8 +52,9 @@ JSONL = (
         ("t.jsonl", b"\xef\xbb\xbf" + JSONL.replace("\n", "\r\n").encode()),
         ("t.json", JSONL.encode()),
         ("t.jsonl.gz", gzip.compress(JSONL.encode())),
+        ("t.csv.gz", gzip.compress(CSV.encode())),
     ],
-    ids=["csv", "csv-bom", "csv-crlf", "tsv", "jsonl", "jsonl-bom-crlf", "json", "jsonl-gz"],
+    ids=["csv", "csv-bom", "csv-crlf", "tsv", "jsonl", "jsonl-bom-crlf", "json", "jsonl-gz", "csv-gz"],
 )
 def test_a_manifest_is_read_in_every_format(folder, name, content):
     (folder / name).write_bytes(content)
@@ -110,6 +111,12 @@ FAULTS = {
     "no duration": ("t.csv", b"path,duration\na.wav,0\n", "t.csv:2: duration must be above 0 s"),
     "samples": ("t.csv", b"path,startSample\na.wav,100\n", "t.csv:2: column 'startSample' may be a time"),
     "frames": ("t.jsonl", b'{"path": "a.wav", "frame_offset": 7}', "t.jsonl:1: column 'frame_offset' may be a time"),
+    **{
+        f"column {column}": ("t.csv", f"path,{column}\na.wav,1\n".encode(), f"t.csv:2: column {column!r} may be a time")
+        for column in ("in", "cue_out", "xmin", "frames", "durations", "markIn")
+    },
+    "comment": ("t.csv", b"# of 2026\npath,label\na.wav,1\n", "t.csv:2: expected 1 cells, as in the first line, got 2; manifests have no comments"),
+    "comment in a row": ("t.csv", b"path,label\n# a.wav\n", "got 1; manifests have no comments: remove the line that begins with #"),
     "microseconds": ("t.csv", b"path,segment_start_us\na.wav,1\n", "t.csv:2: column 'segment_start_us' may be a time"),
     "seconds": ("t.csv", b"path,seconds\na.wav,1\n", "t.csv:2: column 'seconds' may be a time"),
     "audio length": ("t.csv", b"path,audio_length\na.wav,1\n", "t.csv:2: column 'audio_length' may be a time"),
@@ -120,7 +127,7 @@ FAULTS = {
     "not gzip": ("t.jsonl.gz", b"{}", "t.jsonl.gz: cannot be decompressed"),
     "missing label": ("t.csv", b"path,label\na.wav,1\na.wav,\n", "t.csv:3: has no label, but other recordings do"),
     "missing split": ("t.csv", b"path,split\na.wav,\na.wav,x\n", "t.csv:2: has no split, but other recordings do"),
-    "suffix": ("t.txt", b"{}", "t.txt: is not a manifest; expected a file that ends in .csv, .json, .jsonl, .jsonl.gz, .tsv, or a folder with wav.scp"),
+    "suffix": ("t.txt", b"{}", "t.txt: is not a manifest; expected a file that ends in .csv, .csv.gz, .json, .json.gz, .jsonl, .jsonl.gz, .tsv, .tsv.gz, or a folder with wav.scp"),
 }  # fmt: skip
 
 
@@ -326,3 +333,26 @@ def test_other_columns_are_annotations(folder):
     )
     (folder / "t.jsonl").write_text(json.dumps({"path": "a.wav", **dict.fromkeys(names, "x")}))
     assert tuple(read_manifest(folder / "t.jsonl")[0].annotations) == names
+
+
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [
+        ("t.csv", "path,label,\na.wav,dog\n"),
+        ("t.csv", "path,label\na.wav,dog,,\n"),
+        ("t.csv", "path,label,,\r\na.wav,dog,,\r\n"),
+        ("t.csv", 'path, label\n"a.wav", "dog"\n'),
+        ("t.tsv", "path\tlabel\na.wav\tdog\t\n"),
+    ],
+    ids=["header", "row", "both", "space before a quote", "tsv"],
+)
+def test_empty_last_cells_and_spaces_of_spreadsheets_are_ignored(folder, name, content):
+    (folder / name).write_text(content)
+    (recording,) = read_manifest(folder / name)
+    assert (recording.name, recording.label, dict(recording.annotations)) == ("a.wav", "dog", {})
+
+
+def test_integers_may_be_written_as_floats_as_by_pandas(folder):
+    (folder / "t.csv").write_text("path,sample_rate,n_samples\na.wav,16000.0,4000.\n")
+    (recording,) = read_manifest(folder / "t.csv")
+    assert (recording.sample_rate, recording.n_samples) == (16000, 4000)

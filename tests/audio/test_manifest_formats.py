@@ -435,3 +435,10 @@ def test_a_mutated_manifest_is_read_or_raises_a_value_error(tmp_path, name):
             messages.append(str(error))
     assert len(messages) > 100
     assert all(str(tmp_path) in message and len(message) < 2000 for message in messages)
+
+
+def test_a_segment_that_is_shorter_than_a_sample_is_refused(tmp_path):
+    staircase(tmp_path / "a.wav")
+    (tmp_path / "t.csv").write_text("path,start,end\na.wav,0.1,0.10001\n")
+    with pytest.raises(AudioReadError, match="from 0.1 s to 0.10001 s is shorter than a sample at 8000 Hz"):
+        AudioFileDataset(CONFIG, manifest=tmp_path / "t.csv")[0]

@@ -339,3 +339,16 @@ def test_lazy_frames_and_single_columns_are_refused(sounds):
             TableAudioDataset(PLAIN, table)
     with pytest.raises(ValueError, match="table must not be empty"):
         TableAudioDataset(PLAIN, pandas.DataFrame({"audio": []}))
+
+
+def test_an_array_without_a_sample_rate_is_refused():
+    data = TableAudioDataset(AudioModalityConfig(sample_rate=8000), [{"audio": np.zeros(4000)}])
+    with pytest.raises(AudioReadError, match="recording 0: audio must be a path, bytes, or a mapping .*, got ndarray"):
+        data[0]
+
+
+def test_a_bool_is_no_label():
+    config = AudioModalityConfig(sample_rate=8000)
+    data = TableAudioDataset(config, [{"audio": {"array": np.zeros(99), "sampling_rate": 8000}, "label": True}])
+    with pytest.raises(ValueError, match="recording 0: label must be an integer, got True"):
+        data[0]

@@ -177,6 +177,7 @@ def test_the_byte_that_pads_an_aiff_file_is_not_audio(tmp_path, subtype, n_sampl
         ("a.aiff", (1,), 8000, "DWVW_12", "must be one of"),
         ("a.mp3", (1,), 44100, "MPEG_LAYER_II", "must be one of MPEG_LAYER_III"),
         ("a.opus", (1,), 48000, "VORBIS", "must be one of OPUS"),
+        ("a.wav", (1,), 8000, 16, "must be one of PCM_16, .*, got 16"),
         ("a.wav", (1025, 8), 8000, None, "at most 1024 channels, got 1025"),
     ],
 )

@@ -34,6 +34,11 @@ def segment_span(name: str, start: float, end: float | None, sample_rate: int, n
     last = n_samples if end is None else round(end * sample_rate)
     if last > n_samples + _TOLERANCE * sample_rate or first >= min(last, n_samples):
         until = "its end" if end is None else f"{end:g} s"
+        if first == last < n_samples:
+            raise AudioReadError(
+                name,
+                f"the segment from {start:g} s to {until} is shorter than a sample at {sample_rate} Hz; correct the manifest",
+            )
         raise AudioReadError(
             name,
             f"the segment from {start:g} s to {until} is outside the recording, which is "

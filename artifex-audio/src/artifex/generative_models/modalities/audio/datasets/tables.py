@@ -210,7 +210,7 @@ class TableAudioDataset(RecordingDataset):
         else:
             if len(indices) == len(names) and not isinstance(label, tuple):
                 return indices[0]
-            expected = "an integer, as in the first recording"
+            expected = "one of the labels" if self._class_indices else "an integer"
         raise ValueError(f"{name}: {self._label_column} must be {expected}, got {value!r}")
 
 
@@ -315,6 +315,6 @@ def _audio_of(value: object, name: str, column: str) -> tuple[AudioSource | Audi
     file = _path_of(value)
     if file:
         return file, file
-    got = repr(value) if value is None or value == "" else type(value).__name__
+    got = repr(value) if value is None or isinstance(value, str) else type(value).__name__
     reason = f"{column} must be a path, bytes, or a mapping with bytes, path or array, got {got}"
     return AudioReadError(name, reason), name

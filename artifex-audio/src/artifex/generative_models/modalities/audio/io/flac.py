@@ -81,7 +81,7 @@ def find_flac(name: str, stream: IO[bytes], start: int, end: int) -> list[FlacSt
     Reference:
         RFC 9639.
     """
-    places = [start, *_later_streams(stream, start + _INFO_BYTES, end), end]
+    places = [start, *_later_streams(stream, _skip_metadata(stream, start, end) or start + _INFO_BYTES, end), end]
     return [_check_stream(name, stream, first, last) for first, last in itertools.pairwise(places)]
 
 
@@ -108,7 +108,10 @@ def _later_streams(stream: IO[bytes], place: int, end: int) -> list[int]:
 
 
 def _advances(stream: IO[bytes], start: int, end: int) -> bool:
-    """Return whether frame numbers increase at increasing positions, which are denser towards both ends."""
+    """Return whether frame numbers increase at increasing positions, which are denser towards both ends.
+
+    A position without a frame may be in the picture of a later stream.
+    """
     size = end - start
     steps = [size >> shift for shift in range(_N_PROBES, 1, -1)]
     numbers: list[int] = []
@@ -117,8 +120,9 @@ def _advances(stream: IO[bytes], start: int, end: int) -> bool:
         block = stream.read(_MIN_TAIL)
         found = (_parse_frame(block[match.start() : match.start() + 16], 1) for match in _SYNC.finditer(block))
         frame = next((frame for frame in found if frame is not None), None)
-        if frame is not None:
-            numbers.append(frame.first)
+        if frame is None:
+            return False
+        numbers.append(frame.first)
     return all(earlier <= later for earlier, later in itertools.pairwise(numbers)) and len(set(numbers)) > 1
 
 
@@ -168,26 +172,33 @@ def _previous_sync(content: bytes, end: int) -> int:
 
 
 def _check_first_frame(name: str, stream: IO[bytes], start: int, end: int, block_size: int, rate: int) -> None:
+    place = _skip_metadata(stream, start, end)
+    if place is not None:
+        stream.seek(place)
+        frame = _parse_frame(stream.read(16), block_size)
+        if frame is not None and (frame.first or frame.rate not in (None, rate)):
+            raise AudioReadError(
+                name,
+                f"is damaged: its first FLAC frame starts at sample {frame.first} with {frame.rate or rate} Hz, expected "
+                f"sample 0 with {rate} Hz; download it again",
+            )
+        if frame is not None:
+            return
+    raise AudioReadError(name, "is damaged: no FLAC frame follows its metadata; download it again")
+
+
+def _skip_metadata(stream: IO[bytes], start: int, end: int) -> int | None:
+    """Return the position of the first frame of a stream, or None if its metadata is damaged."""
     place = start + 4
     for _ in range(_MAX_METADATA_BLOCKS):
         stream.seek(place, os.SEEK_SET)
         header = stream.read(4)
         place += 4 + int.from_bytes(header[1:4], "big")
         if len(header) < 4 or place > end:
-            break
+            return None
         if header[0] & 0x80:
-            stream.seek(place)
-            frame = _parse_frame(stream.read(16), block_size)
-            if frame is None:
-                break
-            if frame.first or frame.rate not in (None, rate):
-                raise AudioReadError(
-                    name,
-                    f"is damaged: its first FLAC frame starts at sample {frame.first} with {frame.rate or rate} Hz, expected "
-                    f"sample 0 with {rate} Hz; download it again",
-                )
-            return
-    raise AudioReadError(name, "is damaged: no FLAC frame follows its metadata; download it again")
+            return place
+    return None
 
 
 def _parse_frame(header: bytes, block_size: int) -> _Frame | None:

@@ -30,6 +30,7 @@ _MAX_JUNK = 1 << 16
 _MAX_BIG_VALUES = 288
 _HEADER_BYTES = 4
 _ENCODERS = (b"LAME", b"Lavf", b"Lavc")  # of headers with delay, padding and a checksum
+_LAVF_CHECKED_BYTES = 190
 
 
 @attrs.frozen(eq=False)
@@ -447,14 +448,14 @@ def _gapless(name: str, info: bytes, n_frames: int, n_bytes: int) -> tuple[int, 
     if not has_delay and any(encoder in info for encoder in _ENCODERS):
         raise _damaged_info(name)  # not at the position that the flags of the header imply
     stored = int.from_bytes(lame[34:36], "big") if has_delay else 0
-    actual = bytearray(info[: place + 34])
-    is_stored_right = not stored or _crc16_arc(bytes(actual)) == stored
+    actual = bytearray(info)
+    is_stored_right = not stored or _has_checksum(actual, place + 34, stored)
     if declared is not None and count_at is not None:
         actual[count_at : count_at + 4] = n_frames.to_bytes(4, "big")
-    is_count_wrong = not is_stored_right and _crc16_arc(bytes(actual)) == stored
+    is_count_wrong = not is_stored_right and _has_checksum(actual, place + 34, stored)
     if bytes_at is not None and not is_stored_right and not is_count_wrong:
         actual[bytes_at : bytes_at + 4] = n_bytes.to_bytes(4, "big")
-        is_count_wrong = _crc16_arc(bytes(actual)) == stored
+        is_count_wrong = _has_checksum(actual, place + 34, stored)
     is_flipped = declared and (declared ^ n_frames).bit_count() == 1
     if not is_stored_right and (not is_count_wrong or is_flipped):
         raise _damaged_info(name)
@@ -524,6 +525,18 @@ def _silence(span: bytearray, n_frames: int) -> bytes:
         raise AssertionError("no bit rate gives a frame of this size")
     tag = b"Xing" + (1).to_bytes(4, "big") + (n_frames + 1).to_bytes(4, "big")
     return (header + bytes(frame.tag - 4) + tag).ljust(frame.size, b"\0") + header.ljust(frame.size, b"\0")
+
+
+def _has_checksum(info: bytearray, at: int, stored: int) -> bool:
+    """Return whether the checksum of a header frame is ``stored``: that of the bytes before it, or that of ffmpeg.
+
+    ffmpeg (libavformat/mp3enc.c) always covers 190 bytes, the bytes before the checksum in MPEG-1 stereo only. In other
+    frames they include the checksum itself, as 0.
+    """
+    if _crc16_arc(bytes(info[:at])) == stored:
+        return True
+    zeroed = info[:at] + b"\0\0" + info[at + 2 :]
+    return _crc16_arc(bytes(zeroed[:_LAVF_CHECKED_BYTES].ljust(_LAVF_CHECKED_BYTES, b"\0"))) == stored
 
 
 @functools.cache

@@ -119,11 +119,21 @@ def source_name(source: AudioSource, name: str | None = None) -> str:
     Returns:
         The path, or the name.
 
+    Raises:
+        TypeError: For any other type.
+
     Example:
         >>> source_name("a.wav"), source_name(b"RIFF", "example 7")
         ('a.wav', 'example 7')
     """
-    return name or _NAME if isinstance(source, bytes | Samples) else os.fspath(source)
+    if isinstance(source, bytes | Samples):
+        return name or _NAME
+    if not isinstance(source, str | os.PathLike):  # pyright: ignore[reportUnnecessaryIsInstance]  user input
+        raise TypeError(
+            f"expected the path of a file, its bytes, or Samples, got {type(source).__name__}; pass file.read() for an open "
+            f"file, bytes(buffer) for a buffer, Samples(array, sample_rate) for an array"
+        )
+    return os.fspath(source)
 
 
 class ArrayRecording:

@@ -123,7 +123,7 @@ def write_audio(
     if suffix not in _CONTAINERS:
         raise ValueError(f"path must end in {', '.join(_CONTAINERS)}, got {str(target)!r}")
     container = _CONTAINERS[suffix]
-    encoding = container.subtypes[0] if subtype is None else subtype.upper()
+    encoding = container.subtypes[0] if subtype is None else str(subtype).upper()
     if encoding not in container.subtypes:
         raise ValueError(f"subtype for {suffix} must be one of {', '.join(container.subtypes)}, got {subtype!r}")
     samples = _as_channels(audio)

@@ -40,7 +40,8 @@ _ROLES = {
 _PATTERNS = {role: re.compile(pattern) for role, pattern in _ROLES.items()}
 _UNCLEAR = re.compile(
     rf"(({_OF_A_SEGMENT})_)?(start|begin|onset|offset|end|stop|from|to|duration|dur|length)(_time)?{_OTHER_UNITS}"
-    rf"|(frame|sample)_(offset|start|end|onset)|(num|n)_frames|(({_OF_A_SEGMENT})_)?length|seconds"
+    rf"|(frame|sample)_(offset|start|end|onset)|((num|n)_)?frames|(({_OF_A_SEGMENT})_)?length|seconds"
+    rf"|(({_OF_A_SEGMENT}|cue|mark)_)?(in|out)(_point)?{_SECONDS}|(x|time_?)(min|max)|(start|begin|end|stop)s|durations"
 )
 _MAX_COLUMNS = 10_000
 _SHOWN_COLUMNS = 12
@@ -226,7 +227,7 @@ def _as_count(maximum: int) -> Callable[[str, str, object], int]:
         number = -1
         if isinstance(value, str | int) and not isinstance(value, bool):
             try:
-                number = int(value)
+                number = int(re.sub(r"\.0*$", "", value) if isinstance(value, str) else value)  # pandas writes 16000.0
             except ValueError:
                 number = -1
         elif isinstance(value, float) and value.is_integer():

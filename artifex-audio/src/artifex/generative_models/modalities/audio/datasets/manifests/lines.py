@@ -108,8 +108,8 @@ def table_rows(file: Path) -> Iterator[ManifestRow]:
     """Parse a table by the suffix of its file.
 
     Args:
-        file: A file that ends in .csv or .tsv, with column names in the first line, or in .json, .jsonl or .jsonl.gz, with
-            one JSON object per line.
+        file: A file that ends in .csv or .tsv, with column names in the first line, or in .json or .jsonl, with one JSON
+            object per line; or in one of these and .gz.
 
     Yields:
         The rows.
@@ -118,7 +118,7 @@ def table_rows(file: Path) -> Iterator[ManifestRow]:
         FileNotFoundError: When the file does not exist.
         ValueError: When it cannot be parsed. The message names the line.
     """
-    suffix = file.suffix.lower()
+    suffix = _suffix(file)
     return csv_rows(file) if suffix == ".csv" else tsv_rows(file) if suffix == ".tsv" else json_rows(file)
 
 
@@ -132,7 +132,7 @@ def csv_rows(file: Path) -> Iterator[ManifestRow]:
             line = number
             yield text
 
-    reader = csv.reader(counted(), strict=True)
+    reader = csv.reader(counted(), strict=True, skipinitialspace=True)
 
     def split() -> Iterator[tuple[int, list[str]]]:
         try:
@@ -181,13 +181,19 @@ def first_columns(file: Path, separator: str | None = None) -> tuple[str, ...]:
         text = next(text for _, text in text_lines(file) if text.strip())
         if separator is not None:
             return tuple(text.rstrip("\r\n").split(separator)) if separator in text else ()
-        if file.suffix.lower() in (".csv", ".tsv"):
-            cells = next(csv.reader([text])) if file.suffix.lower() == ".csv" else text.split("\t")
+        suffix = _suffix(file)
+        if suffix in (".csv", ".tsv"):
+            cells = next(csv.reader([text], skipinitialspace=True)) if suffix == ".csv" else text.split("\t")
             return tuple(cell.strip() for cell in cells)
         fields: Any = json.loads(text)
     except (ValueError, StopIteration, RecursionError, csv.Error):
         return ()
     return tuple(cast(dict[str, object], fields)) if isinstance(fields, dict) else ()
+
+
+def _suffix(file: Path) -> str:
+    """Return the suffix of a file in lower case, without that of gzip."""
+    return Path(file.name.lower().removesuffix(".gz")).suffix
 
 
 def _constant(name: str) -> float | None:
@@ -201,18 +207,29 @@ def _rows(file: Path, lines: Iterator[tuple[int, Sequence[str]]], separator: str
         if not any(cell.strip() for cell in cells):
             continue
         if header is None:
-            header = [cell.strip() for cell in cells]
+            header = [cell.strip() for cell in _without_empty_end(cells)]
             _check_header(f"{file}:{number}", header, separator)
             continue
-        if len(cells) != len(header):
+        n_named = len(_without_empty_end(cells, len(header)))
+        if n_named != len(header):
             hint = "; a cell that contains a comma must be quoted" if separator == "," else ""
+            if header[0].startswith("#") or cells[0].lstrip().startswith("#"):
+                hint = "; manifests have no comments: remove the line that begins with #"
             raise ValueError(
-                f"{file}:{number}: expected {len(header)} cells, as in the first line, got {len(cells)}{hint}"
+                f"{file}:{number}: expected {len(header)} cells, as in the first line, got {n_named}{hint}"
             )
-        named = zip(header, cells, strict=True)
+        named = zip(header, cells, strict=False)  # without the empty cells at the end
         yield ManifestRow(line=number, cells={key: cell.strip() or None for key, cell in named if key})
     if header is None:
         raise ValueError(f"{file}: the manifest is empty; its first line must contain column names, including path")
+
+
+def _without_empty_end(cells: Sequence[str], at_least: int = 0) -> Sequence[str]:
+    """Return cells without the empty ones at the end, which spreadsheets write."""
+    n_cells = len(cells)
+    while n_cells > at_least and not cells[n_cells - 1].strip():
+        n_cells -= 1
+    return cells[:n_cells]
 
 
 def _check_header(place: str, header: list[str], separator: str) -> None:

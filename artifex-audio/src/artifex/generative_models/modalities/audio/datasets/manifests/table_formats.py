@@ -78,10 +78,14 @@ def _renamed(cells: dict[str, object], names: dict[str, str]) -> dict[str, objec
     return {key if names.get(key, key) in cells else names[key]: value for key, value in cells.items()}
 
 
-ARTIFEX = ManifestFormat(suffixes=(".csv", ".tsv", ".json", ".jsonl", ".jsonl.gz"), parse=table_rows)
+_SUFFIXES = (".csv", ".tsv", ".json", ".jsonl")
+
+ARTIFEX = ManifestFormat(suffixes=(*_SUFFIXES, *(f"{suffix}.gz" for suffix in _SUFFIXES)), parse=table_rows)
 """The manifests of artifex: a table with a column ``path``, or with another usual name of it."""
 
-NEMO = ManifestFormat(suffixes=(".json", ".jsonl"), columns=("audio_filepath",), parse=json_rows)
+NEMO = ManifestFormat(
+    suffixes=(".json", ".jsonl", ".json.gz", ".jsonl.gz"), columns=("audio_filepath",), parse=json_rows
+)
 """The manifests of NVIDIA NeMo: JSON lines with ``audio_filepath``, ``offset``, ``duration`` and ``text``."""
 
 COMMON_VOICE = ManifestFormat(suffixes=(".tsv",), columns=("client_id", "path", "sentence"), parse=parse_common_voice)
