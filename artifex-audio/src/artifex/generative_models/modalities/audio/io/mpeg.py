@@ -528,10 +528,10 @@ def _silence(span: bytearray, n_frames: int) -> bytes:
 
 
 def _has_checksum(info: bytearray, at: int, stored: int) -> bool:
-    """Return whether the checksum of a header frame is ``stored``: that of the bytes before it, or that of ffmpeg.
+    """Return whether ``stored`` is the checksum of a header frame: of the bytes before it, or as ffmpeg computes it.
 
-    ffmpeg (libavformat/mp3enc.c) always covers 190 bytes, the bytes before the checksum in MPEG-1 stereo only. In other
-    frames they include the checksum itself, as 0.
+    The checksum of ffmpeg (libavformat/mp3enc.c) always covers 190 bytes. In MPEG-1 stereo these are the bytes before the
+    checksum; in other frames they include the checksum itself, as 0.
     """
     if _crc16_arc(bytes(info[:at])) == stored:
         return True

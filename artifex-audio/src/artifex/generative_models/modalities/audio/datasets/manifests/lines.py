@@ -109,7 +109,7 @@ def table_rows(file: Path) -> Iterator[ManifestRow]:
 
     Args:
         file: A file that ends in .csv or .tsv, with column names in the first line, or in .json or .jsonl, with one JSON
-            object per line; or in one of these and .gz.
+            object per line; .gz after the suffix means gzip.
 
     Yields:
         The rows.
