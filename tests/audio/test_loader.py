@@ -755,7 +755,7 @@ def test_after_a_keyboard_interrupt_the_next_batch_is_not_lost() -> None:
             if index == 2 and not sent.is_set():
                 waiting.wait(timeout=60)
                 sent.set()
-                os.kill(os.getpid(), signal.SIGINT)
+                signal.pthread_kill(threading.main_thread().ident, signal.SIGINT)
             return super().__getitem__(index)
 
     loader = make_loader(Interrupting(12), 2)
