@@ -766,8 +766,12 @@ def test_after_a_keyboard_interrupt_the_next_batch_is_not_lost() -> None:
         next(loader)
         sent.wait(timeout=60)
 
-    with pytest.raises(KeyboardInterrupt):
-        interrupted()
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)  # background jobs of a shell ignore it
+    try:
+        with pytest.raises(KeyboardInterrupt):
+            interrupted()
+    finally:
+        signal.signal(signal.SIGINT, before)
     assert sent.is_set()
     step = loader.state()["step"]
     assert [batch["index"].tolist() for batch in loader] == [[2 * i, 2 * i + 1] for i in range(step, 6)]
