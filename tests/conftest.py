@@ -23,7 +23,7 @@ os.environ["JAX_PERSISTENT_CACHE_MIN_ENTRY_SIZE_BYTES"] = "-1"
 # librosa's numba functions: processes that fill one cache at the same time can mix up its files, and calls then crash.
 os.environ["NUMBA_CACHE_DIR"] = str(CACHE.with_name(f"numba-{os.environ.get('PYTEST_XDIST_WORKER', 'main')}"))
 os.environ.setdefault("NUMBA_OPT", "0")  # they compile in two thirds of the time
-# Without expensive optimizations, programs compile in a third of the time. .ci/run sets 0 for one Python: as for users.
+# Without expensive optimizations, programs compile in a third of the time. .ci/run sets 0 where digits matter.
 os.environ.setdefault("JAX_DISABLE_MOST_OPTIMIZATIONS", "1")
 # A user may set both of these: neither the library nor an example relies on implicit promotion.
 os.environ["JAX_NUMPY_RANK_PROMOTION"] = "raise"
