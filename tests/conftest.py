@@ -72,6 +72,16 @@ def artifex(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch)
     return run
 
 
+@pytest.fixture
+def full_disk() -> Iterator[None]:
+    """Let files grow to 1000 bytes only: the system then reports an error as for a full disk."""
+    resource = pytest.importorskip("resource")  # not on Windows
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (1000, limits[1]))
+    yield
+    resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+
+
 @dataclass
 class Installed:
     """A distribution installed by a test, in its own folder on ``sys.path``."""

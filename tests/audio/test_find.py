@@ -16,7 +16,6 @@ from artifex.generative_models.modalities.audio.datasets.scanning import scan
 from artifex.generative_models.modalities.audio.io import (
     AudioReadError,
     find_audio,
-    find_audio_in,
     search_audio,
     write_audio,
 )
@@ -175,7 +174,7 @@ def test_relative_paths_stay_relative(tmp_path, monkeypatch):
     touch(tmp_path, "a/1.wav", "2.wav")
     for given in (".", "*", "**/*.wav", "**"):
         assert find_audio(given) == [Path("2.wav"), Path("a/1.wav")]
-    assert find_audio_in("a") == [(Path("a/1.wav"), Path("a"))]
+    assert search_audio("a").files == [(Path("a/1.wav"), Path("a"))]
 
 
 def test_each_folder_is_listed_once_and_no_file_is_accessed(tmp_path, monkeypatch):

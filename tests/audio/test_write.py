@@ -3,7 +3,6 @@
 import builtins
 import errno
 import os
-import resource
 import shutil
 import subprocess
 import sys
@@ -236,15 +235,6 @@ def test_long_vorbis_files_do_not_crash_the_process(tmp_path, rate, seconds, sta
     with_stack = ["sh", "-c", f'ulimit -s {stack} && exec "$@"', "sh"]
     subprocess.run([*with_stack, sys.executable, "-c", script, tmp_path / "a.ogg"], check=True)
     assert soundfile.info(tmp_path / "a.ogg").frames == rate * seconds
-
-
-@pytest.fixture
-def full_disk():
-    """Let files grow to 2000 bytes only: the system then reports an error as for a full disk."""
-    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (2000, limits[1]))
-    yield
-    resource.setrlimit(resource.RLIMIT_FSIZE, limits)
 
 
 @pytest.mark.parametrize("ending", ["wav", "rf64", "w64", "aiff", "flac", "ogg", "opus", "mp3"])

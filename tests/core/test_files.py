@@ -1,7 +1,6 @@
 """Atomic writes leave the old file or the new one, and no temporary files."""
 
 import os
-import resource
 import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
@@ -33,15 +32,6 @@ def names(folder):
 
 def write_and_be_killed(target, patch=""):
     subprocess.run([sys.executable, "-c", KILLED.format(patch=patch), target], check=True)
-
-
-@pytest.fixture
-def full_disk():
-    """Let files grow to 1000 bytes only: the system then reports an error as for a full disk."""
-    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (1000, limits[1]))
-    yield
-    resource.setrlimit(resource.RLIMIT_FSIZE, limits)
 
 
 def test_a_failed_write_keeps_the_old_file(tmp_path):

@@ -17,7 +17,7 @@ from artifex.generative_models.modalities.audio.datasets.manifests.labels import
 from artifex.generative_models.modalities.audio.datasets.manifests.reading import read_manifest
 from artifex.generative_models.modalities.audio.datasets.manifests.recording import Recording
 from artifex.generative_models.modalities.audio.datasets.recordings import Crop, OnError, RecordingDataset, Source
-from artifex.generative_models.modalities.audio.io import exists, find_audio_in
+from artifex.generative_models.modalities.audio.io import exists, search_audio
 
 if TYPE_CHECKING:
     from flax import nnx
@@ -102,7 +102,7 @@ class AudioFileDataset(RecordingDataset):
         if manifest is None:
             _check_no_manifest(paths)
             recordings = [
-                Recording(path=str(file), label=folder_label(file, root)) for file, root in find_audio_in(paths)
+                Recording(path=str(file), label=folder_label(file, root)) for file, root in search_audio(paths).files
             ]
         elif isinstance(paths, tuple) and not paths:
             recordings = read_manifest(manifest, check_paths=on_error == "raise")

@@ -2,7 +2,6 @@ from .faults import exists as exists
 from .faults import missing_now as missing_now
 from .find import FoundAudio as FoundAudio
 from .find import find_audio as find_audio
-from .find import find_audio_in as find_audio_in
 from .find import search_audio as search_audio
 from .read import decode as decode
 from .read import probe as probe

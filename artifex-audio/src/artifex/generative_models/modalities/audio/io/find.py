@@ -37,7 +37,8 @@ class FoundAudio:
     """The result of a search.
 
     Args:
-        files: Pairs of a file and the folder that was given, as ``find_audio_in`` returns them.
+        files: Pairs of a file and the folder that was given. For a file given by its own path or matched by a pattern, the
+            folder is its parent.
         skipped: Audio files that no reader decodes, and pipes, sockets and devices with the suffix of an audio file, each
             with the reason.
     """
@@ -90,34 +91,6 @@ def find_audio(paths: str | os.PathLike[str] | Iterable[str | os.PathLike[str]])
     return [file for file, _ in search_audio(paths).files]
 
 
-def find_audio_in(
-    paths: str | os.PathLike[str] | Iterable[str | os.PathLike[str]],
-) -> list[tuple[Path, Path]]:
-    """Find audio files, each with the folder that was searched.
-
-    Args:
-        paths: As for ``find_audio``.
-
-    Returns:
-        Pairs of a file and the folder that was given. For a file given by its own path or matched by a pattern, the
-        folder is its parent.
-
-    Raises:
-        FileNotFoundError: When a path does not exist or a pattern matches no audio files.
-        ValueError: When a folder contains no audio files or ``paths`` is empty.
-        AudioReadError: As for ``find_audio``.
-
-    Example:
-        >>> import tempfile
-        >>> folder = Path(tempfile.mkdtemp())
-        >>> folder.joinpath("dog").mkdir()
-        >>> folder.joinpath("dog", "a.wav").touch()
-        >>> [str(file.relative_to(root)) for file, root in find_audio_in(folder)]
-        ['dog/a.wav']
-    """
-    return search_audio(paths).files
-
-
 def search_audio(paths: str | os.PathLike[str] | Iterable[str | os.PathLike[str]]) -> FoundAudio:
     """Find audio files, and those that are skipped because no reader decodes them.
 
@@ -140,6 +113,8 @@ def search_audio(paths: str | os.PathLike[str] | Iterable[str | os.PathLike[str]
         >>> found = search_audio(folder)
         >>> len(found.files), Path(found.skipped[0].source).name, found.skipped[0].message
         (1, 'b.sph', 'no reader decodes .sph files')
+        >>> [str(file.relative_to(root)) for file, root in found.files]
+        ['a.wav']
     """
     if not isinstance(paths, str | os.PathLike | Iterable):  # pyright: ignore[reportUnnecessaryIsInstance]  user input
         raise TypeError(f"paths must be a file, a folder, a pattern, or a list of them, got {type(paths).__name__}")
