@@ -10,7 +10,7 @@ from collections.abc import Generator, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 
@@ -345,7 +345,7 @@ def read_examples(dataset: Any, indices: Sequence[int], *, epoch: int | None = N
         The examples, in order.
     """
     epoch = current_epoch() if epoch is None else epoch
-    dataset_type: type[object] = type(dataset)
+    dataset_type = cast("type[object]", type(dataset))
     method = reading_method(dataset_type)
     with reading_epoch(epoch):
         if method == "examples":

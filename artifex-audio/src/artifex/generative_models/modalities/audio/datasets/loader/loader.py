@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from artifex.generative_models.core.checks import check_flag, check_integer
+from artifex.generative_models.modalities.audio.datasets.composition import warn_of_wrapper
 from artifex.generative_models.modalities.audio.datasets.loader.batches import (
     SHAPE_ADVICE,
     Batch,
@@ -119,6 +120,7 @@ def make_loader(
     kind = type(dataset).__name__
     if not (hasattr(dataset, "__len__") and hasattr(dataset, "__getitem__")) or isinstance(dataset, str | Mapping):
         raise TypeError(f"dataset must have __len__ and __getitem__, got {kind}")
+    warn_of_wrapper(dataset)
     check_integer("batch_size", batch_size, minimum=1)
     check_flag("shuffle", shuffle)
     check_integer("seed", seed, minimum=0)
