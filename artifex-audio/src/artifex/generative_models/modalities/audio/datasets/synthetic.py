@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
 from typing import Any, NamedTuple, cast
@@ -25,8 +26,11 @@ AudioType = str | tuple[str, Mapping[str, object]] | Mapping[str, object] | Call
 """An audio type: a registered name, ``(name, options)``, a mapping with ``name`` and options, or a function."""
 
 # Examples that are accessed in sequence are rendered in blocks of this size, which hides the dispatch latency.
-_BLOCK_SIZE = 32
+_BLOCK_SIZE = 64
 _BLOCK_BYTES = 2**23
+# Larger programs are dispatched less often and render more padding; measured on two processors.
+_PADDING_BYTES = 2**18
+_MAX_PROGRAM_SIZE = 64
 # With threads, accesses in sequence may be out of order by this many indices.
 _MAX_STRIDE = 4
 
@@ -34,10 +38,9 @@ _MAX_STRIDE = 4
 _Device = Any  # jax.Device has no type stub
 
 
-class _TypeBlock(NamedTuple):
-    """Rendered examples of one audio type, followed by padding."""
+class _Block(NamedTuple):
+    """Rendered examples, followed by padding."""
 
-    label: str
     positions: np.ndarray  # in the batch, without those of the padding
     audio: jax.Array
     annotations: dict[str, jax.Array]
@@ -48,6 +51,11 @@ class SyntheticAudioDataset(BaseDataset):
 
     An example depends on (seed, split, index) only, not on how it is accessed. Different splits have different examples.
     Examples that are accessed in sequence are rendered together; only the latest such block, a few megabytes, is stored.
+
+    Each audio type is compiled once for single examples, once for batches of a size, and once for slices of a size;
+    sizes within a factor of about two share programs. Another small program puts a batch in order. Slices of whole
+    rotations of the audio types (1, 2, 3, 4, 6, 8, 12, … of them) are rendered by one program for all types, which is
+    faster. A loader therefore compiles one program per audio type, in its first batches.
 
     Args:
         config: Configuration of the examples; by default ``AudioModalityConfig()``.
@@ -126,7 +134,8 @@ class SyntheticAudioDataset(BaseDataset):
         self._weights = None if weights is None else _check_weights(weights, self.labels)
         words = np.frombuffer(hashlib.sha256(f"{int(seed)} {split}".encode()).digest(), "<u4").astype(np.uint32)
         self._key_words, self._type_words = words[:2], words[2:4]
-        self._block_size = max(1, min(_BLOCK_SIZE, _BLOCK_BYTES // self._max_example_bytes()))
+        self._example_bytes = self._max_example_bytes()
+        self._block_size = self._whole_rotations(max(1, min(_BLOCK_SIZE, _BLOCK_BYTES // self._example_bytes)))
         self._last_index = -_MAX_STRIDE - 1
         self._cached_block: tuple[int, list[dict[str, Any]]] = (0, [])
 
@@ -189,7 +198,7 @@ class SyntheticAudioDataset(BaseDataset):
             epoch: Ignored.
 
         Returns:
-            A list of examples as ``example`` returns them. The arrays are read-only views of one array per audio type.
+            A list of examples as ``example`` returns them. The arrays are read-only views of arrays of several examples.
 
         Raises:
             IndexError: When an index is out of range.
@@ -221,8 +230,9 @@ class SyntheticAudioDataset(BaseDataset):
         start, block = self._cached_block
         if not 0 <= index - start < len(block):
             in_sequence = 0 < index - last <= _MAX_STRIDE and self._block_size > 1
-            stop = min(index + self._block_size, len(self)) if in_sequence else index + 1
-            start, block = index, self._examples(np.arange(index, stop), list)
+            start = index - index % self._block_size if in_sequence else index
+            stop = min(start + self._block_size, len(self)) if in_sequence else index + 1
+            block = self._examples(np.arange(start, stop), list)
             if in_sequence:
                 self._cached_block = (start, block)
         example = dict(block[index - start])
@@ -232,28 +242,30 @@ class SyntheticAudioDataset(BaseDataset):
 
     def _examples(self, indices: np.ndarray, split: Callable[[jax.Array], Any]) -> list[dict[str, Any]]:
         """Render examples; ``split`` splits an array into one item per example."""
+        labels = [self.labels[number] for number in self._type_numbers(indices).tolist()]
         examples: list[dict[str, Any]] = [{}] * len(indices)
-        for label, positions, audio, type_annotations in self._render_types(indices):
-            clips = split(audio)
-            features = {name: split(encoded) for name, encoded in self._features(audio).items()}
-            annotations = _split_annotations(type_annotations, len(positions)) if self.annotations else []
-            for i, place in enumerate(positions.tolist()):
+        blocks = self._render_blocks(indices, None)
+        for block in blocks:
+            for clip, place in zip(split(block.audio), block.positions.tolist(), strict=False):  # without the padding
                 examples[place] = {
-                    "audio": clips[i],
-                    "audio_type": label,
+                    "audio": clip,
+                    "audio_type": labels[place],
                     "sample_rate": self.config.sample_rate,
                     "duration": self.config.duration,
-                    **{name: encoded[i] for name, encoded in features.items()},
                 }
-                if self.annotations:
-                    examples[place]["annotations"] = annotations[i]
+        if self.config.representation is not AudioRepresentation.RAW_WAVEFORM and blocks:
+            for name, encoded in self._features(self._in_order(blocks, indices)).items():
+                for example, features in zip(examples, split(encoded), strict=True):
+                    example[name] = features
+        if self.annotations:
+            for example, annotations in zip(examples, _annotations_in_order(blocks), strict=True):
+                example["annotations"] = annotations
         return examples
 
     def _batch(self, indices: np.ndarray) -> dict[str, Any]:
         if not len(indices):
             raise IndexError(f"{self.name}: a slice or list of indices must select at least one example, got none")
-        annotations: list[Any] = [None] * len(indices)
-        arrays = self._batch_arrays(indices, annotations)
+        arrays, annotations = self._render_on(None, indices) if self.sharding is None else self._render_shards(indices)
         return {
             "audio": arrays.pop("audio"),
             "audio_type": [self.labels[number] for number in self._type_numbers(indices).tolist()],
@@ -263,44 +275,41 @@ class SyntheticAudioDataset(BaseDataset):
             **({"annotations": annotations} if self.annotations else {}),
         }
 
-    def _batch_arrays(self, indices: np.ndarray, annotations: list[Any]) -> dict[str, jax.Array]:
-        """Render the arrays of a batch, and write its annotations into a list.
+    def _render_shards(self, indices: np.ndarray) -> tuple[dict[str, jax.Array], list[Any]]:
+        """Render the arrays and the annotations of a batch that is sharded.
 
         Every program runs on one device and renders that device's examples: nothing is moved between devices.
         """
-        if self.sharding is None:
-            return self._render_on(None, indices, np.arange(len(indices)), annotations)
+        assert self.sharding is not None
         shards: dict[str, list[jax.Array]] = {}
+        annotations: list[Any] = [None] * len(indices)
         for device, positions in _positions_by_device(self.sharding, len(indices)).items():
-            for name, shard in self._render_on(device, indices[positions], positions, annotations).items():
+            arrays, of_shard = self._render_on(device, indices[positions])
+            for name, shard in arrays.items():
                 shards.setdefault(name, []).append(shard)
+            for place, of_example in zip(positions.tolist(), of_shard, strict=self.annotations):
+                annotations[place] = of_example
         return {
             name: jax.make_array_from_single_device_arrays((len(indices), *arrays[0].shape[1:]), self.sharding, arrays)
             for name, arrays in shards.items()
-        }
+        }, annotations
 
-    def _render_on(
-        self, device: _Device | None, indices: np.ndarray, positions: np.ndarray, annotations: list[Any]
-    ) -> dict[str, jax.Array]:
-        if self._is_whole_rotations(indices):
-            options = {"generators": self._generators, "n_examples": len(indices)}
-            audio = self._render(_render_rotation, indices[:1], device, **options)
-            return {"audio": audio, **self._features(audio)}
-        # Sorted by size, so that the function that reorders blocks of given sizes is compiled once for all types.
-        blocks = sorted(self._render_types(indices, device), key=lambda block: len(block.audio))
+    def _render_on(self, device: _Device | None, indices: np.ndarray) -> tuple[dict[str, jax.Array], list[Any]]:
+        """Render the arrays of examples, and their annotations if the dataset has any, on one device."""
+        blocks = self._render_blocks(indices, device)
+        audio = self._in_order(blocks, indices)
+        return {"audio": audio, **self._features(audio)}, _annotations_in_order(blocks) if self.annotations else []
+
+    def _in_order(self, blocks: list[_Block], indices: np.ndarray) -> jax.Array:
+        """Take examples from blocks, padded to their maximum number: one program is compiled for a batch size."""
+        arrays, size = [block.audio for block in blocks], len(blocks[0].audio)
+        if len(indices) == size and len(blocks) == 1:
+            return arrays[0]
         order = np.empty(len(indices), np.int32)
-        start = 0
-        for block in blocks:
-            order[block.positions] = start + np.arange(len(block.positions), dtype=np.int32)
-            start += len(block.audio)
-        is_one_block = len(blocks) == 1 and len(blocks[0].audio) == len(indices)
-        audio = blocks[0].audio if is_one_block else _reorder([block.audio for block in blocks], order)
-        if self.annotations:
-            for block in blocks:
-                split = _split_annotations(block.annotations, len(block.positions))
-                for place, of_example in zip(positions[block.positions].tolist(), split, strict=True):
-                    annotations[place] = of_example
-        return {"audio": audio, **self._features(audio)}
+        for number, block in enumerate(blocks):
+            order[block.positions] = number * size + np.arange(len(block.positions), dtype=np.int32)
+        padding = self._block_plan(indices)[1] - len(blocks)
+        return _reorder(arrays + arrays[:1] * padding, order)
 
     def _features(self, audio: jax.Array) -> dict[str, jax.Array]:
         if self.config.representation is AudioRepresentation.RAW_WAVEFORM:
@@ -316,19 +325,39 @@ class SyntheticAudioDataset(BaseDataset):
         drawn: np.ndarray = possible[np.searchsorted(bounds, _uniform(self._type_words, indices), side="right")]
         return drawn
 
-    def _render_types(self, indices: np.ndarray, device: _Device | None = None) -> list[_TypeBlock]:
-        """Render the examples of each type together; all programs are dispatched before the first result is used."""
-        numbers = self._type_numbers(indices)
-        blocks: list[_TypeBlock] = []
+    def _block_plan(self, indices: np.ndarray) -> tuple[int, int]:
+        """Return how many examples one program renders, and the maximum number of such blocks.
+
+        Both are the same for all batches of a size. Types in rotation are equally frequent in every slice, so one program
+        renders all examples of a type. Otherwise their numbers vary from batch to batch, and programs are smaller: on
+        average, half a program per type is padding, which should take about as long as dispatching the programs.
+        """
+        n_types = len(self.labels) if self._weights is None else np.count_nonzero(self._weights)
+        mean, max_types = len(indices) / n_types, min(len(indices), n_types)
+        if self._weights is None and _is_contiguous(indices):
+            return _padded_size(math.ceil(mean)), max_types
+        limit = min(math.sqrt(mean * _PADDING_BYTES / self._example_bytes), mean / 1.5, _MAX_PROGRAM_SIZE)
+        size = 1 << round(math.log2(max(limit, 1)))
+        return size, (len(indices) + max_types * (size - 1)) // size
+
+    def _render_blocks(self, indices: np.ndarray, device: _Device | None) -> list[_Block]:
+        """Render whole rotations in one block, or blocks of one audio type each and of the same size.
+
+        All programs are dispatched before the first result is used.
+        """
+        if self._is_whole_rotations(indices):
+            options = {"generators": self._generators, "n_examples": len(indices)}
+            audio = self._render(_render_rotation, indices[:1], device, **options)
+            return [_Block(np.arange(len(indices)), audio, {})]
+        numbers, size = self._type_numbers(indices), self._block_plan(indices)[0]
+        blocks: list[_Block] = []
         for number, generator in enumerate(self._generators):
-            positions = np.flatnonzero(numbers == number)
-            if not len(positions):
-                continue
-            padded = np.resize(indices[positions], _padded_size(len(positions)))
-            audio, annotations = self._render(
-                _render_type, padded, device, generator=generator, annotate=self.annotations
-            )
-            blocks.append(_TypeBlock(self.labels[number], positions, audio, annotations))
+            of_type = np.flatnonzero(numbers == number)
+            for start in range(0, len(of_type), size):
+                positions = of_type[start : start + size]
+                padded = np.resize(indices[positions], size)
+                options = {"generator": generator, "annotate": self.annotations}
+                blocks.append(_Block(positions, *self._render(_render_type, padded, device, **options)))
         return blocks
 
     def _render(self, render: Callable[..., Any], indices: np.ndarray, device: _Device | None, **options: Any) -> Any:
@@ -342,13 +371,19 @@ class SyntheticAudioDataset(BaseDataset):
             **options,
         )
 
+    def _whole_rotations(self, n_examples: int) -> int:
+        """Return the largest number of examples that ``_render_rotation`` renders, or ``n_examples`` if there is none."""
+        has_rotations = self._weights is None and not self.annotations
+        sizes = [n * len(self.labels) for n in range(1, n_examples // len(self.labels) + 1) if n == _padded_size(n)]
+        return max(sizes, default=n_examples) if has_rotations else n_examples
+
     def _is_whole_rotations(self, indices: np.ndarray) -> bool:
         """Return whether indices are consecutive, start at the first type, and fill whole rotations without padding."""
         n_rotations, remainder = divmod(len(indices), len(self.labels))
-        if self._weights is not None or self.annotations or remainder or indices[0] % len(self.labels):
+        if self._weights is not None or self.annotations or remainder or len(indices) < 2:
             return False
-        is_contiguous = bool((np.diff(indices) == 1).all())
-        return is_contiguous and n_rotations == _padded_size(n_rotations) and n_rotations < len(indices)
+        starts = indices[0] % len(self.labels) == 0 and n_rotations == _padded_size(n_rotations)
+        return bool(starts) and _is_contiguous(indices)
 
     def _resolve(self, audio_type: AudioType) -> Callable[..., jax.Array]:
         generator: Callable[..., jax.Array] = resolve("audio_type", audio_type)
@@ -461,6 +496,16 @@ def _positions_by_device(sharding: jax.sharding.Sharding, batch_size: int) -> di
     return {device: positions if index is None else positions[index[0]] for device, index in by_device.items()}
 
 
+def _annotations_in_order(blocks: Sequence[_Block]) -> list[dict[str, Any]]:
+    """Transfer the annotations of blocks to the host; return one dict per example of the batch."""
+    annotations: list[dict[str, Any]] = [{}] * sum(len(block.positions) for block in blocks)
+    for block in blocks:
+        of_block = _split_annotations(block.annotations, len(block.positions))
+        for place, of_example in zip(block.positions.tolist(), of_block, strict=True):
+            annotations[place] = of_example
+    return annotations
+
+
 def _split_annotations(annotations: Mapping[str, jax.Array], count: int) -> list[dict[str, Any]]:
     """Transfer annotations to the host and split them into one dict per example, without their padding."""
     arrays = {name: np.asarray(values) for name, values in annotations.items()}
@@ -528,6 +573,10 @@ def _uniform(words: np.ndarray, indices: np.ndarray) -> np.ndarray:
     mixed = (mixed ^ mixed >> np.uint64(27)) * np.uint64(0x94D049BB133111EB)
     uniform: np.ndarray = ((mixed ^ mixed >> np.uint64(31)) >> np.uint64(11)) * 2.0**-53
     return uniform
+
+
+def _is_contiguous(indices: np.ndarray) -> bool:
+    return bool((np.diff(indices) == 1).all())
 
 
 def _padded_size(count: int) -> int:
