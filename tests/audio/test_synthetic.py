@@ -49,7 +49,7 @@ def annotated_clicks(key, *, n_time_steps, sample_rate, level):
     click = jnp.zeros(n_time_steps).at[places].add(amplitudes)
     return hum + click, {
         "f0": jnp.full(n_time_steps, 500.0),
-        "onsets": jnp.where(jnp.array([True, second]), places.astype(jnp.float32) / sample_rate, jnp.nan),
+        "onset_samples": jnp.where(jnp.array([True, second]), places, -1),
         "levels": jnp.where(jnp.array([True, second]), level, jnp.nan),
         "second": second,
         "0.stems": hum[None],
@@ -267,7 +267,9 @@ def test_annotations_do_not_change_the_audio():
         for other in (theirs["annotations"], host["annotations"]):
             jax.tree.map(lambda one, two: np.testing.assert_allclose(one, two, **CLOSE), ours, other)
         assert all(isinstance(value, np.ndarray | np.generic) for value in ours.values())
-    assert set(samples[0]["annotations"]) == {"f0", "onsets", "levels", "second", "stems", "0.stems", "gain"}
+    assert set(samples[0]["annotations"]) == {
+        *("f0", "onset_samples", "onset_seconds", "levels", "second", "stems", "0.stems", "gain")
+    }
     assert set(samples[1]["annotations"]) == {"gain"}
 
 
@@ -279,10 +281,12 @@ def test_annotations_are_exact(config):
         annotations, audio = sample["annotations"], np.asarray(sample["audio"])
         np.testing.assert_allclose(annotations["stems"].sum(0), audio, atol=1e-6)
         places = np.flatnonzero(annotations["stems"][1])
-        np.testing.assert_allclose(np.sort(annotations["onsets"]), places / 16000, rtol=1e-6)
-        assert len(annotations["onsets"]) == len(annotations["levels"]) == 1 + annotations["second"]
+        np.testing.assert_array_equal(np.sort(annotations["onset_samples"]), places)
+        np.testing.assert_array_equal(annotations["onset_seconds"], annotations["onset_samples"] / 16000)
+        assert annotations["onset_seconds"].dtype == np.float64
+        assert len(annotations["onset_samples"]) == len(annotations["levels"]) == 1 + annotations["second"]
         np.testing.assert_allclose(annotations["0.stems"][0], annotations["stems"][0], **CLOSE)
-        lengths.add(len(annotations["onsets"]))
+        lengths.add(len(annotations["onset_samples"]))
         spectrum = np.abs(np.fft.rfft(annotations["stems"][0]))
         assert np.argmax(spectrum) * 16000 / 800 == annotations["f0"][0] == 500
     assert lengths == {1, 2}

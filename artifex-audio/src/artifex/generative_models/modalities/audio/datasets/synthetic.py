@@ -152,8 +152,9 @@ class SyntheticAudioDataset(BaseDataset):
             For an integer ``audio`` (n_time_steps,), ``audio_type``, ``sample_rate`` and ``duration``, and the features
             under the representation's name where it is not the waveform; with ``annotations=True`` also
             ``annotations``, a dict of NumPy arrays and scalars: the annotations of the audio type, with ``stems`` scaled
-            like the audio, and ``gain``, the factor of the peak normalization, if the configuration normalizes. For
-            several indices, a batch of these examples, as ``collate_fn`` returns it.
+            like the audio; those in samples also in seconds, float64, such as ``onset_samples`` as ``onset_seconds``,
+            without missing onsets; and ``gain``, the factor of the peak normalization, if the configuration normalizes.
+            For several indices, a batch of these examples, as ``collate_fn`` returns it.
 
         Raises:
             IndexError: When an index is out of range.
@@ -258,7 +259,9 @@ class SyntheticAudioDataset(BaseDataset):
                 for example, features in zip(examples, split(encoded), strict=True):
                     example[name] = features
         if self.annotations:
-            for example, annotations in zip(examples, _annotations_in_order(blocks), strict=True):
+            for example, annotations in zip(
+                examples, _annotations_in_order(blocks, self.config.sample_rate), strict=True
+            ):
                 example["annotations"] = annotations
         return examples
 
@@ -298,7 +301,9 @@ class SyntheticAudioDataset(BaseDataset):
         """Render the arrays of examples, and their annotations if the dataset has any, on one device."""
         blocks = self._render_blocks(indices, device)
         audio = self._in_order(blocks, indices)
-        return {"audio": audio, **self._features(audio)}, _annotations_in_order(blocks) if self.annotations else []
+        return {"audio": audio, **self._features(audio)}, _annotations_in_order(
+            blocks, self.config.sample_rate
+        ) if self.annotations else []
 
     def _in_order(self, blocks: list[_Block], indices: np.ndarray) -> jax.Array:
         """Take examples from blocks, padded to their maximum number: one program is compiled for a batch size."""
@@ -332,7 +337,7 @@ class SyntheticAudioDataset(BaseDataset):
         renders all examples of a type. Otherwise their numbers vary from batch to batch, and programs are smaller: on
         average, half a program per type is padding, which should take about as long as dispatching the programs.
         """
-        n_types = len(self.labels) if self._weights is None else np.count_nonzero(self._weights)
+        n_types = len(self.labels) if self._weights is None else int(np.count_nonzero(self._weights))
         mean, max_types = len(indices) / n_types, min(len(indices), n_types)
         if self._weights is None and _is_contiguous(indices):
             return _padded_size(math.ceil(mean)), max_types
@@ -496,35 +501,44 @@ def _positions_by_device(sharding: jax.sharding.Sharding, batch_size: int) -> di
     return {device: positions if index is None else positions[index[0]] for device, index in by_device.items()}
 
 
-def _annotations_in_order(blocks: Sequence[_Block]) -> list[dict[str, Any]]:
+def _annotations_in_order(blocks: Sequence[_Block], sample_rate: int) -> list[dict[str, Any]]:
     """Transfer the annotations of blocks to the host; return one dict per example of the batch."""
-    annotations: list[dict[str, Any]] = [{}] * sum(len(block.positions) for block in blocks)
+    in_order: list[dict[str, Any]] = [{}] * sum(len(block.positions) for block in blocks)
     for block in blocks:
-        of_block = _split_annotations(block.annotations, len(block.positions))
-        for place, of_example in zip(block.positions.tolist(), of_block, strict=True):
-            annotations[place] = of_example
-    return annotations
+        arrays = {name: np.asarray(values) for name, values in block.annotations.items()}
+        for i, place in enumerate(block.positions.tolist()):
+            annotations = _without_missing_onsets({name: values[i] for name, values in arrays.items()})
+            in_order[place] = annotations | _in_seconds(annotations, sample_rate)
+    return in_order
 
 
-def _split_annotations(annotations: Mapping[str, jax.Array], count: int) -> list[dict[str, Any]]:
-    """Transfer annotations to the host and split them into one dict per example, without their padding."""
-    arrays = {name: np.asarray(values) for name, values in annotations.items()}
-    return [_drop_missing_onsets({name: values[i] for name, values in arrays.items()}) for i in range(count)]
-
-
-def _drop_missing_onsets(annotations: dict[str, Any]) -> dict[str, Any]:
-    """Drop onsets that are NaN, and the entries of parallel arrays that are NaN for the same onsets."""
+def _without_missing_onsets(annotations: Mapping[str, Any]) -> dict[str, Any]:
+    """Drop onsets that are missing, and the entries of parallel arrays that are missing (-1 or NaN) for the same onsets."""
     trimmed = dict(annotations)
     for name in annotations:
-        if _last_part(name) != "onsets":
+        if _last_part(name) != "onset_samples":
             continue
-        is_missing, prefix = np.isnan(annotations[name]), name.removesuffix("onsets")
+        is_missing, prefix = annotations[name] < 0, name.removesuffix("onset_samples")
         for other, value in annotations.items():
-            is_parallel = other.removesuffix(_last_part(other)) == prefix and value.shape[:1] == is_missing.shape
-            if is_parallel and np.isnan(value[is_missing]).all():
+            if other.removesuffix(_last_part(other)) != prefix or value.shape[:1] != is_missing.shape:
+                continue
+            missing = value[is_missing]
+            if (missing == -1 if other.endswith("_samples") else np.isnan(missing)).all():
                 trimmed[other] = value[~is_missing]
                 trimmed[other].flags.writeable = False  # like the other annotations, which are views
     return trimmed
+
+
+def _in_seconds(annotations: Mapping[str, Any], sample_rate: int) -> dict[str, Any]:
+    """Convert annotations in samples to float64 seconds, under names that end in ``_seconds``."""
+    converted: dict[str, Any] = {}
+    for name, samples in annotations.items():
+        if name.endswith("_samples") and np.issubdtype(samples.dtype, np.integer):
+            seconds = samples / sample_rate
+            if isinstance(seconds, np.ndarray):
+                seconds.flags.writeable = False
+            converted[f"{name.removesuffix('_samples')}_seconds"] = seconds
+    return converted
 
 
 def _last_part(name: str) -> str:
