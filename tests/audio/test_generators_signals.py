@@ -11,7 +11,7 @@ import scipy.stats
 
 from artifex.generative_models.core import create
 from artifex.generative_models.modalities.audio.annotations import with_annotations
-from artifex.generative_models.modalities.audio.generators import noises
+from artifex.generative_models.modalities.audio.generators.parameters import floor_multiples
 from artifex.generative_models.modalities.audio.generators.sweeps import inverse_filter
 
 RATE = 16000
@@ -251,7 +251,7 @@ def test_bursts_late_in_ten_minutes_start_at_their_onsets():
 @pytest.mark.parametrize("step", [256.00003, 9600.3, 14_545.455, 480_000.03, 8_000_000.5])
 def test_multiples_of_a_step_are_rounded_down_exactly(step):
     step, count = np.float32(step), int(min(2**23, (2**31 - 1) // step))
-    found = np.asarray(jax.jit(noises._multiples, static_argnums=1)(step, count))
+    found = np.asarray(jax.jit(floor_multiples, static_argnums=1)(step, count))
     np.testing.assert_array_equal(found, np.floor(np.arange(count) * np.float64(step)).astype(int))
 
 

@@ -218,21 +218,6 @@ def test_batches_of_a_size_compile_one_program_per_type_and_one_that_orders_them
     assert compiled_programs(lambda: [data[i] for i in range(913, 1200)]) == 0
 
 
-@pytest.mark.parametrize("weights", [None, [0, 1, 2, 3, 4, 5]])
-@pytest.mark.parametrize("n_examples", [1, 2, 7, 32, 100, 300])
-def test_all_batches_of_a_size_have_the_same_blocks(weights, n_examples):
-    data = dataset(SHORT, n_samples=1000, audio_types=["impulse"] * 6, weights=weights)
-    draws = np.random.default_rng(0)
-    for batches in (
-        [np.arange(start, start + n_examples) for start in range(1, 50, 7)],
-        [draws.permutation(np.arange(0, 1000, 2))[:n_examples] for _ in range(8)],
-    ):
-        assert len({data._block_plan(indices) for indices in batches}) == 1
-        for indices in batches:
-            size, max_blocks = data._block_plan(indices)
-            assert np.ceil(np.bincount(data._type_numbers(indices)) / size).sum() <= max_blocks
-
-
 @pytest.mark.thorough
 @pytest.mark.parametrize("representation", [AudioRepresentation.RAW_WAVEFORM, AudioRepresentation.MEL_SPECTROGRAM])
 def test_a_sharded_batch_has_the_same_values_without_transfers_between_devices(representation):

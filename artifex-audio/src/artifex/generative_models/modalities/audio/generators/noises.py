@@ -11,7 +11,7 @@ import numpy as np
 from artifex.generative_models.core import numerics
 from artifex.generative_models.core.checks import check_number, check_option, check_range
 from artifex.generative_models.modalities.audio.annotations import AnnotatedAudio, audio_type
-from artifex.generative_models.modalities.audio.generators.parameters import check_band, computed_once
+from artifex.generative_models.modalities.audio.generators.parameters import check_band, computed_once, floor_multiples
 
 _MIN_PERIOD = 64  # shorter clips are cut from one period of this length
 
@@ -255,7 +255,7 @@ def _annotated_noise_bursts(
     durations = numerics.uniform(duration_key, (max_bursts,), minval=duration_min, maxval=duration_max)
     slot, lengths = computed_once(sample_rate / rate), durations * sample_rate
     # Positions are integers: float32 is off by several samples after some minutes.
-    slot_starts = _multiples(slot, max_bursts + 1)
+    slot_starts = floor_multiples(slot, max_bursts + 1)
     since_slot_start = numerics.uniform(position_key, (max_bursts,)) * jnp.maximum(slot - lengths, 0)
     onsets = slot_starts[:-1] + computed_once(since_slot_start).astype(np.int32)
 
@@ -329,15 +329,6 @@ def noise_bursts(
     return _annotated_noise_bursts(
         key, n_time_steps, sample_rate, rate_min, rate_max, duration_min, duration_max, edge, amplitude
     )[0]
-
-
-def _multiples(step: jax.Array, count: int) -> jax.Array:
-    """Return ``floor(step * i)`` for i below ``count``, int32, exact for steps of 256 to 2**23 and up to 2**23 of them."""
-    whole = jnp.floor(step)
-    fraction = ((step - whole) * 2**16).astype(np.int32)
-    i = np.arange(count, dtype=np.int32)
-    carry = (fraction * (i // 256) + fraction * (i % 256) // 256) // 256  # products stay below 2**31
-    return whole.astype(np.int32) * i + carry
 
 
 def _power_law_noise(key: jax.Array, n_time_steps: int, exponent: jax.Array | float, amplitude: float) -> jax.Array:
