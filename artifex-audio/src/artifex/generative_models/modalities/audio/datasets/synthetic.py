@@ -31,6 +31,7 @@ _BLOCK_BYTES = 2**23
 # Larger programs are dispatched less often and render more padding; measured on two processors.
 _PADDING_BYTES = 2**18
 _MAX_PROGRAM_SIZE = 64
+_MAX_FUSED = 8  # blocks of a concatenation that XLA fuses with a gather
 # With threads, accesses in sequence may be out of order by this many indices.
 _MAX_STRIDE = 4
 
@@ -243,14 +244,14 @@ class SyntheticAudioDataset(BaseDataset):
 
     def _examples(self, indices: np.ndarray, split: Callable[[jax.Array], Any]) -> list[dict[str, Any]]:
         """Render examples; ``split`` splits an array into one item per example."""
-        labels = [self.labels[number] for number in self._type_numbers(indices).tolist()]
+        numbers = self._type_numbers(indices)
         examples: list[dict[str, Any]] = [{}] * len(indices)
-        blocks = self._render_blocks(indices, None)
+        blocks = self._render_blocks(indices, numbers, None)
         for block in blocks:
             for clip, place in zip(split(block.audio), block.positions.tolist(), strict=False):  # without the padding
                 examples[place] = {
                     "audio": clip,
-                    "audio_type": labels[place],
+                    "audio_type": self.labels[numbers[place]],
                     "sample_rate": self.config.sample_rate,
                     "duration": self.config.duration,
                 }
@@ -299,7 +300,7 @@ class SyntheticAudioDataset(BaseDataset):
 
     def _render_on(self, device: _Device | None, indices: np.ndarray) -> tuple[dict[str, jax.Array], list[Any]]:
         """Render the arrays of examples, and their annotations if the dataset has any, on one device."""
-        blocks = self._render_blocks(indices, device)
+        blocks = self._render_blocks(indices, self._type_numbers(indices), device)
         audio = self._in_order(blocks, indices)
         return {"audio": audio, **self._features(audio)}, _annotations_in_order(
             blocks, self.config.sample_rate
@@ -345,8 +346,8 @@ class SyntheticAudioDataset(BaseDataset):
         size = 1 << round(math.log2(max(limit, 1)))
         return size, (len(indices) + max_types * (size - 1)) // size
 
-    def _render_blocks(self, indices: np.ndarray, device: _Device | None) -> list[_Block]:
-        """Render whole rotations in one block, or blocks of one audio type each and of the same size.
+    def _render_blocks(self, indices: np.ndarray, numbers: np.ndarray, device: _Device | None) -> list[_Block]:
+        """Render whole rotations in one block, or blocks of the same size, each of one type; ``numbers`` are the types.
 
         All programs are dispatched before the first result is used.
         """
@@ -354,7 +355,7 @@ class SyntheticAudioDataset(BaseDataset):
             options = {"generators": self._generators, "n_examples": len(indices)}
             audio = self._render(_render_rotation, indices[:1], device, **options)
             return [_Block(np.arange(len(indices)), audio, {})]
-        numbers, size = self._type_numbers(indices), self._block_plan(indices)[0]
+        size = self._block_plan(indices)[0]
         blocks: list[_Block] = []
         for number, generator in enumerate(self._generators):
             of_type = np.flatnonzero(numbers == number)
@@ -483,8 +484,16 @@ def _normalization_gain(audio: jax.Array) -> jax.Array:
 
 @jit()
 def _reorder(blocks: list[jax.Array], order: np.ndarray) -> jax.Array:
-    """Take examples from concatenated blocks; compiled, this is one pass over the data."""
-    return jnp.concatenate(blocks).at[jnp.asarray(order)].get(mode="promise_in_bounds")
+    """Take examples from concatenated blocks of one size; compiled, this is one pass over the data."""
+    if len(blocks) <= _MAX_FUSED:
+        return jnp.concatenate(blocks).at[jnp.asarray(order)].get(mode="promise_in_bounds")
+    # XLA would write the concatenation of so many blocks to memory.
+    count, size = len(order), len(blocks[0])
+    places = jnp.arange(count, count + len(blocks) * size).at[jnp.asarray(order)].set(np.arange(count))
+    ordered = jnp.zeros((count, *blocks[0].shape[1:]), blocks[0].dtype)
+    for block, of_block in zip(blocks, jnp.split(places, len(blocks)), strict=True):
+        ordered = ordered.at[of_block].set(block, mode="drop", unique_indices=True)
+    return ordered
 
 
 def _positions_by_device(sharding: jax.sharding.Sharding, batch_size: int) -> dict[_Device, np.ndarray]:
@@ -590,7 +599,7 @@ def _uniform(words: np.ndarray, indices: np.ndarray) -> np.ndarray:
 
 
 def _is_contiguous(indices: np.ndarray) -> bool:
-    return bool((np.diff(indices) == 1).all())
+    return len(indices) < 2 or bool((np.diff(indices) == 1).all())
 
 
 def _padded_size(count: int) -> int:
