@@ -277,10 +277,9 @@ class SyntheticAudioDataset(BaseDataset):
                 for example, features in zip(examples, split(encoded), strict=True):
                     example[name] = features
         if self.annotations:
-            for example, annotations in zip(
-                examples, _annotations_in_order(blocks, self.config.sample_rate), strict=True
-            ):
-                example["annotations"] = annotations
+            annotations = _annotations_in_order(blocks, self.config.sample_rate)
+            for example, of_example in zip(examples, annotations, strict=True):
+                example["annotations"] = of_example
         return examples
 
     def _batch(self, indices: np.ndarray) -> dict[str, Any]:
@@ -319,9 +318,8 @@ class SyntheticAudioDataset(BaseDataset):
         """Render the arrays of examples, and their annotations if the dataset has any, on one device."""
         blocks = self._render_blocks(indices, self._type_numbers(indices), device)
         audio = self._in_order(blocks, indices)
-        return {"audio": audio, **self._features(audio)}, _annotations_in_order(
-            blocks, self.config.sample_rate
-        ) if self.annotations else []
+        annotations = _annotations_in_order(blocks, self.config.sample_rate) if self.annotations else []
+        return {"audio": audio, **self._features(audio)}, annotations
 
     def _in_order(self, blocks: list[_Block], indices: np.ndarray) -> jax.Array:
         """Take examples from blocks, padded to their maximum number: one program is compiled for a batch size."""

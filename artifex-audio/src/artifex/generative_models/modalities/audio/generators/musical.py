@@ -149,7 +149,7 @@ def _annotated_adsr_note(
     onset_fraction = draw_uniform(onset_key, "onset", onset_min, onset_max, minimum=0, maximum=1)
     held_fraction = draw_uniform(held_key, "held", held_min, held_max, minimum=0, maximum=1)
     # In samples: float32 seconds are off by several samples after some minutes.
-    onset = _scale(onset_fraction, jnp.int32(n_time_steps))
+    onset = jnp.minimum(_scale(onset_fraction, jnp.int32(n_time_steps)), n_time_steps - 1)
     held = _scale(held_fraction, n_time_steps - onset)
     attack = draw_uniform(attack_key, "attack", attack_min, attack_max, above=0, unit="seconds")
     decay = draw_uniform(decay_key, "decay", decay_min, decay_max, above=0, unit="seconds")
@@ -157,7 +157,7 @@ def _annotated_adsr_note(
     release = draw_uniform(release_key, "release", release_min, release_max, above=0, unit="seconds")
     phase = numerics.uniform(phase_key)
 
-    since_onset = np.arange(n_time_steps, dtype=np.int32) - onset
+    since_onset = jnp.arange(n_time_steps, dtype=np.int32) - onset
     while_held, since_release = (
         samples.astype(np.float32) / np.float32(sample_rate)
         for samples in (jnp.minimum(since_onset, held), since_onset - held)

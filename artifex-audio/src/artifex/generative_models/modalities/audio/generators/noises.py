@@ -259,7 +259,7 @@ def _annotated_noise_bursts(
     since_slot_start = numerics.uniform(position_key, (max_bursts,)) * jnp.maximum(slot - lengths, 0)
     onsets = slot_starts[:-1] + computed_once(since_slot_start).astype(np.int32)
 
-    position = np.arange(n_time_steps, dtype=np.int32)
+    position = jnp.arange(n_time_steps, dtype=np.int32)
     estimate = jnp.clip((position.astype(np.float32) / slot).astype(np.int32), 0, max_bursts - 1)
     estimate = jnp.where(position < slot_starts[estimate], estimate - 1, estimate)
     burst = jnp.where(position >= slot_starts[estimate + 1], estimate + 1, estimate)
