@@ -4,13 +4,17 @@ import json
 import multiprocessing
 import os
 import pickle
+import secrets
 import signal
 import sys
 import textwrap
 import threading
 import types
 from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from multiprocessing import shared_memory
 from pathlib import Path
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -465,6 +469,79 @@ def test_an_error_of_a_transform_names_the_example() -> None:
     with pytest.raises(ZeroDivisionError) as caught:
         next(loader)
     assert caught.value.__notes__ == ["in transform 0 of example 3 of Numbers, epoch 0"]
+
+
+def stop(example: Mapping[str, object]) -> Mapping[str, object]:
+    return {**example, "next": next(iter(()))} if example["number"] == 5 else example
+
+
+class Stopping(Numbers):
+    def __getitem__(self, index: int) -> dict[str, object]:
+        return dict(stop(super().__getitem__(index)))
+
+
+class TooLong(Numbers):
+    def __getitem__(self, index: int) -> dict[str, object]:
+        return {"number": [0, 1, 2][index]}
+
+
+@pytest.mark.parametrize(
+    ("dataset", "transforms", "place"),
+    [
+        (Numbers(8), [stop], "in transform 0 of example 5 of Numbers, epoch 0"),
+        (Stopping(8), [], "in example 5 of Stopping, epoch 0"),
+    ],
+)
+def test_stop_iteration_in_an_example_is_an_error(dataset: Numbers, transforms: list[object], place: str) -> None:
+    loader = make_loader(dataset, 2, transforms=transforms)
+    assert len([next(loader), next(loader)]) == 2
+    for _ in range(2):
+        with pytest.raises(LoaderError, match=f"StopIteration was raised {place}: an iterator was exhausted"):
+            list(loader)
+
+
+def test_a_dataset_shorter_than_its_length_raises() -> None:
+    loader = make_loader(TooLong(8), 2)
+    next(loader)
+    with pytest.raises(IndexError):
+        list(loader)
+
+
+def test_a_second_thread_raises_until_the_loader_is_restored() -> None:
+    loader = make_loader(Numbers(8), 2)
+    assert next(loader)["number"].tolist() == [0, 1]
+
+    def read(loader: Iterator[dict[str, Any]]) -> Any:
+        with ThreadPoolExecutor(1) as pool:
+            return pool.submit(lambda: next(loader)["number"].tolist()).result()
+
+    with pytest.raises(LoaderError, match="read by the thread 'MainThread', and this is the thread"):
+        read(loader)
+    with pytest.raises(LoaderError, match="read by the thread 'MainThread'"):
+        read(device_batches(loader))
+    assert next(loader)["number"].tolist() == [2, 3]
+    assert read(loader.restore(loader.state())) == [4, 5]
+    assert next(loader)["number"].tolist() == [6, 7]  # that thread has ended
+
+
+def test_a_fork_of_the_process_raises(monkeypatch: pytest.MonkeyPatch) -> None:
+    loader = make_loader(Numbers(8), 2)
+    next(loader)
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "getpid", lambda: -1)
+        with pytest.raises(LoaderError, match=r"belongs to process \d+, and this is process -1, a fork of it"):
+            next(loader)
+    assert next(loader)["number"].tolist() == [2, 3]
+
+
+@pytest.mark.skipif(not Path("/dev/shm").exists(), reason="this system does not list shared memory")
+def test_shared_memory_is_freed_by_its_prefix() -> None:
+    prefix = f"afx{secrets.token_hex(2)}"
+    memory = shared_memory.SharedMemory(f"{prefix}a", create=True, size=8)
+    Path(f"/dev/shm/{prefix}empty").touch()  # as of a worker that was killed while creating it
+    compatibility.free_shared_memory(prefix)
+    memory.close()
+    assert not list(Path("/dev/shm").glob(f"{prefix}*"))
 
 
 def test_workers_return_the_same_batches_on_other_shards_until_one_is_killed(

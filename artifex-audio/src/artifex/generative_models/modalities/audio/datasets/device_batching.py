@@ -80,6 +80,7 @@ class DeviceBatches:
         return self
 
     def __next__(self) -> dict[str, Any]:
+        self._loader.check_reader()
         self._reset_after_restart()
         # The number of batches ahead grows by one per batch, so that the first one is returned as soon as it is read.
         while len(self._ahead) <= self._n_ahead and self._end is None:

@@ -71,6 +71,8 @@ class BatchMaker:
             return BatchResult(step, {}, LoaderError(f"the interpreter is exiting: batch {step} is not read"))
         try:
             return BatchResult(step, self._make(step))
+        except StopIteration as error:  # would end the loop over the loader
+            return BatchResult(step, {}, _unexpected_stop(error))
         except Exception as error:  # noqa: BLE001  raised by the loader
             return BatchResult(step, {}, picklable_error(error) if multiprocessing.parent_process() else error)
         except SystemExit as error:
@@ -204,6 +206,16 @@ def takes_rng(transform: Callable[..., Mapping[str, object]]) -> bool:
         return False
     positional = [each for each in parameters if each.kind in (each.POSITIONAL_ONLY, each.POSITIONAL_OR_KEYWORD)]
     return len(positional) > 1 and (positional[1].default is inspect.Parameter.empty or positional[1].name == "rng")
+
+
+def _unexpected_stop(error: StopIteration) -> LoaderError:
+    place = "; ".join(getattr(error, "__notes__", ()))
+    result = LoaderError(
+        f"StopIteration was raised {place}: an iterator was exhausted. Index into a sequence instead of calling next(), "
+        f"or pass a default, next(iterator, None)"
+    )
+    result.__cause__ = error
+    return result
 
 
 def _check_example(example: Mapping[str, Any], origin: str) -> Mapping[str, Any]:

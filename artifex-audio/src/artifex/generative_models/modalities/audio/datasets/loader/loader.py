@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import sys
+import threading
 import time
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
@@ -206,6 +208,8 @@ class Loader:
         self._error: BaseException | None = None
         self._shapes: dict[str, tuple[int, ...]] | None = None
         self._times: deque[tuple[float, int]] = deque(maxlen=_RATE_WINDOW + 1)
+        self._pid = os.getpid()
+        self._reader: threading.Thread | None = None
 
     def __len__(self) -> int:
         """Return the number of batches in all epochs."""
@@ -222,6 +226,7 @@ class Loader:
         return self
 
     def __next__(self) -> dict[str, Any]:
+        self.check_reader()
         if self._error is not None:
             raise self._error
         if self._step >= self._plan.n_steps:
@@ -309,8 +314,29 @@ class Loader:
         """Stop reading ahead, and the workers. The next batch starts them again."""
         self._prefetcher.stop()
 
+    def check_reader(self) -> None:
+        """Raise in a forked process, and in a second thread: batches would be read twice, or lost.
+
+        Raises:
+            LoaderError: When this process is a fork of the one that created the loader, or when another thread that is
+                still alive has read batches since the loader was created, rewound or restored.
+        """
+        if os.getpid() != self._pid:
+            raise LoaderError(
+                f"this loader belongs to process {self._pid}, and this is process {os.getpid()}, a fork of it, which would "
+                f"read the same batches again; call make_loader in each process, with shard=(index, count)"
+            )
+        thread = threading.current_thread()
+        if self._reader is not None and self._reader is not thread and self._reader.is_alive():
+            raise LoaderError(
+                f"this loader is read by the thread {self._reader.name!r}, and this is the thread {thread.name!r}; read it in "
+                f"one thread, or call loader.restore(loader.state()) to continue in this one"
+            )
+        self._reader = thread
+
     def _restart(self, step: int) -> None:
         self.close()
+        self._reader = None
         self._step = step
         self.n_restarts += 1
         self._is_exhausted = False
