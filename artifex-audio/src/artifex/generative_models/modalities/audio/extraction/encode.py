@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from artifex.generative_models.modalities.audio.base import AudioModality, AudioModalityConfig
+from artifex.generative_models.modalities.audio.datasets.normalization import normalize_peak
 from artifex.generative_models.modalities.audio.datasets.recordings import encoder
 from artifex.generative_models.modalities.audio.extraction.plan import Plan
 from artifex.generative_models.modalities.audio.extraction.recordings import (
@@ -179,13 +180,17 @@ def _reason_of_failure(plan: Plan, result: Waveform | AudioReadError) -> str:
 
 def _start_batch(plan: Plan, batch: list[tuple[int, Waveform]], length: int) -> Iterator[Example]:
     """Start encoding a batch and return an iterator that waits for the features."""
-    audio = np.zeros((plan.batch_size_at(length), length), np.float32)
-    for padded, (_, (samples, _)) in zip(audio, batch, strict=False):
-        padded[: len(samples)] = samples
     config = plan.config
-    if plan.variable_length:
-        config = config.evolve(duration=length / config.sample_rate)
-    return _unpack_batch(plan, batch, length, encoder(config)(audio))
+    audio = np.zeros((plan.batch_size_at(length), length), np.float32)
+    lengths = np.full(len(audio), length, np.int32)
+    for row, (_, (samples, _)) in enumerate(batch):
+        audio[row, : len(samples)] = normalize_peak(samples) if config.normalize else samples
+        if plan.variable_length:
+            lengths[row] = len(samples)
+    if not plan.variable_length:
+        return _unpack_batch(plan, batch, length, encoder(config)(audio))
+    config = config.evolve(duration=length / config.sample_rate)
+    return _unpack_batch(plan, batch, length, encoder(config)(audio, lengths=lengths))
 
 
 def _unpack_batch(plan: Plan, batch: list[tuple[int, Waveform]], length: int, features: jax.Array) -> Iterator[Example]:

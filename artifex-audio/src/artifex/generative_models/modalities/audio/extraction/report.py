@@ -19,9 +19,10 @@ from artifex.generative_models.core.components.metadata import installed_version
 from artifex.generative_models.core.errors import MissingDependencyError
 from artifex.generative_models.core.extras import require
 from artifex.generative_models.modalities.audio.base import AudioModalityConfig
+from artifex.generative_models.modalities.audio.datasets.normalization import normalize_peak
 from artifex.generative_models.modalities.audio.formatting import format_duration
-from artifex.generative_models.modalities.audio.representations import spectral_extension
 from artifex.generative_models.modalities.audio.shards.records import ExampleRecord, FailureRecord, ManifestRecord
+from artifex.generative_models.modalities.audio.spectral_settings import extension_of
 
 if TYPE_CHECKING:
     import jinja2
@@ -124,9 +125,7 @@ def render_example(
         The example; figure and sound are truncated to ``EXAMPLE_SECONDS``.
     """
     n_samples = round(EXAMPLE_SECONDS * config.sample_rate)
-    sound = audio[:n_samples]
-    if config.normalize:
-        sound = sound / max(float(np.abs(audio).max()), np.finfo(np.float32).tiny)
+    sound = (normalize_peak(audio) if config.normalize else audio)[:n_samples]
     return ReportExample(
         record=record,
         truncated=len(audio) > n_samples,
@@ -293,32 +292,37 @@ def _draw_waveform(axes: Axes, features: np.ndarray, config: AudioModalityConfig
 
 
 def _draw_mel(axes: Axes, features: np.ndarray, config: AudioModalityConfig) -> None:
-    analysis = spectral_extension(
-        "The figure of mel bands",
-        sample_rate=config.sample_rate,
-        n_fft=config.n_fft,
-        hop_length=config.hop_length,
-        n_mels=config.n_mel_channels,
-    )
-    levels = features[:, : _n_frames_shown(config)]
-    label, limits = "level (dB)", None
+    settings = config.analysis
+    shown = features[:, : _n_frames_shown(config)]
+    label, limits = "level (dB)" if config.spectral is None else "level", None
     if config.representation_name == "mel_spectrogram":
-        levels = plot.decibels_below_maximum(levels, db_range=_DB_RANGE)
+        shown = plot.decibels_below_maximum(shown if settings.power == 2 else np.square(shown), db_range=_DB_RANGE)
         label, limits = "dB re max", (-_DB_RANGE, 0.0)
-    step = config.hop_length / config.sample_rate
-    plot.bands(levels, analysis.band_frequencies(), step=step, label=label, limits=limits, ax=axes)
+    frequencies = extension_of(settings).band_frequencies()
+    step, start = _frame_times(config)
+    plot.bands(shown, frequencies, step=step, start=start, label=label, limits=limits, ax=axes)
 
 
 def _draw_stft(axes: Axes, features: np.ndarray, config: AudioModalityConfig) -> None:
     power = np.abs(features[:, : _n_frames_shown(config)]) ** 2
+    step, start = _frame_times(config)
     plot.spectrogram(
         plot.decibels_below_maximum(power, db_range=_DB_RANGE),
         config.sample_rate / 2,
-        step=config.hop_length / config.sample_rate,
+        step=step,
+        start=start,
         label="dB re max",
         limits=(-_DB_RANGE, 0.0),
         ax=axes,
     )
+
+
+def _frame_times(config: AudioModalityConfig) -> tuple[float, float]:
+    """Return the time between frames and the center of the first frame, in seconds."""
+    if config.spectral is None:  # centered frames
+        return config.hop_length / config.sample_rate, 0.0
+    analysis = config.analysis
+    return analysis.hop / analysis.sample_rate, (analysis.frame_length / 2 - analysis.padding) / analysis.sample_rate
 
 
 def _draw_other(axes: Axes, features: np.ndarray, config: AudioModalityConfig) -> None:
