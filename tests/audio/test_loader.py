@@ -208,11 +208,13 @@ def test_batches_are_arrays_with_length_valid_index_and_epoch() -> None:
     last = list(make_loader(samples, 3, drop_remainder=False))[1]
     assert {key: value.shape for key, value in last.items()} == {
         "audio": (3, 2, 6),
+        "mask": (3, 6),
         **dict.fromkeys(("epoch", "gain", "index", "label", "length", "path", "valid"), (3,)),
     }
     assert last["valid"].tolist() == [True, True, False]
     assert last["index"].tolist() == [3, 4, -1]
     assert last["length"].tolist() == [6, 6, 0]
+    assert last["mask"].tolist() == [[True] * 6, [True] * 6, [False] * 6]
     assert last["label"].tolist() == [0, 1, 0]
     assert last["path"].tolist() == ["3.wav", "4.wav", ""]
     assert not last["audio"][2].any()
@@ -352,7 +354,7 @@ def test_a_restored_complete_run_is_exhausted() -> None:
 @pytest.mark.parametrize(
     ("changed", "message"),
     [
-        ({"batch_size": 4}, "batch_size was 3 and is 4"),
+        ({"batch_size": 4}, r"batch_sizes was \[3\] and is \[4\]"),
         ({"seed": 1}, "seed was 0 and is 1"),
         ({"shuffle": False}, "shuffle was True and is False"),
         ({"drop_remainder": False}, "drop_remainder was True and is False"),
@@ -626,7 +628,7 @@ def test_batches_on_a_mesh_are_sharded_and_omit_strings() -> None:
     samples = [{"audio": np.full((2, 4), i, np.float32), "path": f"{i}", "truth": {"f0": float(i)}} for i in range(8)]
     for sharding in (mesh, NamedSharding(mesh, P("data")), NamedSharding(mesh, P("data", None, None))):
         batches = list(device_batches(make_loader(samples, 4), sharding))
-        assert sorted(batches[0]) == ["audio", "epoch", "index", "length", "truth", "valid"]
+        assert sorted(batches[0]) == ["audio", "epoch", "index", "length", "mask", "truth", "valid"]
         assert batches[1]["audio"].sharding.shard_shape((4, 2, 4)) == (2, 2, 4)
         assert batches[1]["truth"]["f0"].sharding.shard_shape((4,)) == (2,)
         assert batches[1]["truth"]["f0"].tolist() == [4, 5, 6, 7]
@@ -698,7 +700,7 @@ def test_an_integer_that_exceeds_32_bits_raises() -> None:
         ({"shard": 1}, TypeError, r"shard must be \(index, count\)"),
         ({"transforms": max}, TypeError, "transforms must be a list of functions"),
         ({"transforms": [3]}, TypeError, "each of transforms must be a function of an example, got 3"),
-        ({"bucket_lengths": [4]}, ValueError, "requires the length of every example; implement Numbers.lengths()"),
+        ({"bucket_lengths": [4]}, ValueError, "require the length of every example; implement Numbers.lengths()"),
         ({"dataset": Clips([3, 9]), "bucket_lengths": [4, 2]}, ValueError, "must be in ascending order"),
         (
             {"dataset": Clips([3, 9]), "bucket_lengths": [4, 8]},
@@ -741,7 +743,8 @@ def test_shapes_that_differ_between_batches_raise() -> None:
     loader = make_loader(Clips([3, 3, 4, 4]), 2)
     next(loader)
     with pytest.raises(
-        ValueError, match=r"in all batches, got 'audio' \(3,\) and \(4,\). Pass bucket_lengths=… to make_loader"
+        ValueError,
+        match=r"in all batches, got 'audio' \(3,\) and \(4,\); 'mask' .*\. Pass bucket_lengths=… to make_loader",
     ):
         next(loader)
 
@@ -906,5 +909,5 @@ def test_a_transform_that_changes_the_length_must_set_it() -> None:
 
     with pytest.raises(ValueError, match="'length' must be at most the 50 samples, got 60"):
         next(make_loader(clips, 2, transforms=[cut], bucket_lengths=(80,)))
-    with pytest.raises(ValueError, match="has nonzero samples after the 80 samples"):
+    with pytest.raises(ValueError, match="has samples other than padding after the 80 samples"):
         next(make_loader(clips, 2, transforms=[doubled], bucket_lengths=(80,)))

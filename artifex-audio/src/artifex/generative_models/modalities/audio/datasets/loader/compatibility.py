@@ -92,7 +92,7 @@ def name_shared_memory(prefix: str) -> None:
     Args:
         prefix: At most 9 letters and digits.
     """
-    vars(shared_memory)["_SHM_NAME_PREFIX"] = f"/{prefix}"
+    shared_memory.__dict__["_SHM_NAME_PREFIX"] = f"/{prefix}"
 
 
 def free_shared_memory(prefix: str) -> None:
