@@ -160,6 +160,18 @@ def test_lengths_of_waveforms_and_of_one_clip():
         modality.encode(audio, lengths=np.ones(2, np.float32))
 
 
+@pytest.mark.parametrize("representation", ["raw_waveform", LOG_MEL])
+def test_batches_of_any_length_are_encoded_with_lengths(representation):
+    modality = AudioModality(AudioModalityConfig(representation=representation, duration=0.25))
+    audio, lengths = noise(2, 6000), np.array([6000, 4000])
+    features = np.asarray(modality.encode(audio, lengths=lengths))
+    expected = np.asarray(modality.encode(audio[1, :4000]))
+    np.testing.assert_allclose(features[1][..., : expected.shape[-1]], expected, atol=1e-5 * np.abs(expected).max())
+    assert features.shape[-1] == (6000 if representation == "raw_waveform" else modality.n_frames(6000))
+    with pytest.raises(ValueError, match="pass the lengths of a padded batch"):
+        modality.encode(audio)
+
+
 def test_lengths_and_n_frames_are_traced():
     modality = log_mel("whisper")
     audio, lengths = noise(2, 4000), np.array([4000, 1600], np.int32)

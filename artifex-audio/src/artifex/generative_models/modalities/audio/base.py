@@ -351,17 +351,18 @@ class AudioModality(Modality):
 
         Args:
             audio: Waveforms (..., n_time_steps), full scale [-1, 1]; integers are scaled by the range of their dtype.
+                With ``lengths``, waveforms of any length, such as a batch of a bucket.
             lengths: Number of valid samples of each clip, integers that broadcast against the leading axes, such as the
                 ``length`` of a padded batch. Samples past them are ignored: the first ``n_frames(lengths)`` frames of a
                 spectrogram equal those of the clip alone, and later ones equal those of silence. May be traced. By
                 default all samples are valid.
 
         Returns:
-            Features (..., *output_shape), of the waveforms with their level: datasets normalize the clips that they read
+            Features (..., *output_shape), or with ``n_frames(audio.shape[-1])`` frames for waveforms of another length, of the waveforms with their level: datasets normalize the clips that they read
             when ``config.normalize`` is set, and ``normalize_audio`` normalizes others.
 
         Raises:
-            ValueError: When the last axis is not ``n_time_steps`` long, or ``lengths`` are out of range.
+            ValueError: When the last axis is not ``n_time_steps`` long and there are no ``lengths``, or ``lengths`` are out of range.
             TypeError: When ``lengths`` are not integers.
 
         Example:
@@ -376,13 +377,19 @@ class AudioModality(Modality):
         from artifex.generative_models.modalities.audio.preprocessing.levels import to_float
 
         shape = np.shape(audio)
-        if not shape or shape[-1] != self.n_time_steps:
-            raise ValueError(
-                f"encode: audio must have shape (..., {self.n_time_steps}), {self.config.duration} s at "
-                f"{self.config.sample_rate} Hz, got {shape}; use trim_or_pad(audio, {self.n_time_steps})"
-            )
-        given = {} if lengths is None else {"lengths": lengths}
-        return self.representation.encode(to_float(audio), **given)
+        is_expected = bool(shape) and shape[-1] == self.n_time_steps
+        if lengths is None:
+            if not is_expected:
+                raise ValueError(
+                    f"encode: audio must have shape (..., {self.n_time_steps}), {self.config.duration} s at "
+                    f"{self.config.sample_rate} Hz, got {shape}; use trim_or_pad(audio, {self.n_time_steps}), or pass the "
+                    f"lengths of a padded batch"
+                )
+            return self.representation.encode(to_float(audio))
+        if not is_expected and shape and shape[-1]:
+            longer = self.config.evolve(duration=shape[-1] / self.config.sample_rate)
+            return AudioModality(longer).encode(audio, lengths=lengths)
+        return self.representation.encode(to_float(audio), lengths=lengths)
 
     def decode(self, encoded: ArrayLike, *, key: jax.Array | None = None) -> jax.Array:
         """Decode the representation to waveforms.
