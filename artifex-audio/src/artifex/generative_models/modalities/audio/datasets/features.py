@@ -170,6 +170,29 @@ class FeatureDataset(BaseDataset):
         """
         return self._shape[:, -1].copy() if self._shape.shape[1] else np.ones(len(self), np.int64)
 
+    def targets(self) -> np.ndarray | None:
+        """Return the class of every example; see ``BaseDataset.targets``."""
+        if all(label is None for label in self._label):
+            return None
+        if any(isinstance(label, tuple) for label in self._label):
+            return np.stack(
+                [multi_hot(label if isinstance(label, tuple) else (), len(self.labels)) for label in self._label]
+            )
+        return np.array([-1 if label is None else label for label in self._label], np.int64)
+
+    @property
+    def column_names(self) -> tuple[str, ...]:
+        """Names that ``column`` accepts."""
+        return (*super().column_names, "id", "source")
+
+    def column(self, name: str) -> list[str] | list[tuple[str, ...]] | np.ndarray:
+        """Return a value of every example; see ``BaseDataset.column``.
+
+        Args:
+            name: ``"label"``, ``"length"``, ``"id"`` or ``"source"``.
+        """
+        return list(self._id if name == "id" else self._source) if name in ("id", "source") else super().column(name)
+
 
 def _class_label(
     label: str | list[str] | None, indices: Mapping[str, int], *, as_list: bool

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import warnings
 from abc import abstractmethod
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Literal, get_args
@@ -28,7 +28,7 @@ from artifex.generative_models.modalities.audio.io import (
     probe,
     read_blocks,
 )
-from artifex.generative_models.modalities.base import BaseDataset, checksum, position
+from artifex.generative_models.modalities.base import BaseDataset, checksum, current_epoch, position
 
 if TYPE_CHECKING:
     import jax
@@ -112,7 +112,6 @@ class RecordingDataset(BaseDataset):
     """
 
     config: AudioModalityConfig
-    labels: tuple[str, ...] = ()
     _n_classes: int | None = None
 
     def __init__(
@@ -172,7 +171,7 @@ class RecordingDataset(BaseDataset):
         return int(self._count_windows()[-1]) if self.crop == "sliding" else self.n_recordings()
 
     def __getitem__(self, index: int) -> dict[str, Any]:
-        """Return an example of epoch 0.
+        """Return an example of the epoch that a loader is reading, or of epoch 0 outside of a loader.
 
         Args:
             index: Index of the example; negative indices count from the end.
@@ -193,12 +192,12 @@ class RecordingDataset(BaseDataset):
             if example["valid"]:
                 yield example
 
-    def example(self, index: int, *, epoch: int = 0) -> dict[str, Any]:
+    def example(self, index: int, *, epoch: int | None = None) -> dict[str, Any]:
         """Return an example as it is in an epoch of training.
 
         Args:
             index: Index of the example; negative indices count from the end.
-            epoch: Epoch, from 0.
+            epoch: Epoch, from 0. None means the epoch that a loader is reading, or 0 outside of a loader.
 
         Returns:
             ``audio``, float32 (n_time_steps,), or (channels, n_time_steps) with ``mono=False``; ``length``, the number
@@ -211,6 +210,7 @@ class RecordingDataset(BaseDataset):
             IndexError: When the index is out of range.
             AudioReadError: With ``on_error="raise"``, when the recording cannot be read.
         """
+        epoch = current_epoch() if epoch is None else epoch
         example = self._read_example(position(index, len(self), self.name), epoch)
         return {**example, **self._features(example["audio"])}
 
@@ -264,6 +264,65 @@ class RecordingDataset(BaseDataset):
             return np.asarray(np.maximum(1, self._read_headers().n_resampled))
         return np.full(len(self), self.config.n_time_steps, np.int64)
 
+    def targets(self) -> np.ndarray | None:
+        """Return the class of every example without reading the recordings.
+
+        Returns:
+            Class indices, shape (n,), int64, -1 for examples without a label; where recordings have lists of labels a
+            multi-hot array, shape (n, n_classes), float32; None for a dataset without labels.
+        """
+        classes = self._recording_classes()
+        if all(each is None for each in classes):
+            return None
+        if any(isinstance(each, tuple) for each in classes):
+            n_classes = len(self.labels) if self._n_classes is None else self._n_classes
+            targets = np.stack([multi_hot(_as_tuple(each), n_classes) for each in classes])
+        else:
+            targets = np.array([-1 if each is None else each for each in classes], np.int64)
+        return np.asarray(targets[self.recordings()])
+
+    @property
+    def column_names(self) -> tuple[str, ...]:
+        """Names that ``column`` accepts."""
+        return tuple(dict.fromkeys((*super().column_names, *self._recording_column_names())))
+
+    def column(self, name: str) -> list[str] | list[tuple[str, ...]] | np.ndarray:
+        """Return a value of every example without reading the recordings.
+
+        Args:
+            name: One of ``column_names``: ``"label"``, ``"length"``, or an annotation such as ``"speaker"``.
+
+        Returns:
+            n strings, or an array of numbers, shape (n,); see ``BaseDataset.column``.
+
+        Raises:
+            ValueError: When there is no such column; the message lists those that exist.
+        """
+        if name in ("label", "length") or name not in self._recording_column_names():
+            return super().column(name)
+        values = self._recording_column(name)
+        recordings = self.recordings()
+        return [values[recording] for recording in recordings] if isinstance(values, list) else values[recordings]
+
+    def recordings(self) -> np.ndarray:
+        """Return the index of the recording of every example, shape (n,), int64; see ``BaseDataset.recordings``."""
+        recordings = np.arange(self.n_recordings(), dtype=np.int64)
+        return (
+            np.repeat(recordings, np.diff(self._count_windows(), prepend=0)) if self.crop == "sliding" else recordings
+        )
+
+    def _recording_classes(self) -> Sequence[int | tuple[int, ...] | None]:
+        """Return the class of every recording."""
+        return [self.source(recording).label for recording in range(self.n_recordings())]
+
+    def _recording_column_names(self) -> tuple[str, ...]:
+        """Return the names of the annotations of recordings."""
+        return ()
+
+    def _recording_column(self, name: str) -> list[str] | np.ndarray:
+        """Return an annotation of every recording."""
+        raise NotImplementedError(name)
+
     def get_batch(self, batch_size: int) -> dict[str, Any]:
         """Return a batch of examples drawn with replacement, whose features are computed together.
 
@@ -274,7 +333,7 @@ class RecordingDataset(BaseDataset):
             ``audio`` (batch_size, …), lists of the other entries, and ``index`` (batch_size,), the drawn indices.
         """
         indices = self.draw_indices(batch_size)
-        batch = self.collate_fn([self._read_example(int(i), 0) for i in indices])
+        batch = self.collate_fn([self._read_example(int(i), current_epoch()) for i in indices])
         return {**batch, **self._features(batch["audio"]), "index": indices}
 
     def _read_example(self, index: int, epoch: int) -> dict[str, Any]:
@@ -454,6 +513,10 @@ class RecordingDataset(BaseDataset):
         if self.config.representation is AudioRepresentation.RAW_WAVEFORM:
             return {}
         return {self.config.representation_name: np.asarray(encoder(self.config)(audio))}
+
+
+def _as_tuple(classes: int | tuple[int, ...] | None) -> tuple[int, ...]:
+    return () if classes is None else (classes,) if isinstance(classes, int) else classes
 
 
 @lru_cache(maxsize=64)
