@@ -99,8 +99,8 @@ class AudioModalityConfig(Configuration):
         representation: An ``AudioRepresentation``, or the name of a registered representation.
         spectral: Spectral analysis of the representation: the name of a preset of artifex-spectral such as
             ``"whisper"``, a ``SpectralConfig``, or a mapping of its fields. ``sample_rate``, ``n_mel_channels``,
-            ``hop_length`` and ``n_fft`` follow it; the number of frames is its ``n_frames``. None for librosa's
-            analysis with those four settings and without the last centered frame.
+            ``hop_length`` and ``n_fft`` follow it; the number of frames is its ``n_frames``. Waveforms only have its
+            sample rate. None for librosa's analysis with those four settings and without the last centered frame.
         sample_rate: Sample rate in Hz; by default that of ``spectral``, or 16000.
         n_mel_channels: Number of mel bands, at most ``n_fft // 2 + 1``; by default that of ``spectral``, or 80.
         hop_length: Hop length in samples, at most ``n_fft``; by default that of ``spectral``, or 256.
