@@ -204,17 +204,17 @@ class AudioModalityConfig(Configuration):
         Raises:
             MissingDependencyError: Without artifex-spectral.
         """
-        return (
-            _resolved(self.spectral)
-            or spectral_extension(
-                f"The representation {self.representation_name!r}",
-                sample_rate=self.sample_rate,
-                n_fft=self.n_fft,
-                hop_length=self.hop_length,
-                n_mels=self.n_mel_channels,
-                frame_count="drop_last",
-            ).config
+        if self.spectral is not None:
+            return spectral_settings(self.spectral)
+        extension = spectral_extension(
+            f"The representation {self.representation_name!r}",
+            sample_rate=self.sample_rate,
+            n_fft=self.n_fft,
+            hop_length=self.hop_length,
+            n_mels=self.n_mel_channels,
+            frame_count="drop_last",
         )
+        return extension.config
 
     @property
     def representation_name(self) -> str:
@@ -240,8 +240,8 @@ class AudioModalityConfig(Configuration):
         """
         if changes.get("spectral") is None:
             return super().evolve(**changes)
-        kept = {each.name: getattr(self, each.name) for each in attrs.fields(type(self))}
-        return type(self)(**{**{name: kept[name] for name in kept if name not in _SHARED_FIELDS}, **changes})
+        names = [field.name for field in attrs.fields(type(self)) if field.name not in _SHARED_FIELDS]
+        return type(self)(**{**{name: getattr(self, name) for name in names}, **changes})
 
     def _check_agreement(self, settings: SpectralSettings) -> None:
         for field, name in _SHARED_FIELDS.items():
