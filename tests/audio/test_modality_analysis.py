@@ -14,7 +14,13 @@ from artifex.generative_models.extensions.audio_processing.spectral import (
     plot,
     stft,
 )
-from artifex.generative_models.modalities.audio import AudioModality, AudioModalityConfig
+from artifex.generative_models.modalities.audio import (
+    AudioModality,
+    AudioModalityConfig,
+    extract,
+    read_features,
+    write_audio,
+)
 from artifex.generative_models.modalities.audio import base as audio_base
 
 LOG_MEL = "log_mel_spectrogram"
@@ -158,6 +164,21 @@ def test_lengths_of_waveforms_and_of_one_clip():
     np.testing.assert_array_equal(modality.encode(audio, lengths=7)[:, 7:], 0)
     with pytest.raises(TypeError, match="lengths must be integers, numbers of samples, got float32"):
         modality.encode(audio, lengths=np.ones(2, np.float32))
+    for representation in ("raw_waveform", LOG_MEL):
+        with pytest.raises(ValueError, match="lengths must be from 0 to 4000 samples, got 4001"):
+            AudioModality(modality.config.evolve(representation=representation)).encode(audio, lengths=[1000, 4001])
+
+
+@pytest.mark.parametrize("representation", ["raw_waveform", LOG_MEL])
+def test_batches_of_any_length_are_encoded_with_lengths(representation):
+    modality = AudioModality(AudioModalityConfig(representation=representation, duration=0.25))
+    audio, lengths = noise(2, 6000), np.array([6000, 4000])
+    features = np.asarray(modality.encode(audio, lengths=lengths))
+    expected = np.asarray(modality.encode(audio[1, :4000]))
+    np.testing.assert_allclose(features[1][..., : expected.shape[-1]], expected, atol=1e-5 * np.abs(expected).max())
+    assert features.shape[-1] == (6000 if representation == "raw_waveform" else modality.n_frames(6000))
+    with pytest.raises(ValueError, match="pass the lengths of a padded batch"):
+        modality.encode(audio)
 
 
 def test_lengths_and_n_frames_are_traced():
@@ -196,6 +217,18 @@ def test_an_analysis_without_inverse_raises_in_decode():
     modality = log_mel(SpectralConfig(n_fft=512, hop_length=512, n_mels=40))
     with pytest.raises(ValueError, match=r"cannot be inverted: some samples are not covered .* lower hop_length"):
         modality.decode(np.zeros(modality.output_shape, np.float32))
+
+
+@pytest.mark.parametrize("preset", ["whisper", "kaldi"])
+def test_extraction_of_variable_lengths_has_the_features_of_each_clip(tmp_path, preset):
+    config = AudioModalityConfig(representation=LOG_MEL, spectral=preset)
+    clips = [noise(length) for length in (1700, 16000, 17001)]
+    for index, clip in enumerate(clips):
+        write_audio(tmp_path / f"{index}.wav", clip, config.sample_rate, subtype="FLOAT")
+    extract([tmp_path], tmp_path / "made", config=config, report=False)
+    for clip, (_, features) in zip(clips, read_features(tmp_path / "made"), strict=True):
+        expected = np.asarray(log_mel_spectrogram(clip / np.abs(clip).max(), registry("preset")[preset]))
+        np.testing.assert_allclose(features, expected, atol=1e-4 * np.abs(expected).max())
 
 
 def test_clips_shorter_than_a_frame_raise():
@@ -237,6 +270,11 @@ def test_plots_take_the_configuration_of_a_modality(spectral):
 def test_plots_raise_for_another_configuration():
     with pytest.raises(TypeError, match="config must be a SpectralConfig or an AudioModalityConfig, got dict"):
         plot.mel(np.ones((80, 4)), {"n_mels": 80})
+
+
+def test_features_name_the_analysis_of_a_configuration():
+    with pytest.raises(TypeError, match="got AudioModalityConfig; pass config.analysis"):
+        log_mel_spectrogram(noise(4000), AudioModalityConfig())
 
 
 def test_the_module_of_the_configuration_imports_no_jax():

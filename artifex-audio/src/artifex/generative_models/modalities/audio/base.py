@@ -99,8 +99,8 @@ class AudioModalityConfig(Configuration):
         representation: An ``AudioRepresentation``, or the name of a registered representation.
         spectral: Spectral analysis of the representation: the name of a preset of artifex-spectral such as
             ``"whisper"``, a ``SpectralConfig``, or a mapping of its fields. ``sample_rate``, ``n_mel_channels``,
-            ``hop_length`` and ``n_fft`` follow it; the number of frames is its ``n_frames``. None for librosa's
-            analysis with those four settings and without the last centered frame.
+            ``hop_length`` and ``n_fft`` follow it; the number of frames is its ``n_frames``. Waveforms only have its
+            sample rate. None for librosa's analysis with those four settings and without the last centered frame.
         sample_rate: Sample rate in Hz; by default that of ``spectral``, or 16000.
         n_mel_channels: Number of mel bands, at most ``n_fft // 2 + 1``; by default that of ``spectral``, or 80.
         hop_length: Hop length in samples, at most ``n_fft``; by default that of ``spectral``, or 256.
@@ -204,17 +204,17 @@ class AudioModalityConfig(Configuration):
         Raises:
             MissingDependencyError: Without artifex-spectral.
         """
-        return (
-            _resolved(self.spectral)
-            or spectral_extension(
-                f"The representation {self.representation_name!r}",
-                sample_rate=self.sample_rate,
-                n_fft=self.n_fft,
-                hop_length=self.hop_length,
-                n_mels=self.n_mel_channels,
-                frame_count="drop_last",
-            ).config
+        if self.spectral is not None:
+            return spectral_settings(self.spectral)
+        extension = spectral_extension(
+            f"The representation {self.representation_name!r}",
+            sample_rate=self.sample_rate,
+            n_fft=self.n_fft,
+            hop_length=self.hop_length,
+            n_mels=self.n_mel_channels,
+            frame_count="drop_last",
         )
+        return extension.config
 
     @property
     def representation_name(self) -> str:
@@ -240,8 +240,8 @@ class AudioModalityConfig(Configuration):
         """
         if changes.get("spectral") is None:
             return super().evolve(**changes)
-        kept = {each.name: getattr(self, each.name) for each in attrs.fields(type(self))}
-        return type(self)(**{**{name: kept[name] for name in kept if name not in _SHARED_FIELDS}, **changes})
+        names = [field.name for field in attrs.fields(type(self)) if field.name not in _SHARED_FIELDS]
+        return type(self)(**{**{name: getattr(self, name) for name in names}, **changes})
 
     def _check_agreement(self, settings: SpectralSettings) -> None:
         for field, name in _SHARED_FIELDS.items():
@@ -351,17 +351,18 @@ class AudioModality(Modality):
 
         Args:
             audio: Waveforms (..., n_time_steps), full scale [-1, 1]; integers are scaled by the range of their dtype.
+                With ``lengths``, waveforms of any length, such as a batch of a bucket.
             lengths: Number of valid samples of each clip, integers that broadcast against the leading axes, such as the
                 ``length`` of a padded batch. Samples past them are ignored: the first ``n_frames(lengths)`` frames of a
                 spectrogram equal those of the clip alone, and later ones equal those of silence. May be traced. By
                 default all samples are valid.
 
         Returns:
-            Features (..., *output_shape), of the waveforms with their level: datasets normalize the clips that they read
+            Features (..., *output_shape), or with ``n_frames(audio.shape[-1])`` frames for waveforms of another length, of the waveforms with their level: datasets normalize the clips that they read
             when ``config.normalize`` is set, and ``normalize_audio`` normalizes others.
 
         Raises:
-            ValueError: When the last axis is not ``n_time_steps`` long, or ``lengths`` are out of range.
+            ValueError: When the last axis is not ``n_time_steps`` long and there are no ``lengths``, or ``lengths`` are out of range.
             TypeError: When ``lengths`` are not integers.
 
         Example:
@@ -376,13 +377,19 @@ class AudioModality(Modality):
         from artifex.generative_models.modalities.audio.preprocessing.levels import to_float
 
         shape = np.shape(audio)
-        if not shape or shape[-1] != self.n_time_steps:
-            raise ValueError(
-                f"encode: audio must have shape (..., {self.n_time_steps}), {self.config.duration} s at "
-                f"{self.config.sample_rate} Hz, got {shape}; use trim_or_pad(audio, {self.n_time_steps})"
-            )
-        given = {} if lengths is None else {"lengths": lengths}
-        return self.representation.encode(to_float(audio), **given)
+        is_expected = bool(shape) and shape[-1] == self.n_time_steps
+        if lengths is None:
+            if not is_expected:
+                raise ValueError(
+                    f"encode: audio must have shape (..., {self.n_time_steps}), {self.config.duration} s at "
+                    f"{self.config.sample_rate} Hz, got {shape}; use trim_or_pad(audio, {self.n_time_steps}), or pass the "
+                    f"lengths of a padded batch"
+                )
+            return self.representation.encode(to_float(audio))
+        if not is_expected and shape and shape[-1]:
+            longer = self.config.evolve(duration=shape[-1] / self.config.sample_rate)
+            return AudioModality(longer).encode(audio, lengths=lengths)
+        return self.representation.encode(to_float(audio), lengths=lengths)
 
     def decode(self, encoded: ArrayLike, *, key: jax.Array | None = None) -> jax.Array:
         """Decode the representation to waveforms.

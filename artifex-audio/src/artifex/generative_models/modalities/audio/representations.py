@@ -43,16 +43,19 @@ class RawWaveform:
 
         Raises:
             TypeError: When ``lengths`` are not integers.
+            ValueError: When one is out of range; traced ones are not checked.
         """
         waveforms = jnp.asarray(audio)
         if lengths is None:
             return waveforms
-        counts = jnp.asarray(lengths)
-        if not jnp.issubdtype(counts.dtype, jnp.integer):
-            raise TypeError(f"lengths must be integers, numbers of samples, got {counts.dtype}")
-        counts = jnp.broadcast_to(counts, waveforms.shape[:-1])[..., None]
-        positions = np.arange(waveforms.shape[-1]).reshape((1,) * (waveforms.ndim - 1) + (-1,))
-        return jnp.where(positions.astype(counts.dtype) < counts, waveforms, 0)
+        given, n_samples = lengths if isinstance(lengths, jax.Array) else np.asarray(lengths), waveforms.shape[-1]
+        if not jnp.issubdtype(given.dtype, jnp.integer):
+            raise TypeError(f"lengths must be integers, numbers of samples, got {given.dtype}")
+        if isinstance(given, np.ndarray) and (outside := given[(given < 0) | (given > n_samples)]).size:
+            raise ValueError(f"lengths must be from 0 to {n_samples} samples, got {outside[0]}")
+        counts = jnp.broadcast_to(given.astype(np.int32), waveforms.shape[:-1])[..., None]
+        positions = np.arange(n_samples, dtype=np.int32).reshape((1,) * (waveforms.ndim - 1) + (-1,))
+        return jnp.where(positions < counts, waveforms, 0)
 
     def decode(self, encoded: ArrayLike, *, key: jax.Array | None = None) -> jax.Array:
         """Return waveforms unchanged.

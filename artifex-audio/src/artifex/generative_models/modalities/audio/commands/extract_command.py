@@ -54,7 +54,7 @@ def extract(
         bool | None,
         typer.Option(
             "--normalize/--no-normalize",
-            help="Normalize each recording to a peak of full scale first.",
+            help="Normalize each recording to a peak of full scale first, by at most 60 dB.",
             show_default="normalize",
         ),
     ] = None,

@@ -139,7 +139,7 @@ class RecordingDataset(BaseDataset):
         if crop == "whole" and self.config.representation is not AudioRepresentation.RAW_WAVEFORM:
             raise ValueError(
                 f'crop="whole" gives variable-length examples, but {self.config.representation_name} has a fixed length; '
-                f'use representation="raw_waveform" and encode the padded batches'
+                f'use representation="raw_waveform" and encode the padded batches with AudioModality.encode(audio, lengths=...)'
             )
         self.mono = mono
         self.crop = crop
