@@ -160,7 +160,9 @@ def test_sizes_given_with_a_preset_change_it_visibly_and_the_configuration_repea
         (("--feature", "mfcc", "--representation", "stft"), "repeat --feature for several features"),
         (("--feature", "raw_waveform", "--feature", "mfcc"), "raw_waveform 16384, mfcc 64; extract samples and frames"),
         (("--split", "test"), "synthetic examples have no splits"),
-        (("noise", "--split", "test"), "the recordings have no splits"),
+        (("noise", "--split", "test"), "1 of 1 recordings have no split"),
+        (("m.jsonl", "noise", "--split", "test"), "1 of 3 recordings have no split, such as"),
+        (("--config", "features.toml"), "features must be a list, got 'mfcc'"),
         (("m.jsonl", "--split", "banana"), "split must be one of 'test', 'train', got 'banana'"),
         (("--allow-failures", "some"), "--allow-failures must be a number of recordings or 'all', got 'some'"),
         (("--allow-failures", "-1"), "--allow-failures must be a number"),
@@ -170,6 +172,7 @@ def test_sizes_given_with_a_preset_change_it_visibly_and_the_configuration_repea
 def test_invalid_arguments_give_a_message_and_write_nothing(artifex, tmp_path, manifest, words, message):
     (tmp_path / "noise").mkdir()
     write_audio(tmp_path / "noise" / "a.wav", np.zeros(1000), RATE)
+    (tmp_path / "features.toml").write_text("features = 'mfcc'")
     before = sorted(tmp_path.rglob("*"))
     words = ("noise", *words) if "raw_waveform" in words else words
     code, out, err = artifex("extract", *words)
@@ -188,6 +191,8 @@ def test_unknown_names_are_errors_that_list_the_available_ones(tmp_path):
         extract([], tmp_path / "made", preset=3, report=False)
     with pytest.raises(ValueError, match=r"config.n_mel_channels = 64 contradicts the preset 'whisper', .*n_mels': 64"):
         extract([], tmp_path / "made", preset="whisper", config=AudioModalityConfig(n_mel_channels=64), report=False)
+    with pytest.raises(ValueError, match="config.representation is 'stft', but features are mfcc; omit one"):
+        extract([], tmp_path / "made", features="mfcc", config=SMALL.evolve(representation="stft"), report=False)
     assert not (tmp_path / "made").exists()
 
 

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 _DEFAULT_SYNTHETIC = 30
 _MAX_NAMES = 12
-_TABLES = ("features", "preset", "preset_options")
+_TABLES = {"features": list, "preset": str, "preset_options": dict}
 _OPTION_NAMES = {"sample_rate": "--sample-rate", "n_fft": "--n-fft", "hop_length": "--hop-length"}
 
 
@@ -265,6 +265,9 @@ def _read_settings(file: Path | None, *, features: list[str] | None, preset: str
     if file is not None:
         table = read_option_file(file, "--config")
         tables = {name: table.pop(name) for name in _TABLES if name in table}
+        misplaced = {name: value for name, value in tables.items() if not isinstance(value, _TABLES[name])}
+        for name, value in misplaced.items():
+            raise ValueError(f"{file}: {name} must be a {_TABLES[name].__name__}, got {value!r}")
         if isinstance(table.get("audio"), dict):
             table = table["audio"]
         try:

@@ -195,7 +195,8 @@ def resolve_features(
 
     Raises:
         UnknownComponentError: For an unknown feature; the message lists the available ones.
-        ValueError: When there is none, a name is repeated, or a representation cannot use the preset.
+        ValueError: When there is none, a name is repeated, the representation of the configuration is another one, or a
+            representation cannot use the preset.
     """
     if features is None:
         default = config.representation_name
@@ -206,6 +207,10 @@ def resolve_features(
         raise ValueError("features must contain at least one name, such as 'log_mel_spectrogram', got none")
     if len(set(names)) < len(names):
         raise ValueError(f"features must not repeat a name, got {', '.join(names)}")
+    if config.representation_name not in (_RAW_WAVEFORM, *names):
+        raise ValueError(
+            f"config.representation is {config.representation_name!r}, but features are {', '.join(names)}; omit one of them"
+        )
     spectral = spectral_features()
     for name in names:
         if name in registry("representation"):

@@ -140,7 +140,7 @@ def select_split(recordings: list[PlannedRecording], split: str) -> list[Planned
         Its recordings, in order.
 
     Raises:
-        ValueError: When there are no splits, or no recording is in this one; the message names the splits.
+        ValueError: When recordings have no split, or none is in this one; the message names the splits.
 
     Example:
         >>> select_split([{"id": "a.wav", "split": "train"}], "valid")
@@ -148,13 +148,14 @@ def select_split(recordings: list[PlannedRecording], split: str) -> list[Planned
         ValueError: split must be 'train', got 'valid'
     """
     selected = [recording for recording in recordings if recording.get("split") == split]
+    without = [recording["source"] for recording in recordings if "split" not in recording]
+    if without:
+        raise ValueError(
+            f"{len(without)} of {len(recordings)} recordings have no split, such as {printable(without[0])}, got split "
+            f"{split!r}; give a manifest with a column 'split', such as one written by `artifex scan --split`"
+        )
     if not selected:
         splits = sorted({recording["split"] for recording in recordings if "split" in recording})
-        if not splits:
-            raise ValueError(
-                f"the recordings have no splits, got split {split!r}; give a manifest with a column 'split', such as one "
-                f"written by `artifex scan --split`"
-            )
         expected = repr(splits[0]) if len(splits) == 1 else f"one of {', '.join(map(repr, splits))}"
         raise ValueError(f"split must be {expected}, got {split!r}")
     return selected

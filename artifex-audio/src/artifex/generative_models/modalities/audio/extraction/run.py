@@ -223,7 +223,8 @@ def extract(
     if resolved is not None:
         config = config_with_preset(config, resolved)
     elif config is None:
-        config = AudioModalityConfig(representation=AudioRepresentation.MEL_SPECTROGRAM)
+        config = AudioModalityConfig()
+        features = AudioRepresentation.MEL_SPECTROGRAM.value if features is None else features
     names = resolve_features(features, config, resolved)
     check_output_folder(folder, given, given=out)
     backoff = Backoff(retries=int(retries), wait=wait)
