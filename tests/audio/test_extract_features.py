@@ -92,6 +92,23 @@ def test_features_of_a_preset_equal_those_of_each_recording_alone(folder, tmp_pa
     assert (data.config.sample_rate, data.config.n_fft, data.config.hop_length) == (16000, 400, 160)
 
 
+@pytest.mark.thorough
+@pytest.mark.parametrize("preset", registry("preset"))
+def test_features_of_every_preset_equal_those_of_each_recording_alone(tmp_path, preset):
+    analysis = SpectralAnalysis.from_preset(preset)
+    for index, length in enumerate((2500, 17000, 30000)):
+        samples = np.random.default_rng(index).uniform(-0.5, 0.5, length)
+        write_audio(tmp_path / f"{index}.wav", samples, analysis.config.sample_rate, subtype="FLOAT")
+    names = features.spectral_features()
+    extract(tmp_path, tmp_path / "made", preset=preset, features=names, report=False)
+    for example in FeatureDataset(tmp_path / "made"):
+        for name in names:
+            compute = analysis.stft if name == "stft" else getattr(analysis, f"compute_{name}")
+            expected = np.asarray(compute(read_audio(example["source"])[0]))
+            assert example[name].shape == expected.shape
+            np.testing.assert_allclose(example[name], expected, rtol=1e-3, atol=1e-5 * np.abs(expected).max())
+
+
 @pytest.mark.filterwarnings("ignore:n_fft=512 is too large for input signal of length=200")
 def test_several_features_are_stored_in_one_record_and_recordings_decoded_once(folder, several):
     out, n_decoded = several

@@ -42,11 +42,13 @@ def describe_differences(stored: Plan, requested: Plan) -> list[str]:
         )
         if was != now
     ]
+    same_preset = _preset(stored) == _preset(requested)
     phrases += [
         f"{setting} is {was} in the folder, {now} was requested"
         for setting, was, now in _compare(stored.audio, requested.audio, "variable")
+        if same_preset or setting not in FIELDS
     ]
-    if _preset(stored) == _preset(requested):
+    if same_preset:
         phrases += [
             f"{setting} of the preset is {was} in the folder, {now} in the installed one"
             for setting, was, now in _compare(stored.spectral or {}, requested.spectral or {}, "(none)")
