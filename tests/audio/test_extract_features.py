@@ -2,6 +2,7 @@
 
 import importlib.util
 import json
+import pickle
 from pathlib import Path
 
 import librosa
@@ -260,6 +261,7 @@ def test_failures_are_permitted_up_to_a_number(artifex, folder, tmp_path):
     assert artifex("extract", "x.wav", "--out", "nothing", "--allow-failures", "all")[0] == 1
     with pytest.raises(FailedRecordingsError, match="2 recordings could not be extracted, 1 may fail") as caught:
         extract([folder, "x.wav", "y.wav"], "made", config=SMALL, report=False, allow_failures=1)
+    assert str(pickle.loads(pickle.dumps(caught.value))) == str(caught.value)
     assert len(caught.value.result.records) == len(list(read_features("made"))) == len(LENGTHS)
     assert len(extract([folder, "x.wav", "y.wav"], "made", config=SMALL, report=False, allow_failures=2).failures) == 2
 

@@ -18,7 +18,6 @@ if TYPE_CHECKING:
 _DEFAULT_SYNTHETIC = 30
 _MAX_NAMES = 12
 _TABLES = {"features": list, "preset": str, "preset_options": dict}
-_OPTION_NAMES = {"sample_rate": "--sample-rate", "n_fft": "--n-fft", "hop_length": "--hop-length"}
 
 
 def extract(
@@ -174,8 +173,9 @@ def extract(
 
     Writes shards of features, config.toml, manifest.jsonl, failures.jsonl and report.html to a folder. After an
     interruption, the same command resumes with the first shard that is not committed. Recordings that cannot be read are
-    listed at the end with the reason; the exit code is then 1, unless --allow-failures permits them. A fault that may be temporary, such as an unavailable network
-    drive or too little memory, is not a reason: the command stops with exit code 2, and the same command resumes.
+    listed at the end with the reason; the exit code is then 1, unless --allow-failures permits them. A fault that may be
+    temporary, such as an unavailable network drive or too little memory, is not a reason: the command stops with exit code
+    2, and the same command resumes.
     """
     from artifex.generative_models.core.cli.terminal import say
     from artifex.generative_models.modalities.audio import extraction
@@ -233,7 +233,7 @@ def extract(
     if (allowed is not None and len(result.failures) > allowed) or (result.failures and not result.records):
         raise typer.Exit(1)
     if result.failures:
-        say(f"allowed by --allow-failures {allow_failures}")
+        say(f"--allow-failures {allow_failures} permits this: the exit code is 0")
 
 
 @attrs.frozen(kw_only=True)
@@ -287,7 +287,7 @@ def _read_settings(file: Path | None, *, features: list[str] | None, preset: str
         )
     if preset is None and "preset_options" in tables:
         chosen = str(chosen), tables["preset_options"]
-    found = override_preset(chosen, settings, names=_OPTION_NAMES)
+    found = override_preset(chosen, settings)
     config = AudioModalityConfig.from_dict({"normalize": False, **settings, **found.fields})
     return _Settings(
         config=config,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping, Sequence
-from functools import cache, lru_cache
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any, TypedDict
 
 import attrs
@@ -154,13 +154,12 @@ def _contradiction(given: str, field: str, value: object, preset: ResolvedPreset
     return f"{message}; omit it, or change the preset: preset=({preset.name!r}, {change!r})"
 
 
-def override_preset(preset: Preset, given: Mapping[str, object], *, names: Mapping[str, str]) -> ResolvedPreset:
+def override_preset(preset: Preset, given: Mapping[str, object]) -> ResolvedPreset:
     """Change a preset to the sizes that were given with it.
 
     Args:
         preset: The preset.
         given: Values of fields of ``AudioModalityConfig``.
-        names: Names of these fields in messages, such as ``"--sample-rate"``.
 
     Returns:
         The changed preset.
@@ -171,8 +170,7 @@ def override_preset(preset: Preset, given: Mapping[str, object], *, names: Mappi
     found = resolve_preset(preset)
     rate = given.get("sample_rate", found.fields["sample_rate"])
     if rate != found.fields["sample_rate"]:
-        option = f"{names.get('sample_rate', 'sample_rate')} {rate}"
-        raise ValueError(_contradiction(option, "sample_rate", rate, found))
+        raise ValueError(_contradiction(f"--sample-rate {rate}", "sample_rate", rate, found))
     changes = {
         FIELDS[field]: given[field] for field in FIELDS if field in given and given[field] != found.fields[field]
     }
@@ -228,7 +226,6 @@ def resolve_features(
     return names
 
 
-@cache
 def spectral_features() -> tuple[str, ...]:
     """Return the names of the features of the extension ``spectral``; none without artifex-spectral.
 
@@ -289,7 +286,7 @@ def spectral_frames(spectral: Mapping[str, Any], n_samples: int) -> int:
     Raises:
         ValueError: When the waveform is shorter than a frame.
     """
-    config = _analysis(json.dumps(spectral)).config
+    config = _analysis(spectral).config
     n_frames = int(config.n_frames(n_samples))
     if n_frames < 1:
         raise ValueError(f"a frame needs at least {config.min_length} samples, got {n_samples}")
@@ -305,7 +302,7 @@ def band_frequencies(spectral: Mapping[str, Any]) -> np.ndarray:
     Returns:
         Frequencies (n_mels,).
     """
-    frequencies: np.ndarray = _analysis(json.dumps(spectral)).band_frequencies()
+    frequencies: np.ndarray = _analysis(spectral).band_frequencies()
     return frequencies
 
 
@@ -323,16 +320,15 @@ def spectral_encoder(
         A function from zero-padded waveforms (batch, time) and their lengths (batch,) to features (batch, ..., frames).
         Frames past the length of a waveform are undefined.
     """
-    return _spectral_encoder(name, json.dumps(spectral), normalize)
+    return _spectral_encoder(name, _analysis(spectral), normalize)
 
 
 @lru_cache(maxsize=64)
-def _spectral_encoder(name: str, spectral: str, normalize: bool) -> Callable[[np.ndarray, np.ndarray], jax.Array]:
+def _spectral_encoder(name: str, analysis: Any, normalize: bool) -> Callable[[np.ndarray, np.ndarray], jax.Array]:
     import jax
 
     from artifex.generative_models.modalities.audio.preprocessing.levels import normalize_audio
 
-    analysis = _analysis(spectral)
     compute = analysis.stft if name == "stft" else getattr(analysis, _METHOD + name)
 
     def encode(audio: jax.Array, lengths: jax.Array) -> jax.Array:
@@ -342,9 +338,12 @@ def _spectral_encoder(name: str, spectral: str, normalize: bool) -> Callable[[np
     return jax.jit(encode)
 
 
+def _analysis(spectral: Mapping[str, Any]) -> Any:
+    return _create_analysis(registry("extension")["spectral"], json.dumps(spectral))
+
+
 @lru_cache(maxsize=64)
-def _analysis(spectral: str) -> Any:
-    extension: Any = registry("extension")["spectral"]
+def _create_analysis(extension: Any, spectral: str) -> Any:
     return extension(config=ExtensionConfig(extensions={"spectral": json.loads(spectral)}), rngs=None)
 
 

@@ -82,6 +82,10 @@ class FailedRecordingsError(RuntimeError):
             f"{printable(first['source'])}: {printable(first['reason'])}"
         )
         self.result = result
+        self.allowed = allowed
+
+    def __reduce__(self) -> tuple[type[FailedRecordingsError], tuple[Extraction, int]]:
+        return FailedRecordingsError, (self.result, self.allowed)
 
 
 def extract(
