@@ -11,7 +11,15 @@ import pytest
 
 from artifex.generative_models.core import MissingDependencyError, UnknownComponentError, create, registry
 from artifex.generative_models.extensions.audio_processing.spectral import SpectralAnalysis, SpectralConfig
-from artifex.generative_models.modalities.audio import FeatureDataset, make_loader, read_audio, read_features
+from artifex.generative_models.modalities.audio import (
+    AudioFileDataset,
+    FeatureDataset,
+    SyntheticAudioDataset,
+    TableAudioDataset,
+    make_loader,
+    read_audio,
+    read_features,
+)
 from artifex.generative_models.modalities.audio.base import AudioModalityConfig
 from artifex.generative_models.modalities.audio.extraction import (
     FailedRecordingsError,
@@ -317,6 +325,26 @@ def test_the_fingerprint_covers_the_components(folder, tmp_path):
         extract(folder, tmp_path / "made", preset=preset, features=name, overwrite=True, report=False)
         found.add(FeatureDataset(tmp_path / "made").fingerprint())
     assert len(found) == 3
+
+
+@pytest.mark.parametrize("kind", ["files", "table", "synthetic"])
+def test_fingerprints_of_datasets_cover_the_provider_of_the_representation(fresh_registry, folder, kind):
+    def fingerprint(representation):
+        config = SMALL.evolve(representation=representation, duration=0.1)
+        datasets = {
+            "files": lambda: AudioFileDataset(config, folder),
+            "table": lambda: TableAudioDataset(config, [str(folder / "0.wav")]),
+            "synthetic": lambda: SyntheticAudioDataset(config, n_samples=3),
+        }
+        return datasets[kind]().fingerprint()
+
+    names = ("mel_spectrogram", "raw_waveform")
+    before = [fingerprint(name) for name in names]
+    for name in names:
+        registry("representation").register(name, registry("representation")["stft"], replace=True)
+    after = [fingerprint(name) for name in names]
+    assert before[0] != after[0]
+    assert before[1] == after[1]  # waveforms are not encoded
 
 
 def test_verify_summarizes_the_extraction(artifex, manifest, tmp_path):
