@@ -3,14 +3,16 @@
 import importlib.util
 import json
 import pickle
+import subprocess
+import sys
 from pathlib import Path
 
 import librosa
 import numpy as np
 import pytest
 
-from artifex.generative_models.core import MissingDependencyError, UnknownComponentError, create, registry
-from artifex.generative_models.extensions.audio_processing.spectral import SpectralAnalysis, SpectralConfig
+from artifex.generative_models.core import UnknownComponentError, create, registry
+from artifex.generative_models.extensions.audio_processing.spectral import SpectralAnalysis
 from artifex.generative_models.modalities.audio import (
     AudioFileDataset,
     FeatureDataset,
@@ -97,8 +99,10 @@ def test_features_of_a_preset_equal_those_of_each_recording_alone(folder, tmp_pa
             assert example[name].shape == expected.shape
             np.testing.assert_allclose(example[name], expected, atol=1e-6 * max(1.0, np.abs(expected).max()))
     assert data.lengths().tolist() == [length // 160 for length in LENGTHS]
-    assert (data.preset, SpectralConfig.from_dict(data.analysis)) == ("whisper", create("preset", "whisper"))
-    assert (data.config.sample_rate, data.config.n_fft, data.config.hop_length) == (16000, 400, 160)
+    assert (data.preset, data.config.analysis) == ("whisper", create("preset", "whisper"))
+    assert data.config == AudioModalityConfig(
+        representation="log_mel_spectrogram", spectral="whisper", duration=data.config.duration, normalize=False
+    )
 
 
 @pytest.mark.thorough
@@ -222,19 +226,35 @@ def test_unknown_names_are_errors_that_list_the_available_ones(tmp_path):
     assert not (tmp_path / "made").exists()
 
 
-def test_a_representation_of_a_plugin_does_not_take_a_preset(fresh_registry, tmp_path):
-    registry("representation").register("codes", type("Codes", (), {"encode": None, "decode": None}))
-    with pytest.raises(ValueError, match="the representation 'codes' does not use presets"):
-        extract([], tmp_path / "made", preset="whisper", features="codes", report=False)
+def test_a_configuration_with_an_analysis_is_the_same_as_a_preset(folder, tmp_path):
+    config = AudioModalityConfig(spectral="whisper", normalize=False)
+    changed = create("preset", "whisper", n_mels=64)
+    extract(folder, tmp_path / "preset", preset="whisper", report=False)
+    extract(folder, tmp_path / "config", config=config, report=False)
+    extract(folder, tmp_path / "changed", config=config.evolve(spectral=changed), report=False)
+    plans = [(tmp_path / name / "plan.json").read_bytes() for name in ("preset", "config", "changed")]
+    assert plans[0] == plans[1] != plans[2]
+    assert FeatureDataset(tmp_path / "config", config=config.evolve(representation="log_mel_spectrogram")).config
+    data = FeatureDataset(tmp_path / "changed")
+    assert (data[0]["log_mel_spectrogram"].shape[0], data.preset, data.config.analysis) == (64, None, changed)
+    with pytest.raises(ValueError, match="extracted with another configuration: n_mel_channels is 64, not 80"):
+        FeatureDataset(tmp_path / "changed", config=config.evolve(representation="log_mel_spectrogram"))
+    without = SMALL.evolve(representation="log_mel_spectrogram", n_fft=400, hop_length=160, n_mel_channels=64)
+    with pytest.raises(ValueError, match="spectral is given, not None"):
+        FeatureDataset(tmp_path / "changed", config=without)
+    with pytest.raises(ValueError, match="config.spectral and the preset 'kaldi' are different analyses"):
+        extract(folder, tmp_path / "made", config=config, preset="kaldi", report=False)
 
 
-def test_without_artifex_spectral_the_error_names_it(monkeypatch):
-    def unknown(kind):
-        raise UnknownComponentError(kind)
-
-    monkeypatch.setattr(features, "registry", unknown)
-    with pytest.raises(MissingDependencyError, match="pip install artifex-spectral"):
-        features.resolve_preset("whisper")
+def test_features_of_a_preset_are_read_without_jax(folder, tmp_path):
+    extract(folder, tmp_path / "made", preset="whisper", report=False)
+    script = (
+        "import sys, pickle; from artifex.generative_models.modalities.audio import FeatureDataset; "
+        f"data = pickle.loads(pickle.dumps(FeatureDataset({str(tmp_path / 'made')!r}))); data[0]; data.fingerprint(); "
+        "print('jax' in sys.modules)"
+    )
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+    assert done.stdout == "False\n"
 
 
 def test_one_split_is_extracted_with_the_classes_of_all(manifest, tmp_path):
@@ -284,7 +304,7 @@ def change_plan(out: Path, change) -> None:
     ("change", "message"),
     [
         (
-            lambda plan: plan["components"][1].update(distribution="other", version="1.0"),
+            lambda plan: plan["components"][2].update(distribution="other", version="1.0"),
             r"the preset 'whisper' was that of other 1\.0, now it is that of artifex-spectral",
         ),
         (
@@ -303,13 +323,14 @@ def change_plan(out: Path, change) -> None:
 )
 def test_another_version_of_a_component_is_refused(folder, tmp_path, change, message):
     made = tmp_path / "made"
-    options = {"preset": "whisper", "report": False}
+    options = {"preset": "whisper", "features": ["log_mel_spectrogram", "mfcc"], "report": False}
     extract(folder, made, **options)
     plan = json.loads((made / "plan.json").read_text())
-    version = plan["software"]["artifex-spectral"]
+    audio, spectral = plan["software"]["artifex-audio"], plan["software"]["artifex-spectral"]
     assert plan["components"] == [
-        {"kind": "feature", "name": "log_mel_spectrogram", "distribution": "artifex-spectral", "version": version},
-        {"kind": "preset", "name": "whisper", "distribution": "artifex-spectral", "version": version},
+        {"kind": "representation", "name": "log_mel_spectrogram", "distribution": "artifex-audio", "version": audio},
+        {"kind": "feature", "name": "mfcc", "distribution": "artifex-spectral", "version": spectral},
+        {"kind": "preset", "name": "whisper", "distribution": "artifex-spectral", "version": spectral},
     ]
     fingerprint = FeatureDataset(made).fingerprint()
     change_plan(made, change)

@@ -50,11 +50,11 @@ from artifex.generative_models.modalities.audio.extraction import ShardAssignmen
 class Plain:
     def __init__(self, config):
         self.shape = (2, config.n_time_frames)
-    def encode(self, audio): ...
+    def encode(self, audio, *, lengths=None): ...
     def decode(self, encoded, *, key=None): ...
 
 def features(config):
-    def encoded(audio):
+    def encoded(audio, *, lengths=None):
         sys.audit("encode", out)
         frames = audio.reshape(len(audio), -1, config.hop_length)
         return frames[..., :2].swapaxes(1, 2)

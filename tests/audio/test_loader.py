@@ -244,7 +244,7 @@ def test_a_dataset_with_examples_is_read_in_batches() -> None:
     calls = []
 
     class Together(Clips):
-        def examples(self, indices: Sequence[int], *, epoch: int = 0) -> list[dict[str, object]]:
+        def examples(self, indices: Sequence[int], *, epoch: int | None = None) -> list[dict[str, object]]:
             calls.append((list(indices), epoch))
             return super().examples(indices, epoch=epoch)
 

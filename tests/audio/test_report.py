@@ -12,7 +12,6 @@ from artifex.generative_models.modalities.audio.base import AudioModalityConfig
 from artifex.generative_models.modalities.audio.extraction import report
 
 CONFIG = AudioModalityConfig(representation="mel_spectrogram", sample_rate=8000)
-ANALYSIS = {"sample_rate": 8000, "n_fft": 1024, "hop_length": 256, "n_mels": 80}
 
 
 def record(index: int = 0, **changes) -> dict:
@@ -42,7 +41,7 @@ def example(**changes) -> report.ReportExample:
 
 
 def render_example(features, audio, *, name="mel_spectrogram", **changes) -> report.ReportExample:
-    return report.render_example(record(**changes), {name: features}, audio, CONFIG, ANALYSIS)
+    return report.render_example(record(**changes), {name: features}, audio, CONFIG)
 
 
 def render_report(records, failures, examples) -> str:

@@ -277,18 +277,23 @@ def _read_settings(file: Path | None, *, features: list[str] | None, preset: str
         settings |= table
     settings |= {key: value for key, value in options.items() if value is not None}
     representation = settings.pop("representation", None)
+    spectral = settings.pop("spectral", None)
     variable_length = "duration" not in settings
     features = features or tables.get("features") or ([representation] if representation is not None else None)
-    chosen: Preset | None = preset if preset is not None else tables.get("preset")
+    chosen: Preset | None = preset
+    if chosen is None and "preset" in tables:
+        chosen = tables["preset"], tables.get("preset_options", {})
+    elif chosen is None and isinstance(spectral, str):
+        chosen = spectral
     if chosen is None:
+        if spectral is not None:
+            settings = {"normalize": False, **settings, "spectral": spectral}
+        default = "mel_spectrogram" if spectral is None else "log_mel_spectrogram"
         config = AudioModalityConfig.from_dict(settings)
-        return _Settings(
-            config=config, preset=None, features=features or ["mel_spectrogram"], variable_length=variable_length
-        )
-    if preset is None and "preset_options" in tables:
-        chosen = str(chosen), tables["preset_options"]
+        return _Settings(config=config, preset=None, features=features or [default], variable_length=variable_length)
     found = override_preset(chosen, settings)
-    config = AudioModalityConfig.from_dict({"normalize": False, **settings, **found.fields})
+    kept = {key: value for key, value in settings.items() if key not in found.fields}
+    config = AudioModalityConfig.from_dict({"normalize": False, **kept})
     return _Settings(
         config=config,
         preset=(found.name, found.options),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Mapping
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -57,8 +58,8 @@ class FeatureDataset(BaseDataset):
         splits: Names of the splits in the folder; empty if the recordings have none.
         features: Names of the features, which are their keys in an example.
         time_axis_keys: The same names: the last axis of every feature is time, and has the same length in all of them.
-        preset: Name of the preset that the features were made with, or None.
-        analysis: Fields of the ``SpectralConfig`` of that preset, for ``SpectralConfig.from_dict``, or None.
+        config: The configuration that the features were made with, with the analysis of its preset.
+        preset: Name of the preset, or None.
 
     Example:
         >>> import tempfile
@@ -71,8 +72,6 @@ class FeatureDataset(BaseDataset):
         >>> example["raw_waveform"].shape, example["length"], example["id"], data.labels[example["label"]]
         ((8000,), 8000, 'noise-1', 'noise')
     """
-
-    config: AudioModalityConfig
 
     def __init__(
         self,
@@ -91,10 +90,11 @@ class FeatureDataset(BaseDataset):
         table, digest = plan
         self.features: tuple[str, ...] = tuple(table["features"])
         self.preset: str | None = table["preset"]["name"] if table["preset"] else None
-        self.analysis: dict[str, Any] | None = table["spectral"]
-        stored = config_of_plan(table["audio"], self.features, has_preset=self.preset is not None)
-        _check_config(config, stored, [*table["audio"], "representation"], folder)
-        super().__init__(stored, split, rngs=rngs)
+        self._settings: tuple[dict[str, Any], dict[str, Any] | None] = table["audio"], table["spectral"]
+        super().__init__(None, split, rngs=rngs)
+        del self.config  # created by the property
+        if config is not None:
+            _check_config(config_or_default(config), self.config, [*table["audio"], "representation"], folder)
         self.name = name
         self.labels: tuple[str, ...] = tuple(table["labels"])
         self.splits: tuple[str, ...] = tuple(
@@ -140,6 +140,12 @@ class FeatureDataset(BaseDataset):
         for path in self._paths:
             check_shard_exists(path)
         self._readers = ShardReaders()
+
+    @cached_property
+    def config(self) -> AudioModalityConfig:
+        """The configuration; created on first use, since a spectral analysis imports jax, which loader workers do not need."""
+        audio, spectral = self._settings
+        return config_of_plan(audio, self.features, spectral)
 
     def __len__(self) -> int:
         return len(self._shard)
@@ -199,6 +205,29 @@ class FeatureDataset(BaseDataset):
         """
         return checksum(type(self).__qualname__, self.split, self._digest)
 
+    def targets(self) -> np.ndarray | None:
+        """Return the class of every example; see ``BaseDataset.targets``."""
+        if all(label is None for label in self._label):
+            return None
+        if any(isinstance(label, tuple) for label in self._label):
+            return np.stack(
+                [multi_hot(label if isinstance(label, tuple) else (), len(self.labels)) for label in self._label]
+            )
+        return np.array([-1 if label is None else label for label in self._label], np.int64)
+
+    @property
+    def column_names(self) -> tuple[str, ...]:
+        """Names that ``column`` accepts."""
+        return (*super().column_names, "id", "source")
+
+    def column(self, name: str) -> list[str] | list[tuple[str, ...]] | np.ndarray:
+        """Return a value of every example; see ``BaseDataset.column``.
+
+        Args:
+            name: ``"label"``, ``"length"``, ``"id"`` or ``"source"``.
+        """
+        return list(self._id if name == "id" else self._source) if name in ("id", "source") else super().column(name)
+
 
 def _class_label(
     label: str | list[str] | None, indices: Mapping[str, int], *, as_list: bool
@@ -209,14 +238,13 @@ def _class_label(
 
 
 def _check_config(
-    config: AudioModalityConfig | None,
-    stored: AudioModalityConfig,
-    keys: Iterable[str],
-    folder: str | os.PathLike[str],
+    config: AudioModalityConfig, stored: AudioModalityConfig, keys: Iterable[str], folder: str | os.PathLike[str]
 ) -> None:
-    if config is None:
-        return
-    expected, found = config_or_default(config).to_dict(), stored.to_dict()
+    expected, found = config.to_dict(), stored.to_dict()
     differing = [f"{key} is {found[key]}, not {expected[key]}" for key in keys if found[key] != expected[key]]
+    if not differing and (config.spectral is None) != (stored.spectral is None):
+        differing = [f"spectral is {'None' if stored.spectral is None else 'given'}, not {config.spectral!r}"]
+    elif not differing and config.spectral is not None and config.analysis != stored.analysis:
+        differing = ["spectral is another analysis"]
     if differing:
         raise ValueError(f"the features in {folder} were extracted with another configuration: {', '.join(differing)}")

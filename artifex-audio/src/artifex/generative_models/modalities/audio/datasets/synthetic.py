@@ -164,7 +164,7 @@ class SyntheticAudioDataset(BaseDataset):
     def __getstate__(self) -> dict[str, Any]:
         return {**self.__dict__, "_last_index": -_MAX_STRIDE - 1, "_cached_block": (0, [])}
 
-    def example(self, index: int, *, epoch: int = 0) -> dict[str, Any]:
+    def example(self, index: int, *, epoch: int | None = None) -> dict[str, Any]:
         """Return an example with NumPy arrays, the same in every epoch.
 
         Args:
@@ -175,6 +175,23 @@ class SyntheticAudioDataset(BaseDataset):
             The entries of ``self[index]``, as NumPy arrays.
         """
         return self.examples([index], epoch=epoch)[0]
+
+    def targets(self) -> np.ndarray:
+        """Return the index in ``labels`` of every example's audio type, shape (n,), int64, without rendering."""
+        return self._type_numbers(np.arange(len(self))).astype(np.int64)
+
+    @property
+    def column_names(self) -> tuple[str, ...]:
+        """Names that ``column`` accepts."""
+        return ("label", "audio_type")
+
+    def column(self, name: str) -> list[str] | list[tuple[str, ...]] | np.ndarray:
+        """Return the audio type of every example; see ``BaseDataset.column``.
+
+        Args:
+            name: ``"label"`` or ``"audio_type"``.
+        """
+        return super().column("label" if name == "audio_type" else name)
 
     def fingerprint(self) -> str:
         """Return a checksum of everything that determines the examples; see ``BaseDataset.fingerprint``."""
@@ -191,7 +208,7 @@ class SyntheticAudioDataset(BaseDataset):
             self.annotations,
         )
 
-    def examples(self, indices: Sequence[int], *, epoch: int = 0) -> list[dict[str, Any]]:
+    def examples(self, indices: Sequence[int], *, epoch: int | None = None) -> list[dict[str, Any]]:
         """Return several examples with NumPy arrays, the same in every epoch. They are rendered together.
 
         Args:

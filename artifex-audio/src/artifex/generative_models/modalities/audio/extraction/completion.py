@@ -137,7 +137,7 @@ def _render_report(
         waveform = retried(partial(attempt, read, record["index"]), backoff)
         if isinstance(waveform, AudioReadError):
             raise waveform
-        examples.append(render_example(record, features, waveform[0], plan.config, plan.analysis))
+        examples.append(render_example(record, features, waveform[0], plan.config))
     variable_length = plan.variable_length or plan.synthetic
     return render_report(records, failures, plan.settings, examples, variable_length=variable_length)
 

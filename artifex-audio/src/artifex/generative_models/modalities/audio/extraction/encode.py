@@ -9,13 +9,12 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from artifex.generative_models.core import registry
 from artifex.generative_models.modalities.audio.base import AudioModality, AudioModalityConfig
+from artifex.generative_models.modalities.audio.datasets.normalization import normalize_peak
 from artifex.generative_models.modalities.audio.datasets.recordings import encoder
 from artifex.generative_models.modalities.audio.extraction import padding
-from artifex.generative_models.modalities.audio.extraction.features import (
-    spectral_encoder,
-    spectral_frames,
-)
+from artifex.generative_models.modalities.audio.extraction.features import spectral_encoder
 from artifex.generative_models.modalities.audio.extraction.plan import Plan
 from artifex.generative_models.modalities.audio.extraction.recordings import (
     THREADS,
@@ -25,7 +24,6 @@ from artifex.generative_models.modalities.audio.extraction.recordings import (
 )
 from artifex.generative_models.modalities.audio.extraction.retrying import Backoff, attempt, retried
 from artifex.generative_models.modalities.audio.io import AudioReadError
-from artifex.generative_models.modalities.audio.shards.reading import is_representation
 from artifex.generative_models.modalities.audio.shards.records import ExampleRecord, FailureRecord
 
 if TYPE_CHECKING:
@@ -209,17 +207,20 @@ def _start_batch(plan: Plan, batch: list[tuple[int, Waveform]], length: int) -> 
     audio = np.zeros((plan.batch_size_at(length), length), np.float32)
     lengths = np.full(len(audio), length, np.int32)
     for row, (_, (samples, _)) in enumerate(batch):
-        audio[row, : len(samples)] = samples
+        audio[row, : len(samples)] = normalize_peak(samples) if plan.config.normalize else samples
         if plan.variable_length:
             lengths[row] = len(samples)
     return _unpack_batch(plan, batch, length, {name: _encode(plan, name, audio, lengths) for name in plan.features})
 
 
 def _encode(plan: Plan, name: str, audio: np.ndarray, lengths: np.ndarray) -> jax.Array:
-    if not is_representation(name, has_preset=plan.preset is not None):
-        return spectral_encoder(name, plan.analysis, normalize=plan.config.normalize)(audio, lengths)
-    duration = audio.shape[-1] / plan.config.sample_rate if plan.variable_length else plan.config.duration
-    return encoder(plan.config.evolve(representation=name, duration=duration))(audio)
+    config = plan.config
+    if name not in registry("representation"):
+        return spectral_encoder(name, config.analysis)(audio, lengths)
+    if not plan.variable_length:
+        return encoder(config.evolve(representation=name))(audio)
+    encode = encoder(config.evolve(representation=name, duration=audio.shape[-1] / config.sample_rate))
+    return encode(audio, lengths=lengths)
 
 
 def _unpack_batch(
@@ -237,11 +238,13 @@ def _unpack_batch(
 
 def _valid_slices(plan: Plan, name: str, n_samples: int) -> tuple[Any, ...]:
     """Return the slices of padded features that belong to a waveform; raise ValueError if it is too short."""
-    if is_representation(name, has_preset=plan.preset is not None):
+    if name in registry("representation"):
         return tuple(map(slice, _feature_shape(plan.config.evolve(representation=name), n_samples)))
-    n_frames = spectral_frames(plan.analysis, n_samples)
-    # Without a preset, features have the frames of representations, which omit the last centered one.
-    return ..., slice(n_frames if plan.preset is not None else n_samples // plan.config.hop_length)
+    settings = plan.config.analysis
+    n_frames = int(settings.n_frames(n_samples))
+    if n_frames < 1:
+        raise ValueError(f"{name}: a frame needs at least {settings.min_length} samples, got {n_samples}")
+    return ..., slice(n_frames)
 
 
 @lru_cache(maxsize=4096)

@@ -5,16 +5,20 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Mapping, Sequence
 from functools import lru_cache
-from typing import TYPE_CHECKING, Any, TypedDict
+from typing import TYPE_CHECKING, Any, TypedDict, cast
 
 import attrs
 
-from artifex.generative_models.core import MissingDependencyError, UnknownComponentError, create, registry
+from artifex.generative_models.core import UnknownComponentError, create, registry
 from artifex.generative_models.core.checks import is_list, is_mapping
-from artifex.generative_models.core.configuration import ExtensionConfig
+from artifex.generative_models.core.configuration import Configuration
 from artifex.generative_models.core.errors import suggest
 from artifex.generative_models.modalities.audio.base import AudioModalityConfig, AudioRepresentation
-from artifex.generative_models.modalities.audio.shards.reading import is_representation
+from artifex.generative_models.modalities.audio.spectral_settings import (
+    SpectralSettings,
+    extension_of,
+    spectral_settings,
+)
 
 if TYPE_CHECKING:
     import jax
@@ -27,7 +31,7 @@ FIELDS = {"sample_rate": "sample_rate", "n_fft": "n_fft", "hop_length": "hop_len
 """Fields of ``AudioModalityConfig`` that a preset determines, and their names in ``SpectralConfig``."""
 
 _METHOD = "compute_"
-_RAW_WAVEFORM = AudioRepresentation.RAW_WAVEFORM.value
+RAW_WAVEFORM = AudioRepresentation.RAW_WAVEFORM.value
 _DEFAULT_OF_PRESET = "log_mel_spectrogram"
 
 
@@ -54,14 +58,18 @@ class ResolvedPreset:
     Args:
         name: Its name.
         options: The fields of ``SpectralConfig`` that were changed.
-        spectral: All fields of its ``SpectralConfig``, as plain values.
-        fields: The values of the fields of ``AudioModalityConfig`` that it determines.
+        settings: The ``SpectralConfig``.
     """
 
     name: str
     options: dict[str, object]
-    spectral: dict[str, Any]
-    fields: dict[str, int]
+    settings: SpectralSettings
+
+    @property
+    def fields(self) -> dict[str, int]:
+        """The values of the fields of ``AudioModalityConfig`` that it determines."""
+        config = AudioModalityConfig(spectral=cast(Configuration, self.settings))
+        return {field: getattr(config, field) for field in FIELDS}
 
 
 def describe_preset(name: str, options: Mapping[str, object]) -> str:
@@ -95,35 +103,45 @@ def resolve_preset(preset: Preset) -> ResolvedPreset:
         MissingDependencyError: Without artifex-spectral.
         UnknownComponentError: When no preset has that name; the message lists the installed ones.
         TypeError: For a field that does not exist.
-        ValueError: For an invalid value, or a configuration that cannot be stored as plain values.
+        ValueError: For an invalid value, or an option that cannot be stored.
 
     Example:
         >>> resolve_preset(("whisper", {"n_mels": 128})).fields
         {'sample_rate': 16000, 'n_fft': 400, 'hop_length': 160, 'n_mel_channels': 128}
     """
     name, options = (preset, {}) if isinstance(preset, str) else _name_and_options(preset)
+    spectral_settings(name)  # raises without artifex-spectral, and for an unknown name
+    settings: SpectralSettings = create("preset", name, **options)
+    return ResolvedPreset(name=name, options=_plain(f"preset {name!r}", options), settings=settings)
+
+
+def spectral_table(config: AudioModalityConfig) -> dict[str, Any] | None:
+    """Return the fields of the spectral analysis of a configuration, for the plan.
+
+    Args:
+        config: The configuration.
+
+    Returns:
+        The fields of ``config.spectral`` as plain values, or None without it.
+
+    Raises:
+        ValueError: When a value cannot be stored, such as a window that is a function.
+    """
+    return None if config.spectral is None else _plain("config.spectral", config.analysis.to_dict())
+
+
+def _plain(subject: str, values: Mapping[str, object]) -> dict[str, Any]:
     try:
-        registry("preset")
-    except UnknownComponentError as error:
-        raise MissingDependencyError(
-            f"The preset {name!r} needs artifex-spectral, which is not installed: pip install artifex-spectral"
-        ) from error
-    config: Any = create("preset", name, **options)
-    spectral: dict[str, Any] = config.to_dict()
-    try:
-        options, spectral = json.loads(json.dumps([options, spectral]))
+        plain: dict[str, Any] = json.loads(json.dumps(values))
     except TypeError as error:
         raise ValueError(
-            f"preset {name!r} has values that cannot be stored: {error}; register its window and give its name"
+            f"{subject} has values that cannot be stored: {error}; register its window and give its name"
         ) from error
-    fields = {"sample_rate": config.sample_rate, "n_fft": config.n_fft, "hop_length": config.hop}
-    return ResolvedPreset(
-        name=name, options=options, spectral=spectral, fields=fields | {"n_mel_channels": config.n_mels}
-    )
+    return plain
 
 
 def config_with_preset(config: AudioModalityConfig | None, preset: ResolvedPreset) -> AudioModalityConfig:
-    """Return a configuration with the sample rate and the sizes of a preset.
+    """Return a configuration with the analysis of a preset.
 
     Args:
         config: The configuration; None means that recordings are not normalized, as in the tool.
@@ -133,17 +151,20 @@ def config_with_preset(config: AudioModalityConfig | None, preset: ResolvedPrese
         The configuration.
 
     Raises:
-        ValueError: When a field of ``config`` contradicts the preset: it has neither the value of the preset nor its
-            default.
+        ValueError: When ``config.spectral`` is another analysis, or a field of ``config`` has neither the value of the preset
+            nor its default.
     """
+    spectral = cast(Configuration, preset.settings)
     if config is None:
-        return AudioModalityConfig(normalize=False).evolve(**preset.fields)
+        return AudioModalityConfig(spectral=spectral, normalize=False)
+    if config.spectral is not None and config.analysis != preset.settings:
+        raise ValueError(f"config.spectral and the preset {preset.name!r} are different analyses; omit one of them")
     defaults = AudioModalityConfig()
     for field, expected in preset.fields.items():
         given = getattr(config, field)
         if given not in (expected, getattr(defaults, field)):
             raise ValueError(_contradiction(f"config.{field} = {given}", field, given, preset))
-    return config.evolve(**preset.fields)
+    return config.evolve(spectral=spectral)
 
 
 def _contradiction(given: str, field: str, value: object, preset: ResolvedPreset) -> str:
@@ -177,51 +198,43 @@ def override_preset(preset: Preset, given: Mapping[str, object]) -> ResolvedPres
     return resolve_preset((found.name, {**found.options, **changes})) if changes else found
 
 
-def resolve_features(
-    features: str | Sequence[str] | None, config: AudioModalityConfig, preset: ResolvedPreset | None
-) -> list[str]:
+def resolve_features(features: str | Sequence[str] | None, config: AudioModalityConfig) -> list[str]:
     """Return the names of the features, checked.
 
     Args:
-        features: The names, or None for the representation of the configuration; with a preset and a raw waveform,
-            ``log_mel_spectrogram``.
+        features: The names, or None for the representation of the configuration; with a spectral analysis and a raw
+            waveform, ``log_mel_spectrogram``.
         config: The configuration.
-        preset: The preset, or None.
 
     Returns:
         The names.
 
     Raises:
         UnknownComponentError: For an unknown feature; the message lists the available ones.
-        ValueError: When there is none, a name is repeated, the representation of the configuration is another one, or a
-            representation cannot use the preset.
+        ValueError: When there is none, a name is repeated, or the representation of the configuration is another one.
     """
+    representation = config.representation_name
     if features is None:
-        default = config.representation_name
-        names = [_DEFAULT_OF_PRESET if preset is not None and default == _RAW_WAVEFORM else default]
+        names = [
+            _DEFAULT_OF_PRESET if config.spectral is not None and representation == RAW_WAVEFORM else representation
+        ]
     else:
         names = [features] if isinstance(features, str) else list(features)
     if not names:
         raise ValueError("features must contain at least one name, such as 'log_mel_spectrogram', got none")
     if len(set(names)) < len(names):
         raise ValueError(f"features must not repeat a name, got {', '.join(names)}")
-    if config.representation_name not in (_RAW_WAVEFORM, *names):
+    if representation not in (RAW_WAVEFORM, *names):
         raise ValueError(
-            f"config.representation is {config.representation_name!r}, but features are {', '.join(names)}; omit one of them"
+            f"config.representation is {representation!r}, but features are {', '.join(names)}; omit one of them"
         )
-    spectral = spectral_features()
+    known = [*registry("representation"), *spectral_features()]
     for name in names:
-        if name in registry("representation"):
-            if preset is not None and name != _RAW_WAVEFORM and name not in spectral:
-                raise ValueError(
-                    f"the representation {name!r} does not use presets; omit the preset, or extract one of "
-                    f"{', '.join(spectral)}"
-                )
-        elif name not in spectral:
-            known = sorted({*registry("representation"), *spectral})
-            hint = "" if spectral else "; more with artifex-spectral, which is not installed"
+        if name not in known:
+            available = ", ".join(sorted(set(known)))
+            hint = "" if spectral_features() else "; more with artifex-spectral, which is not installed"
             raise UnknownComponentError(
-                f"no feature {name!r} is installed.{suggest(name, known)} Available: {', '.join(known)}{hint}"
+                f"no feature {name!r} is installed.{suggest(name, known)} Available: {available}{hint}"
             )
     return names
 
@@ -230,10 +243,10 @@ def spectral_features() -> tuple[str, ...]:
     """Return the names of the features of the extension ``spectral``; none without artifex-spectral.
 
     Returns:
-        The names of its methods ``compute_*``, without this prefix, and ``stft``.
+        The names of its methods ``compute_*``, without this prefix.
 
     Example:
-        >>> {"chroma", "log_mel_spectrogram", "mfcc", "stft"} <= set(spectral_features())
+        >>> {"chroma", "log_mel_spectrogram", "mfcc"} <= set(spectral_features())
         True
     """
     try:
@@ -259,7 +272,7 @@ def component_records(features: Sequence[str], preset: ResolvedPreset | None) ->
     """
     records: list[ComponentRecord] = []
     for name in features:
-        if is_representation(name, has_preset=preset is not None):
+        if name in registry("representation"):
             records.append(_record("representation", name, "representation", name))
         else:
             records.append(_record("feature", name, "extension", "spectral"))
@@ -273,78 +286,31 @@ def _record(kind: str, name: str, registered_kind: str, registered_name: str) ->
     return ComponentRecord(kind=kind, name=name, distribution=claim.distribution, version=claim.version)
 
 
-def spectral_frames(spectral: Mapping[str, Any], n_samples: int) -> int:
-    """Return the number of frames of a feature of the extension ``spectral``.
-
-    Args:
-        spectral: Fields of ``SpectralConfig``.
-        n_samples: Length of the waveform.
-
-    Returns:
-        The number of frames.
-
-    Raises:
-        ValueError: When the waveform is shorter than a frame.
-    """
-    config = _analysis(spectral).config
-    n_frames = int(config.n_frames(n_samples))
-    if n_frames < 1:
-        raise ValueError(f"a frame needs at least {config.min_length} samples, got {n_samples}")
-    return n_frames
-
-
-def band_frequencies(spectral: Mapping[str, Any]) -> np.ndarray:
-    """Return the center frequencies of mel bands in Hz.
-
-    Args:
-        spectral: Fields of ``SpectralConfig``.
-
-    Returns:
-        Frequencies (n_mels,).
-    """
-    frequencies: np.ndarray = _analysis(spectral).band_frequencies()
-    return frequencies
-
-
-def spectral_encoder(
-    name: str, spectral: Mapping[str, Any], *, normalize: bool
-) -> Callable[[np.ndarray, np.ndarray], jax.Array]:
-    """Return the compiled function of a feature of the extension ``spectral``, cached per configuration.
+def spectral_encoder(name: str, settings: SpectralSettings) -> Callable[[np.ndarray, np.ndarray], jax.Array]:
+    """Return the compiled function of a feature of the extension ``spectral``, cached per analysis.
 
     Args:
         name: The feature.
-        spectral: Fields of ``SpectralConfig``.
-        normalize: Whether each clip is normalized to a peak of 1 first.
+        settings: The ``SpectralConfig``.
 
     Returns:
         A function from zero-padded waveforms (batch, time) and their lengths (batch,) to features (batch, ..., frames).
-        Frames past the length of a waveform are undefined.
+        Frames past those of a waveform equal those of silence.
     """
-    return _spectral_encoder(name, _analysis(spectral), normalize)
+    extension: Any = extension_of(settings)
+    return _spectral_encoder(name, extension)
 
 
 @lru_cache(maxsize=64)
-def _spectral_encoder(name: str, analysis: Any, normalize: bool) -> Callable[[np.ndarray, np.ndarray], jax.Array]:
+def _spectral_encoder(name: str, extension: Any) -> Callable[[np.ndarray, np.ndarray], jax.Array]:
     import jax
 
-    from artifex.generative_models.modalities.audio.preprocessing.levels import normalize_audio
-
-    compute = analysis.stft if name == "stft" else getattr(analysis, _METHOD + name)
+    compute: Callable[..., jax.Array] = getattr(extension, _METHOD + name)
 
     def encode(audio: jax.Array, lengths: jax.Array) -> jax.Array:
-        features: jax.Array = compute(normalize_audio(audio) if normalize else audio, lengths=lengths)
-        return features
+        return compute(audio, lengths=lengths)
 
     return jax.jit(encode)
-
-
-def _analysis(spectral: Mapping[str, Any]) -> Any:
-    return _create_analysis(registry("extension")["spectral"], json.dumps(spectral))
-
-
-@lru_cache(maxsize=64)
-def _create_analysis(extension: Any, spectral: str) -> Any:
-    return extension(config=ExtensionConfig(extensions={"spectral": json.loads(spectral)}), rngs=None)
 
 
 def _name_and_options(preset: object) -> tuple[str, dict[str, object]]:

@@ -19,6 +19,7 @@ from artifex.generative_models.modalities.audio.extraction.features import (
     ResolvedPreset,
     component_records,
     describe_preset,
+    spectral_table,
 )
 from artifex.generative_models.modalities.audio.extraction.recordings import (
     PlannedRecording,
@@ -29,11 +30,10 @@ from artifex.generative_models.modalities.audio.extraction.recordings import (
 )
 from artifex.generative_models.modalities.audio.extraction.retrying import Backoff
 from artifex.generative_models.modalities.audio.shards.checksums import parse_with_checksum, with_checksum
-from artifex.generative_models.modalities.audio.shards.layout import CONFIG
+from artifex.generative_models.modalities.audio.shards.layout import CONFIG, PLAN
 from artifex.generative_models.modalities.audio.shards.reading import (
     PLAN_FORMAT,
     config_of_plan,
-    is_representation,
     read_plan_table,
 )
 from artifex.generative_models.modalities.audio.shards.records import FailureRecord
@@ -41,6 +41,7 @@ from artifex.generative_models.modalities.audio.shards.records import FailureRec
 _MAX_BATCH_SAMPLES = 1 << 22
 _MAX_SHARD_SAMPLES = 1 << 25
 _DEFAULT_SHARDS = 64
+_NO_PRESET = "(none)"
 _MIN_SHARD_SIZE, _MAX_SHARD_SIZE = 32, 1024
 
 
@@ -49,11 +50,11 @@ class Plan:
     """Plan of an extraction: inputs, analysis and shards.
 
     Args:
-        audio: The configuration as plain values, without ``representation``; without ``duration`` for variable-length
-            features.
+        audio: The configuration as plain values, without ``representation`` and ``spectral``; without ``duration`` for
+            variable-length features.
         features: Names of the features.
         preset: ``name`` and ``options`` of the preset, or None.
-        spectral: Fields of the ``SpectralConfig`` of the preset, or None.
+        spectral: Fields of the ``SpectralConfig`` of the preset, or of ``config.spectral``, or None.
         components: The components that compute the features, with their distributions and versions.
         batch_size: Maximum number of recordings in a batch.
         shard_size: Maximum number of recordings in a shard.
@@ -90,26 +91,20 @@ class Plan:
     @cached_property
     def config(self) -> AudioModalityConfig:
         """The configuration; its duration is the default for variable-length features."""
-        return config_of_plan(self.audio, self.features, has_preset=self.preset is not None)
+        return config_of_plan(self.audio, self.features, self.spectral)
 
     @property
     def settings(self) -> dict[str, object]:
         """The features, the preset and the configuration, for the report."""
-        preset = {} if self.preset is None else {"preset": describe_preset(**self.preset)}
-        return {"features": ", ".join(self.features), **preset, **self.audio}
+        analysis = {} if self.spectral is None else {"preset": self.analysis_name}
+        return {"features": ", ".join(self.features), **analysis, **self.audio}
 
     @property
-    def analysis(self) -> dict[str, Any]:
-        """Fields of the ``SpectralConfig`` of features that the extension ``spectral`` computes."""
-        if self.spectral is not None:
-            return self.spectral
-        config = self.config
-        return {
-            "sample_rate": config.sample_rate,
-            "n_fft": config.n_fft,
-            "hop_length": config.hop_length,
-            "n_mels": config.n_mel_channels,
-        }
+    def analysis_name(self) -> str:
+        """Description of the analysis: the preset with its options, or that there is none."""
+        if self.preset is not None:
+            return describe_preset(**self.preset)
+        return _NO_PRESET if self.spectral is None else "a SpectralConfig"
 
     @cached_property
     def content(self) -> bytes:
@@ -219,15 +214,17 @@ class Plan:
 
     def config_content(self) -> bytes:
         """Return the content of ``config.toml``."""
-        first = self.features[0]
-        has_preset = self.preset is not None
-        settings: dict[str, Any] = {"audio": self.audio}
-        if len(self.features) == 1 and not has_preset and is_representation(first, has_preset=False):
-            settings["audio"] = {"representation": first, **self.audio}
+        settings: dict[str, Any] = {"audio": dict(self.audio)}
+        if len(self.features) == 1 and self.features[0] == self.config.representation_name:
+            settings["audio"] = {"representation": self.features[0], **self.audio}
         else:
             settings = {"features": self.features, **settings}
-        if self.preset is not None:
+        if self.preset is not None and not self.preset["options"]:
+            settings["audio"]["spectral"] = self.preset["name"]
+        elif self.preset is not None and None not in self.preset["options"].values():
             settings = {"preset": self.preset["name"], **settings, "preset_options": self.preset["options"]}
+        elif self.spectral is not None:
+            settings["audio"]["spectral"] = f"see {PLAN}: TOML has no None"
         table = format_table(CONFIG, {**settings, "source": self.origin, "software": self.software})
         comment = f"# Extracts the same features: artifex extract [AUDIO]... --config {CONFIG}\n"
         return (comment + table).encode("utf-8", "replace")
@@ -262,7 +259,7 @@ def create_plan(
         The plan.
     """
     audio = config.to_dict()
-    del audio["representation"]
+    del audio["representation"], audio["spectral"]
     if variable_length:
         del audio["duration"]
     if shard_size is None:
@@ -273,7 +270,7 @@ def create_plan(
         audio=audio,
         features=features,
         preset=None if preset is None else {"name": preset.name, "options": preset.options},
-        spectral=None if preset is None else preset.spectral,
+        spectral=spectral_table(config),
         components=component_records(features, preset),
         batch_size=batch_size,
         shard_size=shard_size,

@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Iterable, Mapping
 
 from artifex.generative_models.core.errors import printable
-from artifex.generative_models.modalities.audio.extraction.features import FIELDS, ComponentRecord, describe_preset
+from artifex.generative_models.modalities.audio.extraction.features import FIELDS, ComponentRecord
 from artifex.generative_models.modalities.audio.extraction.plan import Plan
 from artifex.generative_models.modalities.audio.extraction.recordings import PlannedRecording
 
@@ -100,7 +100,7 @@ def _provider(component: ComponentRecord) -> str:
 
 
 def _preset(plan: Plan) -> str:
-    return "(none)" if plan.preset is None else printable(describe_preset(**plan.preset))
+    return printable(plan.analysis_name)
 
 
 def _join(names: Iterable[str]) -> str:

@@ -19,7 +19,8 @@ from artifex.generative_models.core.components.metadata import installed_version
 from artifex.generative_models.core.errors import MissingDependencyError
 from artifex.generative_models.core.extras import require
 from artifex.generative_models.modalities.audio.base import AudioModalityConfig, AudioRepresentation
-from artifex.generative_models.modalities.audio.extraction.features import band_frequencies, spectral_features
+from artifex.generative_models.modalities.audio.datasets.normalization import normalize_peak
+from artifex.generative_models.modalities.audio.extraction.features import spectral_features
 from artifex.generative_models.modalities.audio.formatting import format_duration, format_shapes
 from artifex.generative_models.modalities.audio.shards.records import (
     ExampleRecord,
@@ -27,6 +28,7 @@ from artifex.generative_models.modalities.audio.shards.records import (
     ManifestRecord,
     dtype_from_name,
 )
+from artifex.generative_models.modalities.audio.spectral_settings import extension_of
 
 if TYPE_CHECKING:
     import jinja2
@@ -42,7 +44,6 @@ _DB_RANGE = 80.0
 
 _BANDS = ("stft", "mel_spectrogram", "log_mel_spectrogram")
 _CEPSTRA = ("mfcc", "lfcc")
-_LOGS = {"db": "dB", "ln": "ln", "log10": "log10"}
 _PITCH_CLASSES = ("C", "", "D", "", "E", "F", "", "G", "", "A", "", "B")
 
 
@@ -124,7 +125,6 @@ def render_example(
     features: Mapping[str, np.ndarray],
     audio: np.ndarray,
     config: AudioModalityConfig,
-    analysis: Mapping[str, Any],
 ) -> ReportExample:
     """Render the figures and the sound of an example.
 
@@ -133,21 +133,17 @@ def render_example(
         features: Its features by name.
         audio: Its waveform, float32 (time,).
         config: The configuration of the features.
-        analysis: Fields of the ``SpectralConfig`` of the features.
 
     Returns:
         The example; figures and sound are truncated to ``EXAMPLE_SECONDS``.
     """
     n_samples = round(EXAMPLE_SECONDS * config.sample_rate)
-    sound = audio[:n_samples]
-    if config.normalize:
-        sound = sound / max(float(np.abs(audio).max()), np.finfo(np.float32).tiny)
+    sound = (normalize_peak(audio) if config.normalize else audio)[:n_samples]
     return ReportExample(
         record=record,
         truncated=len(audio) > n_samples,
         pictures={
-            name: _data_uri("image/png", _draw_feature(name, values, config, analysis))
-            for name, values in features.items()
+            name: _data_uri("image/png", _draw_feature(name, values, config)) for name, values in features.items()
         },
         sound=_data_uri("audio/wav", wav_bytes(sound, config.sample_rate)),
     )
@@ -292,7 +288,7 @@ def _template() -> jinja2.Template:
     return environment.from_string(source.read_text(encoding="utf-8"))
 
 
-def _draw_feature(name: str, values: np.ndarray, config: AudioModalityConfig, analysis: Mapping[str, Any]) -> bytes:
+def _draw_feature(name: str, values: np.ndarray, config: AudioModalityConfig) -> bytes:
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=(6.0, 2.4), layout="constrained", facecolor="none")
@@ -301,7 +297,7 @@ def _draw_feature(name: str, values: np.ndarray, config: AudioModalityConfig, an
         plot.waveform(values[: round(EXAMPLE_SECONDS * config.sample_rate)], config.sample_rate, ax=axes)
     elif name in _BANDS or name in spectral_features():
         n_frames = max(1, round(EXAMPLE_SECONDS * config.sample_rate) // config.hop_length)
-        _draw_frames(axes, name, values[..., :n_frames], config, analysis)
+        _draw_frames(axes, name, values[..., :n_frames], config)
     else:
         _draw_other(axes, values)
     for each in figure.axes:  # the plot and its color bar
@@ -315,31 +311,30 @@ def _draw_feature(name: str, values: np.ndarray, config: AudioModalityConfig, an
     return buffer.getvalue()
 
 
-def _draw_frames(
-    axes: Axes, name: str, values: np.ndarray, config: AudioModalityConfig, analysis: Mapping[str, Any]
-) -> None:
-    step = config.hop_length / config.sample_rate
+def _draw_frames(axes: Axes, name: str, values: np.ndarray, config: AudioModalityConfig) -> None:
+    settings = config.analysis
+    start = (settings.frame_length / 2 - settings.padding) / settings.sample_rate
+    times: dict[str, Any] = {"step": settings.hop / settings.sample_rate, "start": start, "ax": axes}
+    label = name.replace("_", " ")
     if values.ndim == 1:
-        plot.lines({name: values}, step=step, label=name.replace("_", " "), ax=axes)
+        plot.lines({name: values}, label=label, **times)
     elif name in ("stft", "spectrogram", "mel_spectrogram"):
-        is_power = name == "spectrogram" or (name == "mel_spectrogram" and analysis.get("power", 2) == 2)
+        is_power = name == "spectrogram" or (name == "mel_spectrogram" and settings.power == 2)
         levels = plot.decibels_below_maximum(values if is_power else np.abs(values) ** 2, db_range=_DB_RANGE)
-        scale: dict[str, Any] = {"step": step, "label": "dB re max", "limits": (-_DB_RANGE, 0.0), "ax": axes}
+        scale: dict[str, Any] = {"label": "dB re max", "limits": (-_DB_RANGE, 0.0), **times}
         if name == "mel_spectrogram":
-            plot.bands(levels, band_frequencies(analysis), **scale)
+            plot.bands(levels, extension_of(settings).band_frequencies(), **scale)
         else:
             plot.spectrogram(levels, config.sample_rate / 2, **scale)
     elif name == "log_mel_spectrogram":
-        scaled = (analysis.get("level_offset", 0.0), analysis.get("level_scale", 1.0)) != (0.0, 1.0)
-        label = f"{'scaled level' if scaled else 'level'} ({_LOGS[analysis.get('log', 'db')]})"
-        plot.bands(values, band_frequencies(analysis), step=step, label=label, ax=axes)
+        level = "level (dB)" if config.spectral is None else "level"
+        plot.bands(values, extension_of(settings).band_frequencies(), label=level, **times)
     else:
         names = _PITCH_CLASSES if name == "chroma" and len(values) == len(_PITCH_CLASSES) else None
-        symmetric = name in _CEPSTRA
         maximum = float(np.abs(values).max())
-        limits = (-maximum, maximum) if symmetric and maximum > 0 else None
-        row = name.replace("_", " ")
-        plot.rows(values, step=step, names=names, row=row, diverging=symmetric, limits=limits, ax=axes)
+        symmetric = name in _CEPSTRA and maximum > 0
+        limits = (-maximum, maximum) if symmetric else None
+        plot.rows(values, names=names, row=label, diverging=symmetric, limits=limits, **times)
 
 
 def _draw_other(axes: Axes, values: np.ndarray) -> None:

@@ -133,8 +133,7 @@ def extract(
         config: The configuration of the features; None means mel spectrograms with default settings. With a preset, None
             means recordings that are not normalized.
         preset: A preset of artifex-spectral that reproduces another tool, such as ``"whisper"``, or its name and fields of
-            ``SpectralConfig`` to change, such as ``("whisper", {"n_mels": 128})``. It determines the sample rate, the sizes
-            and the number of frames; those fields of ``config`` may be omitted.
+            ``SpectralConfig`` to change, such as ``("whisper", {"n_mels": 128})``. It is the same as ``config.spectral``.
         features: Names of the features, such as ``("log_mel_spectrogram", "mfcc")``: registered representations, and the
             features of artifex-spectral that ``SpectralAnalysis.compute_…`` returns. All are computed from one decoding of
             a recording and need one time axis. None means ``config.representation``, and ``log_mel_spectrogram`` if that is
@@ -223,13 +222,15 @@ def extract(
         raise ValueError(
             f"split={split!r} (--split) selects recordings of a manifest; synthetic examples have no splits"
         )
+    if preset is None and config is not None and isinstance(config.spectral, str):
+        preset = config.spectral
     resolved = None if preset is None else resolve_preset(preset)
     if resolved is not None:
         config = config_with_preset(config, resolved)
     elif config is None:
         config = AudioModalityConfig()
         features = AudioRepresentation.MEL_SPECTROGRAM.value if features is None else features
-    names = resolve_features(features, config, resolved)
+    names = resolve_features(features, config)
     check_output_folder(folder, given, given=out)
     backoff = Backoff(retries=int(retries), wait=wait)
     found = retried(partial(attempt, find_recordings, given), backoff) if given else []

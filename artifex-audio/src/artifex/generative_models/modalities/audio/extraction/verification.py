@@ -13,7 +13,6 @@ from artifex.generative_models.core.errors import Problem
 from artifex.generative_models.core.files import temporary_files
 from artifex.generative_models.modalities.audio.datasets.manifests.labels import names_of
 from artifex.generative_models.modalities.audio.extraction.completion import collect_records, summary_files
-from artifex.generative_models.modalities.audio.extraction.features import describe_preset
 from artifex.generative_models.modalities.audio.extraction.plan import Plan, read_plan
 from artifex.generative_models.modalities.audio.extraction.store import Sidecar, parse_sidecar
 from artifex.generative_models.modalities.audio.formatting import format_shapes
@@ -39,7 +38,7 @@ class Verification:
         shapes: Shape of each feature as text, such as ``"13 × 23–156"``.
         splits: Number of examples of each split; empty without splits.
         classes: Number of examples of each class; empty without labels.
-        preset: The preset and its options as text, or None.
+        preset: The preset and its options as text; None without a spectral analysis.
     """
 
     problems: list[Problem]
@@ -123,7 +122,7 @@ def verify(folder: str | os.PathLike[str], *, progress: Callable[[int, int], Non
         shapes=format_shapes([record["shapes"] for record in records]) if records else {},
         splits=dict(sorted(Counter(record["split"] for record in records if "split" in record).items())),
         classes={name: found[name] for name in plan.labels},
-        preset=None if plan.preset is None else describe_preset(**plan.preset),
+        preset=None if plan.spectral is None else plan.analysis_name,
     )
 
 

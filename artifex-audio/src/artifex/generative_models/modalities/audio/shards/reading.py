@@ -46,34 +46,23 @@ def read_plan_table(folder: Path) -> tuple[dict[str, Any], str] | None:
     return table, digest
 
 
-def is_representation(name: str, *, has_preset: bool) -> bool:
-    """Return whether a feature is encoded by ``AudioModality``; otherwise, by the extension ``spectral``.
+def config_of_plan(
+    audio: Mapping[str, Any], features: Sequence[str], spectral: Mapping[str, Any] | None
+) -> AudioModalityConfig:
+    """Create the configuration of a plan; imports jax if there is a spectral analysis.
 
     Args:
-        name: The feature.
-        has_preset: Whether there is a preset, which only the extension uses.
-
-    Returns:
-        Whether it is.
-    """
-    return name == AudioRepresentation.RAW_WAVEFORM.value or (not has_preset and name in registry("representation"))
-
-
-def config_of_plan(audio: Mapping[str, Any], features: Sequence[str], *, has_preset: bool) -> AudioModalityConfig:
-    """Create the configuration of a plan.
-
-    Args:
-        audio: The configuration in the plan, without the representation.
+        audio: The configuration in the plan, without the representation and the analysis.
         features: Names of the features.
-        has_preset: Whether there is a preset.
+        spectral: Fields of a ``SpectralConfig``, or None.
 
     Returns:
-        The configuration. Its representation is the first feature if ``AudioModality`` encodes it, else the raw waveform.
+        The configuration. Its representation is the first feature if that is a representation, else the raw waveform.
     """
-    first = features[0]
-    represented = is_representation(first, has_preset=has_preset)
-    representation = first if represented else AudioRepresentation.RAW_WAVEFORM.value
-    return AudioModalityConfig.from_dict({**audio, "representation": representation})
+    representation = (
+        features[0] if features[0] in registry("representation") else AudioRepresentation.RAW_WAVEFORM.value
+    )
+    return AudioModalityConfig.from_dict({**audio, "representation": representation, "spectral": spectral})
 
 
 def plan_digest(folder: Path) -> str:

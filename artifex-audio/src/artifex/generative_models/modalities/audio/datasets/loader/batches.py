@@ -16,7 +16,7 @@ from artifex.generative_models.modalities.audio.datasets.loader.compatibility im
 from artifex.generative_models.modalities.audio.datasets.loader.errors import LoaderError
 from artifex.generative_models.modalities.audio.datasets.loader.plan import BatchPlan, IndexedDataset, dataset_name
 from artifex.generative_models.modalities.audio.datasets.random_draws import transform_rng
-from artifex.generative_models.modalities.base import BaseDataset
+from artifex.generative_models.modalities.base import read_examples, reading_epoch, reading_method
 
 Batch = dict[str, np.ndarray | dict[str, Any]]
 """Stacked arrays by key, in nested dicts where the examples contain dicts."""
@@ -83,7 +83,8 @@ class BatchMaker:
         is_example = np.array(indices) >= 0
         # If all examples of this shard are padding, the first one of the batch is read for their shapes.
         read = [index for index in indices if index >= 0] or self.plan.examples_of(step, 0, 1)[1]
-        examples = self._read(step, read, epoch)
+        with reading_epoch(epoch):
+            examples = self._read(step, read, epoch)
         keys = getattr(self._dataset, "time_axis_keys", ("audio",))
         if bucket is not None:
             examples = [_pad(example, keys, bucket, index) for example, index in zip(examples, read, strict=True)]
@@ -100,7 +101,7 @@ class BatchMaker:
 
     def _read(self, step: int, indices: list[int], epoch: int) -> list[Mapping[str, Any]]:
         """Read examples: together where the dataset overrides ``examples``, else one by one."""
-        if getattr(type(self._dataset), "examples", BaseDataset.examples) is BaseDataset.examples:
+        if reading_method(type(self._dataset)) != "examples":
             return [self._transform(self._read_one(index, epoch), index, epoch) for index in indices]
         dataset: Any = self._dataset
         try:
@@ -111,9 +112,8 @@ class BatchMaker:
         return [self._transform(example, index, epoch) for example, index in zip(examples, indices, strict=True)]
 
     def _read_one(self, index: int, epoch: int) -> Any:
-        dataset: Any = self._dataset
         try:
-            return dataset.example(index, epoch=epoch) if hasattr(dataset, "example") else dataset[index]
+            return read_examples(self._dataset, [index], epoch=epoch)[0]
         except Exception as error:
             error.add_note(f"in example {index} of {self._name}, epoch {epoch}")
             raise
