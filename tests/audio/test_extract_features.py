@@ -226,7 +226,7 @@ def test_unknown_names_are_errors_that_list_the_available_ones(tmp_path):
     assert not (tmp_path / "made").exists()
 
 
-def test_a_configuration_with_an_analysis_is_the_same_as_a_preset(folder, tmp_path):
+def test_a_configuration_with_an_analysis_is_the_same_as_a_preset(artifex, folder, tmp_path):
     config = AudioModalityConfig(spectral="whisper", normalize=False)
     changed = create("preset", "whisper", n_mels=64)
     extract(folder, tmp_path / "preset", preset="whisper", report=False)
@@ -234,6 +234,10 @@ def test_a_configuration_with_an_analysis_is_the_same_as_a_preset(folder, tmp_pa
     extract(folder, tmp_path / "changed", config=config.evolve(spectral=changed), report=False)
     plans = [(tmp_path / name / "plan.json").read_bytes() for name in ("preset", "config", "changed")]
     assert plans[0] == plans[1] != plans[2]
+    for name, plan in zip(("preset", "config", "changed"), plans, strict=True):
+        written = ("--config", f"{name}/config.toml", "--out", f"{name}-again", "--no-report")
+        assert artifex("extract", folder, *written)[0] == 0
+        assert (tmp_path / f"{name}-again" / "plan.json").read_bytes() == plan
     assert FeatureDataset(tmp_path / "config", config=config.evolve(representation="log_mel_spectrogram")).config
     data = FeatureDataset(tmp_path / "changed")
     assert (data[0]["log_mel_spectrogram"].shape[0], data.preset, data.config.analysis) == (64, None, changed)

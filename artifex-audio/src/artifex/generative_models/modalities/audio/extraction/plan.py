@@ -37,6 +37,7 @@ from artifex.generative_models.modalities.audio.shards.reading import (
     read_plan_table,
 )
 from artifex.generative_models.modalities.audio.shards.records import FailureRecord
+from artifex.generative_models.modalities.audio.spectral_settings import spectral_settings
 
 _MAX_BATCH_SAMPLES = 1 << 22
 _MAX_SHARD_SAMPLES = 1 << 25
@@ -214,17 +215,20 @@ class Plan:
 
     def config_content(self) -> bytes:
         """Return the content of ``config.toml``."""
+        representation = self.config.representation_name
         settings: dict[str, Any] = {"audio": dict(self.audio)}
-        if len(self.features) == 1 and self.features[0] == self.config.representation_name:
-            settings["audio"] = {"representation": self.features[0], **self.audio}
-        else:
+        if representation == self.features[0]:
+            settings["audio"] = {"representation": representation, **self.audio}
+        if self.features != [representation]:
             settings = {"features": self.features, **settings}
         if self.preset is not None and not self.preset["options"]:
             settings["audio"]["spectral"] = self.preset["name"]
         elif self.preset is not None and None not in self.preset["options"].values():
             settings = {"preset": self.preset["name"], **settings, "preset_options": self.preset["options"]}
         elif self.spectral is not None:
-            settings["audio"]["spectral"] = f"see {PLAN}: TOML has no None"
+            fields = {name: value for name, value in self.spectral.items() if value is not None}
+            is_equal = spectral_settings(fields).to_dict() == self.spectral
+            settings["audio"]["spectral"] = fields if is_equal else f"see {PLAN}: TOML has no None"
         table = format_table(CONFIG, {**settings, "source": self.origin, "software": self.software})
         comment = f"# Extracts the same features: artifex extract [AUDIO]... --config {CONFIG}\n"
         return (comment + table).encode("utf-8", "replace")
