@@ -31,7 +31,7 @@ FIELDS = {"sample_rate": "sample_rate", "n_fft": "n_fft", "hop_length": "hop_len
 """Fields of ``AudioModalityConfig`` that a preset determines, and their names in ``SpectralConfig``."""
 
 _METHOD = "compute_"
-RAW_WAVEFORM = AudioRepresentation.RAW_WAVEFORM.value
+_RAW_WAVEFORM = AudioRepresentation.RAW_WAVEFORM.value
 _DEFAULT_OF_PRESET = "log_mel_spectrogram"
 
 
@@ -216,7 +216,7 @@ def resolve_features(features: str | Sequence[str] | None, config: AudioModality
     representation = config.representation_name
     if features is None:
         names = [
-            _DEFAULT_OF_PRESET if config.spectral is not None and representation == RAW_WAVEFORM else representation
+            _DEFAULT_OF_PRESET if config.spectral is not None and representation == _RAW_WAVEFORM else representation
         ]
     else:
         names = [features] if isinstance(features, str) else list(features)
@@ -224,7 +224,7 @@ def resolve_features(features: str | Sequence[str] | None, config: AudioModality
         raise ValueError("features must contain at least one name, such as 'log_mel_spectrogram', got none")
     if len(set(names)) < len(names):
         raise ValueError(f"features must not repeat a name, got {', '.join(names)}")
-    if representation not in (RAW_WAVEFORM, *names):
+    if representation not in (_RAW_WAVEFORM, *names):
         raise ValueError(
             f"config.representation is {representation!r}, but features are {', '.join(names)}; omit one of them"
         )
