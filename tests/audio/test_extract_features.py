@@ -155,6 +155,23 @@ def test_the_loader_pads_every_feature(several):
     assert batch["length"].tolist() == [length // 128 for length in LENGTHS]
 
 
+@pytest.mark.parametrize(
+    ("preset", "expected"),
+    [(None, -100.0), ("whisper", -1.5), ("vocos", np.log(1e-7)), ("kaldi", np.log(2.0**-23)), ("librosa", -100.0)],
+)
+def test_log_mel_spectrograms_are_padded_with_the_level_of_silence(tmp_path, preset, expected):
+    """References: the minimum of each tool, 1e-10 for librosa and Whisper, whose levels are (log10 + 4) / 4."""
+    write_audio(tmp_path / "silent.wav", np.zeros(8000), RATE)
+    config = None if preset else SMALL
+    names = ("log_mel_spectrogram", "mel_spectrogram")
+    extract(tmp_path, tmp_path / "made", preset=preset, config=config, features=names, report=False)
+    loader = make_loader(FeatureDataset(tmp_path / "made"), 1, bucket_lengths=(400,))
+    batch = next(iter(loader))
+    np.testing.assert_allclose(batch["log_mel_spectrogram"], expected, rtol=1e-6)  # the recording and its padding
+    assert batch["log_mel_spectrogram"].shape[-1] == 400 > batch["length"][0]
+    np.testing.assert_array_equal(batch["mel_spectrogram"], 0.0)
+
+
 def test_recordings_are_not_normalized_with_a_preset_unless_requested(artifex, folder, tmp_path):
     options = ("extract", folder / "2.wav", "--preset", "whisper", "--feature", "raw_waveform", "--no-report", "--out")
     assert artifex(*options, "plain")[0] == artifex(*options, "loud", "--normalize")[0] == 0
