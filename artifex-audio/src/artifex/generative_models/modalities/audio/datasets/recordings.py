@@ -15,6 +15,7 @@ import numpy as np
 
 from artifex.generative_models.core.checks import check_choice, check_flag, check_integer, check_number
 from artifex.generative_models.modalities.audio.base import AudioModalityConfig, AudioRepresentation, config_or_default
+from artifex.generative_models.modalities.audio.datasets.identity import config_identity
 from artifex.generative_models.modalities.audio.datasets.manifests.labels import multi_hot
 from artifex.generative_models.modalities.audio.datasets.normalization import MAX_GAIN_DB, normalize_peak
 from artifex.generative_models.modalities.audio.datasets.random_draws import crop_rng
@@ -229,7 +230,7 @@ class RecordingDataset(BaseDataset):
             (name[len(root) :], each.label, each.start, each.end, each.annotations)
             for name, each in zip(names, sources, strict=True)
         ]
-        options = self.split, self.seed, self.config, self.mono, self.crop, self._hop, self.labels
+        options = self.split, self.seed, config_identity(self.config), self.mono, self.crop, self._hop, self.labels
         return checksum(*options, recordings)
 
     def info(self, recording: int) -> AudioInfo:

@@ -19,6 +19,7 @@ from artifex.generative_models.core.checks import check_flag, check_integer, che
 from artifex.generative_models.core.numerics import jit
 from artifex.generative_models.modalities.audio.annotations import with_annotations
 from artifex.generative_models.modalities.audio.base import AudioModality, AudioModalityConfig, AudioRepresentation
+from artifex.generative_models.modalities.audio.datasets.identity import config_identity
 from artifex.generative_models.modalities.audio.preprocessing.levels import normalize_audio
 from artifex.generative_models.modalities.base import BaseDataset, checksum, position
 
@@ -207,7 +208,16 @@ class SyntheticAudioDataset(BaseDataset):
         """Return a checksum of everything that determines the examples; see ``BaseDataset.fingerprint``."""
         weights = None if self._weights is None else self._weights.tolist()
         types = [_description(generator) for generator in self._generators]
-        return checksum(len(self), self.split, self.seed, self.config, self.labels, types, weights, self.annotations)
+        return checksum(
+            len(self),
+            self.split,
+            self.seed,
+            config_identity(self.config),
+            self.labels,
+            types,
+            weights,
+            self.annotations,
+        )
 
     def examples(self, indices: Sequence[int], *, epoch: int | None = None) -> list[dict[str, Any]]:
         """Return several examples with NumPy arrays, the same in every epoch. They are rendered together.
