@@ -77,6 +77,7 @@ from .datasets.manifests import read_manifest as read_manifest
 from .datasets.scanning import scan as scan
 from .datasets.synthetic import SyntheticAudioDataset as SyntheticAudioDataset
 from .datasets.tables import TableAudioDataset as TableAudioDataset
+from .extraction import FailedRecordingsError as FailedRecordingsError
 from .extraction import extract as extract
 from .io import AudioReadError as AudioReadError
 from .io import find_audio as find_audio

@@ -271,7 +271,7 @@ def balanced(dataset: IndexedDataset, by: str = "label", *, length: int | None =
 
 
 def filter(  # noqa: A001  the name of Grain
-    dataset: IndexedDataset, predicate: Callable[[Mapping[str, Any]], bool], *, decode: bool = False
+    dataset: IndexedDataset, predicate: Callable[..., bool], *, decode: bool = False
 ) -> BaseDataset:
     """Select the examples for which a function returns True.
 
@@ -320,7 +320,7 @@ def filter(  # noqa: A001  the name of Grain
 
 
 def map(  # noqa: A001  the name of Grain
-    dataset: IndexedDataset, function: Callable[..., Mapping[str, Any]], *, seed: int = 0
+    dataset: IndexedDataset, function: Callable[..., Mapping[str, object]], *, seed: int = 0
 ) -> BaseDataset:
     """Apply a function to every example when it is read, in NumPy on the host.
 

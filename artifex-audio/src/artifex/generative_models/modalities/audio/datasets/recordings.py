@@ -15,7 +15,9 @@ import numpy as np
 
 from artifex.generative_models.core.checks import check_choice, check_flag, check_integer, check_number
 from artifex.generative_models.modalities.audio.base import AudioModalityConfig, AudioRepresentation, config_or_default
+from artifex.generative_models.modalities.audio.datasets.identity import config_identity
 from artifex.generative_models.modalities.audio.datasets.manifests.labels import multi_hot
+from artifex.generative_models.modalities.audio.datasets.normalization import MAX_GAIN_DB, normalize_peak
 from artifex.generative_models.modalities.audio.datasets.random_draws import crop_rng
 from artifex.generative_models.modalities.audio.datasets.segments import check_header, segment_span
 from artifex.generative_models.modalities.audio.io import (
@@ -32,12 +34,13 @@ from artifex.generative_models.modalities.base import BaseDataset, checksum, cur
 if TYPE_CHECKING:
     import jax
     from flax import nnx
-    from jax.typing import ArrayLike
 
 Crop = Literal["center", "start", "random", "sliding", "loudest", "whole"]
 OnError = Literal["raise", "skip", "warn"]
 _HEADER_THREADS = 2
 _STEPS_PER_WINDOW = 16
+# Normalized peaks differ from 1 by rounding.
+_FULL_SCALE = 0.999
 
 
 @attrs.frozen(eq=False)
@@ -137,7 +140,7 @@ class RecordingDataset(BaseDataset):
         if crop == "whole" and self.config.representation is not AudioRepresentation.RAW_WAVEFORM:
             raise ValueError(
                 f'crop="whole" gives variable-length examples, but {self.config.representation_name} has a fixed length; '
-                f'use representation="raw_waveform" and encode the padded batches'
+                f'use representation="raw_waveform" and encode the padded batches with AudioModality.encode(audio, lengths=...)'
             )
         self.mono = mono
         self.crop = crop
@@ -145,6 +148,7 @@ class RecordingDataset(BaseDataset):
         self.seed = int(seed)
         self.name = name
         self.problems: dict[str, str] = {}
+        self._warned_of_gain = False
         self._hop = self.config.n_time_steps if hop is None else max(1, round(hop * self.config.sample_rate))
         self._headers: _Headers | None = None
         self._window_ends: np.ndarray | None = None
@@ -226,7 +230,7 @@ class RecordingDataset(BaseDataset):
             (name[len(root) :], each.label, each.start, each.end, each.annotations)
             for name, each in zip(names, sources, strict=True)
         ]
-        options = self.split, self.seed, self.config, self.mono, self.crop, self._hop, self.labels
+        options = self.split, self.seed, config_identity(self.config), self.mono, self.crop, self._hop, self.labels
         return checksum(*options, recordings)
 
     def info(self, recording: int) -> AudioInfo:
@@ -348,8 +352,7 @@ class RecordingDataset(BaseDataset):
             shape = (n_samples,) if self.mono else (self._expected_channels() or 1, n_samples)
             audio, start, length, valid = np.zeros(shape, np.float32), 0.0, 0, False
         if config.normalize:
-            peak = np.abs(audio).max(initial=0.0)
-            audio = audio / peak if peak > 0 else audio
+            audio = self._normalize(audio, source.name)
         if self.crop != "whole" and audio.shape[-1] < config.n_time_steps:
             padding = config.n_time_steps - audio.shape[-1]
             audio = np.pad(audio, [(0, 0)] * (audio.ndim - 1) + [(0, padding)])
@@ -435,6 +438,21 @@ class RecordingDataset(BaseDataset):
         if self.on_error == "warn":
             warnings.warn(f"{error}; it is replaced by silence with valid=False", UserWarning, stacklevel=5)
 
+    def _normalize(self, audio: np.ndarray, name: str) -> np.ndarray:
+        """Normalize a clip, and warn once if its peak stays below full scale."""
+        normalized = normalize_peak(audio)
+        peak = np.abs(normalized).max(initial=0.0)
+        if 0 < peak < _FULL_SCALE and not self._warned_of_gain:
+            self._warned_of_gain = True
+            warnings.warn(
+                f"{name}: a clip with a peak of {20 * np.log10(peak) - MAX_GAIN_DB:.0f} dBFS is normalized by "
+                f"{MAX_GAIN_DB:.0f} dB only, since it probably contains noise only; normalize=False keeps the levels. "
+                f"Later clips of {self.name} are normalized likewise without a warning",
+                UserWarning,
+                stacklevel=5,
+            )
+        return normalized
+
     def _expected_channels(self) -> int:
         """Return the number of channels of the first valid recording, which all must have; 0 if none is valid."""
         if self._n_channels is None:
@@ -503,14 +521,14 @@ def _as_tuple(classes: int | tuple[int, ...] | None) -> tuple[int, ...]:
 
 
 @lru_cache(maxsize=64)
-def encoder(config: AudioModalityConfig) -> Callable[[ArrayLike], jax.Array]:
+def encoder(config: AudioModalityConfig) -> Callable[..., jax.Array]:
     """Return the compiled ``AudioModality.encode`` of a configuration, cached per configuration.
 
     Args:
         config: The configuration.
 
     Returns:
-        A function from waveforms (..., n_time_steps) to features.
+        A function from waveforms (..., n_time_steps), and optional ``lengths``, to features.
 
     Example:
         >>> encoder(AudioModalityConfig()) is encoder(AudioModalityConfig())

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Protocol, cast
 import numpy as np
 
 from artifex.generative_models.modalities.audio.base import AudioModalityConfig
+from artifex.generative_models.modalities.audio.datasets.identity import config_identity
 from artifex.generative_models.modalities.audio.datasets.manifests.labels import label_names
 from artifex.generative_models.modalities.audio.datasets.recordings import Crop, OnError, RecordingDataset, Source
 from artifex.generative_models.modalities.audio.io import AudioReadError, AudioSource, Samples
@@ -121,7 +122,7 @@ class TableAudioDataset(RecordingDataset):
         The content of the table is not included, since it may be the audio itself.
         """
         columns = self._audio_column, self._label_column
-        options = self.split, self.seed, self.config, self.mono, self.crop, self._hop, self.labels
+        options = self.split, self.seed, config_identity(self.config), self.mono, self.crop, self._hop, self.labels
         return checksum(len(self._table), columns, options)
 
     def _recording_classes(self) -> Sequence[int | tuple[int, ...] | None]:

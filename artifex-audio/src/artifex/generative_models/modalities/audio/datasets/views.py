@@ -348,7 +348,7 @@ class Mixture(View):
 class Mapped(View):
     """The examples of a dataset, each transformed by a function."""
 
-    def __init__(self, dataset: BaseDataset, function: Callable[..., Mapping[str, Any]], seed: int) -> None:
+    def __init__(self, dataset: BaseDataset, function: Callable[..., Mapping[str, object]], seed: int) -> None:
         super().__init__("map", [dataset], function, seed)
         self._function = function
         self._takes_rng = takes_rng(function)
@@ -396,7 +396,7 @@ class Mapped(View):
         with reading_epoch(epoch):
             return [self._apply(example, place, epoch) for example, place in zip(examples, places, strict=True)]
 
-    def _apply(self, example: Mapping[str, Any], index: int, epoch: int) -> Mapping[str, Any]:
+    def _apply(self, example: Mapping[str, Any], index: int, epoch: int) -> Mapping[str, object]:
         before = example.get("label")
         with _Note(self.name, [index]):
             if self._takes_rng:

@@ -139,7 +139,7 @@ def _render_report(
             raise waveform
         examples.append(render_example(record, features, waveform[0], plan.config))
     variable_length = plan.variable_length or plan.synthetic
-    return render_report(records, failures, plan.config, examples, variable_length=variable_length)
+    return render_report(records, failures, plan.settings, examples, variable_length=variable_length)
 
 
 def _evenly_spaced(records: list[ManifestRecord], count: int) -> list[ManifestRecord]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TypedDict, cast
 
@@ -43,7 +43,7 @@ def write_shard(
     folder: Path,
     number: int,
     digest: str,
-    examples: Sequence[tuple[ExampleRecord, np.ndarray]],
+    examples: Sequence[tuple[ExampleRecord, Mapping[str, np.ndarray]]],
     failures: Sequence[FailureRecord],
 ) -> None:
     """Write a shard and commit it with its sidecar.
