@@ -173,6 +173,7 @@ class Subclass(AudioFileDataset):
         return {**example, "audio": 2 * example["audio"]}
 
 
+@pytest.mark.filterwarnings("ignore:Wrapper wraps")
 @pytest.mark.parametrize("kind", [Wrapper, Forwarding, Subclass])
 def test_random_crops_change_every_epoch_in_a_users_own_wrapper(kind, manifest):
     plain = files(manifest, crop="random")
