@@ -68,7 +68,7 @@ def test_readable_recordings_are_extracted_and_unreadable_ones_listed(artifex, f
     code, out, _ = artifex("extract", folder, "--out", "made", "--sample-rate", RATE)
     assert code == 1
     assert names(tmp_path / "made") == [
-        "config.toml", "failures.jsonl", "manifest.jsonl", "plan.json", "report.html", "shards",
+        "config.toml", "failures.jsonl", "manifest.jsonl", "plan.json", "report.html", "shards", "statistics.json",
     ]  # fmt: skip
     for name, reason in (
         ("empty.wav", "the file is empty"),

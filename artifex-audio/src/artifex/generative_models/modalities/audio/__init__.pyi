@@ -115,3 +115,7 @@ from .preprocessing.resampling import convert_sample_rate as convert_sample_rate
 from .preprocessing.resampling import resample_audio as resample_audio
 from .preprocessing.resampling import resample_by as resample_by
 from .shards.reading import read_features as read_features
+from .statistics import Statistics as Statistics
+from .statistics import compute_statistics as compute_statistics
+from .statistics import dataset_statistics as dataset_statistics
+from .statistics import merge_statistics as merge_statistics

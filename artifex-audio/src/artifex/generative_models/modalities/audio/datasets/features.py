@@ -14,6 +14,7 @@ import numpy as np
 from artifex.generative_models.modalities.audio.base import AudioModalityConfig, config_or_default
 from artifex.generative_models.modalities.audio.datasets.manifests.labels import class_label, multi_hot
 from artifex.generative_models.modalities.audio.shards import layout
+from artifex.generative_models.modalities.audio.shards.checksums import parse_with_checksum
 from artifex.generative_models.modalities.audio.shards.reading import (
     config_of_plan,
     no_extraction,
@@ -27,6 +28,7 @@ from artifex.generative_models.modalities.audio.shards.records import (
     dtype_from_name,
     read_features_at,
 )
+from artifex.generative_models.modalities.audio.statistics import Statistics, merge_statistics
 from artifex.generative_models.modalities.base import BaseDataset, checksum, position
 
 if TYPE_CHECKING:
@@ -64,6 +66,7 @@ class FeatureDataset(BaseDataset):
         time_axis_keys: The same names: the last axis of every feature is time, and has the same length in all of them.
         config: The configuration that the features were made with, with the analysis of its preset.
         preset: Name of the preset, or None.
+        statistics: The statistics of each feature over the recordings of the split, by name. Complex features have none.
         pad_values: The level of silence for ``log_mel_spectrogram``; other features are padded with 0.
 
     Example:
@@ -153,6 +156,22 @@ class FeatureDataset(BaseDataset):
         """The configuration; created on first use, since a spectral analysis imports jax, which loader workers do not need."""
         audio, spectral = self._settings
         return config_of_plan(audio, self.features, spectral)
+
+    @cached_property
+    def statistics(self) -> Mapping[str, Statistics]:
+        """The statistics of each real feature over the recordings of the split, stored by the extraction."""
+        path = self.folder / layout.STATISTICS
+        try:
+            table, _ = parse_with_checksum(path.read_bytes())
+        except (FileNotFoundError, ValueError) as error:
+            raise OSError(
+                f"{path} is missing or damaged ({error}); run the command that started the extraction again"
+            ) from error
+        by_feature: dict[str, list[Statistics]] = {}
+        for split in sorted({"", self.split} & set(table)):
+            for name, values in table[split].items():
+                by_feature.setdefault(name, []).append(Statistics.from_dict(values))
+        return {name: merge_statistics(each) for name, each in by_feature.items()}
 
     def __len__(self) -> int:
         return len(self._shard)

@@ -12,7 +12,7 @@ import attrs
 from artifex.generative_models.core.errors import Problem
 from artifex.generative_models.core.files import temporary_files
 from artifex.generative_models.modalities.audio.datasets.manifests.labels import names_of
-from artifex.generative_models.modalities.audio.extraction.completion import collect_records, summary_files
+from artifex.generative_models.modalities.audio.extraction.completion import summary_files
 from artifex.generative_models.modalities.audio.extraction.plan import Plan, read_plan
 from artifex.generative_models.modalities.audio.extraction.store import Sidecar, parse_sidecar
 from artifex.generative_models.modalities.audio.formatting import format_shapes
@@ -56,7 +56,7 @@ def verify(folder: str | os.PathLike[str], *, progress: Callable[[int, int], Non
     """Verify every byte of an extraction.
 
     Shards are compared with the checksums in their sidecars, and records with the sidecars; sidecars and the plan with
-    their own checksums; the manifest, the failures and the configuration with the content that follows from the plan and
+    their own checksums; the manifest, the failures, the statistics and the configuration with the content that follows from the plan and
     the sidecars. Files that artifex did not write are reported. The content of ``report.html`` is not verified. Nothing is
     changed.
 
@@ -181,7 +181,7 @@ def _verify_summary_files(folder: Path, plan: Plan, sidecars: dict[int, Sidecar]
     if len(sidecars) < len(plan.shards):  # their content follows from all sidecars
         return []
     problems: list[Problem] = []
-    for name, content in summary_files(plan, *collect_records(plan, sidecars)).items():
+    for name, content in summary_files(plan, sidecars).items():
         if not (folder / name).is_file():
             problems.append(Problem(source=name, message=f"is missing; {_REPAIR}"))
         elif (folder / name).read_bytes() != content:
@@ -190,7 +190,15 @@ def _verify_summary_files(folder: Path, plan: Plan, sidecars: dict[int, Sidecar]
 
 
 def _unexpected_files(folder: Path, plan: Plan) -> list[Problem]:
-    expected = {layout.PLAN, layout.CONFIG, layout.MANIFEST, layout.FAILURES, layout.REPORT, layout.SHARDS}
+    expected = {
+        layout.PLAN,
+        layout.CONFIG,
+        layout.MANIFEST,
+        layout.FAILURES,
+        layout.STATISTICS,
+        layout.REPORT,
+        layout.SHARDS,
+    }
     for number in range(len(plan.shards)):
         expected |= {layout.shard_file(number, plan.digest), layout.sidecar_file(number, plan.digest)}
     problems: list[Problem] = []

@@ -58,7 +58,7 @@ class BatchMaker:
         pad_values: Mapping[str, float],
     ) -> None:
         self.plan = plan
-        self._dataset = dataset
+        self.dataset = dataset
         self._name = dataset_name(dataset)
         self._transforms = [(transform, takes_rng(transform)) for transform in transforms]
         self._shard = shard
@@ -87,7 +87,7 @@ class BatchMaker:
         read = [index for index in indices if index >= 0] or self.plan.examples_of(step)[1][:1]
         with reading_epoch(epoch):
             examples = self._read(step, read, epoch)
-        keys = [key for key in time_axis_keys(self._dataset) if key in examples[0]]
+        keys = [key for key in time_axis_keys(self.dataset) if key in examples[0]]
         if bucket is not None:
             examples = [self._pad(example, bucket, index) for example, index in zip(examples, read, strict=True)]
         elif keys:
@@ -108,7 +108,7 @@ class BatchMaker:
 
     def _pad(self, example: Mapping[str, Any], bucket: int, index: int) -> dict[str, Any]:
         """Return an example whose time axes are padded, or whose padding is cut, to the bucket's length."""
-        keys = time_axis_keys(self._dataset)
+        keys = time_axis_keys(self.dataset)
         if not any(key in example for key in keys):
             raise ValueError(
                 f"buckets require {' or '.join(map(repr, keys))} in every example, got example {index} with {list(example)}"
@@ -135,9 +135,9 @@ class BatchMaker:
 
     def _read(self, step: int, indices: list[int], epoch: int) -> list[Mapping[str, Any]]:
         """Read examples: together where the dataset overrides ``examples``, else one by one."""
-        if reading_method(type(self._dataset)) != "examples":
+        if reading_method(type(self.dataset)) != "examples":
             return [self._transform(self._read_one(index, epoch), index, epoch) for index in indices]
-        dataset: Any = self._dataset
+        dataset: Any = self.dataset
         try:
             examples = dataset.examples(indices, epoch=epoch)
         except Exception as error:
@@ -147,7 +147,7 @@ class BatchMaker:
 
     def _read_one(self, index: int, epoch: int) -> Any:
         try:
-            return read_examples(self._dataset, [index], epoch=epoch)[0]
+            return read_examples(self.dataset, [index], epoch=epoch)[0]
         except Exception as error:
             error.add_note(f"in example {index} of {self._name}, epoch {epoch}")
             raise

@@ -202,8 +202,10 @@ class Loader:
         shard: ``(index, count)``, the part of each batch that is made by this process.
 
     Attributes:
+        dataset: The dataset.
         batch_sizes: The numbers of examples per batch, over all hosts, ascending: one, or several with a budget.
         n_examples: Number of examples in the dataset.
+        n_dropped: Number of examples that are in no batch of an epoch.
         n_restarts: Number of calls of ``rewind`` and ``restore``.
         shard: ``(index, count)``.
         steps_per_epoch: Number of batches per epoch.
@@ -221,10 +223,12 @@ class Loader:
 
     def __init__(self, make_batch: BatchMaker, *, workers: int, shard: tuple[int, int]) -> None:
         self._make_batch = make_batch
+        self.dataset = make_batch.dataset
         self._plan = make_batch.plan
         self._prefetcher = Prefetcher(make_batch, workers)
         self.batch_sizes = tuple(sorted(set(self._plan.batch_sizes)))
         self.n_examples = self._plan.n_examples
+        self.n_dropped = self._plan.n_dropped
         self.n_restarts = 0
         self.shard = shard
         self.steps_per_epoch = self._plan.steps_per_epoch

@@ -104,6 +104,11 @@ class BatchPlan:
         return -(-self.n_examples // self.batch_sizes[0])
 
     @property
+    def n_dropped(self) -> int:
+        """Number of examples that are in no batch of an epoch."""
+        return self.n_examples % self.batch_sizes[0] if self.drop_remainder else 0
+
+    @property
     def n_steps(self) -> int:
         """Number of batches in all epochs."""
         # Grain represents infinite repetition by sys.maxsize; the range of steps must end below it.
@@ -134,8 +139,7 @@ class BatchPlan:
             The number of examples.
         """
         epoch, step = divmod(n_steps, self.steps_per_epoch)
-        n_dropped = self.n_examples % self.batch_sizes[0] if self.drop_remainder else 0
-        per_epoch = self.n_examples - n_dropped
+        per_epoch = self.n_examples - self.n_dropped
         if self.bucket_lengths and step:  # the batch with padding may be any of the epoch
             indices, starts, _ = self._bucketed_epoch(epoch)
             return epoch * per_epoch + int((indices[: starts[step]] >= 0).sum())
@@ -205,7 +209,7 @@ class BatchPlan:
         bounds = np.array(self.bucket_lengths)
         order = rng.permutation(self.n_examples) if self.shuffle else np.arange(self.n_examples)
         if self.drop_remainder:  # before bucketing: the remainder of the buckets always contains examples of one bucket
-            order = order[: self.n_examples // self.batch_sizes[0] * self.batch_sizes[0]]
+            order = order[: self.n_examples - self.n_dropped]
         bucket_of = np.searchsorted(bounds, self.lengths[order])
         members = [order[bucket_of == bucket] for bucket in range(len(bounds))]
         batches: list[np.ndarray] = []
