@@ -1,4 +1,4 @@
-"""Contracts of the conformance kit for the kinds that artifex-spectral owns."""
+"""Contracts of the conformance kit for the kinds that artifex-spectral defines."""
 
 from __future__ import annotations
 
