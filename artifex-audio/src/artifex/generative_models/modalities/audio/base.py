@@ -216,9 +216,11 @@ class AudioModality(Modality):
 
         shape = np.shape(audio)
         if not shape or shape[-1] != self.n_time_steps:
+            is_transposed = len(shape) > 1 and shape[-2] == self.n_time_steps
+            remedy = "transpose it" if is_transposed else f"use trim_or_pad(audio, {self.n_time_steps})"
             raise ValueError(
                 f"encode: audio must have shape (..., {self.n_time_steps}), {self.config.duration} s at "
-                f"{self.config.sample_rate} Hz, got {shape}; use trim_or_pad(audio, {self.n_time_steps})"
+                f"{self.config.sample_rate} Hz, got {shape}; {remedy}"
             )
         waveform = normalize_audio(audio) if self.config.normalize else to_float(audio)
         return self.representation.encode(waveform)

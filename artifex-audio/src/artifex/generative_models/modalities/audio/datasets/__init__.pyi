@@ -1,3 +1,4 @@
+from .cache import cached as cached
 from .device_batching import DeviceBatches as DeviceBatches
 from .device_batching import device_batches as device_batches
 from .factory import create_audio_dataset as create_audio_dataset
