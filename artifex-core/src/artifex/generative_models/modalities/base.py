@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from artifex.generative_models.core.checks import check_integer, is_mapping
+from artifex.generative_models.core.display import html_table, one_line
 
 if TYPE_CHECKING:
     from flax import nnx
@@ -128,6 +129,32 @@ class BaseDataset(ABC):
             Lengths, shape (n,), int64, or None.
         """
         return None
+
+    def summary(self) -> dict[str, object]:
+        """Return what ``repr`` and notebooks show of the dataset; override it to add to it. Nothing is read for it.
+
+        Returns:
+            Values by name; None where a value is not available.
+        """
+        name, labels = getattr(self, "name", None), getattr(self, "labels", ())
+        has_classes = isinstance(labels, tuple) and len(labels) > 0
+        return {
+            "name": None if name == type(self).__name__ else name,
+            "n_examples": self._known_length(),
+            "split": getattr(self, "split", None),
+            "n_classes": len(labels) if has_classes else None,
+            "labels": labels if has_classes else None,
+        }
+
+    def _known_length(self) -> int | None:
+        """Return the number of examples, or None if files would have to be read to count them."""
+        return len(self)
+
+    def __repr__(self) -> str:
+        return one_line(type(self).__name__, self.summary())
+
+    def _repr_html_(self) -> str:
+        return html_table(type(self).__name__, self.summary())
 
     def fingerprint(self) -> str:
         """Return a checksum of the dataset, which is the same in every process.

@@ -162,6 +162,18 @@ class FeatureDataset(BaseDataset):
             example["label"] = label if isinstance(label, int) else multi_hot(label, len(self.labels))
         return example
 
+    def summary(self) -> dict[str, object]:
+        """Return what ``repr`` and notebooks show of the dataset; see ``BaseDataset.summary``."""
+        shapes = np.unique(self._shape, axis=0)
+        return {
+            **super().summary(),
+            "sample_rate": self.config.sample_rate,
+            "duration": self.config.duration if len(shapes) == 1 else None,
+            self._key: tuple(shapes[0].tolist()) if len(shapes) == 1 else "variable-length",
+            "dtype": self._dtype.name,
+            "folder": str(self.folder),
+        }
+
     def lengths(self) -> np.ndarray:
         """Return the length of every example along time.
 

@@ -226,6 +226,25 @@ class RecordingDataset(BaseDataset):
         example = self._read_example(position(index, len(self), self.name), epoch)
         return {**example, **self._features(example["audio"])}
 
+    def summary(self) -> dict[str, object]:
+        """Return what ``repr`` and notebooks show of the dataset; see ``BaseDataset.summary``."""
+        config, is_whole = self.config, self.crop == "whole"
+        return {
+            **super().summary(),
+            "n_recordings": self.n_recordings() if self.crop == "sliding" else None,
+            "sample_rate": config.sample_rate,
+            "duration": None if is_whole else config.duration,
+            "crop": self.crop,
+            "hop": self._hop / config.sample_rate if self.crop == "sliding" else None,
+            "mono": self.mono,
+            "audio": (config.n_time_steps,) if self.mono and not is_whole else None,
+            "representation": config.representation_name,
+            "cache": None if self._cache is None else str(self._cache.folder),
+        }
+
+    def _known_length(self) -> int | None:
+        return None if self.crop == "sliding" and self._window_ends is None else len(self)
+
     def fingerprint(self) -> str:
         """Return a checksum of the options and recordings; see ``BaseDataset.fingerprint``.
 

@@ -175,6 +175,17 @@ class SyntheticAudioDataset(BaseDataset):
         """
         return self.examples([index], epoch=epoch)[0]
 
+    def summary(self) -> dict[str, object]:
+        """Return what ``repr`` and notebooks show of the dataset; see ``BaseDataset.summary``."""
+        return {
+            **super().summary(),
+            "sample_rate": self.config.sample_rate,
+            "duration": self.config.duration,
+            "audio": (self.config.n_time_steps,),
+            "representation": self.config.representation_name,
+            "seed": self.seed,
+        }
+
     def fingerprint(self) -> str:
         """Return a checksum of everything that determines the examples; see ``BaseDataset.fingerprint``."""
         weights = None if self._weights is None else self._weights.tolist()
