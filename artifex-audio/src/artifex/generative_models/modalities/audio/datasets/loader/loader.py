@@ -182,6 +182,7 @@ def make_loader(
         drop_remainder=drops,
         bucket_lengths=buckets,
         lengths=lengths,
+        lengths_of_epoch=None if lengths is None or _is_fixed(dataset) else getattr(dataset, "lengths", None),
     )
     make_batch = BatchMaker(plan, dataset, transforms, shard, _check_pad_values(dataset, pad_value))
     return Loader(make_batch, workers=int(workers), shard=shard)
@@ -513,7 +514,15 @@ def _check_buckets(
         raise ValueError(f"{name}.lengths() must have shape ({len(dataset)},), got {lengths.shape}")
     if lengths.min() < 1:
         raise ValueError(f"{name}.lengths() must be at least 1, got {lengths.min()} for example {lengths.argmin()}")
+    if not _is_fixed(dataset):
+        if budget is not None:
+            raise ValueError(
+                f"a budget requires the same examples in every epoch, but {name} draws others; use batch_size with "
+                f"bucket_lengths"
+            )
+        lengths = np.append(lengths, getattr(dataset, "max_length", lengths.max)())  # the longest one of all epochs
     longest = int(lengths.argmax())
+    place = f"example {longest}" if longest < len(dataset) else "an example of another epoch"
     if not buckets:
         if budget is not None and budget // batch_multiple < lengths[longest]:
             raise ValueError(
@@ -523,10 +532,15 @@ def _check_buckets(
         buckets = choose_bucket_lengths(lengths, int(cast(int, bucket_lengths)), budget, batch_multiple)
     if lengths[longest] > buckets[-1]:
         raise ValueError(
-            f"the maximum of bucket_lengths must be at least the length of every example, got {buckets[-1]}, but example "
-            f"{longest} of {name} has {lengths[longest]} samples; add a longer bucket"
+            f"the maximum of bucket_lengths must be at least the length of every example, got {buckets[-1]}, but {place} "
+            f"of {name} has {lengths[longest]} samples; add a longer bucket"
         )
-    return buckets, lengths
+    return buckets, lengths[: len(dataset)]
+
+
+def _is_fixed(dataset: IndexedDataset) -> bool:
+    """Return whether an index is the same example in every epoch, which it is not in a mixture."""
+    return bool(getattr(dataset, "is_fixed", True))
 
 
 def _check_shard(shard: tuple[int, int] | None, batch_size: int | None, batch_multiple: int) -> tuple[int, int]:
