@@ -1,4 +1,4 @@
-r"""Recognize digits spoken by somebody who is not in the training data: files named ``digit_speaker_take.wav``.
+r"""Recognize digits spoken by a person who is not in the training data: files named ``digit_speaker_take.wav``.
 
 artifex scan FOLDER --out digits.jsonl --label '(\d)_' --split train=0.7,test=0.3 --by '_([a-z]+)_'
 python examples/spoken_digits.py digits.jsonl features
