@@ -24,8 +24,9 @@ import jax.numpy as jnp
 import numpy as np
 from timing import milliseconds, spread
 
-from artifex.generative_models.modalities.audio import AudioModalityConfig
+from artifex.generative_models.modalities.audio import AudioModalityConfig, datasets
 from artifex.generative_models.modalities.audio.datasets import AudioFileDataset, SyntheticAudioDataset, make_loader
+from artifex.generative_models.modalities.base import BaseDataset
 
 TYPES = ("sine", "noise", "chirp")
 N_RECORDINGS, RATE, BATCH = 2_000, 16_000, 32
@@ -216,6 +217,28 @@ def recordings_to_batches(workers: int) -> Comparison:
     return Comparison(tools, 4 * RATE)
 
 
+def composed_to_batches() -> Comparison:
+    """Return the same crops through a map of a mixture of two filtered halves, and from the plain dataset."""
+    config = AudioModalityConfig(sample_rate=RATE, duration=1.0, normalize=False)
+    plain = AudioFileDataset(config, recordings(), crop="random")
+    halves = [datasets.subset(plain, range(first, N_RECORDINGS, 2)) for first in range(2)]
+    composed = datasets.map(
+        datasets.mix([datasets.filter(half, lambda row: row["length"] > 0) for half in halves], [1, 1]), dict
+    )
+    n_batches = N_RECORDINGS // BATCH
+
+    def tool(data: BaseDataset) -> Tool:
+        loader = make_loader(data, BATCH, shuffle=True, epochs=None)
+
+        def epoch() -> None:
+            for batch in itertools.islice(loader, n_batches):
+                assert batch["audio"].shape == (BATCH, RATE)
+
+        return Tool(epoch, n_batches * BATCH)
+
+    return Comparison({"composed": tool(composed), "plain": tool(plain)}, 4 * RATE)
+
+
 def memory() -> None:
     """Print the resident memory after each of ten epochs of the recordings."""
     data = AudioFileDataset(AudioModalityConfig(sample_rate=RATE, duration=1.0), recordings(), crop="random")
@@ -234,6 +257,7 @@ COMPARISONS: dict[str, Callable[[], Comparison]] = {
     "96 clips of 1 s, mixed": lambda: synthetic_mixed(96),
     "2 000 recordings, 1 s of each at 16 kHz, in batches of 32": lambda: recordings_to_batches(0),
     "2 000 recordings, the same with 2 workers": lambda: recordings_to_batches(2),
+    "2 000 recordings, composed of datasets": composed_to_batches,
 }
 
 

@@ -50,7 +50,7 @@ class Encode:
         length = 32_768
         audio = np.zeros((32, length), np.float32)
         for row, wave in zip(audio, waves):
-            row[: len(wave)] = wave
+            row[: len(wave)] = wave / np.abs(wave).max()
         frames = np.array([len(wave) // 256 for wave in waves])
         return {"path": batch["path"], "frames": frames, "mel": np.asarray(self.encoder(length)(audio))[: len(waves)]}
 

@@ -31,6 +31,7 @@ def test_the_defaults_are_those_of_the_guide():
     config = AudioModalityConfig()
     assert config.to_dict() == {
         "representation": "raw_waveform",
+        "spectral": None,
         "sample_rate": 16000,
         "n_mel_channels": 80,
         "hop_length": 256,
@@ -114,23 +115,17 @@ def test_a_configuration_is_written_to_and_read_from_a_file(tmp_path):
         assert AudioModalityConfig.from_file(tmp_path / name) == config
 
 
-def test_encode_normalizes_each_clip_separately():
-    modality = AudioModality(AudioModalityConfig(**SMALL))
-    quiet, loud = speech_like(2000) * 0.01, speech_like(2000, seed=1)
-    encoded = np.asarray(modality.encode(np.stack([quiet, loud])))
-    np.testing.assert_allclose(np.abs(encoded).max(axis=-1), 1, rtol=1e-6)
-    np.testing.assert_allclose(encoded[0], quiet / np.abs(quiet).max(), rtol=1e-5)
-
-
 def test_encode_scales_integers_by_their_range():
     modality = AudioModality(AudioModalityConfig(**SMALL, normalize=False))
     pcm = np.full(2000, -32768, np.int16)
     np.testing.assert_array_equal(modality.encode(pcm), np.full(2000, -1, np.float32))
 
 
-@pytest.mark.parametrize("shape", [(), (1999,), (2000, 2)])
-def test_encode_raises_for_another_length(shape):
-    with pytest.raises(ValueError, match=r"audio must have shape \(\.\.\., 2000\).*trim_or_pad"):
+@pytest.mark.parametrize(
+    ("shape", "remedy"), [((), "trim_or_pad"), ((1999,), "trim_or_pad"), ((2000, 2), "transpose it")]
+)
+def test_encode_raises_for_another_length(shape, remedy):
+    with pytest.raises(ValueError, match=rf"audio must have shape \(\.\.\., 2000\).*{remedy}"):
         AudioModality(AudioModalityConfig(**SMALL)).encode(np.zeros(shape, np.float32))
 
 
@@ -151,7 +146,7 @@ def test_decode_inverts_encode(name):
     assert decoded.shape == audio.shape
     assert decoded.dtype == np.float32
     if "mel" in name:
-        again = np.asarray(AudioModality(modality.config.evolve(normalize=False)).encode(decoded))
+        again = np.asarray(modality.encode(decoded))
         power, target = (10 ** (x / 10) if name == "log_mel_spectrogram" else x for x in (again, np.asarray(encoded)))
         assert np.linalg.norm(power - target) / np.linalg.norm(target) < 0.15
     else:

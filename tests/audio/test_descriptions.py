@@ -94,7 +94,7 @@ def test_other_datasets_describe_themselves(folder):
     )
     extract([], folder / "features", config=CONFIG, n_synthetic=6, report=False)
     assert "n_examples=6" in repr(FeatureDataset(folder / "features"))
-    assert "raw_waveform=(4000,), dtype='float32'" in repr(FeatureDataset(folder / "features"))
+    assert "raw_waveform=(4000,), sample_rate=8000" in repr(FeatureDataset(folder / "features"))
     assert f"cache='{folder / 'cache'}'" in repr(cached(AudioFileDataset(CONFIG, folder), folder / "cache"))
 
 

@@ -69,7 +69,7 @@ def test_an_extraction_continues_when_there_is_space_again(artifex, audio, monke
 def test_the_error_of_a_library_that_writes_the_file_itself_is_recognized(tmp_path):
     (tmp_path / SHARDS).mkdir()
     (tmp_path / PLAN).write_text(json.dumps({}))
-    example = {"index": 0, "dtype": "float32"}, np.zeros(4000, np.float32)
+    example = {"index": 0, "dtypes": {"x": "float32"}}, {"x": np.zeros(4000, np.float32)}
     limits = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (2000, limits[1]))
     try:

@@ -68,7 +68,7 @@ def test_readable_recordings_are_extracted_and_unreadable_ones_listed(artifex, f
     code, out, _ = artifex("extract", folder, "--out", "made", "--sample-rate", RATE)
     assert code == 1
     assert names(tmp_path / "made") == [
-        "config.toml", "failures.jsonl", "manifest.jsonl", "plan.json", "report.html", "shards",
+        "config.toml", "failures.jsonl", "manifest.jsonl", "plan.json", "report.html", "shards", "statistics.json",
     ]  # fmt: skip
     for name, reason in (
         ("empty.wav", "the file is empty"),
@@ -114,12 +114,12 @@ def test_the_manifest_describes_each_example(mel):
     assert [record["id"] for record in records] == ["a.wav", "dog__a.wav", "dog__b.ogg"]
     assert [record["label"] for record in records] == ["audio", "dog", "dog"]
     assert [record["n_samples"] for record in records] == [3000, 20000, 8000]
-    assert [record["shape"] for record in records] == [[40, 23], [40, 156], [40, 62]]
+    assert [record["shapes"]["mel_spectrogram"] for record in records] == [[40, 23], [40, 156], [40, 62]]
     assert [record["source_sample_rate"] for record in records] == [RATE, RATE, 44100]
     assert [record["source_channels"] for record in records] == [1, 1, 2]
     for record in records:
         assert record["duration"] == record["n_samples"] / RATE
-        assert (record["dtype"], record["sample_rate"]) == ("float32", RATE)
+        assert (record["dtypes"], record["sample_rate"]) == ({"mel_spectrogram": "float32"}, RATE)
         assert (out / record["file"]).is_file()
 
 
@@ -134,7 +134,7 @@ def test_levels_are_those_of_the_recording(tmp_path):
 def test_a_duration_crops_and_pads_everything_to_one_shape(folder, tmp_path):
     config = WAVES.evolve(duration=1.0)
     records = extract([folder], tmp_path / "made", config=config, variable_length=False, report=False).records
-    assert [record["shape"] for record in records] == [[RATE]] * 3
+    assert [record["shapes"]["raw_waveform"] for record in records] == [[RATE]] * 3
     assert [record["n_samples"] for record in records] == [3000, RATE, RATE]
     for record, features in read_features(tmp_path / "made"):
         audio = read_audio(record["source"], sample_rate=RATE)[0][:RATE]
@@ -162,7 +162,7 @@ class Traced:
     def __init__(self, config):
         self.shape = (config.n_time_steps,)
 
-    def encode(self, audio):
+    def encode(self, audio, *, lengths=None):
         Traced.lengths = (*Traced.lengths, audio.shape)
         return audio
 
@@ -200,7 +200,7 @@ def test_a_long_recording_is_not_computed_batch_size_times(tmp_path, monkeypatch
     shapes = []
 
     def spy(config):
-        return lambda audio: shapes.append(audio.shape) or audio
+        return lambda audio, lengths: shapes.append(audio.shape) or audio
 
     monkeypatch.setattr(encode, "encoder", spy)
     monkeypatch.setattr(padding, "MAX_EXTRA_PADDING", max_extra_padding)
@@ -350,7 +350,7 @@ def test_another_extraction_is_replaced_only_with_overwrite(artifex, tmp_path):
     code, _, err = artifex(*made, "mel_spectrogram", "--batch-size", 8)
     assert code == 2
     assert "made contains another extraction" in err
-    assert "representation is raw_waveform in the folder, mel_spectrogram was requested" in err
+    assert "the list of features is raw_waveform in the folder, mel_spectrogram was requested" in err
     assert "the batch size is 32 in the folder, 8 was requested" in err
     assert "--overwrite" in err
     assert [features.ndim for _, features in read_features(tmp_path / "made")] == [1, 1]

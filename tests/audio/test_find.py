@@ -69,7 +69,9 @@ def test_files_are_in_the_order_of_their_paths(tmp_path):
     assert names_of(found, tmp_path) == ["a/0.wav", "a/z/1.wav", "b/2.wav", "b!/3.wav", "b.wav"]
 
 
-@pytest.mark.parametrize(("number", "transient"), [(errno.EACCES, False), (errno.EIO, True), (errno.ESTALE, True)])
+@pytest.mark.parametrize(
+    ("number", "transient"), [(errno.EACCES, False), (errno.EINVAL, False), (errno.ENOENT, True), (errno.EIO, True)]
+)
 @pytest.mark.parametrize("pattern", ["", "*/*.wav", "**/*.wav"])
 def test_folders_that_cannot_be_listed_raise(tmp_path, monkeypatch, pattern, number, transient):
     touch(tmp_path, "a/1.wav", "b/2.wav")

@@ -52,8 +52,8 @@ def test_the_envelope_of_a_note_goes_through_its_corners_and_multiplies_a_steady
     t = np.arange(n) / RATE
     for row in range(4):
         one = {name: value[row] for name, value in annotations.items()}
-        corners = np.cumsum([one["onsets"][0], one["attack"], one["decay"]])
-        end = one["onsets"][0] + one["held"]
+        onset = one["onset_samples"][0] / RATE
+        corners, end = np.cumsum([onset, one["attack"], one["decay"]]), onset + one["held_samples"] / RATE
         assert corners[-1] < end
         times = [0, *corners, end, end + one["release"]]
         envelope = np.interp(t, times, [0, 0, 1, one["sustain"], one["sustain"], 0])
@@ -66,7 +66,7 @@ def test_the_envelope_of_a_note_goes_through_its_corners_and_multiplies_a_steady
 
 def test_a_note_released_during_the_attack_falls_from_its_current_level():
     _, annotations = rendered("adsr_note", 800, held_max=0.5, attack_min=0.2, attack_max=0.2, onset_max=0.0)
-    peak = annotations["held"][0] / annotations["attack"][0]
+    peak = annotations["held_samples"][0] / RATE / annotations["attack"][0]
     assert peak < 0.5
     np.testing.assert_allclose(annotations["envelope"].max(), peak, atol=1e-3)
 
@@ -141,22 +141,21 @@ def goertzel(sound, frequencies):
 def test_digits_are_decoded_by_goertzels_algorithm_at_their_onsets():
     low, high = (697, 770, 852, 941), (1209, 1336, 1477, 1633)
     audio, annotations = rendered("dtmf", RATE, keys=8)
-    for sound, digits, onsets in zip(audio, annotations["digits"], annotations["onsets"], strict=True):
-        for digit, onset in zip(digits, onsets, strict=True):
-            start = round(onset * RATE)
+    for sound, digits, onsets in zip(audio, annotations["digits"], annotations["onset_samples"], strict=True):
+        for digit, start in zip(digits, onsets.astype(int), strict=True):
             piece = sound[start : start + 640]
             decoded = 4 * goertzel(piece, low).argmax() + goertzel(piece, high).argmax()
             assert decoded == digit
             assert np.abs(sound[start + 640 : start + 1120]).max(initial=0) == 0
-    np.testing.assert_allclose(np.diff(annotations["onsets"], axis=-1), 0.14, atol=1e-6)
-    assert annotations["onsets"][:, -1].max() + 0.08 <= 1
+    np.testing.assert_array_equal(np.diff(annotations["onset_samples"], axis=-1), round(0.14 * RATE))
+    assert annotations["onset_samples"][:, -1].max() + 0.08 * RATE <= RATE
 
 
 def test_given_digits_are_dialed_in_order_and_the_closed_form_holds_for_long_ones():
     audio, annotations = rendered("dtmf", 20 * RATE, digits="9#", tone=9.0, gap=1.0, twist_db=6.0)
     assert [DIGITS[int(code)] for code in annotations["digits"][0]] == ["9", "#"]
     np.testing.assert_array_equal(annotations["frequencies"][0], [[852, 1477], [941, 1477]])
-    start, level = round(annotations["onsets"][0, 1] * RATE), 10 ** (6 / 20)
+    start, level = int(annotations["onset_samples"][0, 1]), 10 ** (6 / 20)
     t = np.arange(9 * RATE) / RATE
     low, high = (np.sin(2 * np.pi * (f * t + p)) for f, p in zip((941, 1477), annotations["phases"][0, 1], strict=True))
     inner = slice(100, -100)
@@ -166,7 +165,7 @@ def test_given_digits_are_dialed_in_order_and_the_closed_form_holds_for_long_one
 
 def test_digits_after_the_end_are_cut_off_and_have_no_onset():
     audio, annotations = rendered("dtmf", 2000, keys=300)
-    np.testing.assert_allclose(annotations["onsets"][0], [0, 0.14, np.nan, np.nan, np.nan], atol=1e-7)
+    np.testing.assert_array_equal(annotations["onset_samples"][0], [0, round(0.14 * RATE), -1, -1, -1])
     assert np.isfinite(audio).all()
     assert scipy.stats.chisquare(np.bincount(annotations["digits"].astype(int).ravel(), minlength=16)).pvalue > 1e-3
 
@@ -181,7 +180,7 @@ def test_digits_after_the_end_are_cut_off_and_have_no_onset():
             100,
             {
                 "frequency": (100, 1000),
-                "onsets": (0, 0.2),
+                "onset_samples": (0, 0.2 * RATE),
                 "attack": (0.005, 0.05),
                 "decay": (0.05, 0.2),
                 "sustain": (0.3, 0.9),

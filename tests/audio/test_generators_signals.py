@@ -3,6 +3,7 @@
 from functools import partial
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 import pytest
 import scipy.signal
@@ -10,6 +11,7 @@ import scipy.stats
 
 from artifex.generative_models.core import create
 from artifex.generative_models.modalities.audio.annotations import with_annotations
+from artifex.generative_models.modalities.audio.generators.parameters import floor_multiples
 from artifex.generative_models.modalities.audio.generators.sweeps import inverse_filter
 
 RATE = 16000
@@ -103,7 +105,7 @@ def test_multi_tone_is_the_sum_of_its_stems_within_its_amplitude():
 
 def test_an_impulse_is_at_its_onset():
     audio, annotations = render("impulse", n=500)
-    assert np.flatnonzero(audio).tolist() == [round(annotations["onsets"][0] * RATE)]
+    assert np.flatnonzero(audio).tolist() == annotations["onset_samples"].tolist()
     positions = render_batch("impulse", 300, 50)[0].argmax(axis=-1)
     assert scipy.stats.chisquare(np.bincount(positions // 10, minlength=5)).pvalue > 1e-3
 
@@ -118,8 +120,8 @@ def test_dc_has_the_annotated_amplitude_and_silence_is_zero():
 def test_clicks_have_their_rate_and_onsets_without_drift(seconds):
     audio, annotations = render("click_train", n=seconds * RATE)
     positions = np.flatnonzero(audio)
-    onsets = annotations["onsets"][np.isfinite(annotations["onsets"])]
-    np.testing.assert_allclose(onsets * RATE, positions, atol=0.5)
+    np.testing.assert_array_equal(annotations["onset_samples"][: len(positions)], positions)
+    assert (annotations["onset_samples"][len(positions) :] == -1).all()
     times = positions[0] + np.arange(len(positions)) * RATE / annotations["rate"]
     assert np.abs(positions - times).max() <= 1.1
     assert positions[-1] + RATE / annotations["rate"] >= len(audio) - 1
@@ -183,11 +185,81 @@ def test_a_band_of_zero_width_is_audible():
     assert np.sqrt(np.mean(audio**2)) == pytest.approx(0.3, rel=1e-5)
 
 
+TEN_MINUTES = {"n_time_steps": 600 * 48_000, "sample_rate": 48_000}
+
+
+def last_nonzero(audio):
+    """Return the position of the last nonzero sample, in a form that XLA computes without storing the audio."""
+    return jnp.max(jnp.where(audio != 0, np.arange(len(audio), dtype=np.int32), -1))
+
+
+@pytest.mark.parametrize("name", ["impulse", "click_train"])
+def test_the_last_onset_of_ten_minutes_is_exact_to_the_sample(name):
+    """In float32, the distance of numbers near 600 s is 6.1e-5 s: 2.9 samples."""
+
+    @jax.jit
+    def last(key):
+        audio, annotations = with_annotations(create("audio_type", name))(key, **TEN_MINUTES)
+        return last_nonzero(audio), jnp.max(annotations["onset_samples"])
+
+    positions, onsets = jax.tree.map(int, last(jax.random.key(3)))
+    assert positions == onsets > 2**24
+
+
+def test_a_note_late_in_ten_minutes_starts_and_ends_at_its_samples():
+    @jax.jit
+    def edges(key):
+        note = create("audio_type", "adsr_note", onset_min=0.9, onset_max=0.95, held_max=0.6)
+        _, annotations = with_annotations(note)(key, **TEN_MINUTES)
+        envelope, position = annotations.pop("envelope"), np.arange(TEN_MINUTES["n_time_steps"], dtype=np.int32)
+        onset, last = annotations["onset_samples"][0], last_nonzero(envelope)
+        at = jnp.stack([onset, onset + 1, onset + 48])
+        del annotations["f0"]
+        return jnp.min(jnp.where(envelope > 0, position, np.int32(2**30))), last, envelope[at], annotations
+
+    first, last, levels, one = jax.tree.map(np.asarray, edges(jax.random.key(0)))
+    onset, end = one["onset_samples"][0], one["onset_samples"][0] + one["held_samples"]
+    assert onset > 2**24
+    assert first == onset + 1  # the envelope is 0 at the onset
+    np.testing.assert_allclose(levels, np.array([0, 1, 48]) / (one["attack"] * 48_000), rtol=1e-6)
+    assert last == np.ceil(end + np.float64(one["release"]) * 48_000) - 1
+
+
+def test_bursts_late_in_ten_minutes_start_at_their_onsets():
+    n_before_the_end = 2**18
+
+    @jax.jit
+    def end(key):
+        bursts = create("audio_type", "noise_bursts", edge=0.0, rate_min=3.3, rate_max=3.3)
+        audio, annotations = with_annotations(bursts)(key, **TEN_MINUTES)
+        return audio[-n_before_the_end:], annotations
+
+    audio, one = jax.tree.map(np.asarray, end(jax.random.key(0)))
+    audible = one["onset_samples"] >= 0
+    slots = (np.arange(audible.sum()) * (48_000 / np.float64(one["rate"]))).astype(int)
+    assert (one["onset_samples"][audible] - slots).min() >= -1
+    assert (one["onset_samples"][audible] - slots).max() <= 48_000 / 3.3
+    positions = np.flatnonzero(audio) + TEN_MINUTES["n_time_steps"] - n_before_the_end
+    starts = positions[1:][np.diff(positions) > 1]  # without the first, which may have begun earlier
+    assert len(starts) > 10
+    np.testing.assert_array_equal(starts, one["onset_samples"][audible][-len(starts) :])
+    lengths = np.floor(one["durations"][audible][-len(starts) :] * np.float64(48_000)) + 1
+    ends = positions[:-1][np.diff(positions) > 1] + 1
+    np.testing.assert_allclose(ends[1:], (starts + lengths)[:-1], atol=1)
+
+
+@pytest.mark.parametrize("step", [256.00003, 9600.3, 14_545.455, 480_000.03, 8_000_000.5])
+def test_multiples_of_a_step_are_rounded_down_exactly(step):
+    step, count = np.float32(step), int(min(2**23, (2**31 - 1) // step))
+    found = np.asarray(jax.jit(floor_multiples, static_argnums=1)(step, count))
+    np.testing.assert_array_equal(found, np.floor(np.arange(count) * np.float64(step)).astype(int))
+
+
 def test_bursts_are_nonzero_from_their_onset_for_their_duration_only():
     audio, annotations = render("noise_bursts", n=2 * RATE, amplitude=0.3)
     times = np.arange(len(audio)) / RATE
-    audible = np.isfinite(annotations["onsets"])
-    since = times - annotations["onsets"][audible, None]
+    audible = annotations["onset_samples"] >= 0
+    since = times - annotations["onset_samples"][audible, None] / RATE
     left = annotations["durations"][audible, None] - since
     margin = 2e-5
     assert not audio[((since < -margin) | (left < -margin)).all(axis=0)].any()

@@ -701,10 +701,10 @@ def test_a_registered_reader_replaces_the_built_in_one(tmp_path, noise):
             probe(tmp_path / "a.wav")
 
 
-@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="there are no FIFOs here")
-def test_a_fifo_raises_at_once(tmp_path):
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="there are no named pipes here")
+def test_a_named_pipe_raises_at_once(tmp_path):
     os.mkfifo(tmp_path / "a.wav")
-    with pytest.raises(AudioReadError, match="is a FIFO, socket or device; expected a file"):
+    with pytest.raises(AudioReadError, match="is a named pipe; expected a file"):
         probe(tmp_path / "a.wav")
 
 

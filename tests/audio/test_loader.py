@@ -4,13 +4,17 @@ import json
 import multiprocessing
 import os
 import pickle
+import secrets
 import signal
 import sys
 import textwrap
 import threading
 import types
 from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from multiprocessing import shared_memory
 from pathlib import Path
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -204,11 +208,13 @@ def test_batches_are_arrays_with_length_valid_index_and_epoch() -> None:
     last = list(make_loader(samples, 3, drop_remainder=False))[1]
     assert {key: value.shape for key, value in last.items()} == {
         "audio": (3, 2, 6),
+        "mask": (3, 6),
         **dict.fromkeys(("epoch", "gain", "index", "label", "length", "path", "valid"), (3,)),
     }
     assert last["valid"].tolist() == [True, True, False]
     assert last["index"].tolist() == [3, 4, -1]
     assert last["length"].tolist() == [6, 6, 0]
+    assert last["mask"].tolist() == [[True] * 6, [True] * 6, [False] * 6]
     assert last["label"].tolist() == [0, 1, 0]
     assert last["path"].tolist() == ["3.wav", "4.wav", ""]
     assert not last["audio"][2].any()
@@ -244,7 +250,7 @@ def test_a_dataset_with_examples_is_read_in_batches() -> None:
     calls = []
 
     class Together(Clips):
-        def examples(self, indices: Sequence[int], *, epoch: int = 0) -> list[dict[str, object]]:
+        def examples(self, indices: Sequence[int], *, epoch: int | None = None) -> list[dict[str, object]]:
             calls.append((list(indices), epoch))
             return super().examples(indices, epoch=epoch)
 
@@ -348,7 +354,7 @@ def test_a_restored_complete_run_is_exhausted() -> None:
 @pytest.mark.parametrize(
     ("changed", "message"),
     [
-        ({"batch_size": 4}, "batch_size was 3 and is 4"),
+        ({"batch_size": 4}, r"batch_sizes was \[3\] and is \[4\]"),
         ({"seed": 1}, "seed was 0 and is 1"),
         ({"shuffle": False}, "shuffle was True and is False"),
         ({"drop_remainder": False}, "drop_remainder was True and is False"),
@@ -467,6 +473,79 @@ def test_an_error_of_a_transform_names_the_example() -> None:
     assert caught.value.__notes__ == ["in transform 0 of example 3 of Numbers, epoch 0"]
 
 
+def stop(example: Mapping[str, object]) -> Mapping[str, object]:
+    return {**example, "next": next(iter(()))} if example["number"] == 5 else example
+
+
+class Stopping(Numbers):
+    def __getitem__(self, index: int) -> dict[str, object]:
+        return dict(stop(super().__getitem__(index)))
+
+
+class TooLong(Numbers):
+    def __getitem__(self, index: int) -> dict[str, object]:
+        return {"number": [0, 1, 2][index]}
+
+
+@pytest.mark.parametrize(
+    ("dataset", "transforms", "place"),
+    [
+        (Numbers(8), [stop], "in transform 0 of example 5 of Numbers, epoch 0"),
+        (Stopping(8), [], "in example 5 of Stopping, epoch 0"),
+    ],
+)
+def test_stop_iteration_in_an_example_is_an_error(dataset: Numbers, transforms: list[object], place: str) -> None:
+    loader = make_loader(dataset, 2, transforms=transforms)
+    assert len([next(loader), next(loader)]) == 2
+    for _ in range(2):
+        with pytest.raises(LoaderError, match=f"StopIteration was raised {place}: an iterator was exhausted"):
+            list(loader)
+
+
+def test_a_dataset_shorter_than_its_length_raises() -> None:
+    loader = make_loader(TooLong(8), 2)
+    next(loader)
+    with pytest.raises(IndexError):
+        list(loader)
+
+
+def test_a_second_thread_raises_until_the_loader_is_restored() -> None:
+    loader = make_loader(Numbers(8), 2)
+    assert next(loader)["number"].tolist() == [0, 1]
+
+    def read(loader: Iterator[dict[str, Any]]) -> Any:
+        with ThreadPoolExecutor(1) as pool:
+            return pool.submit(lambda: next(loader)["number"].tolist()).result()
+
+    with pytest.raises(LoaderError, match="read by the thread 'MainThread', and this is the thread"):
+        read(loader)
+    with pytest.raises(LoaderError, match="read by the thread 'MainThread'"):
+        read(device_batches(loader))
+    assert next(loader)["number"].tolist() == [2, 3]
+    assert read(loader.restore(loader.state())) == [4, 5]
+    assert next(loader)["number"].tolist() == [6, 7]  # that thread has ended
+
+
+def test_a_fork_of_the_process_raises(monkeypatch: pytest.MonkeyPatch) -> None:
+    loader = make_loader(Numbers(8), 2)
+    next(loader)
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "getpid", lambda: -1)
+        with pytest.raises(LoaderError, match=r"belongs to process \d+, and this is process -1, a fork of it"):
+            next(loader)
+    assert next(loader)["number"].tolist() == [2, 3]
+
+
+@pytest.mark.skipif(not Path("/dev/shm").exists(), reason="this system does not list shared memory")
+def test_shared_memory_is_freed_by_its_prefix() -> None:
+    prefix = f"afx{secrets.token_hex(2)}"
+    memory = shared_memory.SharedMemory(f"{prefix}a", create=True, size=8)
+    Path(f"/dev/shm/{prefix}empty").touch()  # as of a worker that was killed while creating it
+    compatibility.free_shared_memory(prefix)
+    memory.close()
+    assert not list(Path("/dev/shm").glob(f"{prefix}*"))
+
+
 def test_workers_return_the_same_batches_on_other_shards_until_one_is_killed(
     recordings: Path, importable: types.ModuleType
 ) -> None:
@@ -549,7 +628,7 @@ def test_batches_on_a_mesh_are_sharded_and_omit_strings() -> None:
     samples = [{"audio": np.full((2, 4), i, np.float32), "path": f"{i}", "truth": {"f0": float(i)}} for i in range(8)]
     for sharding in (mesh, NamedSharding(mesh, P("data")), NamedSharding(mesh, P("data", None, None))):
         batches = list(device_batches(make_loader(samples, 4), sharding))
-        assert sorted(batches[0]) == ["audio", "epoch", "index", "length", "truth", "valid"]
+        assert sorted(batches[0]) == ["audio", "epoch", "index", "length", "mask", "truth", "valid"]
         assert batches[1]["audio"].sharding.shard_shape((4, 2, 4)) == (2, 2, 4)
         assert batches[1]["truth"]["f0"].sharding.shard_shape((4,)) == (2,)
         assert batches[1]["truth"]["f0"].tolist() == [4, 5, 6, 7]
@@ -621,7 +700,7 @@ def test_an_integer_that_exceeds_32_bits_raises() -> None:
         ({"shard": 1}, TypeError, r"shard must be \(index, count\)"),
         ({"transforms": max}, TypeError, "transforms must be a list of functions"),
         ({"transforms": [3]}, TypeError, "each of transforms must be a function of an example, got 3"),
-        ({"bucket_lengths": [4]}, ValueError, "requires the length of every example; implement Numbers.lengths()"),
+        ({"bucket_lengths": [4]}, ValueError, "require the length of every example; implement Numbers.lengths()"),
         ({"dataset": Clips([3, 9]), "bucket_lengths": [4, 2]}, ValueError, "must be in ascending order"),
         (
             {"dataset": Clips([3, 9]), "bucket_lengths": [4, 8]},
@@ -664,7 +743,8 @@ def test_shapes_that_differ_between_batches_raise() -> None:
     loader = make_loader(Clips([3, 3, 4, 4]), 2)
     next(loader)
     with pytest.raises(
-        ValueError, match=r"in all batches, got 'audio' \(3,\) and \(4,\). Pass bucket_lengths=… to make_loader"
+        ValueError,
+        match=r"in all batches, got 'audio' \(3,\) and \(4,\); 'mask' .*\. Pass bucket_lengths=… to make_loader",
     ):
         next(loader)
 
@@ -829,5 +909,5 @@ def test_a_transform_that_changes_the_length_must_set_it() -> None:
 
     with pytest.raises(ValueError, match="'length' must be at most the 50 samples, got 60"):
         next(make_loader(clips, 2, transforms=[cut], bucket_lengths=(80,)))
-    with pytest.raises(ValueError, match="has nonzero samples after the 80 samples"):
+    with pytest.raises(ValueError, match="has samples other than padding after the 80 samples"):
         next(make_loader(clips, 2, transforms=[doubled], bucket_lengths=(80,)))

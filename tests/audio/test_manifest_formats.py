@@ -1,4 +1,4 @@
-"""Manifests of other tools, each as its own tool writes it."""
+"""Manifests of other tools, as these write them where they have a writer, else as published."""
 
 import gzip
 import os
@@ -134,7 +134,8 @@ def test_lhotse_supervisions_without_recordings_are_refused(tmp_path):
 
 @pytest.mark.parametrize("name", ["train_manifest.json", "train.jsonl"])
 def test_nemo(tmp_path, name):
-    # The keys of NeMo's documentation and of its diarization manifests, where null means the whole file.
+    # The keys of NeMo's documentation and of its diarization manifests, where null means the whole file. NeMo has no writer
+    # of its own: each of its scripts writes these lines with json.dump.
     staircase(tmp_path / "a.wav")
     (tmp_path / name).write_text(
         '{"audio_filepath": "a.wav", "offset": 0.3, "duration": 0.1, "text": "the transcription"}\n'
@@ -190,6 +191,35 @@ def test_a_kaldi_folder_without_segments(tmp_path, monkeypatch):
     ]
 
 
+# Written by lhotse 1.33.0: export_to_kaldi(recordings, supervisions, "kaldi") of the recordings and supervisions above, each
+# with one channel. It is the only writer of Kaldi folders that installs from a package index.
+LHOTSE_KALDI = {
+    "reco2dur": "rec1 0.5\nrec2 0.3\n",
+    "segments": "rec1-a rec1 0.1 0.25\nrec2-a rec2 0.0 0.3\n",
+    "text": "rec1-a hello there\nrec2-a good day\n",
+    "utt2dur": "rec1-a 0.15\nrec2-a 0.3\n",
+    "utt2spk": "rec1-a ann\nrec2-a bob\n",
+    "wav.scp": "rec1 audio/rec1.wav\nrec2 audio/rec2.wav\n",
+}
+
+
+def test_a_kaldi_folder_written_by_lhotse(tmp_path):
+    staircase(tmp_path / "audio" / "rec1.wav")
+    staircase(tmp_path / "audio" / "rec2.wav", 4800, 16000)
+    for name, text in LHOTSE_KALDI.items():
+        (tmp_path / name).write_text(text)
+    read = read_manifest(tmp_path)
+    assert [(Path(each.path).name, each.start, each.end) for each in read] == [
+        ("rec1.wav", 0.1, 0.25),
+        ("rec2.wav", 0.0, 0.3),
+    ]
+    assert [each.annotations for each in read] == [
+        {"id": "rec1-a", "text": "hello there", "speaker": "ann"},
+        {"id": "rec2-a", "text": "good day", "speaker": "bob"},
+    ]
+    assert AudioFileDataset(CONFIG, manifest=tmp_path, crop="whole").lengths().tolist() == [1200, 2400]
+
+
 KALDI_FAULTS = {
     "a command": ({"wav_scp": "r1 sph2pipe -f wav a.sph |\n"}, "wav.scp:1: is a command, which is not supported: 'sph2pipe -f wav a.sph |'"),
     "an archive": ({"wav_scp": "r1 /x/wav.ark:1234\n"}, "wav.scp:1: is a position in an archive"),
@@ -219,7 +249,7 @@ def test_a_kaldi_folder_that_cannot_be_read_completely_is_refused(tmp_path, faul
 
 
 def test_common_voice(tmp_path):
-    # The columns of Common Voice 17; the sentences have quotation marks, since its files have no quoting.
+    # The columns of Common Voice 17, which is published as files only, like LJ Speech; the sentences have quotation marks, since its files have no quoting.
     header = "client_id\tpath\tsentence_id\tsentence\tsentence_domain\tup_votes\tdown_votes\tage\tgender\taccents\tvariant\tlocale\tsegment"
     sentences = ['"Never,', "she said.", 'he went on."', '"Stop!" he said', "end"]
     rows = [
@@ -254,6 +284,31 @@ def test_ljspeech(tmp_path):
     (tmp_path / "metadata.csv").write_text("LJ001-0001|a|b\nLJ001-0002\n")
     with pytest.raises(ValueError, match=r"metadata.csv:2: expected NAME\|TEXT"):
         read_manifest(tmp_path / "metadata.csv", check_paths=False)
+
+
+# Written by datasets 5.2.0, which has no writer of folders but writes their metadata:
+#
+#     data = Dataset.from_dict({"file_name": ["data/a.wav", "b.wav"], "transcription": ['"hello", there', None],
+#                               "label": ["x", "y"], "snr": [1.5, None]})
+#     data.to_csv("metadata.csv"); data.to_json("metadata.jsonl")
+HUGGING_FACE = {
+    "metadata.csv": 'file_name,transcription,label,snr\ndata/a.wav,"""hello"", there",x,1.5\nb.wav,,y,\n',
+    "metadata.jsonl": r"""{"file_name":"data\/a.wav","transcription":"\"hello\", there","label":"x","snr":1.5}
+{"file_name":"b.wav","transcription":null,"label":"y","snr":null}
+""",
+}
+
+
+@pytest.mark.parametrize("name", HUGGING_FACE)
+def test_metadata_written_by_hugging_face_datasets(tmp_path, name):
+    staircase(tmp_path / "data" / "a.wav")
+    staircase(tmp_path / "b.wav")
+    (tmp_path / name).write_text(HUGGING_FACE[name])
+    read = read_manifest(tmp_path / name)
+    assert [(each.name, each.label) for each in read] == [("data/a.wav", "x"), ("b.wav", "y")]
+    data = AudioFileDataset(CONFIG, manifest=tmp_path / name, annotations=True)
+    assert [data[index]["annotations"]["text"] for index in range(2)] == ['"hello", there', ""]
+    assert float(data[0]["annotations"]["snr"]) == 1.5
 
 
 @pytest.mark.parametrize(

@@ -73,7 +73,7 @@ from artifex.generative_models.modalities.audio.extraction import encode, extrac
 from artifex.generative_models.modalities.audio.io import AudioReadError
 
 # The identity, without jax: this process starts fast.
-encode.encoder = lambda config: lambda audio: audio
+encode.encoder = lambda config: lambda audio, lengths: audio
 warnings.simplefilter("ignore")
 config = AudioModalityConfig(representation="raw_waveform", sample_rate=8000, normalize=False)
 try:

@@ -287,8 +287,8 @@ def test_invalid_arguments_of_trim_or_pad_raise(arguments, error, match):
 @pytest.mark.parametrize(
     ("function", "signature"),
     [
-        (normalize_audio, ["audio", "threshold=0.0"]),
-        (rms_normalize, ["audio", "target_rms=0.1"]),
+        (normalize_audio, ["audio", "threshold=0.0", "channel_axis=None"]),
+        (rms_normalize, ["audio", "target_rms=0.1", "channel_axis=None"]),
         (pre_emphasis, ["audio", "coefficient=0.97"]),
         (de_emphasis, ["audio", "coefficient=0.97"]),
         (trim_or_pad, ["audio", "target_length", "pad_value=0.0"]),

@@ -28,9 +28,8 @@ def record(index: int = 0, **changes) -> dict:
         "duration": 1.0,
         "peak_dbfs": -6.0,
         "rms_dbfs": -12.0,
-        "shape": [80, 31],
-        "dtype": "float32",
-        "representation": "mel_spectrogram",
+        "shapes": {"mel_spectrogram": [80, 31]},
+        "dtypes": {"mel_spectrogram": "float32"},
         "file": "shards/01234567-00000.arrayrecord",
         "record": index,
         **changes,
@@ -38,7 +37,16 @@ def record(index: int = 0, **changes) -> dict:
 
 
 def example(**changes) -> report.ReportExample:
-    return report.render_example(record(**changes), np.ones((80, 31)), np.zeros(8000, np.float32), CONFIG)
+    return render_example(np.ones((80, 31)), np.zeros(8000, np.float32), **changes)
+
+
+def render_example(features, audio, *, name="mel_spectrogram", **changes) -> report.ReportExample:
+    return report.render_example(record(**changes), {name: features}, audio, CONFIG)
+
+
+def render_report(records, failures, examples) -> str:
+    settings = {"features": "mel_spectrogram", **CONFIG.to_dict()}
+    return report.render_report(records, failures, settings, examples, variable_length=True)
 
 
 class Page(HTMLParser):
@@ -73,7 +81,7 @@ class Page(HTMLParser):
 
 
 def test_the_page_is_well_formed_and_fetches_nothing():
-    html = report.render_report([record(0), record(1, duration=2.0)], [], CONFIG, [example()], variable_length=True)
+    html = render_report([record(0), record(1, duration=2.0)], [], [example()])
     page = Page(html)
     assert page.open == []
     assert page.links
@@ -84,7 +92,7 @@ def test_the_page_is_well_formed_and_fetches_nothing():
 def test_it_contains_counts_durations_and_failures():
     failures = [{"source": "bad.wav", "reason": "the file is empty (0 bytes)"}]
     records = [record(0), record(1, duration=120.0, source_sample_rate=8000, peak_dbfs=0.0)]
-    text = Page(report.render_report(records, failures, CONFIG, [], variable_length=True)).text
+    text = Page(render_report(records, failures, [])).text
     for part in (
         "2 recordings",
         "2 min 01 s",
@@ -100,7 +108,7 @@ def test_file_names_are_escaped():
     nasty = '<script>alert("1")</script>&"\''
     failures = [{"source": nasty, "reason": nasty}]
     records = [record(0, id=nasty, label=nasty, source_format=nasty)]
-    page = Page(report.render_report(records, failures, CONFIG, [example(id=nasty, label=nasty)], variable_length=True))
+    page = Page(render_report(records, failures, [example(id=nasty, label=nasty)]))
     assert page.open == []
     assert "script" not in page.tags
     assert page.text.count(nasty) >= 5
@@ -108,18 +116,15 @@ def test_file_names_are_escaped():
 
 def test_statistics_are_minimum_median_and_maximum():
     records = [record(i, duration=seconds, rms_dbfs=-10.0 * seconds) for i, seconds in enumerate((1.0, 2.0, 4.0, 9.0))]
-    html = report.render_report(records, [], CONFIG, [], variable_length=True)
+    html = render_report(records, [], [])
     for row in (("Duration", "1.00", "3.00", "9.00"), ("RMS level", "-90.0", "-30.0", "-10.0")):
         assert re.search(r"<td>{}</td>.*?>{}<.*?>{}<.*?>{}<".format(*map(re.escape, row)), html)
 
 
 def test_silent_recordings_are_counted_and_excluded_from_level_statistics():
     silent = record(1, peak_dbfs=None, rms_dbfs=None)
-    assert "1 silent" in Page(report.render_report([record(0), silent], [], CONFIG, [], variable_length=True)).text
-    assert (
-        "1 silent"
-        in Page(report.render_report([silent], [], CONFIG, [example(peak_dbfs=None)], variable_length=True)).text
-    )
+    assert "1 silent" in Page(render_report([record(0), silent], [], [])).text
+    assert "1 silent" in Page(render_report([silent], [], [example(peak_dbfs=None)])).text
 
 
 @pytest.mark.parametrize("values", [[0.3, 0.5, 0.9, 2.0], [0.01, 1.0, 3600.0], [1.0, 1.1] * 50])
@@ -131,16 +136,13 @@ def test_a_histogram_counts_every_value_once(values):
 
 
 def test_equal_values_are_text_instead_of_a_histogram():
-    assert (
-        "All 3 recordings: 1.00 s"
-        in Page(report.render_report([record(i) for i in range(3)], [], CONFIG, [], variable_length=True)).text
-    )
+    assert "All 3 recordings: 1.00 s" in Page(render_report([record(i) for i in range(3)], [], [])).text
 
 
 def test_the_sound_is_the_normalized_waveform():
     audio = np.array([0.0, 0.25, -0.5, 0.125], np.float32)
-    example = report.render_example(record(), np.ones((80, 3)), audio, CONFIG)
-    assert example.picture.startswith("data:image/png;base64,")
+    example = render_example(np.ones((80, 3)), audio)
+    assert example.pictures["mel_spectrogram"].startswith("data:image/png;base64,")
     played, rate = soundfile.read(io.BytesIO(base64.b64decode(example.sound.partition(",")[2])))
     assert rate == 8000
     np.testing.assert_allclose(played, audio / 0.5, atol=1 / 32768)
@@ -148,12 +150,9 @@ def test_the_sound_is_the_normalized_waveform():
 
 def test_long_examples_are_truncated():
     audio = np.zeros(8000 * 11, np.float32)
-    example = report.render_example(record(duration=11.0), np.ones((80, 343)), audio, CONFIG)
+    example = render_example(np.ones((80, 343)), audio, duration=11.0)
     assert len(base64.b64decode(example.sound.partition(",")[2])) == 44 + 2 * 8000 * 10
-    assert (
-        "the first 10 s shown"
-        in Page(report.render_report([record()], [], CONFIG, [example], variable_length=True)).text
-    )
+    assert "the first 10 s shown" in Page(render_report([record()], [], [example])).text
 
 
 class Embedding:
@@ -177,12 +176,15 @@ class Embedding:
         ("raw_waveform", np.zeros(800, np.float32)),
         ("stft", np.zeros((513, 4), np.complex64)),
         ("mel_spectrogram", np.zeros((80, 4), np.float32)),
+        ("log_mel_spectrogram", np.zeros((80, 4), np.float32)),
+        ("mfcc", np.zeros((13, 4), np.float32)),
+        ("chroma", np.zeros((12, 4), np.float32)),
+        ("spectral_centroid", np.zeros(4, np.float32)),
         ("embedding", np.zeros(7, np.float32)),
         ("embedding", np.zeros((3, 80, 4), np.complex64)),
     ],
 )
 def test_every_representation_has_a_figure(fresh_registry, representation, features):
     registry("representation").register("embedding", Embedding)
-    config = CONFIG.evolve(representation=representation)
-    example = report.render_example(record(), features, np.zeros(800, np.float32), config)
-    assert base64.b64decode(example.picture.partition(",")[2]).startswith(b"\x89PNG")
+    example = render_example(features, np.zeros(800, np.float32), name=representation)
+    assert base64.b64decode(example.pictures[representation].partition(",")[2]).startswith(b"\x89PNG")

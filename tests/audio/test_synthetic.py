@@ -1,6 +1,8 @@
 """The synthetic dataset: an example is a function of (seed, split, index)."""
 
+import itertools
 import pickle
+from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 
@@ -15,12 +17,18 @@ from scipy.stats import chisquare
 from artifex.generative_models.core import UnknownComponentError, numerics, registry
 from artifex.generative_models.modalities.audio import AudioModalityConfig, AudioRepresentation
 from artifex.generative_models.modalities.audio.annotations import audio_type
-from artifex.generative_models.modalities.audio.datasets import SyntheticAudioDataset, create_audio_dataset
+from artifex.generative_models.modalities.audio.datasets import SyntheticAudioDataset, create_audio_dataset, make_loader
 
 CONFIG = AudioModalityConfig(duration=0.05)
 RAW = CONFIG.evolve(normalize=False)
 SHORT = CONFIG.evolve(duration=0.001)
 ALL = ["sine", "noise", "chirp"]
+SIX = [*ALL, "impulse", "dc", "silence"]
+
+COMPILED = []
+jax.monitoring.register_event_duration_secs_listener(
+    lambda event, seconds, **_: COMPILED.append(event) if event.endswith("backend_compile_duration") else None
+)
 
 
 # Two programs may round differently, though each sample is one sum of products.
@@ -41,7 +49,7 @@ def annotated_clicks(key, *, n_time_steps, sample_rate, level):
     click = jnp.zeros(n_time_steps).at[places].add(amplitudes)
     return hum + click, {
         "f0": jnp.full(n_time_steps, 500.0),
-        "onsets": jnp.where(jnp.array([True, second]), places.astype(jnp.float32) / sample_rate, jnp.nan),
+        "onset_samples": jnp.where(jnp.array([True, second]), places, -1),
         "levels": jnp.where(jnp.array([True, second]), level, jnp.nan),
         "second": second,
         "0.stems": hum[None],
@@ -177,27 +185,37 @@ def test_a_dataset_can_be_pickled():
     assert found["audio_type"] == [sample["audio_type"] for sample in expected]
 
 
-def test_a_type_is_compiled_for_few_sizes():
-    traces = []
+def compiled_programs(call):
+    """Return the number of programs that are compiled in a call, those from the persistent cache included."""
+    n_before = len(COMPILED)
+    call()
+    return len(COMPILED) - n_before
 
-    def counted(key, *, n_time_steps, sample_rate):
-        traces.append(n_time_steps)
-        return hum(key, n_time_steps=n_time_steps, sample_rate=sample_rate)
 
-    data = dataset(audio_types=[counted, hum], n_samples=1000)
-    traces.clear()
-    batches = [data.get_batch(24) for _ in range(12)]
-    counts = {batch["audio_type"].count("counted") for batch in batches}
-    assert len(counts) > 3
-    assert len(traces) <= 3  # 8, 12 and 16 rows
-    for start in (0, 32, 64):
-        data[start : start + 32]
-    n_before = len(traces)
-    other = dataset(audio_types=[counted, hum], n_samples=1000, seed=5)
-    traces.clear()
-    [other[start : start + 32] for start in (0, 64)]
-    [other.get_batch(24) for _ in range(4)]
-    assert len(traces) <= 1, n_before  # of a count that is new
+@pytest.mark.parametrize("weights", [None, [1, 2, 1, 1, 2, 1]])
+def test_a_loader_compiles_one_program_per_type_in_its_first_batches(weights):
+    config = CONFIG.evolve(duration=0.0125 if weights is None else 0.01875)  # of which no other test compiles programs
+    data = dataset(config, n_samples=10_000, audio_types=SIX, weights=weights)
+    batches, counts = iter(make_loader(data, 32, shuffle=True)), []
+
+    def read(n_batches):
+        counts.extend(Counter(batch["audio_type"])["noise"] for batch in itertools.islice(batches, n_batches))
+
+    assert 0 < compiled_programs(lambda: read(5)) <= len(SIX)
+    assert compiled_programs(lambda: read(40)) == 0
+    assert len(set(counts)) > 4
+
+
+def test_batches_of_a_size_compile_one_program_per_type_and_one_that_orders_them():
+    data = dataset(CONFIG.evolve(duration=0.025), n_samples=10_000, audio_types=SIX)
+    assert 0 < compiled_programs(lambda: [data.get_batch(24) for _ in range(30)]) <= 7
+    assert compiled_programs(lambda: [data[np.random.default_rng(i).integers(0, 10_000, 24)] for i in range(10)]) == 0
+    assert compiled_programs(lambda: [data.examples(range(i, i + 47, 2)) for i in range(0, 120, 24)]) == 0
+    assert compiled_programs(lambda: [data[i : i + 24] for i in range(1, 97, 24)]) <= 7  # each type at once
+    assert compiled_programs(lambda: [data[i : i + 24] for i in range(0, 96, 24)]) == 1  # all types together
+    assert compiled_programs(lambda: [data[i] for i in (700, 11, 42, 1003, 204, 305)]) <= 6  # single examples
+    assert compiled_programs(lambda: [data[i] for i in range(720, 913)]) <= 2  # renders a block, and splits it
+    assert compiled_programs(lambda: [data[i] for i in range(913, 1200)]) == 0
 
 
 @pytest.mark.thorough
@@ -234,7 +252,9 @@ def test_annotations_do_not_change_the_audio():
         for other in (theirs["annotations"], host["annotations"]):
             jax.tree.map(lambda one, two: np.testing.assert_allclose(one, two, **CLOSE), ours, other)
         assert all(isinstance(value, np.ndarray | np.generic) for value in ours.values())
-    assert set(samples[0]["annotations"]) == {"f0", "onsets", "levels", "second", "stems", "0.stems", "gain"}
+    assert set(samples[0]["annotations"]) == {
+        *("f0", "onset_samples", "onset_seconds", "levels", "second", "stems", "0.stems", "gain")
+    }
     assert set(samples[1]["annotations"]) == {"gain"}
 
 
@@ -246,10 +266,12 @@ def test_annotations_are_exact(config):
         annotations, audio = sample["annotations"], np.asarray(sample["audio"])
         np.testing.assert_allclose(annotations["stems"].sum(0), audio, atol=1e-6)
         places = np.flatnonzero(annotations["stems"][1])
-        np.testing.assert_allclose(np.sort(annotations["onsets"]), places / 16000, rtol=1e-6)
-        assert len(annotations["onsets"]) == len(annotations["levels"]) == 1 + annotations["second"]
+        np.testing.assert_array_equal(np.sort(annotations["onset_samples"]), places)
+        np.testing.assert_array_equal(annotations["onset_seconds"], annotations["onset_samples"] / 16000)
+        assert annotations["onset_seconds"].dtype == np.float64
+        assert len(annotations["onset_samples"]) == len(annotations["levels"]) == 1 + annotations["second"]
         np.testing.assert_allclose(annotations["0.stems"][0], annotations["stems"][0], **CLOSE)
-        lengths.add(len(annotations["onsets"]))
+        lengths.add(len(annotations["onset_samples"]))
         spectrum = np.abs(np.fft.rfft(annotations["stems"][0]))
         assert np.argmax(spectrum) * 16000 / 800 == annotations["f0"][0] == 500
     assert lengths == {1, 2}

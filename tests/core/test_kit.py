@@ -42,7 +42,7 @@ class Halving:
     def __init__(self, config):
         self.shape = (config.n_time_steps,)
 
-    def encode(self, audio):
+    def encode(self, audio, *, lengths=None):
         values = jnp.asarray(audio)
         return self.change(values.astype(numerics.working_dtype(values.dtype)) / 2).astype(values.dtype)
 
@@ -172,6 +172,17 @@ class GatheredOnEveryDevice(Halving):
         return audio if mesh.empty else jax.sharding.reshard(audio, jax.P())
 
 
+class ReadingThePadding(Halving):
+    """Half the waveform, louder by its last sample.
+
+    Args:
+        config: The audio's configuration; durations in seconds.
+    """
+
+    def change(self, audio):
+        return audio + audio[..., -1:]
+
+
 DEFECTS = {
     "documented": ("augmentation", undocumented, "level"),
     "options are checked": ("augmentation", with_unchecked_option, "accepts loud='no such value'"),
@@ -199,6 +210,11 @@ DEFECTS = {
         "example 0 changes if example 1 is loud",
     ),
     "gradient is finite": ("augmentation", with_nan_gradient_at_silence, r"input: silence \(1,\) float32"),
+    "samples past lengths are ignored": (
+        "representation",
+        ReadingThePadding,
+        "encode with lengths differs from the clip without its padding",
+    ),
     "half precision": ("augmentation", rounding_in_half_precision, "computed in half precision"),
     "float64 if enabled": ("augmentation", returning_float32, "returns float32 for float64"),
     "encode: sharded equals unsharded": ("representation", GatheredOnEveryDevice, "gathers the whole batch"),

@@ -49,10 +49,10 @@ def assert_annotated_rightly(audio_type):
             f0 = np.asarray(facts["f0"])
             assert f0.shape == (n,)
             assert ((f0 >= 0) & (f0 <= rate / 2)).all()
-        if "onsets" in facts:
-            onsets = np.asarray(facts["onsets"])
-            assert onsets.ndim == 1
-            assert (np.isnan(onsets) | ((onsets >= 0) & (onsets < n / rate))).all()
+        if "onset_samples" in facts:
+            onsets = np.asarray(facts["onset_samples"])
+            assert (onsets.ndim, onsets.dtype) == (1, np.int32)
+            assert ((onsets >= -1) & (onsets < n)).all()
         if "stems" in facts:
             np.testing.assert_allclose(np.asarray(facts["stems"]).sum(axis=0), audio, atol=1e-5)
     assert shapes[0] == shapes[1]

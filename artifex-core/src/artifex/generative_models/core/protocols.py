@@ -51,8 +51,8 @@ class Representation(Protocol):
 
     def __init__(self, config: Any, /) -> None: ...
 
-    def encode(self, audio: ArrayLike, /) -> jax.Array:
-        """Encode waveforms (..., time) as (..., *shape)."""
+    def encode(self, audio: ArrayLike, /, *, lengths: ArrayLike | None = None) -> jax.Array:
+        """Encode waveforms (..., time), with ``lengths`` valid samples each, as (..., *shape)."""
         ...
 
     def decode(self, encoded: ArrayLike, /, *, key: jax.Array | None = None) -> jax.Array:

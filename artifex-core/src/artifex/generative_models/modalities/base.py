@@ -6,8 +6,11 @@ import numbers
 import re
 import zlib
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from collections.abc import Generator, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from contextvars import ContextVar
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 
@@ -16,6 +19,45 @@ from artifex.generative_models.core.display import html_table, one_line
 
 if TYPE_CHECKING:
     from flax import nnx
+
+_EPOCH: ContextVar[int] = ContextVar("epoch", default=0)
+
+
+def current_epoch() -> int:
+    """Return the epoch that a loader is reading, for datasets whose examples change from epoch to epoch.
+
+    Returns:
+        The epoch, from 0; 0 outside of a loader.
+
+    Example:
+        >>> current_epoch()
+        0
+    """
+    return _EPOCH.get()
+
+
+@contextmanager
+def reading_epoch(epoch: int) -> Generator[None]:
+    """Set the epoch that ``dataset[index]`` reads, in this thread.
+
+    Args:
+        epoch: Epoch, from 0.
+
+    Raises:
+        TypeError: When the epoch is not an integer.
+        ValueError: When it is negative.
+
+    Example:
+        >>> with reading_epoch(3):
+        ...     current_epoch()
+        3
+    """
+    check_integer("epoch", epoch, minimum=0)
+    token = _EPOCH.set(int(epoch))
+    try:
+        yield
+    finally:
+        _EPOCH.reset(token)
 
 
 class Modality(ABC):
@@ -51,11 +93,19 @@ class BaseDataset(ABC):
     ``time_axis_keys`` lists the keys of arrays whose last axis is time. If examples are
     variable-length, a loader pads these arrays to one length and stores the length of each under the key ``length``.
 
+    A subclass whose examples have classes or annotations overrides ``targets``, ``column_names`` and ``column``, so that
+    functions such as ``split`` and ``balanced`` work without reading examples.
+
     Args:
         config: Configuration of the examples.
         split: Name of the split, such as ``"train"``.
         rngs: Random streams for ``get_batch``: the stream ``sample`` if there is one, else the default stream. With None,
             every dataset draws the same sequence of batches.
+
+    Attributes:
+        time_axis_keys: Keys of arrays whose last axis is time.
+        pad_values: The value that pads the time axis of each key; 0 for keys that are missing.
+        labels: Class names, in the order of the indices that ``targets`` returns; () without names.
 
     Example:
         >>> class Squares(BaseDataset):
@@ -69,6 +119,8 @@ class BaseDataset(ABC):
     """
 
     time_axis_keys: tuple[str, ...] = ("audio",)
+    pad_values: Mapping[str, float] = MappingProxyType({})
+    labels: tuple[str, ...] = ()
 
     def __init__(self, config: Any, split: str = "train", *, rngs: nnx.Rngs | None) -> None:
         if not (split and isinstance(split, str)):  # pyright: ignore[reportUnnecessaryIsInstance]  users' input
@@ -95,32 +147,102 @@ class BaseDataset(ABC):
         for index in range(len(self)):
             yield self[index]
 
-    def example(self, index: int, *, epoch: int = 0) -> Any:
+    def example(self, index: int, *, epoch: int | None = None) -> Any:
         """Return one example of an epoch.
 
-        Random choices, such as the crop of a recording, depend on ``(seed, epoch, index)`` only. ``dataset[index]``
-        is the example of epoch 0.
+        Random choices, such as the crop of a recording, depend on ``(seed, epoch, index)`` only.
 
         Args:
             index: Index of the example, from 0.
-            epoch: Number of the epoch, from 0.
+            epoch: Number of the epoch, from 0. None means the epoch that a loader is reading, or 0 outside of a loader,
+                as for ``self[index]``.
 
         Returns:
             The example, as ``self[index]`` returns it.
         """
-        return self[index]
+        with reading_epoch(current_epoch() if epoch is None else epoch):
+            return self[index]
 
-    def examples(self, indices: Sequence[int], *, epoch: int = 0) -> list[Any]:
+    def examples(self, indices: Sequence[int], *, epoch: int | None = None) -> list[Any]:
         """Return several examples of one epoch; override it if they can be computed faster together.
 
         Args:
             indices: Indices of the examples, from 0.
-            epoch: Number of the epoch, from 0.
+            epoch: Number of the epoch, as in ``example``.
 
         Returns:
             The examples, in order.
         """
         return [self.example(int(index), epoch=epoch) for index in indices]
+
+    def targets(self) -> np.ndarray | None:
+        """Return the class of every example without reading the examples.
+
+        Returns:
+            Class indices, shape (n,), int64, -1 for examples without a label; for examples of several classes a multi-hot
+            array, shape (n, n_classes), float32; None for a dataset without labels.
+        """
+        return None
+
+    @property
+    def column_names(self) -> tuple[str, ...]:
+        """Names that ``column`` accepts."""
+        has_lengths = type(self).lengths is not BaseDataset.lengths
+        return (*(["label"] if self.targets() is not None else []), *(["length"] if has_lengths else []))
+
+    def column(self, name: str) -> list[str] | list[tuple[str, ...]] | np.ndarray:
+        """Return a value of every example without reading the examples.
+
+        Args:
+            name: One of ``column_names``: ``"label"``, ``"length"``, or an annotation such as ``"speaker"``.
+
+        Returns:
+            n strings, or an array of numbers, shape (n,). ``"label"`` is the name of each class, empty for examples
+            without a label; a tuple of names for examples of several classes; or the index, where classes have no names.
+
+        Raises:
+            ValueError: When there is no such column; the message lists those that exist.
+        """
+        if name == "label" and (targets := self.targets()) is not None:
+            return _named(targets, self.labels)
+        if name == "length" and (lengths := self.lengths()) is not None:
+            return lengths
+        known = ", ".join(map(repr, self.column_names)) or "none"
+        raise ValueError(
+            f"column must be one of those of {getattr(self, 'name', type(self).__name__)}: {known}; got {name!r}"
+        )
+
+    def recordings(self) -> np.ndarray:
+        """Return the number of the recording that every example is taken from, without reading the examples.
+
+        Returns:
+            Numbers, shape (n,), int64: equal for examples that overlap, such as windows of one recording, which ``split``
+            does not divide. By default every example is its own recording.
+        """
+        return np.arange(len(self), dtype=np.int64)
+
+    def class_counts(self) -> dict[str, int]:
+        """Return the number of examples of each class without reading the examples.
+
+        Returns:
+            The counts by class name, or by index, such as ``"3"``, where classes have no names. Classes without examples
+            are included; examples without a label are not counted.
+
+        Raises:
+            ValueError: When the dataset has no labels.
+        """
+        targets = self.targets()
+        if targets is None:
+            raise ValueError(f"{getattr(self, 'name', type(self).__name__)} has no labels to count")
+        if targets.ndim == 2:
+            counts = targets.astype(bool).sum(axis=0)
+        else:
+            counts = np.bincount(targets[targets >= 0], minlength=len(self.labels))
+        by_name: dict[str, int] = {}
+        for index, count in enumerate(counts.tolist()):
+            name = self.labels[index] if self.labels else str(index)
+            by_name[name] = by_name.get(name, 0) + count
+        return by_name
 
     def lengths(self) -> np.ndarray | None:
         """Return the number of samples of every example, if available without reading the examples.
@@ -181,7 +303,7 @@ class BaseDataset(ABC):
             ValueError: When the dataset is empty or the batch size is not positive.
         """
         indices = self.draw_indices(batch_size)
-        return {**self.collate_fn([self[int(i)] for i in indices]), "index": indices}
+        return {**self.collate_fn(read_examples(self, indices.tolist())), "index": indices}
 
     def draw_indices(self, batch_size: int) -> np.ndarray:
         """Draw indices of examples with replacement.
@@ -236,6 +358,55 @@ class BaseDataset(ABC):
         return {key: _stack(key, [sample[key] for sample in samples]) for key in keys}
 
 
+def read_examples(dataset: Any, indices: Sequence[int], *, epoch: int | None = None) -> list[Any]:
+    """Read examples by the method that the most derived class of a dataset defines.
+
+    A subclass may override ``__getitem__`` of a class that defines ``example`` or ``examples``, which do not call it.
+
+    Args:
+        dataset: A ``BaseDataset``, or another object with ``__getitem__``.
+        indices: Indices of the examples, from 0.
+        epoch: Number of the epoch, as in ``BaseDataset.example``.
+
+    Returns:
+        The examples, in order.
+    """
+    epoch = current_epoch() if epoch is None else epoch
+    dataset_type = cast("type[object]", type(dataset))
+    method = reading_method(dataset_type)
+    with reading_epoch(epoch):
+        if method == "examples":
+            return list(dataset.examples(indices, epoch=epoch))
+        if method == "example":
+            return [dataset.example(index, epoch=epoch) for index in indices]
+        return [dataset[index] for index in indices]
+
+
+def reading_method(dataset_type: type[object]) -> str:
+    """Return the method that reads examples: the one that the most derived class defines.
+
+    Args:
+        dataset_type: The class of a dataset.
+
+    Returns:
+        ``"examples"``, ``"example"`` or ``"__getitem__"``; of several in one class the first.
+
+    Example:
+        >>> class Squares(BaseDataset):
+        ...     def __len__(self): return 4
+        ...     def __getitem__(self, index): return {"square": index**2}
+        >>> reading_method(Squares), reading_method(list)
+        ('__getitem__', '__getitem__')
+    """
+    for each in dataset_type.__mro__:
+        if each is BaseDataset:
+            break
+        for name in ("examples", "example", "__getitem__"):
+            if name in vars(each):
+                return name
+    return "__getitem__"
+
+
 def checksum(*parts: Any) -> str:
     """Compute a checksum of the ``repr`` of values, for ``BaseDataset.fingerprint``.
 
@@ -279,6 +450,14 @@ def position(index: Any, length: int, name: str) -> int:
     if not -length <= number < length:
         raise IndexError(f"{name} has {length} examples, got index {number}")
     return number % length
+
+
+def _named(targets: np.ndarray, labels: tuple[str, ...]) -> list[str] | list[tuple[str, ...]] | np.ndarray:
+    """Return the class names of targets, or the indices where classes have no names."""
+    if targets.ndim == 2:
+        names = labels or [str(index) for index in range(targets.shape[1])]
+        return [tuple(names[index] for index in np.flatnonzero(row)) for row in targets]
+    return [labels[index] if index >= 0 else "" for index in targets.tolist()] if labels else targets
 
 
 def _stack(key: str, values: list[Any]) -> Any:

@@ -78,6 +78,7 @@ from .datasets.manifests import read_manifest as read_manifest
 from .datasets.scanning import scan as scan
 from .datasets.synthetic import SyntheticAudioDataset as SyntheticAudioDataset
 from .datasets.tables import TableAudioDataset as TableAudioDataset
+from .extraction import FailedRecordingsError as FailedRecordingsError
 from .extraction import extract as extract
 from .io import AudioReadError as AudioReadError
 from .io import find_audio as find_audio
@@ -115,3 +116,7 @@ from .preprocessing.resampling import convert_sample_rate as convert_sample_rate
 from .preprocessing.resampling import resample_audio as resample_audio
 from .preprocessing.resampling import resample_by as resample_by
 from .shards.reading import read_features as read_features
+from .statistics import Statistics as Statistics
+from .statistics import compute_statistics as compute_statistics
+from .statistics import dataset_statistics as dataset_statistics
+from .statistics import merge_statistics as merge_statistics

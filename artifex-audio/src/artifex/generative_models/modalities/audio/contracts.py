@@ -150,13 +150,13 @@ def reader(component: Callable[[], Any]) -> list[Subject | Rule]:
 
 
 def representation(component: Callable[[AudioModalityConfig], Any]) -> list[Subject | Rule]:
-    """Return the subjects of a representation: ``encode``, and ``decode`` of encoded signals.
+    """Return the rules of a representation: ``encode``, ``lengths``, and ``decode`` of encoded signals.
 
     Args:
         component: The class.
 
     Returns:
-        Two subjects.
+        Two subjects and a rule.
     """
 
     def at(length: int) -> Any:
@@ -168,6 +168,18 @@ def representation(component: Callable[[AudioModalityConfig], Any]) -> list[Subj
 
     def encoded(length: int) -> dict[str, np.ndarray]:
         return {name: np.asarray(at(length).encode(wave)) for name, wave in signals(length).items()}
+
+    def check_lengths() -> None:
+        audio = signals(640)["noise"]
+        alone = np.asarray(at(256).encode(audio[:256]))
+        padded = np.asarray(at(640).encode(audio, lengths=np.int32(256)))
+        valid = padded[tuple(slice(0, size) for size in alone.shape)]
+        if not np.allclose(valid, alone, rtol=1e-4, atol=1e-4 * np.abs(alone).max()):
+            raise Violation(
+                "encode with lengths differs from the clip without its padding",
+                "256 of 640 samples",
+                "ignore the samples past lengths",
+            )
 
     lengths = (64, 640)
     dtype = encoded(lengths[-1])["noise"].dtype
@@ -190,6 +202,7 @@ def representation(component: Callable[[AudioModalityConfig], Any]) -> list[Subj
             dtype=None if dtype == np.float32 else np.float32,
             batched=True,
         ),
+        Rule(name="samples past lengths are ignored", verify=check_lengths),
     ]
 
 

@@ -20,7 +20,7 @@ from artifex.generative_models.modalities.audio.augmentations.composition import
 from artifex.generative_models.modalities.audio.augmentations.domain import works_on
 from artifex.generative_models.modalities.audio.augmentations.policy_data import describe, policy_spec, steps_of
 from artifex.generative_models.modalities.audio.io import read_audio, write_audio
-from artifex.generative_models.modalities.audio.representations import spectral_extension
+from artifex.generative_models.modalities.audio.spectral_settings import spectral_extension
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

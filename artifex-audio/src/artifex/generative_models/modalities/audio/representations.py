@@ -2,58 +2,18 @@
 
 from __future__ import annotations
 
-from functools import cache
-from typing import Any, Protocol, cast
-
 import jax
 import jax.numpy as jnp
 import numpy as np
 from jax.typing import ArrayLike
 
-from artifex.generative_models.core import MissingDependencyError, UnknownComponentError, registry
-from artifex.generative_models.core.configuration import ExtensionConfig
 from artifex.generative_models.modalities.audio.base import AudioModalityConfig
+from artifex.generative_models.modalities.audio.spectral_settings import SpectralSettings, extension_of
 
-# ``encode`` drops the last frame, so the end of a clip is covered only by the edge of one window. Samples are divided by
-# the window sum where it is above this fraction of its maximum: there an unmodified clip is reconstructed exactly, and a
+# Without the last centered frame, the end of a clip is covered only by the edge of one window. Samples are divided by the
+# window sum where it is above this fraction of its maximum: there an unmodified clip is reconstructed exactly, and a
 # modified one is amplified by at most a factor of 8.
 _MIN_COVERAGE = 0.01
-
-
-class SpectralExtension(Protocol):
-    """The methods of the extension ``spectral`` that artifex-audio calls; artifex-spectral documents them."""
-
-    def stft(self, audio: ArrayLike) -> jax.Array:
-        """Compute complex STFTs."""
-        ...
-
-    def istft(self, spectrum: ArrayLike, *, length: int, min_coverage: float = 0.0) -> jax.Array:
-        """Invert complex STFTs."""
-        ...
-
-    def compute_mel_spectrogram(self, audio: ArrayLike) -> jax.Array:
-        """Compute mel power spectrograms."""
-        ...
-
-    def compute_log_mel_spectrogram(self, audio: ArrayLike) -> jax.Array:
-        """Compute mel spectrograms in dB."""
-        ...
-
-    def mel_to_audio(self, mel: ArrayLike, *, length: int, key: jax.Array | None = None) -> jax.Array:
-        """Reconstruct waveforms from mel power spectrograms."""
-        ...
-
-    def log_mel_to_audio(self, levels: ArrayLike, *, length: int, key: jax.Array | None = None) -> jax.Array:
-        """Reconstruct waveforms from mel spectrograms in dB."""
-        ...
-
-    def time_stretch(self, audio: ArrayLike, rate: ArrayLike, *, length: int) -> jax.Array:
-        """Change the duration of waveforms without changing their pitch."""
-        ...
-
-    def band_frequencies(self) -> np.ndarray:
-        """Return the center frequencies of the mel bands in Hz."""
-        ...
 
 
 class RawWaveform:
@@ -70,16 +30,32 @@ class RawWaveform:
     def __init__(self, config: AudioModalityConfig) -> None:
         self.shape = (config.n_time_steps,)
 
-    def encode(self, audio: ArrayLike) -> jax.Array:
-        """Return waveforms unchanged.
+    def encode(self, audio: ArrayLike, *, lengths: ArrayLike | None = None) -> jax.Array:
+        """Return waveforms unchanged, except for samples past their lengths.
 
         Args:
             audio: Waveforms (..., n_time_steps).
+            lengths: Number of valid samples of each clip, integers that broadcast against the leading axes; samples past
+                them become 0. By default all are valid.
 
         Returns:
             The waveforms (..., n_time_steps).
+
+        Raises:
+            TypeError: When ``lengths`` are not integers.
+            ValueError: When one is out of range; traced ones are not checked.
         """
-        return jnp.asarray(audio)
+        waveforms = jnp.asarray(audio)
+        if lengths is None:
+            return waveforms
+        given, n_samples = lengths if isinstance(lengths, jax.Array) else np.asarray(lengths), waveforms.shape[-1]
+        if not jnp.issubdtype(given.dtype, jnp.integer):
+            raise TypeError(f"lengths must be integers, numbers of samples, got {given.dtype}")
+        if isinstance(given, np.ndarray) and (outside := given[(given < 0) | (given > n_samples)]).size:
+            raise ValueError(f"lengths must be from 0 to {n_samples} samples, got {outside[0]}")
+        counts = jnp.broadcast_to(given.astype(np.int32), waveforms.shape[:-1])[..., None]
+        positions = np.arange(n_samples, dtype=np.int32).reshape((1,) * (waveforms.ndim - 1) + (-1,))
+        return jnp.where(positions < counts, waveforms, 0)
 
     def decode(self, encoded: ArrayLike, *, key: jax.Array | None = None) -> jax.Array:
         """Return waveforms unchanged.
@@ -95,7 +71,7 @@ class RawWaveform:
 
 
 class MelSpectrogram:
-    """The mel power spectrogram of ``SpectralAnalysis.compute_mel_spectrogram``, without its last frame.
+    """The mel spectrogram of ``SpectralAnalysis.compute_mel_spectrogram``, by default in power.
 
     Args:
         config: The configuration.
@@ -109,38 +85,44 @@ class MelSpectrogram:
     """
 
     def __init__(self, config: AudioModalityConfig) -> None:
-        self._spectral = _analysis("mel_spectrogram", config, n_mels=config.n_mel_channels)
+        self._settings = _settings("mel_spectrogram", config)
         self._n_samples = config.n_time_steps
         self.shape = (config.n_mel_channels, config.n_time_frames)
 
-    def encode(self, audio: ArrayLike) -> jax.Array:
-        """Compute mel power spectrograms.
+    def encode(self, audio: ArrayLike, *, lengths: ArrayLike | None = None) -> jax.Array:
+        """Compute mel spectrograms.
 
         Args:
             audio: Waveforms (..., n_time_steps).
+            lengths: Number of valid samples of each clip, integers that broadcast against the leading axes; samples past
+                them are ignored. By default all are valid.
 
         Returns:
-            Mel power spectrograms (..., n_mel_channels, n_time_frames).
+            Mel power spectrograms, or magnitudes if ``config.analysis.power`` is 1, (..., n_mel_channels, n_time_frames).
         """
-        return self._spectral.compute_mel_spectrogram(audio)[..., : self.shape[-1]]
+        return extension_of(self._settings).compute_mel_spectrogram(audio, lengths=lengths)
 
     def decode(self, encoded: ArrayLike, *, key: jax.Array | None = None) -> jax.Array:
         """Reconstruct waveforms: estimate STFT magnitudes, then apply the Griffin-Lim algorithm.
 
         Args:
-            encoded: Mel power spectrograms (..., n_mel_channels, n_time_frames).
+            encoded: Mel spectrograms (..., n_mel_channels, n_time_frames).
             key: PRNG key for the initial phases; None starts with zero phases.
 
         Returns:
             Waveforms (..., n_time_steps).
+
+        Raises:
+            ValueError: When windows and hop of the analysis leave samples uncovered.
         """
-        return self._spectral.mel_to_audio(_with_last_frame(encoded), length=self._n_samples, key=key)
+        frames = _with_last_frame(encoded, self._settings)
+        return extension_of(_all_frames(self._settings)).mel_to_audio(frames, length=self._n_samples, key=key)
 
 
 class LogMelSpectrogram:
-    """The mel spectrogram in dB of ``SpectralAnalysis.compute_log_mel_spectrogram``, without its last frame.
+    """The log-mel spectrogram of ``SpectralAnalysis.compute_log_mel_spectrogram``.
 
-    Levels are limited to 80 dB below the maximum of the clip.
+    By default levels are in dB and limited to 80 dB below the maximum of the clip.
 
     Args:
         config: The configuration.
@@ -151,39 +133,47 @@ class LogMelSpectrogram:
     Example:
         >>> LogMelSpectrogram(AudioModalityConfig()).shape
         (80, 125)
+        >>> LogMelSpectrogram(AudioModalityConfig(spectral="whisper", duration=30.0)).shape
+        (80, 3000)
     """
 
     def __init__(self, config: AudioModalityConfig) -> None:
-        self._spectral = _analysis("log_mel_spectrogram", config, n_mels=config.n_mel_channels)
+        self._settings = _settings("log_mel_spectrogram", config)
         self._n_samples = config.n_time_steps
         self.shape = (config.n_mel_channels, config.n_time_frames)
 
-    def encode(self, audio: ArrayLike) -> jax.Array:
+    def encode(self, audio: ArrayLike, *, lengths: ArrayLike | None = None) -> jax.Array:
         """Compute log-mel spectrograms.
 
         Args:
             audio: Waveforms (..., n_time_steps).
+            lengths: Number of valid samples of each clip, integers that broadcast against the leading axes; samples past
+                them are ignored. By default all are valid.
 
         Returns:
-            Mel spectrograms in dB (..., n_mel_channels, n_time_frames).
+            Levels, by default in dB, (..., n_mel_channels, n_time_frames).
         """
-        return self._spectral.compute_log_mel_spectrogram(audio)[..., : self.shape[-1]]
+        return extension_of(self._settings).compute_log_mel_spectrogram(audio, lengths=lengths)
 
     def decode(self, encoded: ArrayLike, *, key: jax.Array | None = None) -> jax.Array:
         """Reconstruct waveforms: convert levels to power, then decode as ``MelSpectrogram`` does.
 
         Args:
-            encoded: Mel spectrograms in dB (..., n_mel_channels, n_time_frames).
+            encoded: Levels (..., n_mel_channels, n_time_frames).
             key: PRNG key for the initial phases; None starts with zero phases.
 
         Returns:
             Waveforms (..., n_time_steps).
+
+        Raises:
+            ValueError: When windows and hop of the analysis leave samples uncovered.
         """
-        return self._spectral.log_mel_to_audio(_with_last_frame(encoded), length=self._n_samples, key=key)
+        frames = _with_last_frame(encoded, self._settings)
+        return extension_of(_all_frames(self._settings)).log_mel_to_audio(frames, length=self._n_samples, key=key)
 
 
 class Stft:
-    """The complex short-time Fourier transform, without its last frame.
+    """The complex short-time Fourier transform of ``SpectralAnalysis.stft``.
 
     Args:
         config: The configuration.
@@ -197,26 +187,29 @@ class Stft:
     """
 
     def __init__(self, config: AudioModalityConfig) -> None:
-        self._spectral = _analysis("stft", config, n_mels=1)
+        # One mel band: mel filters that contain no bin cause a warning, and are not used.
+        self._settings = _settings("stft", config if config.spectral is not None else config.evolve(n_mel_channels=1))
         self._n_samples = config.n_time_steps
         self.shape = (config.n_fft // 2 + 1, config.n_time_frames)
 
-    def encode(self, audio: ArrayLike) -> jax.Array:
+    def encode(self, audio: ArrayLike, *, lengths: ArrayLike | None = None) -> jax.Array:
         """Compute complex STFTs.
 
         Args:
             audio: Waveforms (..., n_time_steps).
+            lengths: Number of valid samples of each clip, integers that broadcast against the leading axes; samples past
+                them are ignored. By default all are valid.
 
         Returns:
             Complex STFTs (..., n_fft // 2 + 1, n_time_frames).
         """
-        return self._spectral.stft(audio)[..., : self.shape[-1]]
+        return extension_of(self._settings).stft(audio, lengths=lengths)
 
     def decode(self, encoded: ArrayLike, *, key: jax.Array | None = None) -> jax.Array:
         """Invert complex STFTs.
 
-        The inversion is exact except at the end, where the window sum of the remaining frames is below a hundredth of its
-        full value: at most the last ``2 * hop_length`` samples fade to silence.
+        The inversion is exact except where the window sum is below a hundredth of its full value: by default, at most the
+        last ``2 * hop_length`` samples fade to silence.
 
         Args:
             encoded: Complex STFTs (..., n_fft // 2 + 1, n_time_frames).
@@ -224,49 +217,30 @@ class Stft:
 
         Returns:
             Waveforms (..., n_time_steps).
+
+        Raises:
+            ValueError: When windows and hop of the analysis leave samples uncovered.
         """
-        return self._spectral.istft(encoded, length=self._n_samples, min_coverage=_MIN_COVERAGE)
+        return extension_of(self._settings).istft(encoded, length=self._n_samples, min_coverage=_MIN_COVERAGE)
 
 
-def _with_last_frame(encoded: ArrayLike) -> jax.Array:
-    """Repeat the last frame, as a substitute for the one that ``encode`` dropped."""
-    frames = jnp.asarray(encoded)
-    return jnp.concatenate([frames, frames[..., -1:]], axis=-1)
-
-
-def _analysis(name: str, config: AudioModalityConfig, *, n_mels: int) -> SpectralExtension:
+def _settings(name: str, config: AudioModalityConfig) -> SpectralSettings:
+    settings = config.analysis
     if config.n_time_frames < 1:
         raise ValueError(
-            f"{name}: an example must have at least hop_length = {config.hop_length} samples, got {config.n_time_steps} "
-            f"({config.duration} s at {config.sample_rate} Hz); lengthen duration or shorten hop_length"
+            f"{name}: an example must have at least {settings.min_length} samples for one frame (hop_length = "
+            f"{settings.hop}), got {config.n_time_steps} ({config.duration} s at {config.sample_rate} Hz); lengthen "
+            f"duration or shorten hop_length"
         )
-    return spectral_extension(
-        f"The representation {name!r}",
-        sample_rate=config.sample_rate,
-        n_fft=config.n_fft,
-        hop_length=config.hop_length,
-        n_mels=n_mels,
-    )
+    return settings
 
 
-@cache
-def spectral_extension(purpose: str, **options: Any) -> SpectralExtension:
-    """Create the extension ``spectral`` of artifex-spectral, which artifex-audio does not import.
+def _all_frames(settings: SpectralSettings) -> SpectralSettings:
+    """Return the settings with the last centered frame, which some drop."""
+    return settings.evolve(frame_count="fit") if settings.frame_count == "drop_last" else settings
 
-    Args:
-        purpose: Subject of the error message, such as ``"The representation 'stft'"``.
-        **options: Its options, such as ``n_fft``.
 
-    Returns:
-        The extension, the same object for equal options.
-
-    Raises:
-        MissingDependencyError: Without artifex-spectral.
-    """
-    try:
-        extension = registry("extension")["spectral"]
-    except UnknownComponentError as error:
-        raise MissingDependencyError(
-            f"{purpose} needs the extension 'spectral', which is not installed: pip install artifex-spectral"
-        ) from error
-    return cast(SpectralExtension, extension(config=ExtensionConfig(extensions={"spectral": options}), rngs=None))
+def _with_last_frame(encoded: ArrayLike, settings: SpectralSettings) -> jax.Array:
+    """Repeat the last frame where the settings drop one."""
+    frames = jnp.asarray(encoded)
+    return jnp.concatenate([frames, frames[..., -1:]], axis=-1) if settings.frame_count == "drop_last" else frames

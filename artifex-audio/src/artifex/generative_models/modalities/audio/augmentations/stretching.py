@@ -15,7 +15,7 @@ from artifex.generative_models.modalities.audio.annotations import Drawn, augmen
 from artifex.generative_models.modalities.audio.augmentations.domain import checked_waveform
 from artifex.generative_models.modalities.audio.augmentations.draws import draw_uniform
 from artifex.generative_models.modalities.audio.preprocessing.resampling import resample_by
-from artifex.generative_models.modalities.audio.representations import spectral_extension
+from artifex.generative_models.modalities.audio.spectral_settings import spectral_extension
 
 _MAX_SEMITONES = 24.0
 

@@ -1,4 +1,13 @@
 from .cache import cached as cached
+from .composition import balanced as balanced
+from .composition import concat as concat
+from .composition import filter as filter  # noqa: A004  the name of Grain
+from .composition import map as map  # noqa: A004  the name of Grain
+from .composition import mix as mix
+from .composition import repeat as repeat
+from .composition import split as split
+from .composition import subset as subset
+from .composition import take as take
 from .device_batching import DeviceBatches as DeviceBatches
 from .device_batching import device_batches as device_batches
 from .factory import create_audio_dataset as create_audio_dataset

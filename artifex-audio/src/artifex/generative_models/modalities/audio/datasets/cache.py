@@ -61,6 +61,7 @@ def cached(dataset: D, folder: str | os.PathLike[str], *, max_bytes: int | None 
     if not isinstance(dataset, RecordingDataset):
         raise TypeError(
             f"cached requires a dataset of recordings, such as AudioFileDataset or TableAudioDataset, got "
-            f"{type(dataset).__name__}; artifex extract stores examples of any dataset"
+            f"{type(dataset).__name__}; call cached before subset, mix and other functions of datasets; artifex extract stores "
+            f"the features of recordings"
         )
     return dataset.with_cache(AudioCache(folder, None if max_bytes is None else int(max_bytes)))

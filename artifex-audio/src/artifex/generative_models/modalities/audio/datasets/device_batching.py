@@ -13,6 +13,7 @@ import numpy as np
 from jax.sharding import Mesh, NamedSharding, PartitionSpec, Sharding
 
 from artifex.generative_models.core.checks import check_integer
+from artifex.generative_models.core.display import html_table, one_line
 from artifex.generative_models.modalities.audio.datasets.loader.batches import Batch
 from artifex.generative_models.modalities.audio.datasets.loader.loader import Loader, LoaderState, Progress
 
@@ -33,7 +34,7 @@ def device_batches(
         prefetch: Number of batches transferred ahead, at least 0.
 
     Returns:
-        An iterator over dicts of ``jax.Array``s, with ``batch_size`` examples each on a mesh, over all hosts. Strings are
+        An iterator over dicts of ``jax.Array``s, on a mesh with the examples of all hosts. Strings are
         omitted. 64-bit types become 32-bit unless ``jax_enable_x64`` is set; for a dataset of more than 2**31 examples,
         ``index`` is then a NumPy array, int64, of this process's examples. After ``loader.rewind()`` or
         ``loader.restore(…)``, the iterator continues from there.
@@ -80,6 +81,7 @@ class DeviceBatches:
         return self
 
     def __next__(self) -> dict[str, Any]:
+        self._loader.check_reader()
         self._reset_after_restart()
         # The number of batches ahead grows by one per batch, so that the first one is returned as soon as it is read.
         while len(self._ahead) <= self._n_ahead and self._end is None:
@@ -90,6 +92,19 @@ class DeviceBatches:
             raise self._end
         batch, self._progress = self._ahead.popleft()
         return batch
+
+    def __len__(self) -> int:
+        """Return the number of batches in all epochs, as ``len(loader)`` does."""
+        return len(self._loader)
+
+    def __repr__(self) -> str:
+        return one_line("DeviceBatches", self._summary())
+
+    def _repr_html_(self) -> str:
+        return html_table("DeviceBatches", self._summary())
+
+    def _summary(self) -> dict[str, object]:
+        return {**self._loader.summary(), "step": self.progress.step, "sharding": self._sharding}
 
     def state(self) -> LoaderState:
         """Return the loader's state after the latest batch that this iterator returned."""
@@ -120,18 +135,18 @@ class DeviceBatches:
             # Depends on the dataset only, so that the type of index is the same in all batches and on all hosts.
             fits = self._loader.n_examples <= 2**31 or jax.dtypes.canonicalize_dtype(np.int64) == np.int64
             on_host = {} if fits else {"index": batch.pop("index")}
-            transferred = {**_transfer(batch, self._sharding, self._loader.batch_size), **on_host}
+            transferred = {**_transfer(batch, self._sharding, self._loader.shard[1]), **on_host}
         except Exception as end:  # noqa: BLE001  raised in place of its batch
             self._end = end
         else:
             self._ahead.append((transferred, self._loader.progress))
 
 
-def _transfer(batch: Batch, sharding: Sharding | None, batch_size: int, parent: str = "") -> dict[str, Any]:
+def _transfer(batch: Batch, sharding: Sharding | None, n_shards: int, parent: str = "") -> dict[str, Any]:
     transferred: dict[str, Any] = {}
     for key, value in batch.items():
         if isinstance(value, dict):
-            transferred[key] = _transfer(value, sharding, batch_size, f"{parent}{key}.")
+            transferred[key] = _transfer(value, sharding, n_shards, f"{parent}{key}.")
         elif value.dtype.kind not in "US":
             array = _as_jax_dtype(parent + key, value)
             array_sharding = None if sharding is None else _for_rank(sharding, array.ndim)
@@ -139,7 +154,7 @@ def _transfer(batch: Batch, sharding: Sharding | None, batch_size: int, parent: 
                 transferred[key] = jax.device_put(array, array_sharding)
             else:
                 # The global shape is required: without it, hosts with different numbers of examples would not raise.
-                shape = (batch_size, *array.shape[1:])
+                shape = (array.shape[0] * n_shards, *array.shape[1:])
                 transferred[key] = jax.make_array_from_process_local_data(array_sharding, array, global_shape=shape)
     return transferred
 
@@ -167,23 +182,24 @@ def _check_sharding(loader: Loader, sharding: object) -> Sharding | None:
         sharding = NamedSharding(sharding, PartitionSpec(sharding.axis_names[0]))
     if not isinstance(sharding, Sharding):
         raise TypeError(f"sharding must be a jax.sharding.Sharding, a Mesh or None, got {sharding!r}")
-    batch_size = loader.batch_size
     if isinstance(sharding, NamedSharding):
         spec: str | tuple[str, ...] | None = sharding.spec[0] if len(sharding.spec) else None
         axes = () if spec is None else spec if isinstance(spec, tuple) else (spec,)
         n_shards = math.prod(sharding.mesh.shape[axis] for axis in axes)
-        if batch_size % n_shards:
-            raise ValueError(
-                f"batch_size must be a multiple of the {n_shards} shards of {sharding.spec}, got {batch_size}; use "
-                f"{batch_size // n_shards * n_shards or n_shards} or {(batch_size // n_shards + 1) * n_shards}"
-            )
-    _check_positions(loader, sharding)
+        for batch_size in loader.batch_sizes:
+            if batch_size % n_shards:
+                raise ValueError(
+                    f"batch_size must be a multiple of the {n_shards} shards of {sharding.spec}, got {batch_size}; use "
+                    f"{batch_size // n_shards * n_shards or n_shards} or {(batch_size // n_shards + 1) * n_shards}, or with a "
+                    f"budget batch_multiple={n_shards}"
+                )
+    for batch_size in loader.batch_sizes:
+        _check_positions(loader.shard, batch_size, sharding)
     return sharding
 
 
-def _check_positions(loader: Loader, sharding: Sharding) -> None:
+def _check_positions(shard: tuple[int, int], batch_size: int, sharding: Sharding) -> None:
     """Raise unless the devices of this process hold the positions of the batch that the loader makes."""
-    batch_size = loader.batch_size
     by_device = cast("Mapping[Any, Any]", _for_rank(sharding, 1).addressable_devices_indices_map((batch_size,)))
     ranges = sorted({indices[0].indices(batch_size)[:2] for indices in by_device.values() if indices is not None})
     if any(before[1] != after[0] for before, after in pairwise(ranges)):
@@ -191,7 +207,7 @@ def _check_positions(loader: Loader, sharding: Sharding) -> None:
             f"the devices of this process must hold one range of the batch, got the ranges {ranges}; reorder the mesh"
         )
     start, stop = ranges[0][0], ranges[-1][1]
-    index, count = loader.shard
+    index, count = shard
     n_per_shard = batch_size // count
     if (start, stop) != (index * n_per_shard, (index + 1) * n_per_shard):
         fitting = f"({start // (stop - start)}, {batch_size // (stop - start)})"

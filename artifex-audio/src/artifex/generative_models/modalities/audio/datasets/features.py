@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import math
 import os
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -12,7 +14,13 @@ import numpy as np
 from artifex.generative_models.modalities.audio.base import AudioModalityConfig, config_or_default
 from artifex.generative_models.modalities.audio.datasets.manifests.labels import class_label, multi_hot
 from artifex.generative_models.modalities.audio.shards import layout
-from artifex.generative_models.modalities.audio.shards.reading import no_extraction, read_plan_table, read_records
+from artifex.generative_models.modalities.audio.shards.checksums import parse_with_checksum
+from artifex.generative_models.modalities.audio.shards.reading import (
+    config_of_plan,
+    no_extraction,
+    read_plan_table,
+    read_records,
+)
 from artifex.generative_models.modalities.audio.shards.records import (
     ShardReaders,
     check_dependencies,
@@ -20,10 +28,14 @@ from artifex.generative_models.modalities.audio.shards.records import (
     dtype_from_name,
     read_features_at,
 )
-from artifex.generative_models.modalities.base import BaseDataset, position
+from artifex.generative_models.modalities.audio.statistics import Statistics, merge_statistics
+from artifex.generative_models.modalities.base import BaseDataset, checksum, position
 
 if TYPE_CHECKING:
     from flax import nnx
+
+
+_LOG_MEL = "log_mel_spectrogram"
 
 
 class FeatureDataset(BaseDataset):
@@ -49,7 +61,13 @@ class FeatureDataset(BaseDataset):
 
     Attributes:
         labels: Class names; ``label`` in an example is an index into them.
-        time_axis_keys: The key of the features, whose last axis is time.
+        splits: Names of the splits in the folder; empty if the recordings have none.
+        features: Names of the features, which are their keys in an example.
+        time_axis_keys: The same names: the last axis of every feature is time, and has the same length in all of them.
+        config: The configuration that the features were made with, with the analysis of its preset.
+        preset: Name of the preset, or None.
+        statistics: The statistics of each feature over the recordings of the split, by name. Complex features have none.
+        pad_values: The level of silence for ``log_mel_spectrogram``; other features are padded with 0.
 
     Example:
         >>> import tempfile
@@ -62,8 +80,6 @@ class FeatureDataset(BaseDataset):
         >>> example["raw_waveform"].shape, example["length"], example["id"], data.labels[example["label"]]
         ((8000,), 8000, 'noise-1', 'noise')
     """
-
-    config: AudioModalityConfig
 
     def __init__(
         self,
@@ -80,12 +96,22 @@ class FeatureDataset(BaseDataset):
         if plan is None:
             raise FileNotFoundError(no_extraction(folder))
         table, digest = plan
-        _check_config(config, table["audio"], folder)
-        super().__init__(AudioModalityConfig.from_dict(table["audio"]), split, rngs=rngs)
+        self.features: tuple[str, ...] = tuple(table["features"])
+        self.preset: str | None = table["preset"]["name"] if table["preset"] else None
+        if _LOG_MEL in self.features:
+            self.pad_values = {_LOG_MEL: _level_of_silence(table["spectral"])}
+        self._settings: tuple[dict[str, Any], dict[str, Any] | None] = table["audio"], table["spectral"]
+        super().__init__(None, split, rngs=rngs)
+        del self.config  # created by the property
+        if config is not None:
+            _check_config(config_or_default(config), self.config, [*table["audio"], "representation"], folder)
         self.name = name
         self.labels: tuple[str, ...] = tuple(table["labels"])
-        self._key = self.config.representation_name
-        self.time_axis_keys = (self._key,)
+        self.splits: tuple[str, ...] = tuple(
+            sorted({recording["split"] for recording in table["recordings"] if "split" in recording})
+        )
+        self.time_axis_keys = self.features
+        self._digest = digest
 
         # Stored as columns, which take less memory than one dict per example.
         shard_index: dict[str, int] = {}
@@ -97,8 +123,8 @@ class FeatureDataset(BaseDataset):
                 record["record"],
                 record["index"],
                 _class_label(record["label"], label_index, as_list=has_lists),
-                tuple(record["shape"]),
-                record["dtype"],
+                tuple(tuple(record["shapes"][key]) for key in self.features),
+                record["dtypes"],
                 record["id"],
                 record["source"],
             )
@@ -115,12 +141,37 @@ class FeatureDataset(BaseDataset):
         self._position = np.array(positions, np.int32)
         self._recording = np.array(recordings, np.int64)
         self._label: tuple[int | tuple[int, ...] | None, ...] = labels
-        self._shape = np.array(shapes, np.int64).reshape(len(examples), -1)
-        self._dtype = dtype_from_name(dtypes[0])
+        self._shapes = {
+            key: np.array(each, np.int64).reshape(len(examples), -1)
+            for key, each in zip(self.features, zip(*shapes, strict=True), strict=True)
+        }
+        self._dtypes = {key: dtype_from_name(name) for key, name in dtypes[0].items()}
         self._paths = [self.folder / file for file in shard_index]
         for path in self._paths:
             check_shard_exists(path)
         self._readers = ShardReaders()
+
+    @cached_property
+    def config(self) -> AudioModalityConfig:
+        """The configuration; created on first use, since a spectral analysis imports jax, which loader workers do not need."""
+        audio, spectral = self._settings
+        return config_of_plan(audio, self.features, spectral)
+
+    @cached_property
+    def statistics(self) -> Mapping[str, Statistics]:
+        """The statistics of each real feature over the recordings of the split, stored by the extraction."""
+        path = self.folder / layout.STATISTICS
+        try:
+            table, _ = parse_with_checksum(path.read_bytes())
+        except (FileNotFoundError, ValueError) as error:
+            raise OSError(
+                f"{path} is missing or damaged ({error}); run the command that started the extraction again"
+            ) from error
+        by_feature: dict[str, list[Statistics]] = {}
+        for split in sorted({"", self.split} & set(table)):
+            for name, values in table[split].items():
+                by_feature.setdefault(name, []).append(Statistics.from_dict(values))
+        return {name: merge_statistics(each) for name, each in by_feature.items()}
 
     def __len__(self) -> int:
         return len(self._shard)
@@ -132,7 +183,7 @@ class FeatureDataset(BaseDataset):
             index: Its index; negative indices count from the end.
 
         Returns:
-            The features under the name of the representation; ``length``, the size of their last axis; ``id`` and
+            Each feature under its name; ``length``, the size of their last axis; ``id`` and
             ``source``, strings; and where there are labels ``label``, an index into ``labels``, or where recordings have
             lists of labels a multi-hot array, float32 (n_classes,).
 
@@ -142,17 +193,18 @@ class FeatureDataset(BaseDataset):
         """
         i = position(index, len(self), self.name)
         path = self._paths[int(self._shard[i])]
-        shape = tuple(self._shape[i].tolist())
+        shapes = {key: tuple(shape[i].tolist()) for key, shape in self._shapes.items()}
         features = read_features_at(
             self._readers(path),
             path,
             int(self._position[i]),
             index=int(self._recording[i]),
-            shape=shape,
-            dtype=self._dtype,
+            shapes=shapes,
+            dtypes=self._dtypes,
         )
-        example = {
-            self._key: features,
+        shape = shapes[self.features[0]]
+        example: dict[str, Any] = {
+            **features,
             "length": shape[-1] if shape else 1,
             "id": self._id[i],
             "source": self._source[i],
@@ -164,13 +216,14 @@ class FeatureDataset(BaseDataset):
 
     def summary(self) -> dict[str, object]:
         """Return what ``repr`` and notebooks show of the dataset; see ``BaseDataset.summary``."""
-        shapes = np.unique(self._shape, axis=0)
+        shapes = {key: np.unique(shape, axis=0) for key, shape in self._shapes.items()}
         return {
             **super().summary(),
-            "sample_rate": self.config.sample_rate,
-            "duration": self.config.duration if len(shapes) == 1 else None,
-            self._key: tuple(shapes[0].tolist()) if len(shapes) == 1 else "variable-length",
-            "dtype": self._dtype.name,
+            "preset": self.preset,
+            **{
+                key: tuple(found[0].tolist()) if len(found) == 1 else "variable-length" for key, found in shapes.items()
+            },
+            "sample_rate": self._settings[0]["sample_rate"],
             "folder": str(self.folder),
         }
 
@@ -178,9 +231,52 @@ class FeatureDataset(BaseDataset):
         """Return the length of every example along time.
 
         Returns:
-            The size of the last axis of each example's features, in frames or samples, shape (n_examples,), int64.
+            The size of the last axis of each example's features, in frames, or in samples for ``raw_waveform``, shape
+            (n_examples,), int64. It is that of the first feature, and of all others: an extraction has one time axis.
         """
-        return self._shape[:, -1].copy() if self._shape.shape[1] else np.ones(len(self), np.int64)
+        shapes = self._shapes[self.features[0]]
+        return shapes[:, -1].copy() if shapes.shape[1] else np.ones(len(self), np.int64)
+
+    def fingerprint(self) -> str:
+        """Return a checksum of the plan of the extraction and the split.
+
+        The plan contains the recordings, the configuration, and the distributions and versions of the components.
+        """
+        return checksum(type(self).__qualname__, self.split, self._digest)
+
+    def targets(self) -> np.ndarray | None:
+        """Return the class of every example; see ``BaseDataset.targets``."""
+        if all(label is None for label in self._label):
+            return None
+        if any(isinstance(label, tuple) for label in self._label):
+            return np.stack(
+                [multi_hot(label if isinstance(label, tuple) else (), len(self.labels)) for label in self._label]
+            )
+        return np.array([-1 if label is None else label for label in self._label], np.int64)
+
+    @property
+    def column_names(self) -> tuple[str, ...]:
+        """Names that ``column`` accepts."""
+        return (*super().column_names, "id", "source")
+
+    def column(self, name: str) -> list[str] | list[tuple[str, ...]] | np.ndarray:
+        """Return a value of every example; see ``BaseDataset.column``.
+
+        Args:
+            name: ``"label"``, ``"length"``, ``"id"`` or ``"source"``.
+        """
+        return list(self._id if name == "id" else self._source) if name in ("id", "source") else super().column(name)
+
+
+def _level_of_silence(spectral: Mapping[str, Any] | None) -> float:
+    """Return the log-mel level of silence, computed from the fields of a SpectralConfig without importing jax."""
+    if spectral is None:
+        return -100.0  # dB, of the power 1e-10
+    ratio = spectral["amin"] / max(spectral["ref"], spectral["amin"])
+    level = math.log(ratio) if spectral["log"] == "ln" else math.log10(ratio)
+    if spectral["log"] == "db":
+        level *= 20.0 / spectral["power"]
+    return float((level + spectral["level_offset"]) * spectral["level_scale"])
 
 
 def _class_label(
@@ -192,11 +288,13 @@ def _class_label(
 
 
 def _check_config(
-    config: AudioModalityConfig | None, stored: Mapping[str, Any], folder: str | os.PathLike[str]
+    config: AudioModalityConfig, stored: AudioModalityConfig, keys: Iterable[str], folder: str | os.PathLike[str]
 ) -> None:
-    if config is None:
-        return
-    expected = config_or_default(config).to_dict()
-    differing = [f"{key} is {value}, not {expected[key]}" for key, value in stored.items() if value != expected[key]]
+    expected, found = config.to_dict(), stored.to_dict()
+    differing = [f"{key} is {found[key]}, not {expected[key]}" for key in keys if found[key] != expected[key]]
+    if not differing and (config.spectral is None) != (stored.spectral is None):
+        differing = [f"spectral is {'None' if stored.spectral is None else 'given'}, not {config.spectral!r}"]
+    elif not differing and config.spectral is not None and config.analysis != stored.analysis:
+        differing = ["spectral is another analysis"]
     if differing:
         raise ValueError(f"the features in {folder} were extracted with another configuration: {', '.join(differing)}")

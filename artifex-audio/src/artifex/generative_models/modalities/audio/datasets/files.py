@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal, cast
 
 import attrs
+import numpy as np
 
 from artifex.generative_models.core.checks import check_choice, check_flag
 from artifex.generative_models.modalities.audio.base import AudioModalityConfig
@@ -115,7 +116,7 @@ class AudioFileDataset(RecordingDataset):
             self.labels = label_names(each.label for each in recordings)
         has_lists = any(isinstance(each.label, tuple) for each in recordings)
         class_indices = {label: number for number, label in enumerate(self.labels)}
-        columns = _annotation_columns(recordings)
+        self._columns = _annotation_columns(recordings)
         self._recordings = [each for each in recordings if each.split in (None, split)]
         if not self._recordings:
             known = ", ".join(sorted({repr(each.split) for each in recordings}))
@@ -127,7 +128,7 @@ class AudioFileDataset(RecordingDataset):
             )
             self._class_indices = [class_label(label, class_indices) for label in given]
         self._annotations = [
-            {name: _annotation(each, name, missing) for name, missing in columns.items()} if annotations else None
+            {name: _annotation(each, name, missing) for name, missing in self._columns.items()} if annotations else None
             for each in self._recordings
         ]
         # With "raise", every missing file raises.
@@ -161,6 +162,19 @@ class AudioFileDataset(RecordingDataset):
             existed=entry.path in self._existing,
             annotations=self._annotations[recording],
         )
+
+    def _recording_classes(self) -> Sequence[int | tuple[int, ...] | None]:
+        return self._class_indices
+
+    def _recording_column_names(self) -> tuple[str, ...]:
+        return ("path", *self._columns)
+
+    def _recording_column(self, name: str) -> list[str] | np.ndarray:
+        if name == "path":
+            return [each.path for each in self._recordings]
+        missing = self._columns[name]
+        values = [_annotation(each, name, missing) for each in self._recordings]
+        return [str(value) for value in values] if isinstance(missing, str) else np.array(values, np.float64)
 
 
 def _label_of(labels: Callable[[Path], str], path: Path) -> str:

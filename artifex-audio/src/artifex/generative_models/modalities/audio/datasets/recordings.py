@@ -6,7 +6,7 @@ import copy
 import os
 import warnings
 from abc import abstractmethod
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import lru_cache, partial
 from typing import TYPE_CHECKING, Any, Literal, Self, get_args
@@ -17,7 +17,9 @@ import numpy as np
 from artifex.generative_models.core.checks import check_choice, check_flag, check_integer, check_number
 from artifex.generative_models.modalities.audio.base import AudioModalityConfig, AudioRepresentation, config_or_default
 from artifex.generative_models.modalities.audio.datasets.audio_cache import AudioCache
+from artifex.generative_models.modalities.audio.datasets.identity import config_identity
 from artifex.generative_models.modalities.audio.datasets.manifests.labels import multi_hot
+from artifex.generative_models.modalities.audio.datasets.normalization import MAX_GAIN_DB, normalize_peak
 from artifex.generative_models.modalities.audio.datasets.random_draws import crop_rng
 from artifex.generative_models.modalities.audio.datasets.segments import check_header, segment_span
 from artifex.generative_models.modalities.audio.io import (
@@ -29,17 +31,18 @@ from artifex.generative_models.modalities.audio.io import (
     probe,
     read_blocks,
 )
-from artifex.generative_models.modalities.base import BaseDataset, checksum, position
+from artifex.generative_models.modalities.base import BaseDataset, checksum, current_epoch, position
 
 if TYPE_CHECKING:
     import jax
     from flax import nnx
-    from jax.typing import ArrayLike
 
 Crop = Literal["center", "start", "random", "sliding", "loudest", "whole"]
 OnError = Literal["raise", "skip", "warn"]
 _HEADER_THREADS = 2
 _STEPS_PER_WINDOW = 16
+# Normalized peaks differ from 1 by rounding.
+_FULL_SCALE = 0.999
 
 
 @attrs.frozen(eq=False)
@@ -112,7 +115,6 @@ class RecordingDataset(BaseDataset):
     """
 
     config: AudioModalityConfig
-    labels: tuple[str, ...] = ()
     _n_classes: int | None = None
 
     def __init__(
@@ -140,7 +142,7 @@ class RecordingDataset(BaseDataset):
         if crop == "whole" and self.config.representation is not AudioRepresentation.RAW_WAVEFORM:
             raise ValueError(
                 f'crop="whole" gives variable-length examples, but {self.config.representation_name} has a fixed length; '
-                f'use representation="raw_waveform" and encode the padded batches'
+                f'use representation="raw_waveform" and encode the padded batches with AudioModality.encode(audio, lengths=...)'
             )
         self.mono = mono
         self.crop = crop
@@ -148,6 +150,7 @@ class RecordingDataset(BaseDataset):
         self.seed = int(seed)
         self.name = name
         self.problems: dict[str, str] = {}
+        self._warned_of_gain = False
         self._hop = self.config.n_time_steps if hop is None else max(1, round(hop * self.config.sample_rate))
         self._headers: _Headers | None = None
         self._window_ends: np.ndarray | None = None
@@ -184,7 +187,7 @@ class RecordingDataset(BaseDataset):
         return int(self._count_windows()[-1]) if self.crop == "sliding" else self.n_recordings()
 
     def __getitem__(self, index: int) -> dict[str, Any]:
-        """Return an example of epoch 0.
+        """Return an example of the epoch that a loader is reading, or of epoch 0 outside of a loader.
 
         Args:
             index: Index of the example; negative indices count from the end.
@@ -205,12 +208,12 @@ class RecordingDataset(BaseDataset):
             if example["valid"]:
                 yield example
 
-    def example(self, index: int, *, epoch: int = 0) -> dict[str, Any]:
+    def example(self, index: int, *, epoch: int | None = None) -> dict[str, Any]:
         """Return an example as it is in an epoch of training.
 
         Args:
             index: Index of the example; negative indices count from the end.
-            epoch: Epoch, from 0.
+            epoch: Epoch, from 0. None means the epoch that a loader is reading, or 0 outside of a loader.
 
         Returns:
             ``audio``, float32 (n_time_steps,), or (channels, n_time_steps) with ``mono=False``; ``length``, the number
@@ -223,6 +226,7 @@ class RecordingDataset(BaseDataset):
             IndexError: When the index is out of range.
             AudioReadError: With ``on_error="raise"``, when the recording cannot be read.
         """
+        epoch = current_epoch() if epoch is None else epoch
         example = self._read_example(position(index, len(self), self.name), epoch)
         return {**example, **self._features(example["audio"])}
 
@@ -260,7 +264,7 @@ class RecordingDataset(BaseDataset):
             (name[len(root) :], each.label, each.start, each.end, each.annotations)
             for name, each in zip(names, sources, strict=True)
         ]
-        options = self.split, self.seed, self.config, self.mono, self.crop, self._hop, self.labels
+        options = self.split, self.seed, config_identity(self.config), self.mono, self.crop, self._hop, self.labels
         return checksum(*options, recordings)
 
     def info(self, recording: int) -> AudioInfo:
@@ -295,6 +299,65 @@ class RecordingDataset(BaseDataset):
             return np.asarray(np.maximum(1, self._read_headers().n_resampled))
         return np.full(len(self), self.config.n_time_steps, np.int64)
 
+    def targets(self) -> np.ndarray | None:
+        """Return the class of every example without reading the recordings.
+
+        Returns:
+            Class indices, shape (n,), int64, -1 for examples without a label; where recordings have lists of labels a
+            multi-hot array, shape (n, n_classes), float32; None for a dataset without labels.
+        """
+        classes = self._recording_classes()
+        if all(each is None for each in classes):
+            return None
+        if any(isinstance(each, tuple) for each in classes):
+            n_classes = len(self.labels) if self._n_classes is None else self._n_classes
+            targets = np.stack([multi_hot(_as_tuple(each), n_classes) for each in classes])
+        else:
+            targets = np.array([-1 if each is None else each for each in classes], np.int64)
+        return np.asarray(targets[self.recordings()])
+
+    @property
+    def column_names(self) -> tuple[str, ...]:
+        """Names that ``column`` accepts."""
+        return tuple(dict.fromkeys((*super().column_names, *self._recording_column_names())))
+
+    def column(self, name: str) -> list[str] | list[tuple[str, ...]] | np.ndarray:
+        """Return a value of every example without reading the recordings.
+
+        Args:
+            name: One of ``column_names``: ``"label"``, ``"length"``, or an annotation such as ``"speaker"``.
+
+        Returns:
+            n strings, or an array of numbers, shape (n,); see ``BaseDataset.column``.
+
+        Raises:
+            ValueError: When there is no such column; the message lists those that exist.
+        """
+        if name in ("label", "length") or name not in self._recording_column_names():
+            return super().column(name)
+        values = self._recording_column(name)
+        recordings = self.recordings()
+        return [values[recording] for recording in recordings] if isinstance(values, list) else values[recordings]
+
+    def recordings(self) -> np.ndarray:
+        """Return the index of the recording of every example, shape (n,), int64; see ``BaseDataset.recordings``."""
+        recordings = np.arange(self.n_recordings(), dtype=np.int64)
+        return (
+            np.repeat(recordings, np.diff(self._count_windows(), prepend=0)) if self.crop == "sliding" else recordings
+        )
+
+    def _recording_classes(self) -> Sequence[int | tuple[int, ...] | None]:
+        """Return the class of every recording."""
+        return [self.source(recording).label for recording in range(self.n_recordings())]
+
+    def _recording_column_names(self) -> tuple[str, ...]:
+        """Return the names of the annotations of recordings."""
+        return ()
+
+    def _recording_column(self, name: str) -> list[str] | np.ndarray:
+        """Return an annotation of every recording."""
+        raise NotImplementedError(name)
+
     def get_batch(self, batch_size: int) -> dict[str, Any]:
         """Return a batch of examples drawn with replacement, whose features are computed together.
 
@@ -305,7 +368,7 @@ class RecordingDataset(BaseDataset):
             ``audio`` (batch_size, …), lists of the other entries, and ``index`` (batch_size,), the drawn indices.
         """
         indices = self.draw_indices(batch_size)
-        batch = self.collate_fn([self._read_example(int(i), 0) for i in indices])
+        batch = self.collate_fn([self._read_example(int(i), current_epoch()) for i in indices])
         return {**batch, **self._features(batch["audio"]), "index": indices}
 
     def _read_example(self, index: int, epoch: int) -> dict[str, Any]:
@@ -323,8 +386,7 @@ class RecordingDataset(BaseDataset):
             shape = (n_samples,) if self.mono else (self._expected_channels() or 1, n_samples)
             audio, start, length, valid = np.zeros(shape, np.float32), 0.0, 0, False
         if config.normalize:
-            peak = np.abs(audio).max(initial=0.0)
-            audio = audio / peak if peak > 0 else audio
+            audio = self._normalize(audio, source.name)
         if self.crop != "whole" and audio.shape[-1] < config.n_time_steps:
             padding = config.n_time_steps - audio.shape[-1]
             audio = np.pad(audio, [(0, 0)] * (audio.ndim - 1) + [(0, padding)])
@@ -411,6 +473,21 @@ class RecordingDataset(BaseDataset):
         if self.on_error == "warn":
             warnings.warn(f"{error}; it is replaced by silence with valid=False", UserWarning, stacklevel=5)
 
+    def _normalize(self, audio: np.ndarray, name: str) -> np.ndarray:
+        """Normalize a clip, and warn once if its peak stays below full scale."""
+        normalized = normalize_peak(audio)
+        peak = np.abs(normalized).max(initial=0.0)
+        if 0 < peak < _FULL_SCALE and not self._warned_of_gain:
+            self._warned_of_gain = True
+            warnings.warn(
+                f"{name}: a clip with a peak of {20 * np.log10(peak) - MAX_GAIN_DB:.0f} dBFS is normalized by "
+                f"{MAX_GAIN_DB:.0f} dB only, since it probably contains noise only; normalize=False keeps the levels. "
+                f"Later clips of {self.name} are normalized likewise without a warning",
+                UserWarning,
+                stacklevel=5,
+            )
+        return normalized
+
     def _expected_channels(self) -> int:
         """Return the number of channels of the first valid recording, which all must have; 0 if none is valid."""
         if self._n_channels is None:
@@ -474,15 +551,19 @@ class RecordingDataset(BaseDataset):
         return {self.config.representation_name: np.asarray(encoder(self.config)(audio))}
 
 
+def _as_tuple(classes: int | tuple[int, ...] | None) -> tuple[int, ...]:
+    return () if classes is None else (classes,) if isinstance(classes, int) else classes
+
+
 @lru_cache(maxsize=64)
-def encoder(config: AudioModalityConfig) -> Callable[[ArrayLike], jax.Array]:
+def encoder(config: AudioModalityConfig) -> Callable[..., jax.Array]:
     """Return the compiled ``AudioModality.encode`` of a configuration, cached per configuration.
 
     Args:
         config: The configuration.
 
     Returns:
-        A function from waveforms (..., n_time_steps) to features.
+        A function from waveforms (..., n_time_steps), and optional ``lengths``, to features.
 
     Example:
         >>> encoder(AudioModalityConfig()) is encoder(AudioModalityConfig())

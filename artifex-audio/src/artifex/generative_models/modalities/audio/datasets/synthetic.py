@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
 from typing import Any, NamedTuple, cast
@@ -18,6 +19,7 @@ from artifex.generative_models.core.checks import check_flag, check_integer, che
 from artifex.generative_models.core.numerics import jit
 from artifex.generative_models.modalities.audio.annotations import with_annotations
 from artifex.generative_models.modalities.audio.base import AudioModality, AudioModalityConfig, AudioRepresentation
+from artifex.generative_models.modalities.audio.datasets.identity import config_identity
 from artifex.generative_models.modalities.audio.preprocessing.levels import normalize_audio
 from artifex.generative_models.modalities.base import BaseDataset, checksum, position
 
@@ -25,8 +27,12 @@ AudioType = str | tuple[str, Mapping[str, object]] | Mapping[str, object] | Call
 """An audio type: a registered name, ``(name, options)``, a mapping with ``name`` and options, or a function."""
 
 # Examples that are accessed in sequence are rendered in blocks of this size, which hides the dispatch latency.
-_BLOCK_SIZE = 32
+_BLOCK_SIZE = 64
 _BLOCK_BYTES = 2**23
+# Larger programs are dispatched less often and render more padding; measured on two processors.
+_PADDING_BYTES = 2**18
+_MAX_PROGRAM_SIZE = 64
+_MAX_FUSED = 8  # blocks of a concatenation that XLA fuses with a gather
 # With threads, accesses in sequence may be out of order by this many indices.
 _MAX_STRIDE = 4
 
@@ -34,10 +40,9 @@ _MAX_STRIDE = 4
 _Device = Any  # jax.Device has no type stub
 
 
-class _TypeBlock(NamedTuple):
-    """Rendered examples of one audio type, followed by padding."""
+class _Block(NamedTuple):
+    """Rendered examples, followed by padding."""
 
-    label: str
     positions: np.ndarray  # in the batch, without those of the padding
     audio: jax.Array
     annotations: dict[str, jax.Array]
@@ -48,6 +53,11 @@ class SyntheticAudioDataset(BaseDataset):
 
     An example depends on (seed, split, index) only, not on how it is accessed. Different splits have different examples.
     Examples that are accessed in sequence are rendered together; only the latest such block, a few megabytes, is stored.
+
+    Each audio type is compiled once for single examples, once for batches of a size, and once for slices of a size;
+    sizes within a factor of about two share programs. Another small program puts a batch in order. Slices of whole
+    rotations of the audio types (1, 2, 3, 4, 6, 8, 12, … of them) are rendered by one program for all types, which is
+    faster. A loader therefore compiles one program per audio type, in its first batches.
 
     Args:
         config: Configuration of the examples; by default ``AudioModalityConfig()``.
@@ -126,7 +136,8 @@ class SyntheticAudioDataset(BaseDataset):
         self._weights = None if weights is None else _check_weights(weights, self.labels)
         words = np.frombuffer(hashlib.sha256(f"{int(seed)} {split}".encode()).digest(), "<u4").astype(np.uint32)
         self._key_words, self._type_words = words[:2], words[2:4]
-        self._block_size = max(1, min(_BLOCK_SIZE, _BLOCK_BYTES // self._max_example_bytes()))
+        self._example_bytes = self._max_example_bytes()
+        self._block_size = self._whole_rotations(max(1, min(_BLOCK_SIZE, _BLOCK_BYTES // self._example_bytes)))
         self._last_index = -_MAX_STRIDE - 1
         self._cached_block: tuple[int, list[dict[str, Any]]] = (0, [])
 
@@ -143,8 +154,9 @@ class SyntheticAudioDataset(BaseDataset):
             For an integer ``audio`` (n_time_steps,), ``audio_type``, ``sample_rate`` and ``duration``, and the features
             under the representation's name where it is not the waveform; with ``annotations=True`` also
             ``annotations``, a dict of NumPy arrays and scalars: the annotations of the audio type, with ``stems`` scaled
-            like the audio, and ``gain``, the factor of the peak normalization, if the configuration normalizes. For
-            several indices, a batch of these examples, as ``collate_fn`` returns it.
+            like the audio; those in samples also in seconds, float64, such as ``onset_samples`` as ``onset_seconds``,
+            without missing onsets; and ``gain``, the factor of the peak normalization, if the configuration normalizes.
+            For several indices, a batch of these examples, as ``collate_fn`` returns it.
 
         Raises:
             IndexError: When an index is out of range.
@@ -163,7 +175,7 @@ class SyntheticAudioDataset(BaseDataset):
     def __getstate__(self) -> dict[str, Any]:
         return {**self.__dict__, "_last_index": -_MAX_STRIDE - 1, "_cached_block": (0, [])}
 
-    def example(self, index: int, *, epoch: int = 0) -> dict[str, Any]:
+    def example(self, index: int, *, epoch: int | None = None) -> dict[str, Any]:
         """Return an example with NumPy arrays, the same in every epoch.
 
         Args:
@@ -186,13 +198,39 @@ class SyntheticAudioDataset(BaseDataset):
             "seed": self.seed,
         }
 
+    def targets(self) -> np.ndarray:
+        """Return the index in ``labels`` of every example's audio type, shape (n,), int64, without rendering."""
+        return self._type_numbers(np.arange(len(self))).astype(np.int64)
+
+    @property
+    def column_names(self) -> tuple[str, ...]:
+        """Names that ``column`` accepts."""
+        return ("label", "audio_type")
+
+    def column(self, name: str) -> list[str] | list[tuple[str, ...]] | np.ndarray:
+        """Return the audio type of every example; see ``BaseDataset.column``.
+
+        Args:
+            name: ``"label"`` or ``"audio_type"``.
+        """
+        return super().column("label" if name == "audio_type" else name)
+
     def fingerprint(self) -> str:
         """Return a checksum of everything that determines the examples; see ``BaseDataset.fingerprint``."""
         weights = None if self._weights is None else self._weights.tolist()
         types = [_description(generator) for generator in self._generators]
-        return checksum(len(self), self.split, self.seed, self.config, self.labels, types, weights, self.annotations)
+        return checksum(
+            len(self),
+            self.split,
+            self.seed,
+            config_identity(self.config),
+            self.labels,
+            types,
+            weights,
+            self.annotations,
+        )
 
-    def examples(self, indices: Sequence[int], *, epoch: int = 0) -> list[dict[str, Any]]:
+    def examples(self, indices: Sequence[int], *, epoch: int | None = None) -> list[dict[str, Any]]:
         """Return several examples with NumPy arrays, the same in every epoch. They are rendered together.
 
         Args:
@@ -200,7 +238,7 @@ class SyntheticAudioDataset(BaseDataset):
             epoch: Ignored.
 
         Returns:
-            A list of examples as ``example`` returns them. The arrays are read-only views of one array per audio type.
+            A list of examples as ``example`` returns them. The arrays are read-only views of arrays of several examples.
 
         Raises:
             IndexError: When an index is out of range.
@@ -232,8 +270,9 @@ class SyntheticAudioDataset(BaseDataset):
         start, block = self._cached_block
         if not 0 <= index - start < len(block):
             in_sequence = 0 < index - last <= _MAX_STRIDE and self._block_size > 1
-            stop = min(index + self._block_size, len(self)) if in_sequence else index + 1
-            start, block = index, self._examples(np.arange(index, stop), list)
+            start = index - index % self._block_size if in_sequence else index
+            stop = min(start + self._block_size, len(self)) if in_sequence else index + 1
+            block = self._examples(np.arange(start, stop), list)
             if in_sequence:
                 self._cached_block = (start, block)
         example = dict(block[index - start])
@@ -243,28 +282,31 @@ class SyntheticAudioDataset(BaseDataset):
 
     def _examples(self, indices: np.ndarray, split: Callable[[jax.Array], Any]) -> list[dict[str, Any]]:
         """Render examples; ``split`` splits an array into one item per example."""
+        numbers = self._type_numbers(indices)
         examples: list[dict[str, Any]] = [{}] * len(indices)
-        for label, positions, audio, type_annotations in self._render_types(indices):
-            clips = split(audio)
-            features = {name: split(encoded) for name, encoded in self._features(audio).items()}
-            annotations = _split_annotations(type_annotations, len(positions)) if self.annotations else []
-            for i, place in enumerate(positions.tolist()):
+        blocks = self._render_blocks(indices, numbers, None)
+        for block in blocks:
+            for clip, place in zip(split(block.audio), block.positions.tolist(), strict=False):  # without the padding
                 examples[place] = {
-                    "audio": clips[i],
-                    "audio_type": label,
+                    "audio": clip,
+                    "audio_type": self.labels[numbers[place]],
                     "sample_rate": self.config.sample_rate,
                     "duration": self.config.duration,
-                    **{name: encoded[i] for name, encoded in features.items()},
                 }
-                if self.annotations:
-                    examples[place]["annotations"] = annotations[i]
+        if self.config.representation is not AudioRepresentation.RAW_WAVEFORM and blocks:
+            for name, encoded in self._features(self._in_order(blocks, indices)).items():
+                for example, features in zip(examples, split(encoded), strict=True):
+                    example[name] = features
+        if self.annotations:
+            annotations = _annotations_in_order(blocks, self.config.sample_rate)
+            for example, of_example in zip(examples, annotations, strict=True):
+                example["annotations"] = of_example
         return examples
 
     def _batch(self, indices: np.ndarray) -> dict[str, Any]:
         if not len(indices):
             raise IndexError(f"{self.name}: a slice or list of indices must select at least one example, got none")
-        annotations: list[Any] = [None] * len(indices)
-        arrays = self._batch_arrays(indices, annotations)
+        arrays, annotations = self._render_on(None, indices) if self.sharding is None else self._render_shards(indices)
         return {
             "audio": arrays.pop("audio"),
             "audio_type": [self.labels[number] for number in self._type_numbers(indices).tolist()],
@@ -274,44 +316,42 @@ class SyntheticAudioDataset(BaseDataset):
             **({"annotations": annotations} if self.annotations else {}),
         }
 
-    def _batch_arrays(self, indices: np.ndarray, annotations: list[Any]) -> dict[str, jax.Array]:
-        """Render the arrays of a batch, and write its annotations into a list.
+    def _render_shards(self, indices: np.ndarray) -> tuple[dict[str, jax.Array], list[Any]]:
+        """Render the arrays and the annotations of a batch that is sharded.
 
         Every program runs on one device and renders that device's examples: nothing is moved between devices.
         """
-        if self.sharding is None:
-            return self._render_on(None, indices, np.arange(len(indices)), annotations)
+        assert self.sharding is not None
         shards: dict[str, list[jax.Array]] = {}
+        annotations: list[Any] = [None] * len(indices)
         for device, positions in _positions_by_device(self.sharding, len(indices)).items():
-            for name, shard in self._render_on(device, indices[positions], positions, annotations).items():
+            arrays, of_shard = self._render_on(device, indices[positions])
+            for name, shard in arrays.items():
                 shards.setdefault(name, []).append(shard)
+            for place, of_example in zip(positions.tolist(), of_shard, strict=self.annotations):
+                annotations[place] = of_example
         return {
             name: jax.make_array_from_single_device_arrays((len(indices), *arrays[0].shape[1:]), self.sharding, arrays)
             for name, arrays in shards.items()
-        }
+        }, annotations
 
-    def _render_on(
-        self, device: _Device | None, indices: np.ndarray, positions: np.ndarray, annotations: list[Any]
-    ) -> dict[str, jax.Array]:
-        if self._is_whole_rotations(indices):
-            options = {"generators": self._generators, "n_examples": len(indices)}
-            audio = self._render(_render_rotation, indices[:1], device, **options)
-            return {"audio": audio, **self._features(audio)}
-        # Sorted by size, so that the function that reorders blocks of given sizes is compiled once for all types.
-        blocks = sorted(self._render_types(indices, device), key=lambda block: len(block.audio))
+    def _render_on(self, device: _Device | None, indices: np.ndarray) -> tuple[dict[str, jax.Array], list[Any]]:
+        """Render the arrays of examples, and their annotations if the dataset has any, on one device."""
+        blocks = self._render_blocks(indices, self._type_numbers(indices), device)
+        audio = self._in_order(blocks, indices)
+        annotations = _annotations_in_order(blocks, self.config.sample_rate) if self.annotations else []
+        return {"audio": audio, **self._features(audio)}, annotations
+
+    def _in_order(self, blocks: list[_Block], indices: np.ndarray) -> jax.Array:
+        """Take examples from blocks, padded to their maximum number: one program is compiled for a batch size."""
+        arrays, size = [block.audio for block in blocks], len(blocks[0].audio)
+        if len(indices) == size and len(blocks) == 1:
+            return arrays[0]
         order = np.empty(len(indices), np.int32)
-        start = 0
-        for block in blocks:
-            order[block.positions] = start + np.arange(len(block.positions), dtype=np.int32)
-            start += len(block.audio)
-        is_one_block = len(blocks) == 1 and len(blocks[0].audio) == len(indices)
-        audio = blocks[0].audio if is_one_block else _reorder([block.audio for block in blocks], order)
-        if self.annotations:
-            for block in blocks:
-                split = _split_annotations(block.annotations, len(block.positions))
-                for place, of_example in zip(positions[block.positions].tolist(), split, strict=True):
-                    annotations[place] = of_example
-        return {"audio": audio, **self._features(audio)}
+        for number, block in enumerate(blocks):
+            order[block.positions] = number * size + np.arange(len(block.positions), dtype=np.int32)
+        padding = self._block_plan(indices)[1] - len(blocks)
+        return _reorder(arrays + arrays[:1] * padding, order)
 
     def _features(self, audio: jax.Array) -> dict[str, jax.Array]:
         if self.config.representation is AudioRepresentation.RAW_WAVEFORM:
@@ -327,19 +367,39 @@ class SyntheticAudioDataset(BaseDataset):
         drawn: np.ndarray = possible[np.searchsorted(bounds, _uniform(self._type_words, indices), side="right")]
         return drawn
 
-    def _render_types(self, indices: np.ndarray, device: _Device | None = None) -> list[_TypeBlock]:
-        """Render the examples of each type together; all programs are dispatched before the first result is used."""
-        numbers = self._type_numbers(indices)
-        blocks: list[_TypeBlock] = []
+    def _block_plan(self, indices: np.ndarray) -> tuple[int, int]:
+        """Return how many examples one program renders, and the maximum number of such blocks.
+
+        Both are the same for all batches of a size. Types in rotation are equally frequent in every slice, so one program
+        renders all examples of a type. Otherwise their numbers vary from batch to batch, and programs are smaller: on
+        average, half a program per type is padding, which should take about as long as dispatching the programs.
+        """
+        n_types = len(self.labels) if self._weights is None else int(np.count_nonzero(self._weights))
+        mean, max_types = len(indices) / n_types, min(len(indices), n_types)
+        if self._weights is None and _is_contiguous(indices):
+            return _padded_size(math.ceil(mean)), max_types
+        limit = min(math.sqrt(mean * _PADDING_BYTES / self._example_bytes), mean / 1.5, _MAX_PROGRAM_SIZE)
+        size = 1 << round(math.log2(max(limit, 1)))
+        return size, (len(indices) + max_types * (size - 1)) // size
+
+    def _render_blocks(self, indices: np.ndarray, numbers: np.ndarray, device: _Device | None) -> list[_Block]:
+        """Render whole rotations in one block, or blocks of the same size, each of one type; ``numbers`` are the types.
+
+        All programs are dispatched before the first result is used.
+        """
+        if self._is_whole_rotations(indices):
+            options = {"generators": self._generators, "n_examples": len(indices)}
+            audio = self._render(_render_rotation, indices[:1], device, **options)
+            return [_Block(np.arange(len(indices)), audio, {})]
+        size = self._block_plan(indices)[0]
+        blocks: list[_Block] = []
         for number, generator in enumerate(self._generators):
-            positions = np.flatnonzero(numbers == number)
-            if not len(positions):
-                continue
-            padded = np.resize(indices[positions], _padded_size(len(positions)))
-            audio, annotations = self._render(
-                _render_type, padded, device, generator=generator, annotate=self.annotations
-            )
-            blocks.append(_TypeBlock(self.labels[number], positions, audio, annotations))
+            of_type = np.flatnonzero(numbers == number)
+            for start in range(0, len(of_type), size):
+                positions = of_type[start : start + size]
+                padded = np.resize(indices[positions], size)
+                options = {"generator": generator, "annotate": self.annotations}
+                blocks.append(_Block(positions, *self._render(_render_type, padded, device, **options)))
         return blocks
 
     def _render(self, render: Callable[..., Any], indices: np.ndarray, device: _Device | None, **options: Any) -> Any:
@@ -353,13 +413,19 @@ class SyntheticAudioDataset(BaseDataset):
             **options,
         )
 
+    def _whole_rotations(self, n_examples: int) -> int:
+        """Return the largest number of examples that ``_render_rotation`` renders, or ``n_examples`` if there is none."""
+        has_rotations = self._weights is None and not self.annotations
+        sizes = [n * len(self.labels) for n in range(1, n_examples // len(self.labels) + 1) if n == _padded_size(n)]
+        return max(sizes, default=n_examples) if has_rotations else n_examples
+
     def _is_whole_rotations(self, indices: np.ndarray) -> bool:
         """Return whether indices are consecutive, start at the first type, and fill whole rotations without padding."""
         n_rotations, remainder = divmod(len(indices), len(self.labels))
-        if self._weights is not None or self.annotations or remainder or indices[0] % len(self.labels):
+        if self._weights is not None or self.annotations or remainder or len(indices) < 2:
             return False
-        is_contiguous = bool((np.diff(indices) == 1).all())
-        return is_contiguous and n_rotations == _padded_size(n_rotations) and n_rotations < len(indices)
+        starts = indices[0] % len(self.labels) == 0 and n_rotations == _padded_size(n_rotations)
+        return bool(starts) and _is_contiguous(indices)
 
     def _resolve(self, audio_type: AudioType) -> Callable[..., jax.Array]:
         generator: Callable[..., jax.Array] = resolve("audio_type", audio_type)
@@ -454,8 +520,16 @@ def _normalization_gain(audio: jax.Array) -> jax.Array:
 
 @jit()
 def _reorder(blocks: list[jax.Array], order: np.ndarray) -> jax.Array:
-    """Take examples from concatenated blocks; compiled, this is one pass over the data."""
-    return jnp.concatenate(blocks).at[jnp.asarray(order)].get(mode="promise_in_bounds")
+    """Take examples from concatenated blocks of one size; compiled, this is one pass over the data."""
+    if len(blocks) <= _MAX_FUSED:
+        return jnp.concatenate(blocks).at[jnp.asarray(order)].get(mode="promise_in_bounds")
+    # XLA would write the concatenation of so many blocks to memory.
+    count, size = len(order), len(blocks[0])
+    places = jnp.arange(count, count + len(blocks) * size).at[jnp.asarray(order)].set(np.arange(count))
+    ordered = jnp.zeros((count, *blocks[0].shape[1:]), blocks[0].dtype)
+    for block, of_block in zip(blocks, jnp.split(places, len(blocks)), strict=True):
+        ordered = ordered.at[of_block].set(block, mode="drop", unique_indices=True)
+    return ordered
 
 
 def _positions_by_device(sharding: jax.sharding.Sharding, batch_size: int) -> dict[_Device, np.ndarray]:
@@ -472,25 +546,44 @@ def _positions_by_device(sharding: jax.sharding.Sharding, batch_size: int) -> di
     return {device: positions if index is None else positions[index[0]] for device, index in by_device.items()}
 
 
-def _split_annotations(annotations: Mapping[str, jax.Array], count: int) -> list[dict[str, Any]]:
-    """Transfer annotations to the host and split them into one dict per example, without their padding."""
-    arrays = {name: np.asarray(values) for name, values in annotations.items()}
-    return [_drop_missing_onsets({name: values[i] for name, values in arrays.items()}) for i in range(count)]
+def _annotations_in_order(blocks: Sequence[_Block], sample_rate: int) -> list[dict[str, Any]]:
+    """Transfer the annotations of blocks to the host; return one dict per example of the batch."""
+    in_order: list[dict[str, Any]] = [{}] * sum(len(block.positions) for block in blocks)
+    for block in blocks:
+        arrays = {name: np.asarray(values) for name, values in block.annotations.items()}
+        for i, place in enumerate(block.positions.tolist()):
+            annotations = _without_missing_onsets({name: values[i] for name, values in arrays.items()})
+            in_order[place] = annotations | _in_seconds(annotations, sample_rate)
+    return in_order
 
 
-def _drop_missing_onsets(annotations: dict[str, Any]) -> dict[str, Any]:
-    """Drop onsets that are NaN, and the entries of parallel arrays that are NaN for the same onsets."""
+def _without_missing_onsets(annotations: Mapping[str, Any]) -> dict[str, Any]:
+    """Drop onsets that are missing, and the entries of parallel arrays that are missing (-1 or NaN) for the same onsets."""
     trimmed = dict(annotations)
     for name in annotations:
-        if _last_part(name) != "onsets":
+        if _last_part(name) != "onset_samples":
             continue
-        is_missing, prefix = np.isnan(annotations[name]), name.removesuffix("onsets")
+        is_missing, prefix = annotations[name] < 0, name.removesuffix("onset_samples")
         for other, value in annotations.items():
-            is_parallel = other.removesuffix(_last_part(other)) == prefix and value.shape[:1] == is_missing.shape
-            if is_parallel and np.isnan(value[is_missing]).all():
+            if other.removesuffix(_last_part(other)) != prefix or value.shape[:1] != is_missing.shape:
+                continue
+            missing = value[is_missing]
+            if (missing == -1 if other.endswith("_samples") else np.isnan(missing)).all():
                 trimmed[other] = value[~is_missing]
                 trimmed[other].flags.writeable = False  # like the other annotations, which are views
     return trimmed
+
+
+def _in_seconds(annotations: Mapping[str, Any], sample_rate: int) -> dict[str, Any]:
+    """Convert annotations in samples to float64 seconds, under names that end in ``_seconds``."""
+    converted: dict[str, Any] = {}
+    for name, samples in annotations.items():
+        if name.endswith("_samples") and np.issubdtype(samples.dtype, np.integer):
+            seconds = samples / sample_rate
+            if isinstance(seconds, np.ndarray):
+                seconds.flags.writeable = False
+            converted[f"{name.removesuffix('_samples')}_seconds"] = seconds
+    return converted
 
 
 def _last_part(name: str) -> str:
@@ -539,6 +632,10 @@ def _uniform(words: np.ndarray, indices: np.ndarray) -> np.ndarray:
     mixed = (mixed ^ mixed >> np.uint64(27)) * np.uint64(0x94D049BB133111EB)
     uniform: np.ndarray = ((mixed ^ mixed >> np.uint64(31)) >> np.uint64(11)) * 2.0**-53
     return uniform
+
+
+def _is_contiguous(indices: np.ndarray) -> bool:
+    return len(indices) < 2 or bool((np.diff(indices) == 1).all())
 
 
 def _padded_size(count: int) -> int:

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import math
 import os
-from collections.abc import Callable, Iterable, Mapping, Sized
+from collections.abc import Callable, Iterable, Mapping, Sequence, Sized
 from functools import partial
 from typing import TYPE_CHECKING, Any, Protocol, cast
 
 import numpy as np
 
 from artifex.generative_models.modalities.audio.base import AudioModalityConfig
+from artifex.generative_models.modalities.audio.datasets.identity import config_identity
 from artifex.generative_models.modalities.audio.datasets.manifests.labels import label_names
 from artifex.generative_models.modalities.audio.datasets.recordings import Crop, OnError, RecordingDataset, Source
 from artifex.generative_models.modalities.audio.io import AudioReadError, AudioSource, Samples
@@ -31,7 +33,7 @@ class TableAudioDataset(RecordingDataset):
     """A dataset of recordings in a table, read, mixed, resampled and cropped as by ``AudioFileDataset``.
 
     Audio is decoded with soundfile, and only the crop. An audio column of a Hugging Face dataset is read undecoded: neither
-    torchcodec nor FFmpeg is needed, and no other columns are read.
+    torchcodec nor FFmpeg is needed. Other columns are read by ``column`` only.
 
     Args:
         config: Configuration of the examples; by default ``AudioModalityConfig()``.
@@ -87,6 +89,7 @@ class TableAudioDataset(RecordingDataset):
         self._label_column: str | None = label
         self._class_indices: dict[str, int] = {}
         _check_table(table)
+        self._annotation_table = _without_audio(table, audio)
         if hasattr(table, "cast_column"):
             self._table = self._prepare_hugging_face(table)
         elif (columns := _columns_of(table)) is not None:
@@ -119,8 +122,32 @@ class TableAudioDataset(RecordingDataset):
         The content of the table is not included, since it may be the audio itself.
         """
         columns = self._audio_column, self._label_column
-        options = self.split, self.seed, self.config, self.mono, self.crop, self._hop, self.labels
+        options = self.split, self.seed, config_identity(self.config), self.mono, self.crop, self._hop, self.labels
         return checksum(len(self._table), columns, options)
+
+    def _recording_classes(self) -> Sequence[int | tuple[int, ...] | None]:
+        name = self._label_column
+        if name is None:
+            return [None] * self.n_recordings()
+        values = _column_values(self._annotation_table, name)
+        return [self._class_index({name: value}, f"recording {index}") for index, value in enumerate(values)]
+
+    def _recording_column_names(self) -> tuple[str, ...]:
+        table = self._annotation_table
+        if hasattr(table, "column_names"):
+            return tuple(table.column_names)
+        if isinstance(table, _Rows):
+            return table.names
+        return tuple(name for name in _as_mapping(table[0]) or {} if name != self._audio_column)
+
+    def _recording_column(self, name: str) -> list[str] | np.ndarray:
+        # pandas stores NaN for strings that are missing
+        values = [None if value != value else value for value in _column_values(self._annotation_table, name)]
+        if all(value is None or isinstance(value, str) for value in values):
+            return ["" if value is None else str(value) for value in values]
+        if all(value is None or isinstance(value, int | float | np.number | np.bool_) for value in values):
+            return np.array([math.nan if value is None else value for value in values])
+        raise ValueError(f"column {name!r} of {self.name} must contain strings or numbers")
 
     def _prepare_hugging_face(self, table: Any) -> Table:
         """Return a Hugging Face dataset with the audio and label columns only, with undecoded audio."""
@@ -235,11 +262,37 @@ class _Rows:
         self._length = length
         self._columns = columns
 
+    @property
+    def names(self) -> tuple[str, ...]:
+        return tuple(self._columns)
+
     def __len__(self) -> int:
         return self._length
 
+    def values_of(self, name: str) -> list[object]:
+        return [self._columns[name](index) for index in range(self._length)]
+
     def __getitem__(self, index: int, /) -> dict[str, object]:
         return {name: get(index) for name, get in self._columns.items()}
+
+
+def _without_audio(table: Any, audio: str) -> Any:
+    """Return a table without its column of audio, from which annotations are read; a sequence is returned as it is."""
+    if hasattr(table, "cast_column"):
+        return table.with_format(None).select_columns([name for name in table.column_names if name != audio])
+    columns = _columns_of(table)
+    if columns is None:
+        return table
+    return _Rows(len(table), {name: get for name, get in columns.items() if name != audio})
+
+
+def _column_values(table: Any, name: str) -> list[object]:
+    """Return a column of a table that ``_without_audio`` returned."""
+    if hasattr(table, "cast_column"):
+        return list(table[name])
+    if isinstance(table, _Rows):
+        return table.values_of(name)
+    return [(_as_mapping(table[index]) or {}).get(name) for index in range(len(table))]
 
 
 def _columns_of(table: Any) -> Mapping[str, Callable[[int], object]] | None:

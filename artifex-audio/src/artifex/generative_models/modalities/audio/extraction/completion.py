@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from functools import partial
 from pathlib import Path
 
@@ -13,11 +13,13 @@ from artifex.generative_models.modalities.audio.extraction.retrying import Backo
 from artifex.generative_models.modalities.audio.extraction.store import (
     Sidecar,
     check_plan,
+    merge_sidecar_statistics,
     remove_shards_of_other_plans,
     write_if_changed,
 )
 from artifex.generative_models.modalities.audio.io import AudioReadError
 from artifex.generative_models.modalities.audio.shards import layout
+from artifex.generative_models.modalities.audio.shards.checksums import with_checksum
 from artifex.generative_models.modalities.audio.shards.records import (
     FailureRecord,
     ManifestRecord,
@@ -49,20 +51,21 @@ def collect_records(
     return sorted(records, key=lambda record: record["index"]), sorted(failures, key=lambda failure: failure["index"])
 
 
-def summary_files(plan: Plan, records: Sequence[ManifestRecord], failures: Sequence[FailureRecord]) -> dict[str, bytes]:
+def summary_files(plan: Plan, sidecars: Mapping[int, Sidecar]) -> dict[str, bytes]:
     """Return the files that a complete extraction contains next to its plan and shards, without the report.
 
     Args:
         plan: The plan.
-        records: The records of all shards.
-        failures: All failures.
+        sidecars: The sidecars of all shards.
 
     Returns:
         The content of each file by its name.
     """
+    records, failures = collect_records(plan, sidecars)
     return {
         layout.CONFIG: plan.config_content(),
         layout.FAILURES: _json_lines(failures),
+        layout.STATISTICS: with_checksum(merge_sidecar_statistics(sidecars)),
         layout.MANIFEST: _json_lines(records),
     }
 
@@ -98,9 +101,7 @@ def complete_extraction(
     records, failures = collect_records(plan, sidecars)
     check_plan(folder, plan.digest)
     written = [
-        name
-        for name, content in summary_files(plan, records, failures).items()
-        if write_if_changed(folder / name, content)
+        name for name, content in summary_files(plan, sidecars).items() if write_if_changed(folder / name, content)
     ]
     if report and records and (written or not (folder / layout.REPORT).is_file()):
         page = _render_report(folder, plan, records, failures, n_report_examples, backoff)
@@ -139,7 +140,7 @@ def _render_report(
             raise waveform
         examples.append(render_example(record, features, waveform[0], plan.config))
     variable_length = plan.variable_length or plan.synthetic
-    return render_report(records, failures, plan.config, examples, variable_length=variable_length)
+    return render_report(records, failures, plan.settings, examples, variable_length=variable_length)
 
 
 def _evenly_spaced(records: list[ManifestRecord], count: int) -> list[ManifestRecord]:

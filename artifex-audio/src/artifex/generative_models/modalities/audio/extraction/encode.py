@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from functools import lru_cache, partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from artifex.generative_models.core import registry
 from artifex.generative_models.modalities.audio.base import AudioModality, AudioModalityConfig
+from artifex.generative_models.modalities.audio.datasets.normalization import normalize_peak
 from artifex.generative_models.modalities.audio.datasets.recordings import encoder
+from artifex.generative_models.modalities.audio.extraction import padding
+from artifex.generative_models.modalities.audio.extraction.features import spectral_encoder
 from artifex.generative_models.modalities.audio.extraction.plan import Plan
 from artifex.generative_models.modalities.audio.extraction.recordings import (
     THREADS,
@@ -27,8 +31,8 @@ if TYPE_CHECKING:
 
 _MAX_SAMPLES_AHEAD = 1 << 22
 
-Example = tuple[ExampleRecord, np.ndarray]
-"""The record and the features of an example."""
+Example = tuple[ExampleRecord, dict[str, np.ndarray]]
+"""The record of an example, and its features by name."""
 
 
 def encode_shards(
@@ -96,7 +100,7 @@ def can_be_extracted(plan: Plan, index: int, read: Reader, backoff: Backoff) -> 
 
 
 def example_record(
-    plan: Plan, index: int, audio: np.ndarray, source_format: SourceFormat, features: np.ndarray
+    plan: Plan, index: int, audio: np.ndarray, source_format: SourceFormat, features: Mapping[str, np.ndarray]
 ) -> ExampleRecord:
     """Return the record of an example.
 
@@ -105,7 +109,7 @@ def example_record(
         index: Index of the recording.
         audio: Its waveform, (time,).
         source_format: The format of the file.
-        features: The features.
+        features: The features by name.
 
     Returns:
         The record.
@@ -119,14 +123,13 @@ def example_record(
         "source_sample_rate": source_format["source_sample_rate"],
         "source_channels": source_format["source_channels"],
         "source_format": source_format["source_format"],
-        "representation": plan.config.representation_name,
         "sample_rate": sample_rate,
         "n_samples": len(audio),
         "duration": len(audio) / sample_rate,
         "peak_dbfs": _decibels(float(np.abs(audio).max())),
         "rms_dbfs": _decibels(float(np.sqrt(np.mean(np.square(audio, dtype=np.float64))))),
-        "shape": list(features.shape),
-        "dtype": str(features.dtype),
+        "shapes": {name: list(values.shape) for name, values in features.items()},
+        "dtypes": {name: str(values.dtype) for name, values in features.items()},
     }
     if "start" in recording:
         record["start"] = recording["start"]
@@ -171,28 +174,77 @@ def _reason_of_failure(plan: Plan, result: Waveform | AudioReadError) -> str:
     if isinstance(result, AudioReadError):
         return result.reason
     try:
-        _feature_shape(plan.config, len(result[0]) if plan.variable_length else plan.config.n_time_steps)
+        for name in plan.features:
+            _valid_slices(plan, name, len(result[0]) if plan.variable_length else plan.config.n_time_steps)
     except ValueError as error:
         return f"is too short: {error}"
     return ""
 
 
+def check_features(plan: Plan) -> None:
+    """Raise when features cannot be computed, such as for a missing distribution, or have different time axes.
+
+    Args:
+        plan: The plan; its recordings are not used.
+
+    Raises:
+        ValueError: When the duration is too short, or the features have different numbers of frames or samples.
+        MissingDependencyError: When a distribution is not installed.
+    """
+    config = plan.config
+    length = padding.padded_length(1, config.hop_length) if plan.variable_length else config.n_time_steps
+    sizes = {name: _valid_slices(plan, name, length)[-1:] for name in plan.features}
+    if len(set(map(str, sizes.values()))) > 1:
+        described = ", ".join(f"{name} {size[0].stop if size else 1}" for name, size in sizes.items())
+        raise ValueError(
+            f"the features of one extraction must have one time axis; for {length} samples their last axes are {described}; "
+            f"extract samples and frames to different folders"
+        )
+
+
 def _start_batch(plan: Plan, batch: list[tuple[int, Waveform]], length: int) -> Iterator[Example]:
     """Start encoding a batch and return an iterator that waits for the features."""
     audio = np.zeros((plan.batch_size_at(length), length), np.float32)
-    for padded, (_, (samples, _)) in zip(audio, batch, strict=False):
-        padded[: len(samples)] = samples
+    lengths = np.full(len(audio), length, np.int32)
+    for row, (_, (samples, _)) in enumerate(batch):
+        audio[row, : len(samples)] = normalize_peak(samples) if plan.config.normalize else samples
+        if plan.variable_length:
+            lengths[row] = len(samples)
+    return _unpack_batch(plan, batch, length, {name: _encode(plan, name, audio, lengths) for name in plan.features})
+
+
+def _encode(plan: Plan, name: str, audio: np.ndarray, lengths: np.ndarray) -> jax.Array:
     config = plan.config
-    if plan.variable_length:
-        config = config.evolve(duration=length / config.sample_rate)
-    return _unpack_batch(plan, batch, length, encoder(config)(audio))
+    if name not in registry("representation"):
+        return spectral_encoder(name, config.analysis)(audio, lengths)
+    if not plan.variable_length:
+        return encoder(config.evolve(representation=name))(audio)
+    encode = encoder(config.evolve(representation=name, duration=audio.shape[-1] / config.sample_rate))
+    return encode(audio, lengths=lengths)
 
 
-def _unpack_batch(plan: Plan, batch: list[tuple[int, Waveform]], length: int, features: jax.Array) -> Iterator[Example]:
-    for (index, (samples, source_format)), padded in zip(batch, np.asarray(features), strict=False):
-        shape = _feature_shape(plan.config, len(samples) if plan.variable_length else length)
-        valid = np.ascontiguousarray(padded[tuple(slice(0, size) for size in shape)])
+def _unpack_batch(
+    plan: Plan, batch: list[tuple[int, Waveform]], length: int, features: Mapping[str, jax.Array]
+) -> Iterator[Example]:
+    arrays = {name: np.asarray(values) for name, values in features.items()}
+    for row, (index, (samples, source_format)) in enumerate(batch):
+        n_samples = len(samples) if plan.variable_length else length
+        valid = {
+            name: np.ascontiguousarray(values[row][_valid_slices(plan, name, n_samples)])
+            for name, values in arrays.items()
+        }
         yield example_record(plan, index, samples, source_format, valid), valid
+
+
+def _valid_slices(plan: Plan, name: str, n_samples: int) -> tuple[Any, ...]:
+    """Return the slices of padded features that belong to a waveform; raise ValueError if it is too short."""
+    if name in registry("representation"):
+        return tuple(map(slice, _feature_shape(plan.config.evolve(representation=name), n_samples)))
+    settings = plan.config.analysis
+    n_frames = int(settings.n_frames(n_samples))
+    if n_frames < 1:
+        raise ValueError(f"{name}: a frame needs at least {settings.min_length} samples, got {n_samples}")
+    return ..., slice(n_frames)
 
 
 @lru_cache(maxsize=4096)

@@ -133,7 +133,7 @@ def _replace_plan(folder: Path, plan: Plan) -> None:
     Several processes may do so at the same time. The names of shards contain the plan, so a late process removes no shard
     that another has written for the new plan.
     """
-    for name in (layout.MANIFEST, layout.FAILURES, layout.REPORT):
+    for name in (layout.MANIFEST, layout.FAILURES, layout.STATISTICS, layout.REPORT):
         (folder / name).unlink(missing_ok=True)
     write_if_changed(folder / layout.PLAN, plan.content)
     remove_shards_of_other_plans(folder, plan.digest)

@@ -9,12 +9,18 @@ from typing import Any
 
 import attrs
 
-from artifex.generative_models.core import registry
 from artifex.generative_models.core.components.metadata import installed_version
 from artifex.generative_models.core.files import format_table
 from artifex.generative_models.modalities.audio.base import AudioModalityConfig
 from artifex.generative_models.modalities.audio.datasets.manifests.labels import label_names
 from artifex.generative_models.modalities.audio.extraction import padding
+from artifex.generative_models.modalities.audio.extraction.features import (
+    ComponentRecord,
+    ResolvedPreset,
+    component_records,
+    describe_preset,
+    spectral_table,
+)
 from artifex.generative_models.modalities.audio.extraction.recordings import (
     PlannedRecording,
     Reader,
@@ -24,13 +30,19 @@ from artifex.generative_models.modalities.audio.extraction.recordings import (
 )
 from artifex.generative_models.modalities.audio.extraction.retrying import Backoff
 from artifex.generative_models.modalities.audio.shards.checksums import parse_with_checksum, with_checksum
-from artifex.generative_models.modalities.audio.shards.layout import CONFIG
-from artifex.generative_models.modalities.audio.shards.reading import PLAN_FORMAT, read_plan_table
+from artifex.generative_models.modalities.audio.shards.layout import CONFIG, PLAN
+from artifex.generative_models.modalities.audio.shards.reading import (
+    PLAN_FORMAT,
+    config_of_plan,
+    read_plan_table,
+)
 from artifex.generative_models.modalities.audio.shards.records import FailureRecord
+from artifex.generative_models.modalities.audio.spectral_settings import spectral_settings
 
 _MAX_BATCH_SAMPLES = 1 << 22
 _MAX_SHARD_SAMPLES = 1 << 25
 _DEFAULT_SHARDS = 64
+_NO_PRESET = "(none)"
 _MIN_SHARD_SIZE, _MAX_SHARD_SIZE = 32, 1024
 
 
@@ -39,21 +51,32 @@ class Plan:
     """Plan of an extraction: inputs, analysis and shards.
 
     Args:
-        audio: The configuration as plain values; without ``duration`` for variable-length features.
+        audio: The configuration as plain values, without ``representation`` and ``spectral``; without ``duration`` for
+            variable-length features.
+        features: Names of the features.
+        preset: ``name`` and ``options`` of the preset, or None.
+        spectral: Fields of the ``SpectralConfig`` of the preset, or of ``config.spectral``, or None.
+        components: The components that compute the features, with their distributions and versions.
         batch_size: Maximum number of recordings in a batch.
         shard_size: Maximum number of recordings in a shard.
         origin: ``paths`` as given, or ``synthetic``, the number of synthetic examples.
         software: Versions of the distributions that the features depend on.
         recordings: The recordings.
+        labels: The class names of the inputs, of all splits, in the same order as those of ``AudioFileDataset``.
         shards: Indices of the recordings of each shard.
     """
 
     audio: dict[str, Any]
+    features: list[str]
+    preset: dict[str, Any] | None
+    spectral: dict[str, Any] | None
+    components: list[ComponentRecord]
     batch_size: int
     shard_size: int
     origin: dict[str, Any]
     software: dict[str, str]
     recordings: list[PlannedRecording]
+    labels: list[str]
     shards: list[list[int]] = attrs.field(factory=list[list[int]])
 
     @property
@@ -69,18 +92,25 @@ class Plan:
     @cached_property
     def config(self) -> AudioModalityConfig:
         """The configuration; its duration is the default for variable-length features."""
-        return AudioModalityConfig.from_dict(self.audio)
+        return config_of_plan(self.audio, self.features, self.spectral)
 
     @property
-    def labels(self) -> list[str]:
-        """The class names, in the same order as those of ``AudioFileDataset``."""
-        labels = (recording["label"] for recording in self.recordings)
-        return list(label_names(tuple(label) if isinstance(label, list) else label for label in labels))
+    def settings(self) -> dict[str, object]:
+        """The features, the preset and the configuration, for the report."""
+        analysis = {} if self.spectral is None else {"preset": self.analysis_name}
+        return {"features": ", ".join(self.features), **analysis, **self.audio}
+
+    @property
+    def analysis_name(self) -> str:
+        """Description of the analysis: the preset with its options, or that there is none."""
+        if self.preset is not None:
+            return describe_preset(**self.preset)
+        return _NO_PRESET if self.spectral is None else "a SpectralConfig"
 
     @cached_property
     def content(self) -> bytes:
         """The content of ``plan.json``."""
-        return with_checksum({"format": PLAN_FORMAT, **attrs.asdict(self, recurse=False), "labels": self.labels})
+        return with_checksum({"format": PLAN_FORMAT, **attrs.asdict(self, recurse=False)})
 
     @cached_property
     def digest(self) -> str:
@@ -185,7 +215,21 @@ class Plan:
 
     def config_content(self) -> bytes:
         """Return the content of ``config.toml``."""
-        table = format_table(CONFIG, {"audio": self.audio, "source": self.origin, "software": self.software})
+        representation = self.config.representation_name
+        settings: dict[str, Any] = {"audio": dict(self.audio)}
+        if representation == self.features[0]:
+            settings["audio"] = {"representation": representation, **self.audio}
+        if self.features != [representation]:
+            settings = {"features": self.features, **settings}
+        if self.preset is not None and not self.preset["options"]:
+            settings["audio"]["spectral"] = self.preset["name"]
+        elif self.preset is not None and None not in self.preset["options"].values():
+            settings = {"preset": self.preset["name"], **settings, "preset_options": self.preset["options"]}
+        elif self.spectral is not None:
+            fields = {name: value for name, value in self.spectral.items() if value is not None}
+            is_equal = spectral_settings(fields).to_dict() == self.spectral
+            settings["audio"]["spectral"] = fields if is_equal else f"see {PLAN}: TOML has no None"
+        table = format_table(CONFIG, {**settings, "source": self.origin, "software": self.software})
         comment = f"# Extracts the same features: artifex extract [AUDIO]... --config {CONFIG}\n"
         return (comment + table).encode("utf-8", "replace")
 
@@ -195,6 +239,9 @@ def create_plan(
     recordings: list[PlannedRecording],
     origin: dict[str, Any],
     *,
+    features: list[str],
+    preset: ResolvedPreset | None,
+    labels: list[str],
     variable_length: bool,
     batch_size: int,
     shard_size: int | None,
@@ -202,9 +249,12 @@ def create_plan(
     """Create a plan, without headers and shards; ``Plan.with_headers`` and ``Plan.with_shards`` add them.
 
     Args:
-        config: The configuration.
+        config: The configuration; with a preset, that of ``config_with_preset``.
         recordings: The recordings.
         origin: As in ``Plan``.
+        features: Names of the features.
+        preset: The preset, or None.
+        labels: The class names.
         variable_length: Whether each recording keeps its length.
         batch_size: Maximum number of recordings in a batch.
         shard_size: Maximum number of recordings in a shard; None results in about 64 shards of 32 to 1024 recordings.
@@ -213,6 +263,7 @@ def create_plan(
         The plan.
     """
     audio = config.to_dict()
+    del audio["representation"], audio["spectral"]
     if variable_length:
         del audio["duration"]
     if shard_size is None:
@@ -221,12 +272,30 @@ def create_plan(
         shard_size = min(_MAX_SHARD_SIZE, max(_MIN_SHARD_SIZE, batches * _MIN_SHARD_SIZE))
     return Plan(
         audio=audio,
+        features=features,
+        preset=None if preset is None else {"name": preset.name, "options": preset.options},
+        spectral=spectral_table(config),
+        components=component_records(features, preset),
         batch_size=batch_size,
         shard_size=shard_size,
         origin=origin,
-        software=_software_versions(config.representation_name),
+        software=_software_versions(),
         recordings=recordings,
+        labels=labels,
     )
+
+
+def class_names(recordings: list[PlannedRecording]) -> list[str]:
+    """Return the class names of recordings, in the same order as those of ``AudioFileDataset``.
+
+    Args:
+        recordings: The recordings.
+
+    Returns:
+        The names.
+    """
+    labels = (recording["label"] for recording in recordings)
+    return list(label_names(tuple(label) if isinstance(label, list) else label for label in labels))
 
 
 def read_plan(folder: Path) -> Plan | None:
@@ -245,11 +314,9 @@ def read_plan(folder: Path) -> Plan | None:
     if read is None:
         return None
     table, _ = read
-    del table["labels"]
     return Plan(**table)
 
 
-def _software_versions(representation: str) -> dict[str, str]:
+def _software_versions() -> dict[str, str]:
     versions = {name: installed_version(name) for name in ("artifex-audio", "artifex-spectral", "jax")}
-    providers = {claim.distribution: claim.version for claim in registry("representation").claims(representation)}
-    return {name: version for name, version in versions.items() if version} | providers
+    return {name: version for name, version in versions.items() if version}

@@ -129,6 +129,38 @@ def find_recordings(paths: list[Path]) -> list[PlannedRecording]:
     return recordings
 
 
+def select_split(recordings: list[PlannedRecording], split: str) -> list[PlannedRecording]:
+    """Return the recordings of one split.
+
+    Args:
+        recordings: The recordings that ``find_recordings`` returned.
+        split: Name of the split.
+
+    Returns:
+        Its recordings, in order.
+
+    Raises:
+        ValueError: When recordings have no split, or none is in this one; the message names the splits.
+
+    Example:
+        >>> select_split([{"id": "a.wav", "split": "train"}], "valid")
+        Traceback (most recent call last):
+        ValueError: split must be 'train', got 'valid'
+    """
+    selected = [recording for recording in recordings if recording.get("split") == split]
+    without = [recording["source"] for recording in recordings if "split" not in recording]
+    if without:
+        raise ValueError(
+            f"{len(without)} of {len(recordings)} recordings have no split, such as {printable(without[0])}, got split "
+            f"{split!r}; give a manifest with a column 'split', such as one written by `artifex scan --split`"
+        )
+    if not selected:
+        splits = sorted({recording["split"] for recording in recordings if "split" in recording})
+        expected = repr(splits[0]) if len(splits) == 1 else f"one of {', '.join(map(repr, splits))}"
+        raise ValueError(f"split must be {expected}, got {split!r}")
+    return selected
+
+
 def read_headers(
     recordings: list[PlannedRecording],
     config: AudioModalityConfig,

@@ -6,10 +6,10 @@ import base64
 import io
 import wave
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import cache
 from importlib import resources
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import attrs
 import numpy as np
@@ -18,10 +18,17 @@ from artifex.generative_models.core import plot
 from artifex.generative_models.core.components.metadata import installed_version
 from artifex.generative_models.core.errors import MissingDependencyError
 from artifex.generative_models.core.extras import require
-from artifex.generative_models.modalities.audio.base import AudioModalityConfig
-from artifex.generative_models.modalities.audio.formatting import format_duration
-from artifex.generative_models.modalities.audio.representations import spectral_extension
-from artifex.generative_models.modalities.audio.shards.records import ExampleRecord, FailureRecord, ManifestRecord
+from artifex.generative_models.modalities.audio.base import AudioModalityConfig, AudioRepresentation
+from artifex.generative_models.modalities.audio.datasets.normalization import normalize_peak
+from artifex.generative_models.modalities.audio.extraction.features import spectral_features
+from artifex.generative_models.modalities.audio.formatting import format_duration, format_shapes
+from artifex.generative_models.modalities.audio.shards.records import (
+    ExampleRecord,
+    FailureRecord,
+    ManifestRecord,
+    dtype_from_name,
+)
+from artifex.generative_models.modalities.audio.spectral_settings import extension_of
 
 if TYPE_CHECKING:
     import jinja2
@@ -35,6 +42,10 @@ _FIGURE_COLOR = "#7d8590"
 
 _DB_RANGE = 80.0
 
+_BANDS = ("stft", "mel_spectrogram", "log_mel_spectrogram")
+_CEPSTRA = ("mfcc", "lfcc")
+_PITCH_CLASSES = ("C", "", "D", "", "E", "F", "", "G", "", "A", "", "B")
+
 
 @attrs.frozen(kw_only=True)
 class ReportExample:
@@ -43,13 +54,13 @@ class ReportExample:
     Args:
         record: Its manifest record.
         truncated: Whether it is longer than ``EXAMPLE_SECONDS``.
-        picture: The features as a data URI of a PNG.
+        pictures: Each feature as a data URI of a PNG, by name.
         sound: The waveform as a data URI of a WAV file.
     """
 
     record: ManifestRecord
     truncated: bool
-    picture: str
+    pictures: dict[str, str]
     sound: str
 
 
@@ -110,27 +121,30 @@ def check_report_dependencies() -> None:
 
 
 def render_example(
-    record: ManifestRecord, features: np.ndarray, audio: np.ndarray, config: AudioModalityConfig
+    record: ManifestRecord,
+    features: Mapping[str, np.ndarray],
+    audio: np.ndarray,
+    config: AudioModalityConfig,
 ) -> ReportExample:
-    """Render the figure and the sound of an example.
+    """Render the figures and the sound of an example.
 
     Args:
         record: Its manifest record.
-        features: Its features.
+        features: Its features by name.
         audio: Its waveform, float32 (time,).
         config: The configuration of the features.
 
     Returns:
-        The example; figure and sound are truncated to ``EXAMPLE_SECONDS``.
+        The example; figures and sound are truncated to ``EXAMPLE_SECONDS``.
     """
     n_samples = round(EXAMPLE_SECONDS * config.sample_rate)
-    sound = audio[:n_samples]
-    if config.normalize:
-        sound = sound / max(float(np.abs(audio).max()), np.finfo(np.float32).tiny)
+    sound = (normalize_peak(audio) if config.normalize else audio)[:n_samples]
     return ReportExample(
         record=record,
         truncated=len(audio) > n_samples,
-        picture=_data_uri("image/png", _draw_features(features, config)),
+        pictures={
+            name: _data_uri("image/png", _draw_feature(name, values, config)) for name, values in features.items()
+        },
         sound=_data_uri("audio/wav", wav_bytes(sound, config.sample_rate)),
     )
 
@@ -162,7 +176,7 @@ def wav_bytes(audio: np.ndarray, sample_rate: int) -> bytes:
 def render_report(
     records: Sequence[ManifestRecord],
     failures: Sequence[FailureRecord],
-    config: AudioModalityConfig,
+    settings: Mapping[str, object],
     examples: Sequence[ReportExample],
     *,
     variable_length: bool,
@@ -172,7 +186,8 @@ def render_report(
     Args:
         records: The manifest, at least one record.
         failures: The recordings that could not be extracted.
-        config: The configuration of the features.
+        settings: The settings to show, among them ``features``, ``sample_rate``, ``normalize`` and, of features of one
+            length, ``duration``.
         examples: The examples to show.
         variable_length: Whether each recording kept its length.
 
@@ -182,8 +197,11 @@ def render_report(
     durations = [record["duration"] for record in records]
     peaks = [record["peak_dbfs"] for record in records if record["peak_dbfs"] is not None]
     rms = [record["rms_dbfs"] for record in records if record["rms_dbfs"] is not None]
-    settings = {key: value for key, value in config.to_dict().items() if not (variable_length and key == "duration")}
-    n_bytes = sum(int(np.prod(record["shape"])) * np.dtype(record["dtype"]).itemsize for record in records)
+    n_bytes = sum(
+        int(np.prod(shape)) * dtype_from_name(record["dtypes"][name]).itemsize
+        for record in records
+        for name, shape in record["shapes"].items()
+    )
     statistics = [("Duration", durations, 2, "s"), ("Peak level", peaks, 1, "dBFS"), ("RMS level", rms, 1, "dBFS")]
     histograms = [histogram("Durations", durations, "s")]
     if rms:
@@ -198,8 +216,8 @@ def render_report(
         channels=Counter(record["source_channels"] for record in records).most_common(),
         formats=Counter(record["source_format"] for record in records).most_common(),
         labels=Counter(name for record in records for name in _label_names(record)).most_common(),
-        shapes=_format_shapes(records),
-        dtype=records[0]["dtype"],
+        shapes=format_shapes([record["shapes"] for record in records]),
+        dtypes=records[0]["dtypes"],
         size=_format_size(n_bytes),
         statistics=[
             (name, *_format_statistics(values, digits), unit) for name, values, digits, unit in statistics if values
@@ -270,13 +288,18 @@ def _template() -> jinja2.Template:
     return environment.from_string(source.read_text(encoding="utf-8"))
 
 
-def _draw_features(features: np.ndarray, config: AudioModalityConfig) -> bytes:
+def _draw_feature(name: str, values: np.ndarray, config: AudioModalityConfig) -> bytes:
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=(6.0, 2.4), layout="constrained", facecolor="none")
     axes = figure.add_subplot(facecolor="none")
-    draw = _DRAWING_FUNCTIONS.get(config.representation_name, _draw_other)
-    draw(axes, features, config)
+    if name == AudioRepresentation.RAW_WAVEFORM.value:
+        plot.waveform(values[: round(EXAMPLE_SECONDS * config.sample_rate)], config.sample_rate, ax=axes)
+    elif name in _BANDS or name in spectral_features():
+        n_frames = max(1, round(EXAMPLE_SECONDS * config.sample_rate) // config.hop_length)
+        _draw_frames(axes, name, values[..., :n_frames], config)
+    else:
+        _draw_other(axes, values)
     for each in figure.axes:  # the plot and its color bar
         each.tick_params(colors=_FIGURE_COLOR)
         for text in (each.xaxis.label, each.yaxis.label):
@@ -288,56 +311,37 @@ def _draw_features(features: np.ndarray, config: AudioModalityConfig) -> bytes:
     return buffer.getvalue()
 
 
-def _draw_waveform(axes: Axes, features: np.ndarray, config: AudioModalityConfig) -> None:
-    plot.waveform(features[: round(EXAMPLE_SECONDS * config.sample_rate)], config.sample_rate, ax=axes)
+def _draw_frames(axes: Axes, name: str, values: np.ndarray, config: AudioModalityConfig) -> None:
+    settings = config.analysis
+    start = (settings.frame_length / 2 - settings.padding) / settings.sample_rate
+    times: dict[str, Any] = {"step": settings.hop / settings.sample_rate, "start": start, "ax": axes}
+    label = name.replace("_", " ")
+    if values.ndim == 1:
+        plot.lines({name: values}, label=label, **times)
+    elif name in ("stft", "spectrogram", "mel_spectrogram"):
+        is_power = name == "spectrogram" or (name == "mel_spectrogram" and settings.power == 2)
+        levels = plot.decibels_below_maximum(values if is_power else np.abs(values) ** 2, db_range=_DB_RANGE)
+        scale: dict[str, Any] = {"label": "dB re max", "limits": (-_DB_RANGE, 0.0), **times}
+        if name == "mel_spectrogram":
+            plot.bands(levels, extension_of(settings).band_frequencies(), **scale)
+        else:
+            plot.spectrogram(levels, config.sample_rate / 2, **scale)
+    elif name == "log_mel_spectrogram":
+        level = "level (dB)" if config.spectral is None else "level"
+        plot.bands(values, extension_of(settings).band_frequencies(), label=level, **times)
+    else:
+        names = _PITCH_CLASSES if name == "chroma" and len(values) == len(_PITCH_CLASSES) else None
+        maximum = float(np.abs(values).max())
+        symmetric = name in _CEPSTRA and maximum > 0
+        limits = (-maximum, maximum) if symmetric else None
+        plot.rows(values, names=names, row=label, diverging=symmetric, limits=limits, **times)
 
 
-def _draw_mel(axes: Axes, features: np.ndarray, config: AudioModalityConfig) -> None:
-    analysis = spectral_extension(
-        "The figure of mel bands",
-        sample_rate=config.sample_rate,
-        n_fft=config.n_fft,
-        hop_length=config.hop_length,
-        n_mels=config.n_mel_channels,
-    )
-    levels = features[:, : _n_frames_shown(config)]
-    label, limits = "level (dB)", None
-    if config.representation_name == "mel_spectrogram":
-        levels = plot.decibels_below_maximum(levels, db_range=_DB_RANGE)
-        label, limits = "dB re max", (-_DB_RANGE, 0.0)
-    step = config.hop_length / config.sample_rate
-    plot.bands(levels, analysis.band_frequencies(), step=step, label=label, limits=limits, ax=axes)
-
-
-def _draw_stft(axes: Axes, features: np.ndarray, config: AudioModalityConfig) -> None:
-    power = np.abs(features[:, : _n_frames_shown(config)]) ** 2
-    plot.spectrogram(
-        plot.decibels_below_maximum(power, db_range=_DB_RANGE),
-        config.sample_rate / 2,
-        step=config.hop_length / config.sample_rate,
-        label="dB re max",
-        limits=(-_DB_RANGE, 0.0),
-        ax=axes,
-    )
-
-
-def _draw_other(axes: Axes, features: np.ndarray, config: AudioModalityConfig) -> None:
-    real = np.atleast_1d(np.abs(features) if np.iscomplexobj(features) else features)
+def _draw_other(axes: Axes, values: np.ndarray) -> None:
+    real = np.atleast_1d(np.abs(values) if np.iscomplexobj(values) else values)
     axes.imshow(real.reshape(-1, real.shape[-1]), origin="lower", aspect="auto", interpolation="nearest", cmap="magma")
     axes.set_xlabel("index on the last axis")
     axes.set_ylabel("index")
-
-
-_DRAWING_FUNCTIONS = {
-    "raw_waveform": _draw_waveform,
-    "mel_spectrogram": _draw_mel,
-    "log_mel_spectrogram": _draw_mel,
-    "stft": _draw_stft,
-}
-
-
-def _n_frames_shown(config: AudioModalityConfig) -> int:
-    return max(1, round(EXAMPLE_SECONDS * config.sample_rate) // config.hop_length)
 
 
 def _data_uri(media_type: str, content: bytes) -> str:
@@ -347,15 +351,6 @@ def _data_uri(media_type: str, content: bytes) -> str:
 def _format_statistics(values: Sequence[float], digits: int) -> tuple[str, str, str]:
     minimum, median, maximum = min(values), float(np.median(values)), max(values)
     return f"{minimum:.{digits}f}", f"{median:.{digits}f}", f"{maximum:.{digits}f}"
-
-
-def _format_shapes(records: Sequence[ManifestRecord]) -> str:
-    """Format the shapes of all examples, axes of different sizes as a range: ``80 × 23–156``."""
-    shapes = [record["shape"] for record in records]
-    if len({len(shape) for shape in shapes}) > 1:
-        return "various"
-    sizes = [sorted(set(axis)) for axis in zip(*shapes, strict=True)]
-    return " × ".join(str(axis[0]) if len(axis) == 1 else f"{axis[0]}–{axis[-1]}" for axis in sizes)
 
 
 def _format_size(n_bytes: int) -> str:

@@ -4,22 +4,34 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from functools import partial
 from pathlib import Path
+from typing import Literal
 
 import attrs
 
 from artifex.generative_models.core.checks import check_choice, check_flag, check_integer
+from artifex.generative_models.core.errors import printable
 from artifex.generative_models.core.files import remove_abandoned_files
-from artifex.generative_models.modalities.audio.base import AudioModality, AudioModalityConfig, AudioRepresentation
+from artifex.generative_models.modalities.audio.base import AudioModalityConfig, AudioRepresentation
 from artifex.generative_models.modalities.audio.extraction.assignment import ShardAssignment
 from artifex.generative_models.modalities.audio.extraction.completion import collect_records, complete_extraction
+from artifex.generative_models.modalities.audio.extraction.encode import check_features
 from artifex.generative_models.modalities.audio.extraction.failures import find_readable_failures
+from artifex.generative_models.modalities.audio.extraction.features import (
+    Preset,
+    config_with_preset,
+    resolve_features,
+    resolve_preset,
+)
 from artifex.generative_models.modalities.audio.extraction.output_folder import agree_on_plan, check_output_folder
-from artifex.generative_models.modalities.audio.extraction.padding import padded_length
-from artifex.generative_models.modalities.audio.extraction.plan import Plan, create_plan
-from artifex.generative_models.modalities.audio.extraction.recordings import find_recordings, synthetic_recordings
+from artifex.generative_models.modalities.audio.extraction.plan import Plan, class_names, create_plan
+from artifex.generative_models.modalities.audio.extraction.recordings import (
+    find_recordings,
+    select_split,
+    synthetic_recordings,
+)
 from artifex.generative_models.modalities.audio.extraction.retrying import Backoff, attempt, retried
 from artifex.generative_models.modalities.audio.extraction.store import Sidecar, read_sidecar
 from artifex.generative_models.modalities.audio.extraction.writing import write_shards
@@ -55,11 +67,35 @@ class Extraction:
     missing: tuple[int, ...] = ()
 
 
+class FailedRecordingsError(RuntimeError):
+    """More recordings than allowed could not be extracted.
+
+    Args:
+        result: The result; its examples are extracted.
+        allowed: Maximum number of failures.
+    """
+
+    def __init__(self, result: Extraction, allowed: int) -> None:
+        first = result.failures[0]
+        super().__init__(
+            f"{len(result.failures)} recordings could not be extracted, {allowed} may fail (allow_failures); the first is "
+            f"{printable(first['source'])}: {printable(first['reason'])}"
+        )
+        self.result = result
+        self.allowed = allowed
+
+    def __reduce__(self) -> tuple[type[FailedRecordingsError], tuple[Extraction, int]]:
+        return FailedRecordingsError, (self.result, self.allowed)
+
+
 def extract(
     paths: str | os.PathLike[str] | Iterable[str | os.PathLike[str]],
     out: str | os.PathLike[str],
     *,
     config: AudioModalityConfig | None = None,
+    preset: Preset | None = None,
+    features: str | Sequence[str] | None = None,
+    split: str | None = None,
     variable_length: bool = True,
     n_synthetic: int = 30,
     batch_size: int = 32,
@@ -69,6 +105,7 @@ def extract(
     overwrite: bool = False,
     retry_failures: bool = False,
     retries: int = 0,
+    allow_failures: int | Literal["all"] = "all",
     wait: Callable[[float], object] = time.sleep,
     report: bool = True,
     n_report_examples: int = 6,
@@ -78,8 +115,9 @@ def extract(
 
     The folder contains ``plan.json``, ``config.toml`` (the configuration) and ``shards/``: ArrayRecord files of safetensors
     records. Each shard is committed by a JSON sidecar with its records, failures and checksum. The process that finds all
-    shards committed adds ``manifest.jsonl`` (one line per example: id, source, label, sample rate, length, levels, shape,
-    dtype, shard), ``failures.jsonl`` and ``report.html``. ``read_features`` and ``FeatureDataset`` read the folder.
+    shards committed adds ``manifest.jsonl`` (one line per example: id, source, label, sample rate, length, levels, shapes
+    and dtypes of the features, shard), ``failures.jsonl`` and ``report.html``. ``read_features`` and ``FeatureDataset`` read
+    the folder.
 
     The same call resumes an interrupted extraction; committed shards are kept. The files are then equal to those of an
     uninterrupted call on the same machine with the same versions. A call that differs from the plan of the folder raises.
@@ -92,7 +130,15 @@ def extract(
         paths: A file, a folder that is searched recursively, a manifest, or several of them; empty for the synthetic
             dataset. Of the segments in a manifest, only the segments are extracted.
         out: The folder to create, or to resume.
-        config: The configuration of the features; None means mel spectrograms with default settings.
+        config: The configuration of the features; None means mel spectrograms with default settings. With a preset, None
+            means recordings that are not normalized.
+        preset: A preset of artifex-spectral that reproduces another tool, such as ``"whisper"``, or its name and fields of
+            ``SpectralConfig`` to change, such as ``("whisper", {"n_mels": 128})``. It is the same as ``config.spectral``.
+        features: Names of the features, such as ``("log_mel_spectrogram", "mfcc")``: registered representations, and the
+            features of artifex-spectral that ``SpectralAnalysis.compute_…`` returns. All are computed from one decoding of
+            a recording and need one time axis. None means ``config.representation``, and ``log_mel_spectrogram`` if that is
+            the raw waveform and there is a preset. Without a preset, features have ``n_samples // hop_length`` frames.
+        split: Name of the split of a manifest to extract; None means all. Classes are those of all splits.
         variable_length: Whether each recording keeps its length; otherwise its first ``config.duration`` seconds are used
             and shorter recordings are zero-padded. Synthetic examples always have that length.
         n_synthetic: Number of synthetic examples when there are no paths.
@@ -106,6 +152,8 @@ def extract(
             repaired. Only the shards that change are written again. The result equals that of a new extraction.
         retries: How often to read a recording again that cannot be read for a temporary reason, such as an unavailable
             network drive, a file that is missing now, or too little memory.
+        allow_failures: Maximum number of recordings that may fail, or ``"all"``; with more an error is raised after the
+            others have been extracted.
         wait: Called with the seconds to wait before each of these attempts: 1, 2, 4, …, at most 60.
         report: Whether to write ``report.html`` (requires the extra ``artifex-audio[plot]``).
         n_report_examples: Number of examples in the report.
@@ -118,7 +166,10 @@ def extract(
         FileExistsError: When ``out`` contains a different extraction and ``overwrite`` is False, or other files; or when
             another process replaced this extraction meanwhile.
         FileNotFoundError: For a path that does not exist.
-        ValueError: For a folder without audio files, or an option out of range.
+        ValueError: For a folder without audio files, an unknown split, a configuration that contradicts the preset, or an
+            option out of range.
+        UnknownComponentError: For an unknown preset or feature; the message lists the available ones.
+        FailedRecordingsError: When more recordings fail than ``allow_failures``.
         AudioReadError: When a recording cannot be read for a temporary reason, such as an unavailable network drive, too
             little memory, or a file that is missing since the extraction was started. Its shard is not written; the same call
             tries again.
@@ -131,14 +182,15 @@ def extract(
         >>> out = Path(tempfile.mkdtemp()) / "features"
         >>> config = AudioModalityConfig(representation="raw_waveform", duration=0.5)
         >>> result = extract([], out, config=config, n_synthetic=3, report=False)
-        >>> [(record["id"], record["shape"]) for record in result.records]
-        [('sine-0', [8000]), ('noise-1', [8000]), ('chirp-2', [8000])]
+        >>> [(record["id"], record["shapes"]) for record in result.records[:2]]
+        [('sine-0', {'raw_waveform': [8000]}), ('noise-1', {'raw_waveform': [8000]})]
         >>> extract([], out, config=config, n_synthetic=3, report=False).n_written  # already complete
         0
+        >>> mfcc = extract([], out.parent / "mfcc", preset="whisper", features="mfcc", n_synthetic=3, report=False)
+        >>> mfcc.records[0]["shapes"]
+        {'mfcc': [13, 200]}
     """
-    if config is None:
-        config = AudioModalityConfig(representation=AudioRepresentation.MEL_SPECTROGRAM)
-    if not isinstance(config, AudioModalityConfig):  # pyright: ignore[reportUnnecessaryIsInstance]  user input
+    if config is not None and not isinstance(config, AudioModalityConfig):  # pyright: ignore[reportUnnecessaryIsInstance]  user input
         raise TypeError(f"config must be an AudioModalityConfig or None, got {type(config).__name__}")
     if not isinstance(paths, str | os.PathLike | Iterable):  # pyright: ignore[reportUnnecessaryIsInstance]  user input
         raise TypeError(
@@ -154,6 +206,8 @@ def extract(
         check_integer("shard_size", shard_size, minimum=1)
     check_integer("n_report_examples", n_report_examples, minimum=0)
     check_choice("engine", engine, choices=ENGINES)
+    if allow_failures != "all":
+        check_integer("allow_failures", allow_failures, minimum=0)
     if engine == "ray" and assignment is not None:
         raise ValueError('engine="ray" writes all shards on its cluster; omit --shard (assignment)')
     check_dependencies()
@@ -164,25 +218,43 @@ def extract(
     folder = Path(out).resolve()
     given = [Path(paths)] if isinstance(paths, str | os.PathLike) else [Path(path) for path in paths]
     variable_length = variable_length and bool(given)
-    _check_representation(config, variable_length=variable_length)
+    if split is not None and not given:
+        raise ValueError(
+            f"split={split!r} (--split) selects recordings of a manifest; synthetic examples have no splits"
+        )
+    if preset is None and config is not None and isinstance(config.spectral, str):
+        preset = config.spectral
+    resolved = None if preset is None else resolve_preset(preset)
+    if resolved is not None:
+        config = config_with_preset(config, resolved)
+    elif config is None:
+        config = AudioModalityConfig()
+        features = AudioRepresentation.MEL_SPECTROGRAM.value if features is None else features
+    names = resolve_features(features, config)
     check_output_folder(folder, given, given=out)
     backoff = Backoff(retries=int(retries), wait=wait)
     found = retried(partial(attempt, find_recordings, given), backoff) if given else []
     if isinstance(found, AudioReadError):
         raise found
+    recordings = found if given else synthetic_recordings(config, n_synthetic)
+    origin = {"paths": [str(path) for path in given]} if given else {"synthetic": n_synthetic}
     requested = create_plan(
         config,
-        found if given else synthetic_recordings(config, n_synthetic),
-        {"paths": [str(path) for path in given]} if given else {"synthetic": n_synthetic},
+        recordings if split is None else select_split(recordings, split),
+        origin if split is None else {**origin, "split": split},
+        features=names,
+        preset=resolved,
+        labels=class_names(recordings),
         variable_length=variable_length,
         batch_size=batch_size,
         shard_size=shard_size,
     )
+    check_features(requested)
     plan = agree_on_plan(
         folder, requested, overwrite=overwrite, retry_failures=retry_failures, backoff=backoff, given=out
     )
     if not plan.shards:
-        return Extraction(out=None, records=[], failures=plan.failures())
+        return _check_failures(Extraction(out=None, records=[], failures=plan.failures()), allow_failures)
 
     remove_abandoned_files(folder)
     remove_abandoned_files(folder / layout.SHARDS)
@@ -222,7 +294,7 @@ def extract(
         records, failures = complete_extraction(
             folder, plan, sidecars, report=report, n_report_examples=n_report_examples, backoff=backoff
         )
-    return Extraction(
+    result = Extraction(
         out=folder,
         records=records,
         failures=failures,
@@ -230,13 +302,13 @@ def extract(
         n_written=len(to_write),
         missing=missing,
     )
+    return _check_failures(result, allow_failures)
 
 
-def _check_representation(config: AudioModalityConfig, *, variable_length: bool) -> None:
-    """Raise early when the representation cannot be created, such as for a missing distribution."""
-    if variable_length:
-        config = config.evolve(duration=padded_length(1, config.hop_length) / config.sample_rate)
-    AudioModality(config)
+def _check_failures(result: Extraction, allow_failures: int | Literal["all"]) -> Extraction:
+    if allow_failures != "all" and len(result.failures) > allow_failures:
+        raise FailedRecordingsError(result, allow_failures)
+    return result
 
 
 def _read_sidecars(folder: Path, plan: Plan, numbers: Iterable[int]) -> dict[int, Sidecar]:

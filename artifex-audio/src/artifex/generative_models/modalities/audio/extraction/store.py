@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import TypedDict, cast
+from typing import Any, TypedDict, cast
 
 import numpy as np
 
@@ -17,6 +17,7 @@ from artifex.generative_models.modalities.audio.shards.checksums import (
 )
 from artifex.generative_models.modalities.audio.shards.reading import plan_digest
 from artifex.generative_models.modalities.audio.shards.records import ExampleRecord, FailureRecord, write_records
+from artifex.generative_models.modalities.audio.statistics import Statistics, compute_statistics, merge_statistics
 
 
 class Sidecar(TypedDict):
@@ -29,6 +30,7 @@ class Sidecar(TypedDict):
         sha256_of_shard: SHA-256 of the shard's file.
         records: The records of its examples, in order.
         failures: The recordings of the shard that could not be extracted.
+        statistics: Statistics of the real features by split, "" without splits, and by name of the feature.
     """
 
     plan: str
@@ -37,13 +39,14 @@ class Sidecar(TypedDict):
     sha256_of_shard: str
     records: list[ExampleRecord]
     failures: list[FailureRecord]
+    statistics: dict[str, dict[str, dict[str, Any]]]
 
 
 def write_shard(
     folder: Path,
     number: int,
     digest: str,
-    examples: Sequence[tuple[ExampleRecord, np.ndarray]],
+    examples: Sequence[tuple[ExampleRecord, Mapping[str, np.ndarray]]],
     failures: Sequence[FailureRecord],
 ) -> None:
     """Write a shard and commit it with its sidecar.
@@ -70,6 +73,7 @@ def write_shard(
             sha256_of_shard=checksum,
             records=[record for record, _ in examples],
             failures=list(failures),
+            statistics=_statistics(examples),
         )
         check_plan(folder, digest)
         write_atomic(folder / layout.sidecar_file(number, digest), with_checksum(sidecar))
@@ -79,6 +83,45 @@ def write_shard(
         check_plan(folder, digest)
         if read_sidecar(folder, number, digest) is None:
             raise
+
+
+def merge_sidecar_statistics(sidecars: Mapping[int, Sidecar]) -> dict[str, dict[str, dict[str, Any]]]:
+    """Merge the statistics of shards, in the order of their numbers.
+
+    Args:
+        sidecars: The sidecars by the number of the shard.
+
+    Returns:
+        Statistics by split and feature, as in a sidecar.
+    """
+    parts = [
+        (split, name, Statistics.from_dict(table))
+        for _, sidecar in sorted(sidecars.items())
+        for split, features in sidecar["statistics"].items()
+        for name, table in features.items()
+    ]
+    return _merge(parts)
+
+
+def _statistics(
+    examples: Sequence[tuple[ExampleRecord, Mapping[str, np.ndarray]]],
+) -> dict[str, dict[str, dict[str, Any]]]:
+    return _merge(
+        (record.get("split", ""), name, compute_statistics(values))
+        for record, features in examples
+        for name, values in features.items()
+        if not np.iscomplexobj(values)
+    )
+
+
+def _merge(parts: Iterable[tuple[str, str, Statistics]]) -> dict[str, dict[str, dict[str, Any]]]:
+    grouped: dict[str, dict[str, list[Statistics]]] = {}
+    for split, name, statistics in parts:
+        grouped.setdefault(split, {}).setdefault(name, []).append(statistics)
+    return {
+        split: {name: merge_statistics(each).to_dict() for name, each in sorted(features.items())}
+        for split, features in sorted(grouped.items())
+    }
 
 
 def read_sidecar(folder: Path, number: int, digest: str) -> Sidecar | None:

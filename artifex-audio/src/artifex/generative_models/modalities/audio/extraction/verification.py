@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+from collections import Counter
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import attrs
 
 from artifex.generative_models.core.errors import Problem
 from artifex.generative_models.core.files import temporary_files
-from artifex.generative_models.modalities.audio.extraction.completion import collect_records, summary_files
+from artifex.generative_models.modalities.audio.datasets.manifests.labels import names_of
+from artifex.generative_models.modalities.audio.extraction.completion import summary_files
 from artifex.generative_models.modalities.audio.extraction.plan import Plan, read_plan
 from artifex.generative_models.modalities.audio.extraction.store import Sidecar, parse_sidecar
+from artifex.generative_models.modalities.audio.formatting import format_shapes
 from artifex.generative_models.modalities.audio.shards import layout
 from artifex.generative_models.modalities.audio.shards.checksums import file_checksum
 from artifex.generative_models.modalities.audio.shards.reading import no_extraction
@@ -31,19 +34,29 @@ class Verification:
         n_shards: Number of shards in the plan; 0 when the plan cannot be read.
         n_examples: Number of examples in the shards whose sidecars can be read.
         n_failures: Number of recordings that could not be extracted, as far as sidecars can be read.
+        duration: Total duration of these examples in seconds.
+        shapes: Shape of each feature as text, such as ``"13 × 23–156"``.
+        splits: Number of examples of each split; empty without splits.
+        classes: Number of examples of each class; empty without labels.
+        preset: The preset and its options as text; None without a spectral analysis.
     """
 
     problems: list[Problem]
     n_shards: int = 0
     n_examples: int = 0
     n_failures: int = 0
+    duration: float = 0.0
+    shapes: Mapping[str, str] = attrs.field(factory=dict[str, str])
+    splits: Mapping[str, int] = attrs.field(factory=dict[str, int])
+    classes: Mapping[str, int] = attrs.field(factory=dict[str, int])
+    preset: str | None = None
 
 
 def verify(folder: str | os.PathLike[str], *, progress: Callable[[int, int], None] | None = None) -> Verification:
     """Verify every byte of an extraction.
 
     Shards are compared with the checksums in their sidecars, and records with the sidecars; sidecars and the plan with
-    their own checksums; the manifest, the failures and the configuration with the content that follows from the plan and
+    their own checksums; the manifest, the failures, the statistics and the configuration with the content that follows from the plan and
     the sidecars. Files that artifex did not write are reported. The content of ``report.html`` is not verified. Nothing is
     changed.
 
@@ -52,7 +65,7 @@ def verify(folder: str | os.PathLike[str], *, progress: Callable[[int, int], Non
         progress: Called with the number of verified shards and the total number.
 
     Returns:
-        The problems, and the numbers of shards, examples and failures.
+        The problems, and a summary of the extraction.
 
     Raises:
         FileNotFoundError: When the folder contains no extraction.
@@ -64,8 +77,9 @@ def verify(folder: str | os.PathLike[str], *, progress: Callable[[int, int], Non
         >>> out = Path(tempfile.mkdtemp()) / "features"
         >>> config = AudioModalityConfig(representation="raw_waveform", duration=0.5)
         >>> _ = extract([], out, config=config, n_synthetic=2, report=False)
-        >>> verify(out).problems
-        []
+        >>> result = verify(out)
+        >>> result.problems, result.n_examples, result.duration, result.shapes
+        ([], 2, 1.0, {'raw_waveform': '8000'})
         >>> _ = out.joinpath("notes.txt").write_text("notes")
         >>> [problem.source for problem in verify(out).problems]
         ['notes.txt']
@@ -96,11 +110,19 @@ def verify(folder: str | os.PathLike[str], *, progress: Callable[[int, int], Non
             progress(number + 1, len(plan.shards))
     problems += _verify_summary_files(path, plan, sidecars)
     problems += _unexpected_files(path, plan)
+    records = [record for sidecar in sidecars.values() for record in sidecar["records"]]
+    labels = (record["label"] for record in records)
+    found = Counter(name for label in labels for name in names_of(tuple(label) if isinstance(label, list) else label))
     return Verification(
         problems=problems,
         n_shards=len(plan.shards),
-        n_examples=sum(len(sidecar["records"]) for sidecar in sidecars.values()),
+        n_examples=len(records),
         n_failures=len(plan.failures()) + sum(len(sidecar["failures"]) for sidecar in sidecars.values()),
+        duration=sum(record["duration"] for record in records),
+        shapes=format_shapes([record["shapes"] for record in records]) if records else {},
+        splits=dict(sorted(Counter(record["split"] for record in records if "split" in record).items())),
+        classes={name: found[name] for name in plan.labels},
+        preset=None if plan.spectral is None else plan.analysis_name,
     )
 
 
@@ -159,7 +181,7 @@ def _verify_summary_files(folder: Path, plan: Plan, sidecars: dict[int, Sidecar]
     if len(sidecars) < len(plan.shards):  # their content follows from all sidecars
         return []
     problems: list[Problem] = []
-    for name, content in summary_files(plan, *collect_records(plan, sidecars)).items():
+    for name, content in summary_files(plan, sidecars).items():
         if not (folder / name).is_file():
             problems.append(Problem(source=name, message=f"is missing; {_REPAIR}"))
         elif (folder / name).read_bytes() != content:
@@ -168,7 +190,15 @@ def _verify_summary_files(folder: Path, plan: Plan, sidecars: dict[int, Sidecar]
 
 
 def _unexpected_files(folder: Path, plan: Plan) -> list[Problem]:
-    expected = {layout.PLAN, layout.CONFIG, layout.MANIFEST, layout.FAILURES, layout.REPORT, layout.SHARDS}
+    expected = {
+        layout.PLAN,
+        layout.CONFIG,
+        layout.MANIFEST,
+        layout.FAILURES,
+        layout.STATISTICS,
+        layout.REPORT,
+        layout.SHARDS,
+    }
     for number in range(len(plan.shards)):
         expected |= {layout.shard_file(number, plan.digest), layout.sidecar_file(number, plan.digest)}
     problems: list[Problem] = []

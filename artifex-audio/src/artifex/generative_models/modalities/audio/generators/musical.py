@@ -145,34 +145,39 @@ def _annotated_adsr_note(
     check_option("rolloff_db", rolloff_db, unit="dB per octave")
     check_option("amplitude", amplitude, minimum=0, unit="full scale")
     f_key, phase_key, onset_key, held_key, attack_key, decay_key, sustain_key, release_key = jax.random.split(key, 8)
-    duration = n_time_steps / sample_rate
     frequency = draw_uniform(f_key, "f", f_min, f_max, minimum=0, unit="Hz")
-    onset = duration * draw_uniform(onset_key, "onset", onset_min, onset_max, minimum=0, maximum=1)
-    held = (duration - onset) * draw_uniform(held_key, "held", held_min, held_max, minimum=0, maximum=1)
+    onset_fraction = draw_uniform(onset_key, "onset", onset_min, onset_max, minimum=0, maximum=1)
+    held_fraction = draw_uniform(held_key, "held", held_min, held_max, minimum=0, maximum=1)
+    # In samples: float32 seconds are off by several samples after some minutes.
+    onset = jnp.minimum(_scale(onset_fraction, jnp.int32(n_time_steps)), n_time_steps - 1)
+    held = _scale(held_fraction, n_time_steps - onset)
     attack = draw_uniform(attack_key, "attack", attack_min, attack_max, above=0, unit="seconds")
     decay = draw_uniform(decay_key, "decay", decay_min, decay_max, above=0, unit="seconds")
     sustain = draw_uniform(sustain_key, "sustain", sustain_min, sustain_max, minimum=0, maximum=1)
     release = draw_uniform(release_key, "release", release_min, release_max, above=0, unit="seconds")
     phase = numerics.uniform(phase_key)
 
-    since_onset = np.arange(n_time_steps, dtype=np.float32) / np.float32(sample_rate) - onset
-    while_held = jnp.minimum(since_onset, held)
+    since_onset = jnp.arange(n_time_steps, dtype=np.int32) - onset
+    while_held, since_release = (
+        samples.astype(np.float32) / np.float32(sample_rate)
+        for samples in (jnp.minimum(since_onset, held), since_onset - held)
+    )
     rise = jnp.clip(while_held / attack, 0, 1)
     fall = 1 - (1 - sustain) * jnp.clip((while_held - attack) / decay, 0, 1)
-    envelope = rise * fall * (1 - jnp.clip((since_onset - held) / release, 0, 1))
+    envelope = rise * fall * (1 - jnp.clip(since_release / release, 0, 1))
 
     amplitudes = amplitude * _relative_amplitudes(frequency, n_harmonics, rolloff_db, sample_rate)
     phases = phase * np.arange(1, n_harmonics + 1, dtype=np.float32)
     return envelope * _sum_sines(frequency, amplitudes, phases, n_time_steps, sample_rate), {
         "f0": jnp.where(envelope > 0, frequency, 0),
         "envelope": envelope,
-        "onsets": onset[None],
+        "onset_samples": onset[None],
+        "held_samples": held,
         "frequency": frequency,
         "phase": phase,
         "attack": attack,
         "decay": decay,
         "sustain": sustain,
-        "held": held,
         "release": release,
     }
 
@@ -233,8 +238,8 @@ def adsr_note(
         The waveform, (n_time_steps,) float32.
 
         Annotations: ``f0`` (n_time_steps,) in Hz, 0 where the envelope is 0; ``envelope`` (n_time_steps,) from 0 to 1;
-        ``onsets`` (1,) in seconds; scalars ``frequency`` in Hz, ``phase`` of the fundamental at the first sample in
-        cycles, ``attack``, ``decay``, ``held`` and ``release`` in seconds, ``sustain``.
+        ``onset_samples`` (1,) and the scalar ``held_samples``, int32; scalars ``frequency`` in Hz, ``phase`` of the
+        fundamental at the first sample in cycles, ``attack``, ``decay`` and ``release`` in seconds, ``sustain``.
 
     Raises:
         TypeError: When ``n_harmonics`` is not an integer.
@@ -396,7 +401,7 @@ def _annotated_karplus_strong(
         "frequency": frequency,
         "decay": decay,
         "decays": jnp.where(audible, np.float32(3 * np.log(10)) / decay_rates, 0),
-        "onsets": jnp.zeros(1),
+        "onset_samples": jnp.zeros(1, np.int32),
     }
 
 
@@ -434,7 +439,7 @@ def karplus_strong(
         The waveform, (n_time_steps,) float32.
 
         Annotations: ``f0`` (n_time_steps,) in Hz; ``frequency`` in Hz; ``decay``, the 60 dB decay time in seconds;
-        ``decays`` (n_harmonics,), the decay time of every mode, 0 for omitted modes; ``onsets`` (1,), 0.
+        ``decays`` (n_harmonics,), the decay time of every mode, 0 for omitted modes; ``onset_samples`` (1,), 0.
 
     Raises:
         TypeError: When ``n_harmonics`` is not an integer.
@@ -520,10 +525,9 @@ def _annotated_dtmf(
     twist = jnp.exp(jnp.asarray(twist_db) * np.float32(np.log(10) / 20))
     audio = amplitude / (1 + twist) * envelope * (wave(0) + twist * wave(1))
     onsets = start + np.arange(count, dtype=np.int32) * slot
-    onset_seconds = onsets.astype(np.float32) / np.float32(sample_rate)
     return audio, {
         "digits": codes,
-        "onsets": jnp.where(onsets < n_time_steps, onset_seconds, np.float32(np.nan)),
+        "onset_samples": jnp.where(onsets < n_time_steps, onsets, -1),
         "frequencies": jax.vmap(partial(select_row, frequency_pairs.astype(np.float32)))(codes),
         "phases": phases,
         "envelope": envelope,
@@ -563,8 +567,8 @@ def dtmf(
     Returns:
         The waveform, (n_time_steps,) float32.
 
-        Annotations, for k digits: ``digits`` (k,), indices into ``DIGITS``, "123A456B789C*0#D"; ``onsets`` (k,) in
-        seconds, NaN for digits after the end of the clip; ``frequencies`` (k, 2) in Hz; ``phases`` (k, 2) at the onset
+        Annotations, for k digits: ``digits`` (k,), indices into ``DIGITS``, "123A456B789C*0#D"; ``onset_samples``
+        (k,) int32, -1 for digits after the end of the clip; ``frequencies`` (k, 2) in Hz; ``phases`` (k, 2) at the onset
         in cycles; ``envelope`` (n_time_steps,) from 0 to 1.
 
     Raises:
@@ -601,6 +605,12 @@ def _sum_sines(
         n_time_steps=n_time_steps,
         sample_rate=sample_rate,
     )
+
+
+def _scale(fraction: jax.Array, n_samples: jax.Array) -> jax.Array:
+    """Return a fraction of a number of samples, rounded down; of numbers above 2**24 to a multiple of a few samples."""
+    scaled = (fraction * n_samples.astype(np.float32)).astype(np.int32)
+    return jnp.minimum(scaled, n_samples)
 
 
 def _to_phase_words(cycles: np.ndarray) -> np.ndarray:

@@ -11,7 +11,7 @@ import numpy as np
 from artifex.generative_models.core import numerics
 from artifex.generative_models.core.checks import check_number, check_option, check_range
 from artifex.generative_models.modalities.audio.annotations import AnnotatedAudio, audio_type
-from artifex.generative_models.modalities.audio.generators.parameters import check_band
+from artifex.generative_models.modalities.audio.generators.parameters import check_band, computed_once, floor_multiples
 
 _MIN_PERIOD = 64  # shorter clips are cut from one period of this length
 
@@ -253,15 +253,17 @@ def _annotated_noise_bursts(
     max_bursts = math.ceil(n_time_steps * rate_max / sample_rate) + 1
     rate = numerics.uniform(rate_key, (), minval=rate_min, maxval=rate_max)
     durations = numerics.uniform(duration_key, (max_bursts,), minval=duration_min, maxval=duration_max)
-    # Times are in samples; float32 represents them exactly in clips of several minutes.
-    slot = sample_rate / rate
-    lengths = durations * sample_rate
-    slot_starts = jnp.arange(max_bursts).astype(np.float32) * slot
-    onsets = slot_starts + numerics.uniform(position_key, (max_bursts,)) * jnp.maximum(slot - lengths, 0)
+    slot, lengths = computed_once(sample_rate / rate), durations * sample_rate
+    # Positions are integers: float32 is off by several samples after some minutes.
+    slot_starts = floor_multiples(slot, max_bursts + 1)
+    since_slot_start = numerics.uniform(position_key, (max_bursts,)) * jnp.maximum(slot - lengths, 0)
+    onsets = slot_starts[:-1] + computed_once(since_slot_start).astype(np.int32)
 
-    position = jnp.arange(n_time_steps, dtype=np.float32)
-    burst = jnp.clip(jnp.floor(position / slot).astype(np.int32), 0, max_bursts - 1)
-    since_onset, length = position - onsets[burst], lengths[burst]
+    position = jnp.arange(n_time_steps, dtype=np.int32)
+    estimate = jnp.clip((position.astype(np.float32) / slot).astype(np.int32), 0, max_bursts - 1)
+    estimate = jnp.where(position < slot_starts[estimate], estimate - 1, estimate)
+    burst = jnp.where(position >= slot_starts[estimate + 1], estimate + 1, estimate)
+    since_onset, length = (position - onsets[burst]).astype(np.float32), lengths[burst]
     distance_to_edge = jnp.minimum(since_onset, length - since_onset)
     edge_length = jnp.minimum(edge * sample_rate, length / 2)
     rectangular = jnp.where(distance_to_edge >= 0, np.float32(1), np.float32(0))
@@ -272,7 +274,7 @@ def _annotated_noise_bursts(
     is_audible = onsets < n_time_steps
     return audio, {
         "rate": rate,
-        "onsets": jnp.where(is_audible, onsets / sample_rate, np.float32(np.nan)),
+        "onset_samples": jnp.where(is_audible, onsets, -1),
         "durations": jnp.where(is_audible, durations, np.float32(np.nan)),
     }
 
@@ -300,16 +302,17 @@ def noise_bursts(
         n_time_steps: Length in samples.
         sample_rate: Sample rate in Hz.
         rate_min: Minimum rate in bursts per second, above 0.
-        rate_max: Maximum rate in bursts per second. A Python number, because it determines the shape of ``onsets``.
+        rate_max: Maximum rate in bursts per second. A Python number, because it determines the shape of
+            ``onset_samples``.
         duration_min: Minimum duration of a burst in seconds, edges included, at least 0.
         duration_max: Maximum duration of a burst in seconds, at most ``1 / rate_max``.
         edge: Length of each edge in seconds, at least 0; limited to half the burst.
         amplitude: Standard deviation between the edges, full scale 1, at least 0.
 
     Returns:
-        The waveform, (n_time_steps,) float32. Annotations: ``rate`` in bursts per second; ``onsets`` and ``durations``
-        (k,) in seconds, where k is the maximum number of slots at ``rate_max``, NaN for bursts after the end of the
-        clip.
+        The waveform, (n_time_steps,) float32. Annotations: ``rate`` in bursts per second; ``onset_samples`` (k,)
+        int32 and ``durations`` (k,) in seconds, where k is the maximum number of slots at ``rate_max``; -1 and NaN for
+        bursts after the end of the clip.
 
     Raises:
         TypeError: When an option is not a number.

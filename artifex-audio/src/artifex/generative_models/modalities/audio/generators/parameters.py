@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 
 from artifex.generative_models.core import numerics
 from artifex.generative_models.core.checks import check_option, check_range, is_jax_array
@@ -146,3 +147,24 @@ def computed_once(x: jax.Array) -> jax.Array:
         0.25
     """
     return jax.lax.rem(x, jnp.full_like(x, 2.0**100))
+
+
+def floor_multiples(step: jax.Array, count: int) -> jax.Array:
+    """Return ``floor(step * i)`` for i from 0, without the rounding errors of float32 above 2**24.
+
+    Args:
+        step: A float32 scalar, from 1 to 2**23; exact for a step of at least 256, whose fraction has at most 16 bits.
+        count: Number of multiples, at most 2**23; the last must be below 2**31.
+
+    Returns:
+        The multiples rounded down, (count,) int32.
+
+    Example:
+        >>> floor_multiples(jnp.float32(4800.25), 6).tolist()
+        [0, 4800, 9600, 14400, 19201, 24001]
+    """
+    whole = jnp.floor(step)
+    fraction = ((step - whole) * 2**16).astype(np.int32)
+    i = np.arange(count, dtype=np.int32)
+    carry = (fraction * (i // 256) + fraction * (i % 256) // 256) // 256  # products stay below 2**31
+    return whole.astype(np.int32) * i + carry

@@ -94,8 +94,8 @@ def _annotated_exponential_sweep(
     start = numerics.uniform(key) if phase is None else jnp.asarray(phase, np.float32)
     ramp, f0 = _sweep("logarithmic", f_min, f_max, n_time_steps, sample_rate)
     fade_length = min(fade * sample_rate, n_time_steps / 2)
-    position = jnp.arange(n_time_steps, dtype=np.float32) + 0.5
-    distance_to_edge = jnp.minimum(position, n_time_steps - position)
+    position = jnp.arange(n_time_steps, dtype=np.int32)
+    distance_to_edge = jnp.minimum(position, n_time_steps - 1 - position).astype(np.float32) + 0.5
     # The squared sine of a quarter cycle is a raised cosine.
     envelope = numerics.sin2pi(jnp.minimum(distance_to_edge / max(fade_length, 0.5), 1) / 4) ** 2
     return amplitude * envelope * numerics.sin2pi(ramp + start), {"phase": start, "f0": f0}

@@ -84,8 +84,7 @@ def _annotated_impulse(key: jax.Array, n_time_steps: int, sample_rate: int, ampl
     check_option("amplitude", amplitude, minimum=0)
     position = numerics.randint(key, (), 0, n_time_steps)
     audio = jnp.where(jnp.arange(n_time_steps) == position, jnp.float32(1), jnp.float32(0))
-    onset = position.astype(np.float32) / np.float32(sample_rate)
-    return amplitude * audio, {"onsets": onset[None]}
+    return amplitude * audio, {"onset_samples": position[None]}
 
 
 @audio_type(annotated=_annotated_impulse)
@@ -99,7 +98,7 @@ def impulse(key: jax.Array, *, n_time_steps: int, sample_rate: int, amplitude: f
         amplitude: Value of the nonzero sample, full scale 1, at least 0.
 
     Returns:
-        The waveform, (n_time_steps,) float32. Annotations: ``onsets`` (1,), the time of the impulse in seconds.
+        The waveform, (n_time_steps,) float32. Annotations: ``onset_samples`` (1,) int32, the position of the impulse.
 
     Raises:
         ValueError: When ``amplitude`` is negative.
@@ -130,8 +129,7 @@ def _annotated_click_train(
     is_click = (phase[:-1] < 0) & (phase[1:] >= 0) & (phase[:-1] - phase[1:] > -0.5)
     max_clicks = min(n_time_steps, math.ceil(n_time_steps * rate_max / sample_rate) + 1)
     (positions,) = jnp.nonzero(is_click, size=max_clicks, fill_value=-1)
-    onsets = jnp.where(positions < 0, np.float32(np.nan), positions.astype(np.float32) / np.float32(sample_rate))
-    return amplitude * is_click.astype(np.float32), {"rate": rate, "onsets": onsets}
+    return amplitude * is_click.astype(np.float32), {"rate": rate, "onset_samples": positions.astype(np.int32)}
 
 
 @audio_type(annotated=_annotated_click_train)
@@ -154,12 +152,12 @@ def click_train(
         sample_rate: Sample rate in Hz.
         rate_min: Minimum rate in clicks per second, at least 0.
         rate_max: Maximum rate in clicks per second, at most a quarter of the sample rate. A Python number, because it
-            determines the shape of ``onsets``.
+            determines the shape of ``onset_samples``.
         amplitude: Value of the clicks, full scale 1, at least 0.
 
     Returns:
-        The waveform, (n_time_steps,) float32. Annotations: ``rate`` in clicks per second; ``onsets`` (k,) in seconds,
-        where k is the maximum number of clicks at ``rate_max``, NaN where there are fewer.
+        The waveform, (n_time_steps,) float32. Annotations: ``rate`` in clicks per second; ``onset_samples`` (k,)
+        int32, the positions of the clicks, where k is their maximum number at ``rate_max``; -1 where there are fewer.
 
     Raises:
         TypeError: When ``rate_max`` is not a Python number.

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import errno
 import os
+import stat
 from collections.abc import Generator
 
 import numpy as np
@@ -23,6 +24,13 @@ _PERMANENT_ERRORS = (
     errno.EOVERFLOW,
     errno.EPERM,
 )
+_KINDS = {
+    stat.S_IFDIR: "a folder",
+    stat.S_IFIFO: "a named pipe",
+    stat.S_IFSOCK: "a socket",
+    stat.S_IFCHR: "a device",
+    stat.S_IFBLK: "a device",
+}
 _SPARE_BYTES = 64 << 20
 
 
@@ -77,8 +85,33 @@ def system_error(path: str | os.PathLike[str], operation: str, error: OSError) -
         True
     """
     reason = error.strerror or str(error) or type(error).__name__
-    is_transient = error.errno is not None and error.errno not in _PERMANENT_ERRORS
-    return AudioReadError(path, f"cannot be {operation}: {reason}", transient=is_transient)
+    return AudioReadError(path, f"cannot be {operation}: {reason}", transient=is_transient(error))
+
+
+def is_transient(error: OSError) -> bool:
+    """Return whether an error of the operating system may be temporary: unless it is known to be permanent.
+
+    Args:
+        error: The error of the operating system.
+
+    Example:
+        >>> is_transient(OSError(errno.EIO, "Input/output error")), is_transient(PermissionError(errno.EACCES, ""))
+        (True, False)
+    """
+    return error.errno is not None and error.errno not in _PERMANENT_ERRORS
+
+
+def describe_mode(mode: int) -> str:
+    """Return the type of a path that is not a file, for an error message.
+
+    Args:
+        mode: The mode, as ``os.stat`` returns it.
+
+    Example:
+        >>> describe_mode(stat.S_IFIFO | 0o644)
+        'a named pipe'
+    """
+    return _KINDS.get(stat.S_IFMT(mode), "neither a file nor a folder")
 
 
 def exists(path: str | os.PathLike[str]) -> bool:

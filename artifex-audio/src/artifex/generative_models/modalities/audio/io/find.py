@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import errno
 import fnmatch
 import glob
 import os
@@ -14,6 +13,7 @@ from typing import NamedTuple
 import attrs
 
 from artifex.generative_models.core.errors import Problem, printable
+from artifex.generative_models.modalities.audio.io.faults import describe_mode, is_transient
 from artifex.generative_models.modalities.audio.io.readers import known_extensions
 from artifex.generative_models.modalities.audio.io.sources import AudioReadError
 
@@ -22,13 +22,6 @@ _OTHER_SUFFIXES = (
     *(".8svx", ".ape", ".avi", ".avr", ".dff", ".dsf", ".dts", ".htk", ".ircam", ".mpc", ".nist", ".paf", ".pvf"),
     *(".ra", ".rm", ".sds", ".sph", ".spx", ".svx", ".tak", ".tta", ".voc", ".vox", ".wv", ".wve"),
 )
-_KINDS = {
-    stat.S_IFIFO: "a named pipe",
-    stat.S_IFSOCK: "a socket",
-    stat.S_IFCHR: "a device",
-    stat.S_IFBLK: "a device",
-}
-_PERMANENT_ERRORS = (errno.EACCES, errno.EPERM, errno.ENAMETOOLONG, errno.ELOOP)
 _N_NAMED = 3
 
 
@@ -169,7 +162,7 @@ def _candidates(path: Path, suffixes: Mapping[str, str]) -> list[_Candidate]:
         elif stat.S_ISREG(mode):
             candidates = [_Candidate(str(path), path.parent, os.path.realpath(path), "")]
         else:
-            raise AudioReadError(path, f"is {_describe(mode)}; expected a file or a folder")
+            raise AudioReadError(path, f"is {describe_mode(mode)}; expected a file or a folder")
     # The separator sorts before every other character, as in the comparison of paths.
     return sorted(candidates, key=lambda candidate: candidate.path.replace(os.sep, "\0"))
 
@@ -283,18 +276,15 @@ def _reason_to_skip(path: str, suffixes: Mapping[str, str], *, is_file: bool = F
         except OSError:  # a dangling link: an error when it is read
             mode = stat.S_IFREG
         if not stat.S_ISREG(mode):
-            return f"is {_describe(mode)}, not a file"
+            return f"is {describe_mode(mode)}, not a file"
     return suffixes[_suffix(path)]
 
 
-def _describe(mode: int) -> str:
-    return _KINDS.get(stat.S_IFMT(mode), "neither a file nor a folder")
-
-
 def _system_error(path: str | os.PathLike[str], problem: str, error: OSError) -> AudioReadError:
-    is_transient = error.errno not in _PERMANENT_ERRORS
-    remedy = "try again" if is_transient else "change its permissions, or leave it out"
-    return AudioReadError(path, f"{problem}: {error.strerror}; {remedy}", transient=is_transient)
+    # The path existed when its folder was listed: one that is missing now may be on a drive that is unmounted.
+    transient = is_transient(error) or isinstance(error, FileNotFoundError | NotADirectoryError)
+    remedy = "try again" if transient else "change its permissions, or leave it out"
+    return AudioReadError(path, f"{problem}: {error.strerror}; {remedy}", transient=transient)
 
 
 def _raise_nothing_found(path: Path, suffixes: Mapping[str, str], *, skipped: list[str]) -> None:

@@ -15,7 +15,7 @@ import numpy as np
 
 from artifex.generative_models.core import BrokenComponentError, registry
 from artifex.generative_models.core.protocols import Reader
-from artifex.generative_models.modalities.audio.io.faults import system_error, system_errors
+from artifex.generative_models.modalities.audio.io.faults import describe_mode, system_error, system_errors
 from artifex.generative_models.modalities.audio.io.sources import (
     ArrayRecording,
     AudioInfo,
@@ -191,11 +191,10 @@ def _open_stream(source: str | os.PathLike[str] | bytes, name: str) -> IO[bytes]
         return FileInMemory(source)
     try:
         mode = os.stat(source).st_mode
-        if stat.S_ISREG(mode):  # opening a FIFO would block
+        if stat.S_ISREG(mode):  # opening a named pipe would block
             return open(source, "rb", buffering=0)
     except FileNotFoundError as error:
         raise AudioReadError(name, "no such file") from error
     except OSError as error:
         raise system_error(name, "opened", error) from error
-    found = "a folder" if stat.S_ISDIR(mode) else "a FIFO, socket or device"
-    raise AudioReadError(name, f"is {found}; expected a file")
+    raise AudioReadError(name, f"is {describe_mode(mode)}; expected a file")

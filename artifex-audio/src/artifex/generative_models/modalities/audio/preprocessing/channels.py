@@ -6,9 +6,8 @@ import jax
 import jax.numpy as jnp
 from jax.typing import ArrayLike
 
-from artifex.generative_models.core.checks import check_integer
 from artifex.generative_models.core.numerics import jit, working_dtype
-from artifex.generative_models.modalities.audio.preprocessing.levels import as_waveforms, to_float
+from artifex.generative_models.modalities.audio.preprocessing.levels import as_waveforms, check_channel_axis, to_float
 
 
 def to_mono(audio: ArrayLike, channel_axis: int = -2) -> jax.Array:
@@ -86,37 +85,6 @@ def from_mid_side(audio: ArrayLike) -> jax.Array:
         Blumlein, "Improvements in and relating to sound-transmission" (1931).
     """
     return _sum_and_difference(_as_stereo("from_mid_side", audio), 1.0)
-
-
-def check_channel_axis(name: str, audio: jax.Array, channel_axis: int) -> int:
-    """Return the channel axis as a negative index, or raise.
-
-    Args:
-        name: Name of the function, for the message.
-        audio: Waveforms.
-        channel_axis: The channel axis.
-
-    Returns:
-        The same axis, -2 or below.
-
-    Raises:
-        ValueError: When the axis is out of range, empty or the time axis.
-        TypeError: When it is not an integer.
-
-    Example:
-        >>> check_channel_axis("to_mono", jnp.zeros((3, 2, 8)), 1)
-        -2
-    """
-    check_integer("channel_axis", channel_axis)
-    axis = channel_axis - audio.ndim if channel_axis >= 0 else channel_axis
-    if not -audio.ndim <= axis <= -2:
-        raise ValueError(
-            f"{name} takes waveforms (..., channels, time) and a channel_axis other than the last, got shape "
-            f"{audio.shape} and channel_axis={channel_axis}"
-        )
-    if not audio.shape[axis]:
-        raise ValueError(f"{name} takes at least one channel, got shape {audio.shape} with channel_axis={channel_axis}")
-    return int(axis)
 
 
 def _as_stereo(name: str, audio: ArrayLike) -> jax.Array:

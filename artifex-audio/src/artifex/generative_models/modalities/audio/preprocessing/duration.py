@@ -15,8 +15,12 @@ from jax.typing import ArrayLike
 
 from artifex.generative_models.core.checks import check_choice, check_integer, check_number
 from artifex.generative_models.core.numerics import framing, jit, working_dtype
-from artifex.generative_models.modalities.audio.preprocessing.channels import check_channel_axis
-from artifex.generative_models.modalities.audio.preprocessing.levels import as_waveforms, check_scalar, to_float
+from artifex.generative_models.modalities.audio.preprocessing.levels import (
+    as_waveforms,
+    check_channel_axis,
+    check_scalar,
+    to_float,
+)
 
 # Gain of a fade-in as a function of the position in it, from 0 to 1.
 _FADES: dict[str, Callable[[np.ndarray], np.ndarray]] = {

@@ -10,7 +10,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax.typing import ArrayLike
 
-from artifex.generative_models.core.checks import check_number, warn_if_time_is_not_last
+from artifex.generative_models.core.checks import check_integer, check_number, warn_if_time_is_not_last
 from artifex.generative_models.core.numerics import jit, rms, working_dtype
 
 # Samples per block of the recursion of de_emphasis; all blocks are computed at once.
@@ -42,13 +42,15 @@ def to_float(audio: ArrayLike) -> jax.Array:
     return _to_float(_as_real("to_float", audio))
 
 
-def normalize_audio(audio: ArrayLike, *, threshold: ArrayLike = 0.0) -> jax.Array:
+def normalize_audio(audio: ArrayLike, *, threshold: ArrayLike = 0.0, channel_axis: int | None = None) -> jax.Array:
     """Normalize the peak of each clip to 1.
 
     Args:
         audio: Waveforms (..., time). Integers are converted with ``to_float`` first.
         threshold: Maximum peak of a clip that is treated as silent, full scale 1, at least 0. One number, or one per
             clip, broadcast against the leading axes; may be traced.
+        channel_axis: Axis of the channels of one clip, usually -2; they have a common gain, which keeps their balance.
+            None for single-channel clips: every row is normalized by itself. Static.
 
     Returns:
         (..., time) with a maximum magnitude of 1 along time; float32 for integers, else the dtype of ``audio``. A silent
@@ -56,35 +58,42 @@ def normalize_audio(audio: ArrayLike, *, threshold: ArrayLike = 0.0) -> jax.Arra
         becomes NaN.
 
     Raises:
-        ValueError: When ``audio`` is a scalar or empty, or ``threshold`` is negative.
+        ValueError: When ``audio`` is a scalar or empty, ``threshold`` is negative, or ``channel_axis`` is the last axis or
+            out of range.
         TypeError: When ``audio`` is not real.
 
     Example:
         >>> normalize_audio(np.array([[0.0, -0.5, 0.25], [0.0, 0.0, 0.0]])).tolist()
         [[0.0, -1.0, 0.5], [0.0, 0.0, 0.0]]
+        >>> normalize_audio(np.array([[0.5, -0.25], [0.125, 0.0]]), channel_axis=-2).tolist()
+        [[1.0, -0.5], [0.25, 0.0]]
 
     Reference:
         ``librosa.util.normalize(audio, axis=-1)``.
     """
     waveforms = as_waveforms("normalize_audio", audio)
     check_scalar("threshold", threshold, minimum=0, unit="of full scale 1")
-    return _normalize(waveforms, _as_floats(threshold))
+    axis = None if channel_axis is None else check_channel_axis("normalize_audio", waveforms, channel_axis)
+    return _normalize(waveforms, _as_floats(threshold), axis)
 
 
-def rms_normalize(audio: ArrayLike, target_rms: ArrayLike = 0.1) -> jax.Array:
+def rms_normalize(audio: ArrayLike, target_rms: ArrayLike = 0.1, *, channel_axis: int | None = None) -> jax.Array:
     """Normalize the root mean square of each clip.
 
     Args:
         audio: Waveforms (..., time). Integers are converted with ``to_float`` first.
         target_rms: Target RMS, full scale 1, above 0; 0.1 is -20 dBFS. One number, or one per clip, broadcast against
             the leading axes; may be traced.
+        channel_axis: Axis of the channels of one clip, usually -2; their common RMS is normalized, which keeps their
+            balance. None for single-channel clips: every row is normalized by itself. Static.
 
     Returns:
         (..., time); float32 for integers, else the dtype of ``audio``. Peaks are not limited and may exceed full scale.
         A silent clip is returned unchanged. A clip with NaN or infinity becomes NaN.
 
     Raises:
-        ValueError: When ``audio`` is a scalar or empty, or ``target_rms`` is not above 0.
+        ValueError: When ``audio`` is a scalar or empty, ``target_rms`` is not above 0, or ``channel_axis`` is the last
+            axis or out of range.
         TypeError: When ``audio`` is not real.
 
     Example:
@@ -93,7 +102,8 @@ def rms_normalize(audio: ArrayLike, target_rms: ArrayLike = 0.1) -> jax.Array:
     """
     waveforms = as_waveforms("rms_normalize", audio)
     check_scalar("target_rms", target_rms, above=0)
-    return _rms_normalize(waveforms, _as_floats(target_rms))
+    axis = None if channel_axis is None else check_channel_axis("rms_normalize", waveforms, channel_axis)
+    return _rms_normalize(waveforms, _as_floats(target_rms), axis)
 
 
 def remove_dc(audio: ArrayLike) -> jax.Array:
@@ -206,6 +216,37 @@ def as_waveforms(name: str, audio: ArrayLike) -> jax.Array:
     return array
 
 
+def check_channel_axis(name: str, audio: jax.Array, channel_axis: int) -> int:
+    """Return the channel axis as a negative index, or raise.
+
+    Args:
+        name: Name of the function, for the message.
+        audio: Waveforms.
+        channel_axis: The channel axis.
+
+    Returns:
+        The same axis, -2 or below.
+
+    Raises:
+        ValueError: When the axis is out of range, empty or the time axis.
+        TypeError: When it is not an integer.
+
+    Example:
+        >>> check_channel_axis("to_mono", jnp.zeros((3, 2, 8)), 1)
+        -2
+    """
+    check_integer("channel_axis", channel_axis)
+    axis = channel_axis - audio.ndim if channel_axis >= 0 else channel_axis
+    if not -audio.ndim <= axis <= -2:
+        raise ValueError(
+            f"{name} takes waveforms (..., channels, time) and a channel_axis other than the last, got shape "
+            f"{audio.shape} and channel_axis={channel_axis}"
+        )
+    if not audio.shape[axis]:
+        raise ValueError(f"{name} takes at least one channel, got shape {audio.shape} with channel_axis={channel_axis}")
+    return int(axis)
+
+
 def check_scalar(name: str, value: object, **bounds: Any) -> None:
     """Validate an option that is a single number. Arrays, with one number per clip, may be traced and are not validated.
 
@@ -292,24 +333,44 @@ def _scale_near_one(audio: jax.Array, threshold: jax.Array) -> tuple[jax.Array, 
     return values * scale, peak * scale, is_silent
 
 
-@jit()
-def _normalize(audio: jax.Array, threshold: jax.Array | np.ndarray) -> jax.Array:
-    audio = _to_float(audio)
+def _join_channels(audio: jax.Array, channel_axis: int | None) -> jax.Array:
+    """Concatenate the channels of each clip along time."""
+    if channel_axis is None:
+        return audio
+    moved = jnp.moveaxis(audio, channel_axis, -2)
+    return moved.reshape(*moved.shape[:-2], -1)
+
+
+def _split_channels(joined: jax.Array, audio: jax.Array, channel_axis: int | None) -> jax.Array:
+    """Invert ``_join_channels`` of ``audio``; further leading axes are kept."""
+    if channel_axis is None:
+        return joined
+    n_channels = audio.shape[channel_axis]
+    return jnp.moveaxis(joined.reshape(*joined.shape[:-1], n_channels, -1), -2, channel_axis)
+
+
+@jit(static_argnames=["channel_axis"])
+def _normalize(audio: jax.Array, threshold: jax.Array | np.ndarray, channel_axis: int | None) -> jax.Array:
+    given = audio
+    audio = _join_channels(_to_float(audio), channel_axis)
     scaled, peak, is_silent = _scale_near_one(audio, jnp.asarray(threshold))
     audio, scaled, peak, is_silent = match_ranks(audio, scaled, peak, is_silent)
     normalized = scaled / jnp.where(is_silent, 1, peak)
-    return jnp.where(is_silent, audio.astype(scaled.dtype), normalized).astype(audio.dtype)
+    result = jnp.where(is_silent, audio.astype(scaled.dtype), normalized).astype(audio.dtype)
+    return _split_channels(result, given, channel_axis)
 
 
-@jit()
-def _rms_normalize(audio: jax.Array, target_rms: jax.Array | np.ndarray) -> jax.Array:
-    audio = _to_float(audio)
+@jit(static_argnames=["channel_axis"])
+def _rms_normalize(audio: jax.Array, target_rms: jax.Array | np.ndarray, channel_axis: int | None) -> jax.Array:
+    given = audio
+    audio = _join_channels(_to_float(audio), channel_axis)
     scaled, peak, is_silent = _scale_near_one(audio, jnp.zeros(()))
     level = jnp.where(jnp.isnan(peak), peak, rms(scaled, keepdims=True))
     target = jnp.asarray(target_rms)[..., None].astype(scaled.dtype)
     audio, scaled, target, level, is_silent = match_ranks(audio, scaled, target, level, is_silent)
     gain = target / jnp.where(is_silent, 1, level)
-    return jnp.where(is_silent, audio.astype(scaled.dtype), scaled * gain).astype(audio.dtype)
+    result = jnp.where(is_silent, audio.astype(scaled.dtype), scaled * gain).astype(audio.dtype)
+    return _split_channels(result, given, channel_axis)
 
 
 @jit()

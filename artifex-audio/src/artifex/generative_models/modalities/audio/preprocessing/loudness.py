@@ -12,10 +12,10 @@ from jax.typing import ArrayLike
 
 from artifex.generative_models.core.checks import check_integer
 from artifex.generative_models.core.numerics import jit, working_dtype
-from artifex.generative_models.modalities.audio.preprocessing.channels import check_channel_axis
 from artifex.generative_models.modalities.audio.preprocessing.filters import sosfilt
 from artifex.generative_models.modalities.audio.preprocessing.levels import (
     as_waveforms,
+    check_channel_axis,
     check_scalar,
     match_ranks,
     to_float,

@@ -8,6 +8,7 @@ PLAN = "plan.json"
 CONFIG = "config.toml"
 MANIFEST = "manifest.jsonl"
 FAILURES = "failures.jsonl"
+STATISTICS = "statistics.json"
 REPORT = "report.html"
 SHARDS = "shards"
 

@@ -4,18 +4,20 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from itertools import chain, islice
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from artifex.generative_models.core import registry
+from artifex.generative_models.modalities.audio.base import AudioModalityConfig, AudioRepresentation
 from artifex.generative_models.modalities.audio.shards import layout
 from artifex.generative_models.modalities.audio.shards.checksums import parse_with_checksum, trailing_checksum
 from artifex.generative_models.modalities.audio.shards.records import ManifestRecord, ShardReaders, read_example
 
-PLAN_FORMAT = 1
+PLAN_FORMAT = 2
 
 
 def read_plan_table(folder: Path) -> tuple[dict[str, Any], str] | None:
@@ -44,6 +46,25 @@ def read_plan_table(folder: Path) -> tuple[dict[str, Any], str] | None:
     return table, digest
 
 
+def config_of_plan(
+    audio: Mapping[str, Any], features: Sequence[str], spectral: Mapping[str, Any] | None
+) -> AudioModalityConfig:
+    """Create the configuration of a plan; imports jax if there is a spectral analysis.
+
+    Args:
+        audio: The configuration in the plan, without the representation and the analysis.
+        features: Names of the features.
+        spectral: Fields of a ``SpectralConfig``, or None.
+
+    Returns:
+        The configuration. Its representation is the first feature if that is a representation, else the raw waveform.
+    """
+    representation = (
+        features[0] if features[0] in registry("representation") else AudioRepresentation.RAW_WAVEFORM.value
+    )
+    return AudioModalityConfig.from_dict({**audio, "representation": representation, "spectral": spectral})
+
+
 def plan_digest(folder: Path) -> str:
     """Read the SHA-256 at the end of a folder's plan, without reading the plan.
 
@@ -56,19 +77,23 @@ def plan_digest(folder: Path) -> str:
     return trailing_checksum(folder / layout.PLAN)
 
 
-def read_features(folder: str | os.PathLike[str]) -> Iterator[tuple[ManifestRecord, np.ndarray]]:
+def read_features(
+    folder: str | os.PathLike[str], *, feature: str | None = None
+) -> Iterator[tuple[ManifestRecord, np.ndarray]]:
     """Iterate over the features that ``artifex extract`` wrote.
 
     Args:
         folder: The folder given as ``--out``.
+        feature: Name of the feature; None means the only one. ``FeatureDataset`` returns several together.
 
     Returns:
-        An iterator over pairs of a manifest record and features, in the order of the recordings. It raises
+        An iterator over pairs of a manifest record and the feature, in the order of the recordings. It raises
         FileNotFoundError at a missing shard and OSError at a damaged record.
 
     Raises:
         FileNotFoundError: When the folder contains no extraction, or an incomplete one.
-        ValueError: When the manifest belongs to another plan.
+        ValueError: When the folder contains several features and ``feature`` is None, or no feature of that name; or when
+            the manifest belongs to another plan.
 
     Example:
         >>> import tempfile
@@ -79,13 +104,21 @@ def read_features(folder: str | os.PathLike[str]) -> Iterator[tuple[ManifestReco
         >>> [(record["label"], features.shape) for record, features in read_features(out)]
         [('sine', (8000,)), ('noise', (8000,))]
     """
+    records = read_records(folder)
+    plan = read_plan_table(Path(folder))
+    names: list[str] = [] if plan is None else plan[0]["features"]
+    if feature is None and len(names) > 1:
+        raise ValueError(f"{folder} contains {', '.join(names)}; name one, such as feature={names[0]!r}")
+    name = names[0] if feature is None else feature
+    if name not in names:
+        raise ValueError(f"{folder} contains no feature {name!r}; it contains {', '.join(names)}")
     readers = ShardReaders()
 
     def read(record: ManifestRecord) -> tuple[ManifestRecord, np.ndarray]:
         path = Path(folder) / record["file"]
-        return record, read_example(readers(path), path, record["record"])[1]
+        return record, read_example(readers(path), path, record["record"])[1][name]
 
-    return map(read, read_records(folder))
+    return map(read, records)
 
 
 def read_records(folder: str | os.PathLike[str], *, digest: str | None = None) -> Iterator[ManifestRecord]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import math
 import threading
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from types import ModuleType
 from typing import Any, NotRequired, Protocol, TypedDict
@@ -15,7 +15,6 @@ import numpy as np
 from artifex.generative_models.core.extras import require
 
 _EXTRA = "artifex-audio[loader]"
-_TENSOR = "features"
 _WRITER_OPTIONS = "group_size:1,uncompressed"
 _READER_OPTIONS = "readahead_buffer_size:0,max_parallelism:0"
 _READ_BYTES = 1 << 15
@@ -36,14 +35,13 @@ class ExampleRecord(TypedDict):
         source_sample_rate: Sample rate of the recording, Hz.
         source_channels: Number of its channels.
         source_format: Container and encoding, such as ``"WAV PCM_16"``.
-        representation: Name of the representation.
         sample_rate: Sample rate of the encoded waveform, Hz.
         n_samples: Length of the encoded waveform in samples.
         duration: Its length in seconds.
         peak_dbfs: Peak level in dBFS; None for silence.
         rms_dbfs: RMS level in dBFS; None for silence.
-        shape: Shape of the features.
-        dtype: Name of their dtype.
+        shapes: Shape of each feature by its name.
+        dtypes: Name of the dtype of each feature.
     """
 
     index: int
@@ -57,14 +55,13 @@ class ExampleRecord(TypedDict):
     source_sample_rate: int
     source_channels: int
     source_format: str
-    representation: str
     sample_rate: int
     n_samples: int
     duration: float
     peak_dbfs: float | None
     rms_dbfs: float | None
-    shape: list[int]
-    dtype: str
+    shapes: dict[str, list[int]]
+    dtypes: dict[str, str]
 
 
 class ManifestRecord(ExampleRecord):
@@ -118,12 +115,12 @@ def check_dependencies() -> None:
     _safetensors()
 
 
-def pack_example(record: ExampleRecord, features: np.ndarray) -> bytes:
-    """Serialize an example as safetensors, with its record as JSON metadata.
+def pack_example(record: ExampleRecord, features: Mapping[str, np.ndarray]) -> bytes:
+    """Serialize an example as safetensors, one tensor per feature, with its record as JSON metadata.
 
     Args:
         record: The metadata of the example.
-        features: Its features.
+        features: Its features by name.
 
     Returns:
         The bytes, the same for equal examples.
@@ -132,43 +129,48 @@ def pack_example(record: ExampleRecord, features: np.ndarray) -> bytes:
         ValueError: For a dtype that safetensors does not support.
 
     Example:
-        >>> record, features = unpack_example(pack_example({"id": "a", "dtype": "float32"}, np.ones((2, 3), np.float32)))
-        >>> record["id"], features.shape
-        ('a', (2, 3))
+        >>> packed = pack_example({"id": "a", "dtypes": {"mfcc": "float32"}}, {"mfcc": np.ones((13, 3), np.float32)})
+        >>> record, features = unpack_example(packed)
+        >>> record["id"], features["mfcc"].shape
+        ('a', (13, 3))
 
     Reference:
         The safetensors format, https://github.com/huggingface/safetensors.
     """
     try:
         # A single metadata entry: the order of several differs between processes.
-        packed: bytes = _safetensors().save({_TENSOR: np.ascontiguousarray(features)}, {"record": json.dumps(record)})
+        tensors = {name: np.ascontiguousarray(values) for name, values in features.items()}
+        packed: bytes = _safetensors().save(tensors, {"record": json.dumps(record)})
     except (KeyError, ValueError) as error:
+        dtypes = ", ".join(sorted({str(values.dtype) for values in features.values()}))
         raise ValueError(
-            f"features of dtype {features.dtype} cannot be stored: safetensors does not support this dtype"
+            f"features of dtype {dtypes} cannot be stored: safetensors does not support this dtype"
         ) from error
     return packed
 
 
-def unpack_example(content: bytes) -> tuple[ExampleRecord, np.ndarray]:
+def unpack_example(content: bytes) -> tuple[ExampleRecord, dict[str, np.ndarray]]:
     """Deserialize an example; the inverse of ``pack_example``.
 
     Args:
         content: The bytes.
 
     Returns:
-        The record, and the features as a writable array.
+        The record, and the features by name, as writable arrays.
     """
     # Parsed here, since safetensors.numpy.load does not return the metadata.
     start = 8 + int.from_bytes(content[:8], "little")
     header = json.loads(content[8:start])
     record: ExampleRecord = json.loads(header["__metadata__"]["record"])
-    tensor = header[_TENSOR]
-    first, last = tensor["data_offsets"]
-    values = np.frombuffer(content, np.uint8, count=last - first, offset=start + first)
-    return record, values.view(dtype_from_name(record["dtype"])).reshape(tensor["shape"]).copy()
+    features: dict[str, np.ndarray] = {}
+    for name, dtype in record["dtypes"].items():
+        first, last = header[name]["data_offsets"]
+        values = np.frombuffer(content, np.uint8, count=last - first, offset=start + first)
+        features[name] = values.view(dtype_from_name(dtype)).reshape(header[name]["shape"]).copy()
+    return record, features
 
 
-def write_records(path: Path, examples: Iterable[tuple[ExampleRecord, np.ndarray]]) -> None:
+def write_records(path: Path, examples: Iterable[tuple[ExampleRecord, Mapping[str, np.ndarray]]]) -> None:
     """Write examples to an ArrayRecord file.
 
     Args:
@@ -255,7 +257,7 @@ def check_shard_exists(path: Path) -> None:
         )
 
 
-def read_example(reader: ShardReader, path: Path, position: int) -> tuple[ExampleRecord, np.ndarray]:
+def read_example(reader: ShardReader, path: Path, position: int) -> tuple[ExampleRecord, dict[str, np.ndarray]]:
     """Read one example from a shard and verify its checksum.
 
     Args:
@@ -264,7 +266,7 @@ def read_example(reader: ShardReader, path: Path, position: int) -> tuple[Exampl
         position: Position of the record, from 0.
 
     Returns:
-        The record and the features.
+        The record and the features by name.
 
     Raises:
         OSError: When the record is damaged.
@@ -276,20 +278,26 @@ def read_example(reader: ShardReader, path: Path, position: int) -> tuple[Exampl
 
 
 def read_features_at(
-    reader: ShardReader, path: Path, position: int, *, index: int, shape: tuple[int, ...], dtype: np.dtype[Any]
-) -> np.ndarray:
-    """Read the features of one example whose shape is known; faster than ``read_example``, since no JSON is parsed.
+    reader: ShardReader,
+    path: Path,
+    position: int,
+    *,
+    index: int,
+    shapes: Mapping[str, tuple[int, ...]],
+    dtypes: Mapping[str, np.dtype[Any]],
+) -> dict[str, np.ndarray]:
+    """Read the features of one example whose shapes are known; faster than ``read_example``: its record is not parsed.
 
     Args:
         reader: The open shard.
         path: Its path, for the message.
         position: Position of the record, from 0.
         index: Index of the recording in the plan, as in the manifest.
-        shape: Shape of the features, as in the manifest.
-        dtype: Their dtype.
+        shapes: Shape of each feature, as in the manifest.
+        dtypes: Dtype of each feature.
 
     Returns:
-        The features as a writable array.
+        The features by name, as writable arrays.
 
     Raises:
         OSError: When the record is damaged, or is not the one that the manifest describes.
@@ -299,10 +307,29 @@ def read_features_at(
     except RuntimeError as error:
         raise _damaged(path, position, error) from error
     start = 8 + int.from_bytes(content[:8], "little")
-    size = math.prod(shape) * dtype.itemsize
-    if len(content) != start + size or content.find(b'{\\"index\\": %d,' % index, 8, start) < 0:
+    sizes = {name: math.prod(shape) * dtypes[name].itemsize for name, shape in shapes.items()}
+    offsets = _offsets(content[8:start], sizes)
+    if (
+        offsets is None
+        or len(content) != start + sum(sizes.values())
+        or content.find(b'{\\"index\\": %d,' % index, 8, start) < 0
+    ):
         raise OSError(f"{path} has been replaced since its manifest was read; open the dataset again")
-    return np.frombuffer(content, dtype, offset=start).reshape(shape).copy()
+    return {
+        name: np.frombuffer(content, dtypes[name], math.prod(shape), start + offsets[name]).reshape(shape).copy()
+        for name, shape in shapes.items()
+    }
+
+
+def _offsets(header: bytes, sizes: Mapping[str, int]) -> dict[str, int] | None:
+    """Return the offset of each feature, or None when the header has others or other sizes."""
+    if len(sizes) == 1:
+        return dict.fromkeys(sizes, 0)
+    table = json.loads(header)
+    spans = {name: entry["data_offsets"] for name, entry in table.items() if name != "__metadata__"}
+    if {name: end - start for name, (start, end) in spans.items()} != sizes:
+        return None
+    return {name: start for name, (start, _) in spans.items()}
 
 
 def dtype_from_name(name: str) -> np.dtype[Any]:

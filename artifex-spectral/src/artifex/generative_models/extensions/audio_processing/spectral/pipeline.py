@@ -157,10 +157,15 @@ def check_audio(audio: ArrayLike | str | None, config: SpectralConfig) -> jax.Ar
 def check_config(config: object) -> None:
     """Raise unless ``config`` is a SpectralConfig."""
     if not isinstance(config, SpectralConfig):
-        raise TypeError(
-            f"config must be a SpectralConfig, got {type(config).__name__}; pass the array first, then a configuration "
-            f"such as SpectralConfig(sample_rate=16000) or create('preset', 'whisper')"
+        remedy = (
+            "pass config.analysis"
+            if isinstance(getattr(config, "analysis", None), SpectralConfig)
+            else (
+                "pass the array first, then a configuration such as SpectralConfig(sample_rate=16000) or "
+                "create('preset', 'whisper')"
+            )
         )
+        raise TypeError(f"config must be a SpectralConfig, got {type(config).__name__}; {remedy}")
 
 
 def check_real(name: str, array: jax.Array) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,17 +21,32 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
+
+class HasAnalysis(Protocol):
+    """A configuration with a ``SpectralConfig``, such as an ``AudioModalityConfig`` of artifex-audio."""
+
+    @property
+    def analysis(self) -> Any:
+        """The ``SpectralConfig``."""
+        ...
+
+    @property
+    def representation_name(self) -> str:
+        """Name of the representation."""
+        ...
+
+
 KINDS = ("power", "magnitude", "level")
 
 _PITCHES = ("C", "", "D", "", "E", "F", "", "G", "", "A", "", "B")
 
 
-def waveform(audio: Any, config: SpectralConfig, *, ax: Axes | None = None, title: str = "") -> Axes:
+def waveform(audio: Any, config: SpectralConfig | HasAnalysis, *, ax: Axes | None = None, title: str = "") -> Axes:
     """Plot a waveform.
 
     Args:
         audio: Samples (time,) or (channels, time), full scale [-1, 1].
-        config: Analysis configuration, for the sample rate.
+        config: Analysis configuration, or that of a modality, for the sample rate.
         ax: Axes to draw on; None creates a figure, available as ``figure`` of the returned axes.
         title: Title.
 
@@ -50,12 +65,13 @@ def waveform(audio: Any, config: SpectralConfig, *, ax: Axes | None = None, titl
     Reference:
         ``librosa.display.waveshow``.
     """
+    config = _spectral_config(config)
     return plot.waveform(audio, config.sample_rate, ax=ax, title=title)
 
 
 def spectrogram(
     values: Any,
-    config: SpectralConfig,
+    config: SpectralConfig | HasAnalysis,
     *,
     kind: str | None = None,
     scale: str = "linear",
@@ -68,7 +84,7 @@ def spectrogram(
     Args:
         values: Result of ``stft``, ``power_spectrogram`` or ``magnitude_spectrogram`` for one clip, or levels in dB,
             (n_fft // 2 + 1, n_frames).
-        config: Configuration of the spectrogram.
+        config: Configuration of the spectrogram, or of the modality that computed it.
         kind: Kind of real values: ``"power"``, ``"magnitude"`` or ``"level"``; None for complex values.
         scale: Frequency axis: ``"linear"``, ``"log"``, or ``"mel"`` for ``config.mel_scale``.
         db_range: Range of the colors in dB, below the maximum.
@@ -91,6 +107,7 @@ def spectrogram(
     Reference:
         ``librosa.display.specshow``.
     """
+    config = _spectral_config(config)
     check_choice("scale", scale, choices=("linear", "log", "mel"))
     array = np.asarray(values)
     _check_rows("a spectrogram", array, config.n_freq, "n_fft // 2 + 1")
@@ -123,7 +140,7 @@ def spectrogram(
 
 def mel(
     values: Any,
-    config: SpectralConfig,
+    config: SpectralConfig | HasAnalysis,
     *,
     kind: str | None = None,
     db_range: float = 80.0,
@@ -134,9 +151,10 @@ def mel(
 
     Args:
         values: Result of ``mel_spectrogram`` or ``log_mel_spectrogram`` for one clip, (n_mels, n_frames).
-        config: Configuration of the mel spectrogram.
+        config: Configuration of the mel spectrogram, or of the modality that computed it.
         kind: ``"power"`` or ``"magnitude"``, which are plotted in dB, or ``"level"`` for the result of
-            ``log_mel_spectrogram``, which is plotted unchanged; None for the result of ``mel_spectrogram``.
+            ``log_mel_spectrogram``, which is plotted unchanged; None for that of the modality's representation, or for the
+            result of ``mel_spectrogram`` with a ``SpectralConfig``.
         db_range: Range of the colors in dB, below the maximum.
         ax: Axes to draw on; None creates a figure, available as ``figure`` of the returned axes.
         title: Title.
@@ -158,10 +176,12 @@ def mel(
     Reference:
         ``librosa.display.specshow(…, y_axis="mel")``.
     """
+    is_level = getattr(config, "representation_name", "") == "log_mel_spectrogram"
+    config = _spectral_config(config)
     array = np.asarray(values)
     _check_rows("a mel spectrogram", array, config.n_mels, "n_mels")
     if kind is None:
-        kind = "power" if config.power == 2 else "magnitude"
+        kind = "level" if is_level else "power" if config.power == 2 else "magnitude"
     levels, colors = _levels(array, kind, db_range, config)
     return plot.bands(
         levels,
@@ -173,13 +193,13 @@ def mel(
     )
 
 
-def features(audio: Any, config: SpectralConfig, *, title: str = "") -> Figure:
+def features(audio: Any, config: SpectralConfig | HasAnalysis, *, title: str = "") -> Figure:
     """Plot a summary of the features of a clip.
 
     Args:
         audio: Samples (time,) or (channels, time), floating point, full scale [-1, 1]; channels are averaged for the
             features.
-        config: Analysis configuration.
+        config: Analysis configuration, or that of a modality.
         title: Title of the figure.
 
     Returns:
@@ -197,6 +217,7 @@ def features(audio: Any, config: SpectralConfig, *, title: str = "") -> Figure:
         >>> figure = features(np.zeros(800, np.float32), config, title="silence")
         >>> figure.savefig("silence.png")  # doctest: +SKIP
     """
+    config = _spectral_config(config)
     samples = np.asarray(audio)
     if samples.ndim not in (1, 2) or not samples.size:
         raise ValueError(f"audio must be (time,) or (channels, time) and not empty, got shape {samples.shape}")
@@ -306,6 +327,16 @@ def _draw_cepstra(values: NDArray[Any], config: SpectralConfig, panel: Axes, bar
         bar=bar,
         title=f"MFCC {first} to {len(values) - 1}" if len(values) > 1 else "MFCC 0",
     )
+
+
+def _spectral_config(config: SpectralConfig | HasAnalysis) -> SpectralConfig:
+    analysis = config if isinstance(config, SpectralConfig) else getattr(config, "analysis", None)
+    if not isinstance(analysis, SpectralConfig):
+        raise TypeError(
+            f"config must be a SpectralConfig or an AudioModalityConfig, got {type(config).__name__}; pass the array "
+            f"first, then the configuration"
+        )
+    return analysis
 
 
 def _over_time(config: SpectralConfig) -> dict[str, Any]:

@@ -16,7 +16,7 @@ from artifex.generative_models.modalities.audio.datasets.loader.compatibility im
 from artifex.generative_models.modalities.audio.datasets.loader.errors import LoaderError
 from artifex.generative_models.modalities.audio.datasets.loader.plan import BatchPlan, IndexedDataset, dataset_name
 from artifex.generative_models.modalities.audio.datasets.random_draws import transform_rng
-from artifex.generative_models.modalities.base import BaseDataset
+from artifex.generative_models.modalities.base import read_examples, reading_epoch, reading_method
 
 Batch = dict[str, np.ndarray | dict[str, Any]]
 """Stacked arrays by key, in nested dicts where the examples contain dicts."""
@@ -45,8 +45,8 @@ class BatchMaker:
         plan: The examples of every batch.
         dataset: The dataset.
         transforms: Functions ``f(example)`` or ``f(example, rng)``.
-        start: First position of the batch to make, for this shard.
-        stop: Position after the last one.
+        shard: ``(index, count)``: the part of each batch to make.
+        pad_values: The value that pads the time axis of each key; 0 for keys that are missing.
     """
 
     def __init__(
@@ -54,15 +54,15 @@ class BatchMaker:
         plan: BatchPlan,
         dataset: IndexedDataset,
         transforms: Sequence[Callable[..., Mapping[str, object]]],
-        start: int,
-        stop: int,
+        shard: tuple[int, int],
+        pad_values: Mapping[str, float],
     ) -> None:
         self.plan = plan
-        self._dataset = dataset
+        self.dataset = dataset
         self._name = dataset_name(dataset)
         self._transforms = [(transform, takes_rng(transform)) for transform in transforms]
-        self._start = start
-        self._stop = stop
+        self._shard = shard
+        self._pad_values = dict(pad_values)
 
     def __call__(self, step: int) -> BatchResult:
         """Make a batch; errors are returned, since Grain would skip the batches after an error."""
@@ -71,6 +71,8 @@ class BatchMaker:
             return BatchResult(step, {}, LoaderError(f"the interpreter is exiting: batch {step} is not read"))
         try:
             return BatchResult(step, self._make(step))
+        except StopIteration as error:  # would end the loop over the loader
+            return BatchResult(step, {}, _unexpected_stop(error))
         except Exception as error:  # noqa: BLE001  raised by the loader
             return BatchResult(step, {}, picklable_error(error) if multiprocessing.parent_process() else error)
         except SystemExit as error:
@@ -79,30 +81,63 @@ class BatchMaker:
             return BatchResult(step, {}, LoaderError(reason))
 
     def _make(self, step: int) -> Batch:
-        epoch, indices, bucket = self.plan.examples_of(step, self._start, self._stop)
+        epoch, indices, bucket = self.plan.examples_of(step, self._shard)
         is_example = np.array(indices) >= 0
         # If all examples of this shard are padding, the first one of the batch is read for their shapes.
-        read = [index for index in indices if index >= 0] or self.plan.examples_of(step, 0, 1)[1]
-        examples = self._read(step, read, epoch)
-        keys = getattr(self._dataset, "time_axis_keys", ("audio",))
+        read = [index for index in indices if index >= 0] or self.plan.examples_of(step)[1][:1]
+        with reading_epoch(epoch):
+            examples = self._read(step, read, epoch)
+        keys = [key for key in time_axis_keys(self.dataset) if key in examples[0]]
         if bucket is not None:
-            examples = [_pad(example, keys, bucket, index) for example, index in zip(examples, read, strict=True)]
-        elif any(key in examples[0] for key in keys):
+            examples = [self._pad(example, bucket, index) for example, index in zip(examples, read, strict=True)]
+        elif keys:
             examples = [{"length": _length_of(example, keys), **example} for example in examples]
         batch = _stack(examples, read, len(indices))
         if not is_example.any():
             batch = map_arrays(np.zeros_like, batch)
+        arrays: Any = batch
+        for key in keys:
+            arrays[key][~is_example] = self._pad_values.get(key, 0)
+        if keys and "mask" not in batch:
+            batch["mask"] = np.arange(arrays[keys[0]].shape[-1]) < arrays["length"][:, None]
         valid: Any = batch.get("valid", True)
         batch["valid"] = is_example & valid
         batch["index"] = np.array(indices, np.int64)
         batch["epoch"] = np.full(len(indices), epoch, np.int64)
         return dict(sorted(batch.items()))
 
+    def _pad(self, example: Mapping[str, Any], bucket: int, index: int) -> dict[str, Any]:
+        """Return an example whose time axes are padded, or whose padding is cut, to the bucket's length."""
+        keys = time_axis_keys(self.dataset)
+        if not any(key in example for key in keys):
+            raise ValueError(
+                f"buckets require {' or '.join(map(repr, keys))} in every example, got example {index} with {list(example)}"
+            )
+        length = _length_of(example, keys)
+        if length > bucket:
+            raise ValueError(
+                f"example {index}{_path_of(example)} must have at most the {bucket} samples of its bucket, got {length}; "
+                f"lengths() must include the effect of transforms, and files must not change"
+            )
+        padded = {**example, "length": length}
+        for key in keys:
+            if key in example:
+                value, pad_value = np.asarray(example[key]), self._pad_values.get(key, 0)
+                if (~np.isin(value[..., bucket:], (0, pad_value))).any():
+                    raise ValueError(
+                        f"example {index}{_path_of(example)} has samples other than padding after the {bucket} samples of its "
+                        f"bucket; a transform that changes the length must set 'length', and lengths() must include its effect"
+                    )
+                value = value[..., :bucket]
+                widths = [(0, 0)] * (value.ndim - 1) + [(0, bucket - value.shape[-1])]
+                padded[key] = np.pad(value, widths, constant_values=pad_value)
+        return padded
+
     def _read(self, step: int, indices: list[int], epoch: int) -> list[Mapping[str, Any]]:
         """Read examples: together where the dataset overrides ``examples``, else one by one."""
-        if getattr(type(self._dataset), "examples", BaseDataset.examples) is BaseDataset.examples:
+        if reading_method(type(self.dataset)) != "examples":
             return [self._transform(self._read_one(index, epoch), index, epoch) for index in indices]
-        dataset: Any = self._dataset
+        dataset: Any = self.dataset
         try:
             examples = dataset.examples(indices, epoch=epoch)
         except Exception as error:
@@ -111,9 +146,8 @@ class BatchMaker:
         return [self._transform(example, index, epoch) for example, index in zip(examples, indices, strict=True)]
 
     def _read_one(self, index: int, epoch: int) -> Any:
-        dataset: Any = self._dataset
         try:
-            return dataset.example(index, epoch=epoch) if hasattr(dataset, "example") else dataset[index]
+            return read_examples(self.dataset, [index], epoch=epoch)[0]
         except Exception as error:
             error.add_note(f"in example {index} of {self._name}, epoch {epoch}")
             raise
@@ -131,6 +165,18 @@ class BatchMaker:
                 raise
             result = _check_example(output, f"transform {number}")
         return result
+
+
+def time_axis_keys(dataset: IndexedDataset) -> tuple[str, ...]:
+    """Return the keys of arrays whose last axis is time.
+
+    Args:
+        dataset: The dataset.
+
+    Returns:
+        Its attribute ``time_axis_keys``; ``("audio",)`` for a dataset without one.
+    """
+    return tuple(getattr(dataset, "time_axis_keys", ("audio",)))
 
 
 def map_arrays(function: Callable[[np.ndarray], np.ndarray], batch: Batch) -> Batch:
@@ -206,6 +252,16 @@ def takes_rng(transform: Callable[..., Mapping[str, object]]) -> bool:
     return len(positional) > 1 and (positional[1].default is inspect.Parameter.empty or positional[1].name == "rng")
 
 
+def _unexpected_stop(error: StopIteration) -> LoaderError:
+    place = "; ".join(getattr(error, "__notes__", ()))
+    result = LoaderError(
+        f"StopIteration was raised {place}: an iterator was exhausted. Index into a sequence instead of calling next(), "
+        f"or pass a default, next(iterator, None)"
+    )
+    result.__cause__ = error
+    return result
+
+
 def _check_example(example: Mapping[str, Any], origin: str) -> Mapping[str, Any]:
     if not isinstance(example, Mapping) or not example:  # pyright: ignore[reportUnnecessaryIsInstance]  user input
         raise TypeError(f"{origin} must be a dict with at least one entry, got {type(example).__name__}")
@@ -221,33 +277,6 @@ def _length_of(example: Mapping[str, Any], keys: Sequence[str]) -> int:
             f"length must set 'length'"
         )
     return length
-
-
-def _pad(example: Mapping[str, Any], keys: Sequence[str], bucket: int, index: int) -> dict[str, Any]:
-    """Return an example whose time axes are padded, or whose padding is cut, to the bucket's length."""
-    if not any(key in example for key in keys):
-        raise ValueError(
-            f"bucket_lengths requires {' or '.join(map(repr, keys))} in every example, got example {index} with "
-            f"{list(example)}"
-        )
-    length = _length_of(example, keys)
-    if length > bucket:
-        raise ValueError(
-            f"example {index}{_path_of(example)} must have at most the {bucket} samples of its bucket, got {length}; "
-            f"lengths() must include the effect of transforms, and files must not change"
-        )
-    padded = {**example, "length": length}
-    for key in keys:
-        if key in example:
-            value = np.asarray(example[key])
-            if value[..., bucket:].any():
-                raise ValueError(
-                    f"example {index}{_path_of(example)} has nonzero samples after the {bucket} samples of its bucket; a "
-                    f"transform that changes the length must set 'length', and lengths() must include its effect"
-                )
-            value = value[..., :bucket]
-            padded[key] = np.pad(value, [(0, 0)] * (value.ndim - 1) + [(0, bucket - value.shape[-1])])
-    return padded
 
 
 def _stack(examples: Sequence[Mapping[str, Any]], indices: Sequence[int], n_examples: int, parent: str = "") -> Batch:

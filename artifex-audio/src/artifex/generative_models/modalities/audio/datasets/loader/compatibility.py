@@ -10,6 +10,8 @@ import concurrent.futures.thread
 import inspect
 import multiprocessing
 import multiprocessing.spawn
+from multiprocessing import resource_tracker, shared_memory
+from pathlib import Path
 from types import ModuleType
 from typing import Any
 
@@ -81,6 +83,31 @@ def wait_until_shared_memory_is_free() -> None:
         pool.apply(bool)
 
 
+def name_shared_memory(prefix: str) -> None:
+    """Let the names of all shared memory that this process creates start with a prefix.
+
+    ``multiprocessing.shared_memory._SHM_NAME_PREFIX``: a worker that is killed leaves the shared memory of batches that
+    were not read yet. With this prefix the training process can find and free it. There is no public way to name it.
+
+    Args:
+        prefix: At most 9 letters and digits.
+    """
+    shared_memory.__dict__["_SHM_NAME_PREFIX"] = f"/{prefix}"
+
+
+def free_shared_memory(prefix: str) -> None:
+    """Free all shared memory whose name starts with a prefix. Only Linux lists it, in ``/dev/shm``.
+
+    Args:
+        prefix: The prefix.
+    """
+    for file in Path("/dev/shm").glob(f"{prefix}*"):
+        file.unlink(missing_ok=True)
+        # A worker that was killed while it created the file has not registered it.
+        resource_tracker.register(f"/{file.name}", "shared_memory")
+        resource_tracker.unregister(f"/{file.name}", "shared_memory")
+
+
 def parse_absl_flags() -> None:
     """Mark absl's flags as parsed.
 
@@ -106,6 +133,7 @@ def missing_private_attributes() -> list[str]:
         "concurrent.futures.thread._shutdown": hasattr(concurrent.futures.thread, "_shutdown"),
         # Set only in a process that is being spawned.
         "multiprocessing.process.BaseProcess._inheriting": "_inheriting" in inspect.getsource(multiprocessing.spawn),
+        "multiprocessing.shared_memory._SHM_NAME_PREFIX": hasattr(shared_memory, "_SHM_NAME_PREFIX"),
         "grain.multiprocessing.SharedMemoryArray.shm": hasattr(array, "shm"),
         "grain.multiprocessing.SharedMemoryArray._unlink_on_del": hasattr(array, "_unlink_on_del"),
         "grain.multiprocessing.SharedMemoryArray._del_thread_pool": hasattr(shared_memory_array, "_del_thread_pool"),

@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 import os
+import secrets
 import sys
 import weakref
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from artifex.generative_models.modalities.audio.datasets.loader.batches import BatchMaker, BatchResult, map_arrays
 from artifex.generative_models.modalities.audio.datasets.loader.compatibility import (
     copy_shared_memory,
+    free_shared_memory,
     import_grain,
     is_importing_main,
+    name_shared_memory,
     parse_absl_flags,
     wait_until_shared_memory_is_free,
 )
@@ -39,7 +43,8 @@ class Prefetcher:
         self._make_batch = make_batch
         self._workers = workers
         self._results: list[Any] = []  # Grain's iterator, while reading
-        weakref.finalize(self, _stop, self._results)
+        self._memory = f"afx{secrets.token_hex(2)}" if workers else ""
+        weakref.finalize(self, _stop, self._results, self._memory, os.getpid())
 
     @property
     def is_started(self) -> bool:
@@ -93,7 +98,7 @@ class Prefetcher:
 
     def stop(self) -> None:
         """Stop reading, and the workers."""
-        _stop(self._results)
+        _stop(self._results, self._memory, os.getpid())
 
     def _start_workers(self, batches: Any, n_ahead: int) -> Iterator[BatchResult]:
         grain = import_grain()
@@ -106,7 +111,9 @@ class Prefetcher:
         dataset = batches.to_iter_dataset(grain.ReadOptions(num_threads=0, prefetch_buffer_size=0))
         shared = grain.experimental.DatasetOptions(min_shm_size=_MIN_SHARED_BYTES)
         dataset = grain.experimental.WithOptionsIterDataset(dataset, shared)
-        results: Iterator[BatchResult] = iter(dataset.mp_prefetch(options, worker_init_fn=_initialize_worker))
+        results: Iterator[BatchResult] = iter(
+            dataset.mp_prefetch(options, worker_init_fn=partial(_initialize_worker, self._memory))
+        )
         return results
 
 
@@ -131,8 +138,9 @@ def check_main_module() -> None:
         )
 
 
-def _initialize_worker(index: int, count: int) -> None:
-    """Restrict a worker to the CPU: the accelerator belongs to the training process."""
+def _initialize_worker(memory: str, index: int, count: int) -> None:
+    """Restrict a worker to the CPU, since the accelerator belongs to the training process, and name its shared memory."""
+    name_shared_memory(memory)
     os.environ["JAX_PLATFORMS"] = "cpu"
     if "jax" in sys.modules:  # Grain imports it, without initializing a backend
         sys.modules["jax"].config.update("jax_platforms", "cpu")
@@ -151,7 +159,10 @@ def _explain_worker_error(error: Exception, step: int) -> str:
     )
 
 
-def _stop(results: list[Any]) -> None:
-    if results:
+def _stop(results: list[Any], memory: str, pid: int) -> None:
+    """Stop reading; ``memory`` is the prefix of the workers' shared memory, ``pid`` the process that started them."""
+    if results and os.getpid() == pid:  # a fork has copies of the threads' and workers' handles, but not the threads
         results.pop().close()
         wait_until_shared_memory_is_free()
+        if memory:
+            free_shared_memory(memory)

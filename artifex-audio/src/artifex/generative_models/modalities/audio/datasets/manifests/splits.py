@@ -40,15 +40,22 @@ def parse_fractions(text: str) -> dict[str, float]:
     return fractions
 
 
-def assign_splits(groups: Sequence[str], fractions: Mapping[str, float], *, seed: int = 0) -> list[str]:
+def assign_splits(
+    groups: Sequence[str], fractions: Mapping[str, float], *, strata: Sequence[str] | None = None, seed: int = 0
+) -> list[str]:
     """Assign recordings to splits, all recordings of a group to the same one.
 
+    Groups are assigned one by one, large ones first, each to the split that misses the most recordings; with strata, that
+    misses the most recordings of the group's strata. If every group is in one stratum, the strata are assigned one after
+    another, and the rounding error of one is carried to the next, so that the fractions also hold for all together.
+
     The fractions of recordings are approximate, because groups are not divided. Every split has at least one group. The
-    result depends on the groups, their sizes and the seed only, not on their order or the platform.
+    result depends on the groups, their sizes and strata, and the seed only, not on their order or the platform.
 
     Args:
         groups: The group of each recording, such as its speaker.
         fractions: The fraction of each split, above 0, with a sum of 1.
+        strata: The stratum of each recording, such as its label, whose proportions are kept in every split.
         seed: Seed of the assignment, at least 0.
 
     Returns:
@@ -60,28 +67,45 @@ def assign_splits(groups: Sequence[str], fractions: Mapping[str, float], *, seed
     Example:
         >>> assign_splits(["ann", "bob", "ann", "eve"], {"train": 0.75, "test": 0.25}, seed=1)
         ['train', 'train', 'train', 'test']
+        >>> assign_splits("abcdefgh", {"train": 0.5, "test": 0.5}, strata="xxxxyyyy").count("train")
+        4
     """
     check_integer("seed", seed, minimum=0)
     _check_fractions(fractions)
     sizes = Counter(groups)
     if len(sizes) < len(fractions):
         raise ValueError(f"{len(fractions)} splits require at least {len(fractions)} groups, got {len(sizes)}")
+    counts: dict[str, Counter[str]] = {group: Counter() for group in sizes}
+    for group, stratum in zip(groups, [""] * len(groups) if strata is None else strata, strict=True):
+        counts[group][stratum] += 1
+    is_divided = any(len(of_group) > 1 for of_group in counts.values())
 
     # Large groups come first, since small ones can even out the difference; the seed orders groups of similar size.
-    def order(group: str) -> tuple[int, bytes]:
-        return -sizes[group].bit_length(), hashlib.sha256(f"{seed}\0{group}".encode("utf-8", "surrogatepass")).digest()
+    def order(group: str) -> tuple[str, int, bytes]:
+        digest = hashlib.sha256(f"{seed}\0{group}".encode("utf-8", "surrogatepass")).digest()
+        return "" if is_divided else next(iter(counts[group])), -sizes[group].bit_length(), digest
 
     members: dict[str, list[str]] = {split: [] for split in fractions}
-    missing = {split: fraction * len(groups) for split, fraction in fractions.items()}
+    totals = sum(counts.values(), Counter[str]())
+    missing = {split: {name: fraction * n for name, n in totals.items()} for split, fraction in fractions.items()}
 
     def move(group: str, split: str, sign: int = 1) -> None:
         members[split].append(group) if sign > 0 else members[split].remove(group)
-        missing[split] -= sign * sizes[group]
+        for stratum, count in counts[group].items():
+            missing[split][stratum] -= sign * count
 
+    previous: str | None = None
     for group in sorted(sizes, key=order):
-        move(group, max(missing, key=lambda split: missing[split]))
+        stratum = next(iter(counts[group]))
+        if not is_divided and previous not in (None, stratum):
+            for of_split in missing.values():
+                of_split[stratum] += of_split[str(previous)]
+        previous = stratum
+        move(group, max(missing, key=lambda split: sum(n * missing[split][each] for each, n in counts[group].items())))
     for empty in [split for split in fractions if not members[split]]:
-        donor = min((split for split in fractions if len(members[split]) > 1), key=lambda split: missing[split])
+        donor = min(
+            (split for split in fractions if len(members[split]) > 1), key=lambda split: sum(missing[split].values())
+        )
         smallest = min(members[donor], key=lambda group: sizes[group])
         move(smallest, donor, -1)
         move(smallest, empty)
