@@ -117,7 +117,8 @@ def test_many_classes_are_abbreviated():
 
 
 def test_html_is_escaped_and_self_contained():
-    rows = [{"audio": {"array": np.zeros(800), "sampling_rate": 8000}, "label": SCRIPT}]
+    audio = {"array": np.zeros(800), "sampling_rate": 8000}
+    rows = [{"audio": audio, "label": SCRIPT, "split": SCRIPT}]
     for value in (
         TableAudioDataset(CONFIG, rows, name=SCRIPT, split=SCRIPT),
         ExtensionConfig(extensions={SCRIPT: {"weight": 1.0}}),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import os
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from artifex.generative_models.modalities.audio.base import AudioModalityConfig, config_or_default
-from artifex.generative_models.modalities.audio.datasets.manifests.labels import class_label, multi_hot
+from artifex.generative_models.modalities.audio.datasets.manifests.labels import check_classes, class_label, multi_hot
+from artifex.generative_models.modalities.audio.datasets.manifests.splits import are_in_split
 from artifex.generative_models.modalities.audio.shards import layout
 from artifex.generative_models.modalities.audio.shards.checksums import parse_with_checksum
 from artifex.generative_models.modalities.audio.shards.reading import (
@@ -48,7 +49,8 @@ class FeatureDataset(BaseDataset):
         folder: The folder of a complete extraction.
         config: The expected configuration of the features; None uses that of the folder. ``duration`` is not compared
             for variable-length features.
-        split: Name of the split; of an extraction from a manifest with splits, it selects the recordings.
+        split: Name of the split, one of ``splits``; all of an extraction without splits is ``"train"``.
+        classes: Class names in the order of their indices; it must contain every label. None means those of the extraction.
         rngs: Random number generators that ``get_batch`` draws indices from; by default every dataset draws the same
             sequence.
         name: Name of the dataset, for error messages.
@@ -87,6 +89,7 @@ class FeatureDataset(BaseDataset):
         *,
         config: AudioModalityConfig | None = None,
         split: str = "train",
+        classes: Sequence[str] | None = None,
         rngs: nnx.Rngs | None = None,
         name: str = "FeatureDataset",
     ) -> None:
@@ -107,6 +110,8 @@ class FeatureDataset(BaseDataset):
             _check_config(config_or_default(config), self.config, [*table["audio"], "representation"], folder)
         self.name = name
         self.labels: tuple[str, ...] = tuple(table["labels"])
+        if classes is not None:
+            self.labels = check_classes(classes, self.labels)
         self.splits: tuple[str, ...] = tuple(
             sorted({recording["split"] for recording in table["recordings"] if "split" in recording})
         )
@@ -129,11 +134,9 @@ class FeatureDataset(BaseDataset):
                 record["source"],
             )
             for record in read_records(folder, digest=digest)
-            if record.get("split") in (None, split)
+            if record.get("split", split) == split
         ]
-        splits = {recording.get("split") for recording in table["recordings"]}
-        if None not in splits and split not in splits:
-            raise ValueError(f"{folder}: split must be one of {', '.join(sorted(map(repr, splits)))}, got {split!r}")
+        are_in_split([recording.get("split") for recording in table["recordings"]], split, os.fspath(folder))
         if not examples:
             raise ValueError(f"{folder} contains no examples: no recording could be extracted; see {layout.FAILURES}")
         shards, positions, recordings, labels, shapes, dtypes, self._id, self._source = zip(*examples, strict=True)

@@ -26,12 +26,13 @@ from artifex.generative_models.modalities.audio.io import (
     AudioInfo,
     AudioReadError,
     AudioSource,
+    Samples,
     decode,
     missing_now,
     probe,
     read_blocks,
 )
-from artifex.generative_models.modalities.base import BaseDataset, checksum, current_epoch, position
+from artifex.generative_models.modalities.base import BaseDataset, checksum, content_checksum, current_epoch, position
 
 if TYPE_CHECKING:
     import jax
@@ -252,8 +253,8 @@ class RecordingDataset(BaseDataset):
     def fingerprint(self) -> str:
         """Return a checksum of the options and recordings; see ``BaseDataset.fingerprint``.
 
-        It includes the labels, segments and paths of the recordings, relative to their common folder: moving that folder
-        does not change it.
+        It includes the labels, segments and annotations of the recordings, the sizes of their files and their paths
+        relative to the common folder: moving that folder does not change it. Audio in memory is read completely.
         """
         sources = [self.source(recording) for recording in range(self.n_recordings())]
         names = [each.name for each in sources]
@@ -261,11 +262,14 @@ class RecordingDataset(BaseDataset):
         # commonpath does not accept absolute and relative paths together.
         root = os.path.commonpath(folders) if len({os.path.isabs(folder) for folder in folders}) == 1 else ""
         recordings = [
-            (name[len(root) :], each.label, each.start, each.end, each.annotations)
+            (name[len(root) :], _content(each.audio), each.label, each.start, each.end, each.annotations)
             for name, each in zip(names, sources, strict=True)
         ]
-        options = self.split, self.seed, config_identity(self.config), self.mono, self.crop, self._hop, self.labels
-        return checksum(*options, recordings)
+        return checksum(*self._options(), recordings)
+
+    def _options(self) -> tuple[object, ...]:
+        """Return the options that examples depend on."""
+        return self.split, self.seed, config_identity(self.config), self.mono, self.crop, self._hop, self.labels
 
     def info(self, recording: int) -> AudioInfo:
         """Read the header of a recording.
@@ -574,6 +578,20 @@ def encoder(config: AudioModalityConfig) -> Callable[..., jax.Array]:
     from artifex.generative_models.modalities.audio.base import AudioModality
 
     return jax.jit(AudioModality(config).encode)
+
+
+def _content(audio: AudioSource | AudioReadError) -> tuple[object, ...]:
+    """Return what represents the content of a recording in a fingerprint: the size of a file, a checksum of other audio."""
+    if isinstance(audio, AudioReadError):
+        return (audio.reason,)
+    if isinstance(audio, bytes):
+        return (content_checksum(audio),)
+    if isinstance(audio, Samples):
+        return (content_checksum(audio.array), audio.sample_rate)
+    try:
+        return (os.stat(audio).st_size,)
+    except OSError:
+        return ()
 
 
 def _find_loudest(blocks: Iterable[tuple[AudioInfo, np.ndarray]], n_samples: int, n_crop: int) -> int:

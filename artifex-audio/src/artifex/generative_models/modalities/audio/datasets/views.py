@@ -19,6 +19,7 @@ from artifex.generative_models.modalities.audio.datasets.random_draws import map
 from artifex.generative_models.modalities.base import (
     BaseDataset,
     checksum,
+    content_checksum,
     current_epoch,
     position,
     read_examples,
@@ -463,9 +464,13 @@ class SequenceDataset(BaseDataset):
         return cast("Column", values if any(isinstance(value, str | tuple) for value in values) else np.array(values))
 
     def fingerprint(self) -> str:
-        """Return that of the object if it has one, else a checksum of its type and length."""
+        """Return that of the object if it has one, the checksum of the content of a list, or of the type and length."""
         own = getattr(self.items, "fingerprint", None)
-        return str(own()) if callable(own) else checksum(type(self.items).__qualname__, len(self))
+        if callable(own):
+            return str(own())
+        if isinstance(self.items, list | tuple):
+            return content_checksum(self.items)
+        return checksum(type(self.items).__qualname__, len(self))
 
     def _rows(self) -> list[Mapping[str, Any]]:
         return list(cast(Any, self.items))

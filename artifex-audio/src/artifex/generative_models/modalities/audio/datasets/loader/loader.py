@@ -33,6 +33,7 @@ from artifex.generative_models.modalities.audio.datasets.loader.plan import (
     dataset_name,
 )
 from artifex.generative_models.modalities.audio.datasets.loader.workers import Prefetcher, check_main_module
+from artifex.generative_models.modalities.base import content_checksum
 
 _RATE_WINDOW = 32
 _MAX_SHUFFLED = 2**32
@@ -170,10 +171,9 @@ def make_loader(
     import_grain()
     if workers:
         check_main_module()
-    fingerprint = getattr(dataset, "fingerprint", None)
     plan = BatchPlan(
         dataset=kind,
-        data=str(fingerprint()) if callable(fingerprint) else "",
+        data=_fingerprint_of(dataset),
         n_examples=n_examples,
         batch_sizes=batch_sizes,
         shuffle=shuffle,
@@ -536,6 +536,14 @@ def _check_buckets(
             f"of {name} has {lengths[longest]} samples; add a longer bucket"
         )
     return buckets, lengths[: len(dataset)]
+
+
+def _fingerprint_of(dataset: IndexedDataset) -> str:
+    """Return the fingerprint of a dataset, or a checksum of the content of a list; empty for other objects."""
+    fingerprint = getattr(dataset, "fingerprint", None)
+    if callable(fingerprint):
+        return str(fingerprint())
+    return content_checksum(dataset) if isinstance(dataset, list | tuple) else ""
 
 
 def _is_fixed(dataset: IndexedDataset) -> bool:
