@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import os
 from collections.abc import Iterable, Mapping, Sequence
 from functools import cached_property
@@ -36,9 +35,6 @@ if TYPE_CHECKING:
     from flax import nnx
 
 
-_LOG_MEL = "log_mel_spectrogram"
-
-
 class FeatureDataset(BaseDataset):
     """The features in a folder that ``artifex extract`` wrote, in the order of the recordings.
 
@@ -69,7 +65,8 @@ class FeatureDataset(BaseDataset):
         config: The configuration that the features were made with, with the analysis of its preset.
         preset: Name of the preset, or None.
         statistics: The statistics of each feature over the recordings of the split, by name. Complex features have none.
-        pad_values: The level of silence for ``log_mel_spectrogram``; other features are padded with 0.
+        pad_values: The value that pads each feature: the ``pad_value`` of its representation, such as the level of silence
+            for ``log_mel_spectrogram``, else 0.
 
     Example:
         >>> import tempfile
@@ -101,8 +98,7 @@ class FeatureDataset(BaseDataset):
         table, digest = plan
         self.features: tuple[str, ...] = tuple(table["features"])
         self.preset: str | None = table["preset"]["name"] if table["preset"] else None
-        if _LOG_MEL in self.features:
-            self.pad_values = {_LOG_MEL: _level_of_silence(table["spectral"])}
+        self.pad_values = dict(table["pad_values"])
         self._settings: tuple[dict[str, Any], dict[str, Any] | None] = table["audio"], table["spectral"]
         super().__init__(None, split, rngs=rngs)
         del self.config  # created by the property
@@ -269,17 +265,6 @@ class FeatureDataset(BaseDataset):
             name: ``"label"``, ``"length"``, ``"id"`` or ``"source"``.
         """
         return list(self._id if name == "id" else self._source) if name in ("id", "source") else super().column(name)
-
-
-def _level_of_silence(spectral: Mapping[str, Any] | None) -> float:
-    """Return the log-mel level of silence, computed from the fields of a SpectralConfig without importing jax."""
-    if spectral is None:
-        return -100.0  # dB, of the power 1e-10
-    ratio = spectral["amin"] / max(spectral["ref"], spectral["amin"])
-    level = math.log(ratio) if spectral["log"] == "ln" else math.log10(ratio)
-    if spectral["log"] == "db":
-        level *= 20.0 / spectral["power"]
-    return float((level + spectral["level_offset"]) * spectral["level_scale"])
 
 
 def _class_label(
