@@ -158,6 +158,7 @@ class RecordingDataset(BaseDataset):
         self._n_channels: int | None = None
         self._loudest_starts: dict[int, int] = {}
         self._was_read: set[int] = set()
+        self._contents: list[tuple[object, ...]] | None = None
         self._cache: AudioCache | None = None
 
     @abstractmethod
@@ -261,9 +262,11 @@ class RecordingDataset(BaseDataset):
         folders = {os.path.dirname(name) for name in names}
         # commonpath does not accept absolute and relative paths together.
         root = os.path.commonpath(folders) if len({os.path.isabs(folder) for folder in folders}) == 1 else ""
+        if self._contents is None:  # once, so that a file that is missing later does not change it
+            self._contents = [_content(each.audio) for each in sources]
         recordings = [
-            (name[len(root) :], _content(each.audio), each.label, each.start, each.end, each.annotations)
-            for name, each in zip(names, sources, strict=True)
+            (name[len(root) :], content, each.label, each.start, each.end, each.annotations)
+            for name, content, each in zip(names, self._contents, sources, strict=True)
         ]
         return checksum(*self._options(), recordings)
 

@@ -289,11 +289,11 @@ class Loader:
             Values by name; None where they do not apply.
         """
         plan = self._plan
-        sizes = " to ".join(map(str, sorted({self.batch_sizes[0], self.batch_sizes[-1]})))
+        first, last = self.batch_sizes[0], self.batch_sizes[-1]
         return {
             "dataset": plan.dataset,
             "n_examples": plan.n_examples,
-            "batch_size": sizes,
+            "batch_size": first if first == last else f"{first} to {last}",
             "bucket_lengths": list(plan.bucket_lengths) or None,
             "steps_per_epoch": self.steps_per_epoch,
             "epochs": "infinitely many" if plan.epochs is None else plan.epochs,
