@@ -291,7 +291,7 @@ class Loader:
         plan = self._plan
         first, last = self.batch_sizes[0], self.batch_sizes[-1]
         return {
-            "dataset": plan.dataset,
+            "dataset": dataset_name(self.dataset),
             "n_examples": plan.n_examples,
             "batch_size": first if first == last else f"{first} to {last}",
             "bucket_lengths": list(plan.bucket_lengths) or None,
