@@ -18,7 +18,7 @@ from artifex.generative_models.modalities.audio import (
     time_stretch,
     to_float,
 )
-from artifex.generative_models.modalities.audio.representations import spectral_extension
+from artifex.generative_models.modalities.audio.spectral_settings import spectral_extension
 
 RATE = 16000
 ALL = [time_shift, time_stretch, add_gaussian_noise, random_gain]

@@ -121,9 +121,11 @@ def test_encode_scales_integers_by_their_range():
     np.testing.assert_array_equal(modality.encode(pcm), np.full(2000, -1, np.float32))
 
 
-@pytest.mark.parametrize("shape", [(), (1999,), (2000, 2)])
-def test_encode_raises_for_another_length(shape):
-    with pytest.raises(ValueError, match=r"audio must have shape \(\.\.\., 2000\).*trim_or_pad"):
+@pytest.mark.parametrize(
+    ("shape", "remedy"), [((), "trim_or_pad"), ((1999,), "trim_or_pad"), ((2000, 2), "transpose it")]
+)
+def test_encode_raises_for_another_length(shape, remedy):
+    with pytest.raises(ValueError, match=rf"audio must have shape \(\.\.\., 2000\).*{remedy}"):
         AudioModality(AudioModalityConfig(**SMALL)).encode(np.zeros(shape, np.float32))
 
 

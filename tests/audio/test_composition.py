@@ -539,8 +539,29 @@ def test_variable_lengths_are_batched_by_length(manifest):
     for batch in make_loader(view, 4, bucket_lengths=[300, 400]):
         assert batch["audio"].shape[1] in (300, 400)
         assert batch["length"].tolist() == view.lengths()[batch["index"]].tolist()
-    with pytest.raises(ValueError, match="no fixed lengths"):
-        make_loader(balanced(data), 4, bucket_lengths=[400])
+
+
+def test_a_mixture_is_batched_by_the_lengths_of_each_epoch(manifest):
+    data = AudioFileDataset(CONFIG, manifest=manifest, crop="whole")
+    view = map(balanced(data), lambda example: example)
+    loader = make_loader(view, 4, bucket_lengths=[300, 400], shuffle=True, epochs=3)
+    state, batches = None, []
+    for batch in loader:
+        state = loader.state() if loader.progress.step == 8 else state
+        batches.append(contents(batch))
+        with reading_epoch(int(batch["epoch"][0])):
+            assert batch["length"].tolist() == view.lengths()[batch["index"]].tolist()
+        assert batch["audio"].shape[1] in (300, 400)
+    lengths = []
+    for epoch in range(3):
+        with reading_epoch(epoch):
+            lengths.append(view.lengths().tolist())
+    assert lengths[0] != lengths[1] != lengths[2]
+    assert [contents(batch) for batch in loader.restore(state)] == batches[8:]
+    with pytest.raises(ValueError, match="example .* has 384 samples; add a longer bucket"):
+        make_loader(balanced(data), 4, bucket_lengths=[383])
+    with pytest.raises(ValueError, match="a budget requires the same examples in every epoch, but balanced"):
+        make_loader(balanced(data), max_batch_samples=4000)
 
 
 def test_a_state_of_another_composition_is_refused(data):

@@ -511,7 +511,7 @@ def test_features_of_one_split_are_read(artifex, tmp_path):
     train, test = FeatureDataset("features"), FeatureDataset("features", split="test")
     assert (len(train), len(test), train.labels, test.labels) == (2, 1, ("test", "train"), ("test", "train"))
     assert ([example["id"] for example in train], test[0]["label"]) == (["a.wav", "a.wav-3"], 0)
-    with pytest.raises(ValueError, match="features: split must be one of 'test', 'train', got 'validation'"):
+    with pytest.raises(ValueError, match="one of those of features, 'test' or 'train', got 'validation'"):
         FeatureDataset("features", split="validation")
 
 

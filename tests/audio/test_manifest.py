@@ -9,8 +9,8 @@ import pytest
 
 from artifex.generative_models.modalities.audio.datasets.manifests import (
     Recording,
-    folder_label,
     label_names,
+    label_recordings,
     read_manifest,
     write_manifest,
 )
@@ -196,7 +196,7 @@ def test_a_manifest_is_written_atomically(folder):
     ],
 )
 def test_the_label_is_the_folder_directly_below_the_root(file, root, label):
-    assert folder_label(Path(file), Path(root)) == label
+    assert label_recordings([(Path(file), Path(root))])[0].label == label
 
 
 def test_labels_are_sorted_by_number_then_alphabetically():

@@ -234,16 +234,18 @@ def test_a_hugging_face_dataset_is_read_undecoded_without_other_columns(sounds, 
         TableAudioDataset(PLAIN, hugging.DatasetDict({"train": table}))
 
 
-def test_the_fingerprint_depends_on_the_options_and_reads_no_recording(sounds):
-    class Rows(list):
-        def __getitem__(self, index):
-            assert index == 0
-            return super().__getitem__(index)
-
-    rows = Rows({"audio": content(sound), "label": number} for number, sound in enumerate(sounds))
-    options = [{}, {"crop": "start"}, {"seed": 1}, {"mono": False}, {"label": None}, {"split": "test"}]
+def test_the_fingerprint_depends_on_the_options_and_the_content(sounds):
+    rows = [{"audio": content(sound), "label": number} for number, sound in enumerate(sounds)]
+    options = [{}, {"crop": "start"}, {"seed": 1}, {"mono": False}, {"label": None}, {"classes": ["a", "b", "c"]}]
     prints = [TableAudioDataset(PLAIN, rows, **each).fingerprint() for each in options]
-    assert len({*prints, TableAudioDataset(PLAIN, list(rows)[:2]).fingerprint()}) == len(prints) + 1
+    changed = [
+        rows[:2],
+        rows[::-1],
+        [{**row, "label": 2 - row["label"]} for row in rows],
+        [{**rows[0], "audio": rows[1]["audio"]}, *rows[1:]],
+    ]
+    others = [TableAudioDataset(PLAIN, each).fingerprint() for each in changed]
+    assert len({*prints, *others}) == len(prints) + len(others)
     assert TableAudioDataset(PLAIN, rows).fingerprint() == prints[0]
 
 

@@ -6,12 +6,17 @@ import math
 import numbers
 import re
 import sys
+import warnings
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any, TypeGuard
 
 import attrs
 
 from artifex.generative_models.core.errors import suggest
+
+# An array of at least this many clips of at most this many samples is probably (time, channels).
+_MIN_SAMPLES = 100
+_MAX_CHANNELS = 8
 
 
 def check_integer(
@@ -217,6 +222,34 @@ def check_range(
         first, second = (f"{each} = {bound!r} {unit}".rstrip() for each, bound in zip(names, (low, high), strict=True))
         raise ValueError(f"{names[0]} must be at most {names[1]}, got {first}, {second}")
     return low, high
+
+
+def warn_if_time_is_not_last(name: str, shape: tuple[int, ...], *, stacklevel: int = 3) -> None:
+    """Warn if waveforms (..., time) probably have shape (..., time, channels).
+
+    Their last axis has at most 8 entries and the one before at least 100. Such a batch of very short clips is valid, so
+    that this is not an error.
+
+    Args:
+        name: Name of the function or argument that the message shows.
+        shape: Shape of the array.
+        stacklevel: As in ``warnings.warn``.
+
+    Example:
+        >>> import warnings
+        >>> with warnings.catch_warnings(record=True) as caught:
+        ...     warnings.simplefilter("always")
+        ...     warn_if_time_is_not_last("random_gain", (16000, 2))
+        >>> print(caught[0].message)
+        random_gain: audio of shape (16000, 2) is 16000 clips of 2 samples, since time is the last axis; transpose audio ...
+    """
+    if len(shape) > 1 and shape[-1] <= _MAX_CHANNELS and shape[-2] >= _MIN_SAMPLES:
+        warnings.warn(
+            f"{name}: audio of shape {shape} is {shape[-2]} clips of {shape[-1]} samples, since time is the last axis; "
+            f"transpose audio of shape (time, channels), for example np.swapaxes(audio, -1, -2)",
+            UserWarning,
+            stacklevel=stacklevel,
+        )
 
 
 def is_jax_array(value: object) -> bool:

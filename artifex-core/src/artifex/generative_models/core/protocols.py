@@ -45,7 +45,10 @@ class Window(Protocol):
 
 
 class Representation(Protocol):
-    """A model's representation of waveforms, and its inverse, for an audio configuration."""
+    """A model's representation of waveforms, and its inverse, for an audio configuration.
+
+    A representation may have an attribute ``pad_value``, the value that pads encoded examples in a batch; else it is 0.
+    """
 
     shape: tuple[int, ...]
 

@@ -14,7 +14,8 @@ from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 
-from artifex.generative_models.core.checks import check_integer, is_mapping
+from artifex.generative_models.core.checks import check_integer, is_list, is_mapping
+from artifex.generative_models.core.display import html_table, one_line
 
 if TYPE_CHECKING:
     from flax import nnx
@@ -251,6 +252,32 @@ class BaseDataset(ABC):
         """
         return None
 
+    def summary(self) -> dict[str, object]:
+        """Return what ``repr`` and notebooks show of the dataset; override it to add to it. Nothing is read for it.
+
+        Returns:
+            Values by name; None where a value is not available.
+        """
+        name: object = getattr(self, "name", None)
+        labels: object = getattr(self, "labels", ())
+        return {
+            "name": None if name == type(self).__name__ else name,
+            "n_examples": self._known_length(),
+            "split": getattr(self, "split", None),
+            "n_classes": len(labels) if is_list(labels) and labels else None,
+            "labels": labels if is_list(labels) and labels else None,
+        }
+
+    def _known_length(self) -> int | None:
+        """Return the number of examples, or None if files would have to be read to count them."""
+        return len(self)
+
+    def __repr__(self) -> str:
+        return one_line(type(self).__name__, self.summary())
+
+    def _repr_html_(self) -> str:
+        return html_table(type(self).__name__, self.summary())
+
     def fingerprint(self) -> str:
         """Return a checksum of the dataset, which is the same in every process.
 
@@ -396,6 +423,34 @@ def checksum(*parts: Any) -> str:
         True
     """
     return f"{zlib.crc32(re.sub(' at 0x[0-9a-fA-F]+', '', repr(parts)).encode()):08x}"
+
+
+def content_checksum(value: Any) -> str:
+    """Compute a checksum of the content of a value, including all elements of arrays.
+
+    Args:
+        value: Nested mappings, lists and tuples of arrays, bytes and other values, of which the ``repr`` is used.
+
+    Returns:
+        Eight hexadecimal digits, the same in every process.
+
+    Example:
+        >>> content_checksum([{"x": np.zeros(3)}]) == content_checksum([{"x": np.zeros(3)}])
+        True
+        >>> content_checksum([{"x": np.zeros(3)}]) == content_checksum([{"x": np.array([0.0, 1e-9, 0.0])}])
+        False
+    """
+    if is_mapping(value):
+        return checksum(*[(str(key), content_checksum(each)) for key, each in value.items()])
+    if is_list(value):
+        return checksum(*[content_checksum(each) for each in value])
+    if isinstance(value, bytes | bytearray):
+        return f"{zlib.crc32(value):08x}"
+    if hasattr(value, "__array__"):
+        array = np.asarray(value)
+        content = array.tolist() if array.dtype.hasobject else zlib.crc32(np.ascontiguousarray(array).tobytes())
+        return checksum(array.shape, array.dtype.str, content)
+    return checksum(value)
 
 
 def position(index: Any, length: int, name: str) -> int:

@@ -64,6 +64,7 @@ from .augmentations.warping import time_warp as time_warp
 from .base import AudioModality as AudioModality
 from .base import AudioModalityConfig as AudioModalityConfig
 from .base import AudioRepresentation as AudioRepresentation
+from .datasets.cache import cached as cached
 from .datasets.device_batching import DeviceBatches as DeviceBatches
 from .datasets.device_batching import device_batches as device_batches
 from .datasets.factory import create_audio_dataset as create_audio_dataset

@@ -382,10 +382,15 @@ class AudioModality(Modality):
         is_expected = bool(shape) and shape[-1] == self.n_time_steps
         if lengths is None:
             if not is_expected:
+                is_transposed = len(shape) > 1 and shape[-2] == self.n_time_steps
+                remedy = (
+                    "transpose it"
+                    if is_transposed
+                    else f"use trim_or_pad(audio, {self.n_time_steps}), or pass the lengths of a padded batch"
+                )
                 raise ValueError(
                     f"encode: audio must have shape (..., {self.n_time_steps}), {self.config.duration} s at "
-                    f"{self.config.sample_rate} Hz, got {shape}; use trim_or_pad(audio, {self.n_time_steps}), or pass the "
-                    f"lengths of a padded batch"
+                    f"{self.config.sample_rate} Hz, got {shape}; {remedy}"
                 )
             return self.representation.encode(to_float(audio))
         if not is_expected and shape and shape[-1]:

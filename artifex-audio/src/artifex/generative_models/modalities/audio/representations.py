@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Mapping
+from typing import Any
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -127,12 +131,16 @@ class LogMelSpectrogram:
     Args:
         config: The configuration.
 
+    Attributes:
+        shape: Shape of one encoded example.
+        pad_value: The level of silence, which pads examples of different lengths in a batch.
+
     Raises:
         MissingDependencyError: Without artifex-spectral.
 
     Example:
-        >>> LogMelSpectrogram(AudioModalityConfig()).shape
-        (80, 125)
+        >>> LogMelSpectrogram(AudioModalityConfig()).shape, LogMelSpectrogram(AudioModalityConfig()).pad_value
+        ((80, 125), -100.0)
         >>> LogMelSpectrogram(AudioModalityConfig(spectral="whisper", duration=30.0)).shape
         (80, 3000)
     """
@@ -141,6 +149,7 @@ class LogMelSpectrogram:
         self._settings = _settings("log_mel_spectrogram", config)
         self._n_samples = config.n_time_steps
         self.shape = (config.n_mel_channels, config.n_time_frames)
+        self.pad_value = _level_of_silence(self._settings.to_dict())
 
     def encode(self, audio: ArrayLike, *, lengths: ArrayLike | None = None) -> jax.Array:
         """Compute log-mel spectrograms.
@@ -222,6 +231,15 @@ class Stft:
             ValueError: When windows and hop of the analysis leave samples uncovered.
         """
         return extension_of(self._settings).istft(encoded, length=self._n_samples, min_coverage=_MIN_COVERAGE)
+
+
+def _level_of_silence(settings: Mapping[str, Any]) -> float:
+    """Return the log-mel level of silence from the fields of a SpectralConfig."""
+    ratio = settings["amin"] / max(settings["ref"], settings["amin"])
+    level = math.log(ratio) if settings["log"] == "ln" else math.log10(ratio)
+    if settings["log"] == "db":
+        level *= 20.0 / settings["power"]
+    return float((level + settings["level_offset"]) * settings["level_scale"])
 
 
 def _settings(name: str, config: AudioModalityConfig) -> SpectralSettings:

@@ -11,6 +11,7 @@ import attrs
 
 from artifex.generative_models.core.checks import is_mapping
 from artifex.generative_models.core.configuration.conversion import field_names, from_plain, to_plain, unknown_field
+from artifex.generative_models.core.display import html_table
 from artifex.generative_models.core.files import format_table, parse_table, read_table, write_atomic
 
 
@@ -146,6 +147,9 @@ class Configuration:
             ExtensionConfig(weight=0.5, enabled=False, extensions={})
         """
         return attrs.evolve(self, **changes)
+
+    def _repr_html_(self) -> str:
+        return html_table(type(self).__name__, self.to_dict())
 
 
 def _section_hint(cls: type, data: object) -> str:

@@ -1,3 +1,4 @@
+from .cache import cached as cached
 from .composition import balanced as balanced
 from .composition import concat as concat
 from .composition import filter as filter  # noqa: A004  the name of Grain

@@ -267,7 +267,9 @@ def balanced(dataset: IndexedDataset, by: str = "label", *, length: int | None =
     for index, value in enumerate(_groups(source, by, values)):
         members.setdefault(value, []).append(index)
     parts = [Selection("balanced", source, np.array(members[value], np.int64)) for value in sorted(members)]
-    return _mixture("balanced", parts, [1] * len(parts), len(source) if length is None else length, seed)
+    view = _mixture("balanced", parts, [1] * len(parts), len(source) if length is None else length, seed)
+    view.name = f"balanced({dataset_name(source)})"
+    return view
 
 
 def filter(  # noqa: A001  the name of Grain
@@ -490,7 +492,7 @@ def _groups(dataset: BaseDataset, name: str, values: Column | None = None) -> li
 
 def _mixture(
     function: str, parts: Sequence[BaseDataset], weights: Sequence[float], length: int | None, seed: int
-) -> BaseDataset:
+) -> Mixture:
     n_examples = sum(len(part) for part in parts) if length is None else length
     check_integer("length", n_examples, minimum=1)
     check_integer("seed", seed, minimum=0)

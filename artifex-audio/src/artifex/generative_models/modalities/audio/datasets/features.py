@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import math
 import os
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -12,7 +11,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from artifex.generative_models.modalities.audio.base import AudioModalityConfig, config_or_default
-from artifex.generative_models.modalities.audio.datasets.manifests.labels import class_label, multi_hot
+from artifex.generative_models.modalities.audio.datasets.manifests.labels import check_classes, class_label, multi_hot
+from artifex.generative_models.modalities.audio.datasets.manifests.splits import are_in_split
 from artifex.generative_models.modalities.audio.shards import layout
 from artifex.generative_models.modalities.audio.shards.checksums import parse_with_checksum
 from artifex.generative_models.modalities.audio.shards.reading import (
@@ -35,9 +35,6 @@ if TYPE_CHECKING:
     from flax import nnx
 
 
-_LOG_MEL = "log_mel_spectrogram"
-
-
 class FeatureDataset(BaseDataset):
     """The features in a folder that ``artifex extract`` wrote, in the order of the recordings.
 
@@ -48,7 +45,8 @@ class FeatureDataset(BaseDataset):
         folder: The folder of a complete extraction.
         config: The expected configuration of the features; None uses that of the folder. ``duration`` is not compared
             for variable-length features.
-        split: Name of the split; of an extraction from a manifest with splits, it selects the recordings.
+        split: Name of the split, one of ``splits``; all of an extraction without splits is ``"train"``.
+        classes: Class names in the order of their indices; it must contain every label. None means those of the extraction.
         rngs: Random number generators that ``get_batch`` draws indices from; by default every dataset draws the same
             sequence.
         name: Name of the dataset, for error messages.
@@ -67,7 +65,8 @@ class FeatureDataset(BaseDataset):
         config: The configuration that the features were made with, with the analysis of its preset.
         preset: Name of the preset, or None.
         statistics: The statistics of each feature over the recordings of the split, by name. Complex features have none.
-        pad_values: The level of silence for ``log_mel_spectrogram``; other features are padded with 0.
+        pad_values: The value that pads each feature: the ``pad_value`` of its representation, such as the level of silence
+            for ``log_mel_spectrogram``, else 0.
 
     Example:
         >>> import tempfile
@@ -87,6 +86,7 @@ class FeatureDataset(BaseDataset):
         *,
         config: AudioModalityConfig | None = None,
         split: str = "train",
+        classes: Sequence[str] | None = None,
         rngs: nnx.Rngs | None = None,
         name: str = "FeatureDataset",
     ) -> None:
@@ -98,8 +98,7 @@ class FeatureDataset(BaseDataset):
         table, digest = plan
         self.features: tuple[str, ...] = tuple(table["features"])
         self.preset: str | None = table["preset"]["name"] if table["preset"] else None
-        if _LOG_MEL in self.features:
-            self.pad_values = {_LOG_MEL: _level_of_silence(table["spectral"])}
+        self.pad_values = dict(table["pad_values"])
         self._settings: tuple[dict[str, Any], dict[str, Any] | None] = table["audio"], table["spectral"]
         super().__init__(None, split, rngs=rngs)
         del self.config  # created by the property
@@ -107,6 +106,8 @@ class FeatureDataset(BaseDataset):
             _check_config(config_or_default(config), self.config, [*table["audio"], "representation"], folder)
         self.name = name
         self.labels: tuple[str, ...] = tuple(table["labels"])
+        if classes is not None:
+            self.labels = check_classes(classes, self.labels)
         self.splits: tuple[str, ...] = tuple(
             sorted({recording["split"] for recording in table["recordings"] if "split" in recording})
         )
@@ -129,11 +130,9 @@ class FeatureDataset(BaseDataset):
                 record["source"],
             )
             for record in read_records(folder, digest=digest)
-            if record.get("split") in (None, split)
+            if record.get("split", split) == split
         ]
-        splits = {recording.get("split") for recording in table["recordings"]}
-        if None not in splits and split not in splits:
-            raise ValueError(f"{folder}: split must be one of {', '.join(sorted(map(repr, splits)))}, got {split!r}")
+        are_in_split([recording.get("split") for recording in table["recordings"]], split, os.fspath(folder))
         if not examples:
             raise ValueError(f"{folder} contains no examples: no recording could be extracted; see {layout.FAILURES}")
         shards, positions, recordings, labels, shapes, dtypes, self._id, self._source = zip(*examples, strict=True)
@@ -214,6 +213,19 @@ class FeatureDataset(BaseDataset):
             example["label"] = label if isinstance(label, int) else multi_hot(label, len(self.labels))
         return example
 
+    def summary(self) -> dict[str, object]:
+        """Return what ``repr`` and notebooks show of the dataset; see ``BaseDataset.summary``."""
+        shapes = {key: np.unique(shape, axis=0) for key, shape in self._shapes.items()}
+        return {
+            **super().summary(),
+            "preset": self.preset,
+            **{
+                key: tuple(found[0].tolist()) if len(found) == 1 else "variable-length" for key, found in shapes.items()
+            },
+            "sample_rate": self._settings[0]["sample_rate"],
+            "folder": str(self.folder),
+        }
+
     def lengths(self) -> np.ndarray:
         """Return the length of every example along time.
 
@@ -253,17 +265,6 @@ class FeatureDataset(BaseDataset):
             name: ``"label"``, ``"length"``, ``"id"`` or ``"source"``.
         """
         return list(self._id if name == "id" else self._source) if name in ("id", "source") else super().column(name)
-
-
-def _level_of_silence(spectral: Mapping[str, Any] | None) -> float:
-    """Return the log-mel level of silence, computed from the fields of a SpectralConfig without importing jax."""
-    if spectral is None:
-        return -100.0  # dB, of the power 1e-10
-    ratio = spectral["amin"] / max(spectral["ref"], spectral["amin"])
-    level = math.log(ratio) if spectral["log"] == "ln" else math.log10(ratio)
-    if spectral["log"] == "db":
-        level *= 20.0 / spectral["power"]
-    return float((level + spectral["level_offset"]) * spectral["level_scale"])
 
 
 def _class_label(

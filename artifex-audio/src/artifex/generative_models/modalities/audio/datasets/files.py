@@ -5,18 +5,25 @@ from __future__ import annotations
 import math
 import os
 from collections.abc import Callable, Iterable, Sequence
+from itertools import compress
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, cast
 
-import attrs
 import numpy as np
 
 from artifex.generative_models.core.checks import check_choice, check_flag
 from artifex.generative_models.modalities.audio.base import AudioModalityConfig
+from artifex.generative_models.modalities.audio.datasets.manifests.folders import label_recordings
 from artifex.generative_models.modalities.audio.datasets.manifests.formats import is_manifest
-from artifex.generative_models.modalities.audio.datasets.manifests.labels import class_label, folder_label, label_names
+from artifex.generative_models.modalities.audio.datasets.manifests.labels import (
+    Label,
+    check_classes,
+    class_label,
+    label_names,
+)
 from artifex.generative_models.modalities.audio.datasets.manifests.reading import read_manifest
 from artifex.generative_models.modalities.audio.datasets.manifests.recording import Recording
+from artifex.generative_models.modalities.audio.datasets.manifests.splits import are_in_split
 from artifex.generative_models.modalities.audio.datasets.recordings import Crop, OnError, RecordingDataset, Source
 from artifex.generative_models.modalities.audio.io import exists, search_audio
 
@@ -43,16 +50,21 @@ class AudioFileDataset(RecordingDataset):
             padded), or ``"whole"`` (variable-length examples, neither cropped nor padded).
         hop: Hop between sliding windows in seconds; by default the configuration's duration.
         labels: ``"folder"`` labels a recording by the folder directly below the given one, or the given one itself; a
-            function returns the label for a path; None omits labels. With a manifest, ``"folder"`` uses its column ``label``;
-            where that contains lists, ``label`` in an example is a multi-hot array. ``dataset.labels`` contains the class
-            names in order of their indices, the same for every split.
+            function returns the label for a path, a name or an index; None omits labels. With a manifest, ``"folder"`` uses
+            its column ``label``; where that contains lists, ``label`` in an example is a multi-hot array.
+            ``dataset.labels`` contains the class names in order of their indices, the same for every split; it is empty
+            for indices without ``classes``.
+        classes: Class names in the order of their indices, which fixes the numbering; it must contain every label. By
+            default the sorted labels of all splits of the source.
         annotations: Whether examples contain ``annotations``, the other columns of the manifest, such as ``text`` and
             ``speaker``: strings (empty where missing) or numbers (NaN where missing). Columns of other values are omitted.
         on_error: ``"raise"`` raises for a recording that cannot be read. ``"skip"`` replaces it by silence with
             ``valid=False``, which iteration skips, and adds the reason to ``dataset.problems`` of this process.
             ``"warn"`` also warns, once per file. Errors with ``AudioReadError.transient`` are always raised; among them is
             a file that existed when the dataset was created and is missing now.
-        split: Name of the split; selects the recordings of a manifest with splits.
+        split: Name of the split: one of those in the manifest's column ``split``; or of the folders directly below a given
+            one if all of them are named like splits, such as ``train`` and ``test``. All of another source is ``"train"``,
+            or the name of the given folder.
         seed: Seed of random crops, at least 0.
         rngs: Random number generators that ``get_batch`` draws indices from; by default every dataset draws the same
             sequence.
@@ -60,7 +72,8 @@ class AudioFileDataset(RecordingDataset):
 
     Raises:
         FileNotFoundError: When a path does not exist.
-        ValueError: When there are no audio files, the manifest is invalid, or an option is out of range.
+        ValueError: When there are no audio files, the manifest is invalid, the source does not have the split, a label is
+            not in ``classes``, or an option is out of range.
         TypeError: When both paths and a manifest are given, or an option has the wrong type.
 
     Example:
@@ -86,7 +99,8 @@ class AudioFileDataset(RecordingDataset):
         mono: bool = True,
         crop: Crop = "center",
         hop: float | None = None,
-        labels: Literal["folder"] | Callable[[Path], str] | None = "folder",
+        labels: Literal["folder"] | Callable[[Path], str | int] | None = "folder",
+        classes: Sequence[str] | None = None,
         annotations: bool = False,
         on_error: OnError = "raise",
         split: str = "train",
@@ -102,31 +116,22 @@ class AudioFileDataset(RecordingDataset):
         check_flag("annotations", annotations)
         if manifest is None:
             _check_no_manifest(paths)
-            recordings = [
-                Recording(path=str(file), label=folder_label(file, root)) for file, root in search_audio(paths).files
-            ]
+            files = search_audio(paths).files
+            recordings = label_recordings(files)
+            roots = {os.path.basename(os.path.abspath(root)) for _, root in files}
+            source = os.fspath(cast(str, paths)) if isinstance(paths, str | os.PathLike) else f"the {len(files)} files"
+            own = roots.pop() if len(roots) == 1 else None
         elif isinstance(paths, tuple) and not paths:
             recordings = read_manifest(manifest, check_paths=on_error == "raise")
+            source, own = os.fspath(manifest), None
         else:
             raise TypeError("paths and manifest must not be given together; omit one of them")
-        if callable(labels):
-            recordings = [attrs.evolve(each, label=_label_of(labels, Path(each.path))) for each in recordings]
-        # From all splits, so that classes have the same indices, and examples the same keys, in each.
-        if labels is not None:
-            self.labels = label_names(each.label for each in recordings)
-        has_lists = any(isinstance(each.label, tuple) for each in recordings)
-        class_indices = {label: number for number, label in enumerate(self.labels)}
+        selected = are_in_split([each.split for each in recordings], split, source, own=own)
+        # Classes and columns are those of all splits, so that indices and keys are the same in each.
+        self.labels, indices = _index_classes(recordings, labels, classes)
         self._columns = _annotation_columns(recordings)
-        self._recordings = [each for each in recordings if each.split in (None, split)]
-        if not self._recordings:
-            known = ", ".join(sorted({repr(each.split) for each in recordings}))
-            raise ValueError(f"{manifest}: split must be one of {known}, got {split!r}")
-        self._class_indices: list[int | tuple[int, ...] | None] = [None] * len(self._recordings)
-        if labels is not None:
-            given = (
-                (each.label,) if has_lists and isinstance(each.label, str) else each.label for each in self._recordings
-            )
-            self._class_indices = [class_label(label, class_indices) for label in given]
+        self._recordings = list(compress(recordings, selected))
+        self._class_indices = list(compress(indices, selected))
         self._annotations = [
             {name: _annotation(each, name, missing) for name, missing in self._columns.items()} if annotations else None
             for each in self._recordings
@@ -177,11 +182,43 @@ class AudioFileDataset(RecordingDataset):
         return [str(value) for value in values] if isinstance(missing, str) else np.array(values, np.float64)
 
 
-def _label_of(labels: Callable[[Path], str], path: Path) -> str:
+def _index_classes(
+    recordings: Sequence[Recording],
+    labels: Literal["folder"] | Callable[[Path], str | int] | None,
+    classes: Sequence[str] | None,
+) -> tuple[tuple[str, ...], list[int | tuple[int, ...] | None]]:
+    """Return the class names and the class of each recording."""
+    if labels is None:
+        if classes is not None:
+            raise ValueError("classes requires labels, got labels=None; omit classes")
+        return (), [None] * len(recordings)
+    found: list[Label | int | None] = [each.label for each in recordings]
+    if callable(labels):
+        found = [_label_of(labels, Path(each.path)) for each in recordings]
+    numbers = [label for label in found if isinstance(label, int)]
+    if numbers:
+        if len(numbers) < len(found):
+            name = next(label for label in found if not isinstance(label, int))
+            raise TypeError(f"labels must return only names or only indices, got {numbers[0]} and {name!r}")
+        names = () if classes is None else check_classes(classes, ())
+        if names and max(numbers) >= len(names):
+            raise ValueError(f"classes must contain every label, got {len(names)} classes and the index {max(numbers)}")
+        return names, list(numbers)
+    given = [label for label in found if not isinstance(label, int)]
+    names = label_names(given) if classes is None else check_classes(classes, given)
+    has_lists = any(isinstance(label, tuple) for label in given)
+    indices = {label: number for number, label in enumerate(names)}
+    return names, [class_label((label,) if has_lists and isinstance(label, str) else label, indices) for label in given]
+
+
+def _label_of(labels: Callable[[Path], str | int], path: Path) -> str | int:
     label = labels(path)
-    if not isinstance(label, str) or not label:  # pyright: ignore[reportUnnecessaryIsInstance]  user-defined
-        raise TypeError(f"labels must return the class name for a path, got {label!r} for {path}")
-    return label
+    if isinstance(label, int | np.integer) and not isinstance(label, bool):
+        if label >= 0:
+            return int(label)
+    elif isinstance(label, str) and label:
+        return str(label)
+    raise TypeError(f"labels must return the class name or index for a path, got {label!r} for {path}")
 
 
 def _check_no_manifest(paths: object) -> None:

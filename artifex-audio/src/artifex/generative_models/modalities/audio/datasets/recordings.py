@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
+import copy
 import os
 import warnings
 from abc import abstractmethod
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from functools import lru_cache
-from typing import TYPE_CHECKING, Any, Literal, get_args
+from functools import lru_cache, partial
+from typing import TYPE_CHECKING, Any, Literal, Self, get_args
 
 import attrs
 import numpy as np
 
 from artifex.generative_models.core.checks import check_choice, check_flag, check_integer, check_number
 from artifex.generative_models.modalities.audio.base import AudioModalityConfig, AudioRepresentation, config_or_default
+from artifex.generative_models.modalities.audio.datasets.audio_cache import AudioCache
 from artifex.generative_models.modalities.audio.datasets.identity import config_identity
 from artifex.generative_models.modalities.audio.datasets.manifests.labels import multi_hot
 from artifex.generative_models.modalities.audio.datasets.normalization import MAX_GAIN_DB, normalize_peak
@@ -24,12 +26,13 @@ from artifex.generative_models.modalities.audio.io import (
     AudioInfo,
     AudioReadError,
     AudioSource,
+    Samples,
     decode,
     missing_now,
     probe,
     read_blocks,
 )
-from artifex.generative_models.modalities.base import BaseDataset, checksum, current_epoch, position
+from artifex.generative_models.modalities.base import BaseDataset, checksum, content_checksum, current_epoch, position
 
 if TYPE_CHECKING:
     import jax
@@ -155,6 +158,8 @@ class RecordingDataset(BaseDataset):
         self._n_channels: int | None = None
         self._loudest_starts: dict[int, int] = {}
         self._was_read: set[int] = set()
+        self._contents: list[tuple[object, ...]] | None = None
+        self._cache: AudioCache | None = None
 
     @abstractmethod
     def n_recordings(self) -> int:
@@ -167,6 +172,18 @@ class RecordingDataset(BaseDataset):
         Args:
             recording: Index of the recording, from 0.
         """
+
+    def with_cache(self, cache: AudioCache) -> Self:
+        """Return a copy of the dataset that reads recordings through a cache; see ``cached``.
+
+        Args:
+            cache: The cache.
+        """
+        copied = copy.copy(self)
+        copied.problems, copied._loudest_starts, copied._was_read = {}, {}, set()
+        copied._draws = copy.deepcopy(self._draws)
+        copied._cache = cache
+        return copied
 
     def __len__(self) -> int:
         return int(self._count_windows()[-1]) if self.crop == "sliding" else self.n_recordings()
@@ -215,23 +232,47 @@ class RecordingDataset(BaseDataset):
         example = self._read_example(position(index, len(self), self.name), epoch)
         return {**example, **self._features(example["audio"])}
 
+    def summary(self) -> dict[str, object]:
+        """Return what ``repr`` and notebooks show of the dataset; see ``BaseDataset.summary``."""
+        config, is_whole = self.config, self.crop == "whole"
+        return {
+            **super().summary(),
+            "n_recordings": self.n_recordings() if self.crop == "sliding" else None,
+            "sample_rate": config.sample_rate,
+            "duration": None if is_whole else config.duration,
+            "crop": self.crop,
+            "hop": self._hop / config.sample_rate if self.crop == "sliding" else None,
+            "mono": self.mono,
+            "audio": (config.n_time_steps,) if self.mono and not is_whole else None,
+            "representation": config.representation_name,
+            "cache": None if self._cache is None else str(self._cache.folder),
+        }
+
+    def _known_length(self) -> int | None:
+        return None if self.crop == "sliding" and self._window_ends is None else len(self)
+
     def fingerprint(self) -> str:
         """Return a checksum of the options and recordings; see ``BaseDataset.fingerprint``.
 
-        It includes the labels, segments and paths of the recordings, relative to their common folder: moving that folder
-        does not change it.
+        It includes the labels, segments and annotations of the recordings, the sizes of their files and their paths
+        relative to the common folder: moving that folder does not change it. Audio in memory is read completely.
         """
         sources = [self.source(recording) for recording in range(self.n_recordings())]
         names = [each.name for each in sources]
         folders = {os.path.dirname(name) for name in names}
         # commonpath does not accept absolute and relative paths together.
         root = os.path.commonpath(folders) if len({os.path.isabs(folder) for folder in folders}) == 1 else ""
+        if self._contents is None:  # once, so that a file that is missing later does not change it
+            self._contents = [_content(each.audio) for each in sources]
         recordings = [
-            (name[len(root) :], each.label, each.start, each.end, each.annotations)
-            for name, each in zip(names, sources, strict=True)
+            (name[len(root) :], content, each.label, each.start, each.end, each.annotations)
+            for name, content, each in zip(names, self._contents, sources, strict=True)
         ]
-        options = self.split, self.seed, config_identity(self.config), self.mono, self.crop, self._hop, self.labels
-        return checksum(*options, recordings)
+        return checksum(*self._options(), recordings)
+
+    def _options(self) -> tuple[object, ...]:
+        """Return the options that examples depend on."""
+        return self.split, self.seed, config_identity(self.config), self.mono, self.crop, self._hop, self.labels
 
     def info(self, recording: int) -> AudioInfo:
         """Read the header of a recording.
@@ -379,37 +420,38 @@ class RecordingDataset(BaseDataset):
         """Return the cropped samples of a recording and the start of the crop in seconds."""
         if isinstance(source.audio, AudioReadError):
             raise source.audio
-        config = self.config
-        audio = source.audio
-        n_time_steps = config.n_time_steps
-        start_seconds = 0.0
+        audio, n_time_steps, sample_rate = source.audio, self.config.n_time_steps, self.config.sample_rate
+        crop_start = 0
+        decode_crop: Callable[..., tuple[np.ndarray, AudioInfo]] = decode
+        read: Callable[..., Iterator[tuple[AudioInfo, np.ndarray]]] = read_blocks
+        if self._cache is not None:
+            decode_crop = partial(self._cache.decode, segment=(source.start, source.end))
+            read = partial(self._cache.read_blocks, segment=(source.start, source.end))
 
-        def span(info: AudioInfo) -> tuple[int, int]:
-            nonlocal start_seconds
+        def segment(info: AudioInfo) -> tuple[int, int]:
             self._check_header(source, recording, info)
-            first, count = segment_span(source.name, source.start, source.end, info.sample_rate, info.n_samples)
-            n_crop = -(-n_time_steps * info.sample_rate // config.sample_rate)
-            n_excess = max(0, count - n_crop)
+            return segment_span(source.name, source.start, source.end, info.sample_rate, info.n_samples)
+
+        def crop(n_samples: int) -> tuple[int, int]:
+            nonlocal crop_start
+            n_excess = max(0, n_samples - n_time_steps)
             if self.crop == "whole":
-                n_crop = count
-            elif self.crop == "center":
-                first += n_excess // 2
+                return 0, n_samples
+            if self.crop == "center":
+                crop_start = n_excess // 2
             elif self.crop == "random":
-                first += int(crop_rng(self.seed, epoch, index).integers(0, n_excess, endpoint=True))
+                crop_start = int(crop_rng(self.seed, epoch, index).integers(0, n_excess, endpoint=True))
             elif self.crop == "sliding":
-                offset = window * self._hop * info.sample_rate // config.sample_rate
-                first, count = first + offset, count - offset
+                crop_start = window * self._hop
             elif self.crop == "loudest" and n_excess:
                 if recording not in self._loudest_starts:
-                    self._loudest_starts[recording] = _find_loudest(
-                        audio, source.name, first, count, n_crop, mono=self.mono
-                    )
-                first += self._loudest_starts[recording]
-            start_seconds = first / info.sample_rate
-            return first, min(n_crop, count)
+                    blocks = read(audio, segment, sample_rate=sample_rate, mono=self.mono, name=source.name)
+                    self._loudest_starts[recording] = _find_loudest(blocks, n_samples, n_time_steps)
+                crop_start = self._loudest_starts[recording]
+            return crop_start, min(n_time_steps, n_samples - crop_start)
 
-        samples, _ = decode(audio, span, sample_rate=config.sample_rate, mono=self.mono, name=source.name)
-        return (samples if self.crop == "whole" else samples[..., :n_time_steps]), start_seconds
+        samples, info = decode_crop(audio, segment, crop, sample_rate=sample_rate, mono=self.mono, name=source.name)
+        return samples, segment(info)[0] / info.sample_rate + crop_start / sample_rate
 
     def _check_header(self, source: Source, recording: int, info: AudioInfo) -> None:
         check_header(
@@ -541,16 +583,31 @@ def encoder(config: AudioModalityConfig) -> Callable[..., jax.Array]:
     return jax.jit(AudioModality(config).encode)
 
 
-def _find_loudest(audio: AudioSource, name: str, first: int, count: int, n_crop: int, *, mono: bool) -> int:
-    """Return the start, relative to ``first``, of the window with the highest energy, in steps of 1/16 window."""
+def _content(audio: AudioSource | AudioReadError) -> tuple[object, ...]:
+    """Return what represents the content of a recording in a fingerprint: the size of a file, a checksum of other audio."""
+    if isinstance(audio, AudioReadError):
+        return (audio.reason,)
+    if isinstance(audio, bytes):
+        return (content_checksum(audio),)
+    if isinstance(audio, Samples):
+        return (content_checksum(audio.array), audio.sample_rate)
+    try:
+        return (os.stat(audio).st_size,)
+    except OSError:
+        return ()
+
+
+def _find_loudest(blocks: Iterable[tuple[AudioInfo, np.ndarray]], n_samples: int, n_crop: int) -> int:
+    """Return the start of the window with the highest energy, in steps of 1/16 window."""
     step = max(1, n_crop // _STEPS_PER_WINDOW)
     energies: list[np.ndarray] = []
-    block_size = step * max(1, (1 << 16) // step)
-    for _, block in read_blocks(audio, lambda info: (first, count), size=block_size, name=name):
-        samples = block @ np.ones((block.shape[1], 1), np.float32) if mono else block
-        power = np.einsum("tc,tc->t", samples, samples, dtype=np.float64)
-        energies.append(np.add.reduceat(power, np.arange(0, len(power), step)))
-    cumulative = np.concatenate([[0.0], np.cumsum(np.concatenate(energies))])
+    remainder = np.empty(0)
+    for _, block in blocks:
+        power = np.concatenate([remainder, np.einsum("tc,tc->t", block, block, dtype=np.float64)])
+        n_steps = len(power) // step
+        energies.append(power[: n_steps * step].reshape(n_steps, step).sum(axis=1))
+        remainder = power[n_steps * step :]
+    cumulative = np.cumsum(np.concatenate([[0.0], *energies, [remainder.sum()]]))
     width = n_crop // step
     windows = cumulative[width:] - cumulative[:-width]
-    return min(int(np.argmax(windows)) * step, count - n_crop)
+    return min(int(np.argmax(windows)) * step, n_samples - n_crop)

@@ -187,6 +187,17 @@ class SyntheticAudioDataset(BaseDataset):
         """
         return self.examples([index], epoch=epoch)[0]
 
+    def summary(self) -> dict[str, object]:
+        """Return what ``repr`` and notebooks show of the dataset; see ``BaseDataset.summary``."""
+        return {
+            **super().summary(),
+            "sample_rate": self.config.sample_rate,
+            "duration": self.config.duration,
+            "audio": (self.config.n_time_steps,),
+            "representation": self.config.representation_name,
+            "seed": self.seed,
+        }
+
     def targets(self) -> np.ndarray:
         """Return the index in ``labels`` of every example's audio type, shape (n,), int64, without rendering."""
         return self._type_numbers(np.arange(len(self))).astype(np.int64)

@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any, Protocol, cast
 import numpy as np
 
 from artifex.generative_models.modalities.audio.base import AudioModalityConfig
-from artifex.generative_models.modalities.audio.datasets.identity import config_identity
-from artifex.generative_models.modalities.audio.datasets.manifests.labels import label_names
+from artifex.generative_models.modalities.audio.datasets.manifests.labels import check_classes, label_names
+from artifex.generative_models.modalities.audio.datasets.manifests.splits import are_in_split
 from artifex.generative_models.modalities.audio.datasets.recordings import Crop, OnError, RecordingDataset, Source
 from artifex.generative_models.modalities.audio.io import AudioReadError, AudioSource, Samples
 from artifex.generative_models.modalities.base import checksum
@@ -46,18 +46,22 @@ class TableAudioDataset(RecordingDataset):
             column, omits labels. ``dataset.labels`` contains the names of a Hugging Face ``ClassLabel`` column, or the
             sorted strings; integers are used unchanged. For lists, ``label`` in an example is a multi-hot array, float32
             (n_classes,), with as many classes as there are names, or the largest integer plus 1.
+        classes: Class names in the order of their indices, which fixes the numbering: every label is one of them, or an
+            index into them. By default see ``label``.
         mono: Whether to average the channels; for this and the other options see ``AudioFileDataset``.
         crop: The part of a longer recording.
         hop: Hop between sliding windows in seconds.
         on_error: Whether a recording that cannot be read raises, is skipped, or warns.
-        split: Name of the split that the table is.
+        split: Name of the split: one of those in a column ``split`` of strings, which selects the recordings. All of another
+            table is ``"train"``, or the split of a Hugging Face dataset.
         seed: Seed of random crops, at least 0.
         rngs: Random number generators that ``get_batch`` draws indices from.
         name: Name of the dataset in error messages.
 
     Raises:
         TypeError: When the table has no length or indexing, such as a stream, a lazy frame or a dict of splits.
-        ValueError: When a column does not exist, labels are neither strings nor integers, or an option is out of range.
+        ValueError: When a column does not exist, the table does not have the split, labels are neither strings nor
+            integers or not in ``classes``, or an option is out of range.
 
     Example:
         >>> table = [{"audio": {"array": np.full(400, 0.5), "sampling_rate": 8000}, "label": name} for name in "ba"]
@@ -73,6 +77,7 @@ class TableAudioDataset(RecordingDataset):
         *,
         audio: str = "audio",
         label: str | None = "label",
+        classes: Sequence[str] | None = None,
         mono: bool = True,
         crop: Crop = "center",
         hop: float | None = None,
@@ -88,6 +93,7 @@ class TableAudioDataset(RecordingDataset):
         self._audio_column = audio
         self._label_column: str | None = label
         self._class_indices: dict[str, int] = {}
+        self._renumbered: dict[int, int] = {}
         _check_table(table)
         self._annotation_table = _without_audio(table, audio)
         if hasattr(table, "cast_column"):
@@ -97,6 +103,9 @@ class TableAudioDataset(RecordingDataset):
         else:
             self._table = table
             self._prepare_labels(_as_mapping(table[0]) or {})
+        if classes is not None:
+            self._set_classes(classes)
+        self._select_split(name, str(getattr(table, "split", "train")))
 
     def n_recordings(self) -> int:
         """Return the number of recordings."""
@@ -117,13 +126,40 @@ class TableAudioDataset(RecordingDataset):
         return Source(audio, audio_name, self._class_index(item, name))
 
     def fingerprint(self) -> str:
-        """Return a checksum of the options and the number of recordings; see ``BaseDataset.fingerprint``.
+        """Return a checksum of the options, the labels and the audio; see ``RecordingDataset.fingerprint``.
 
-        The content of the table is not included, since it may be the audio itself.
+        For a Hugging Face dataset, its own fingerprint represents its content.
         """
-        columns = self._audio_column, self._label_column
-        options = self.split, self.seed, config_identity(self.config), self.mono, self.crop, self._hop, self.labels
-        return checksum(len(self._table), columns, options)
+        own: str | None = getattr(self._table, "_fingerprint", None)
+        return super().fingerprint() if own is None else checksum(own, self._audio_column, *self._options())
+
+    def _set_classes(self, classes: Sequence[str]) -> None:
+        """Number the classes as given. Labels that are indices into a column's own names become names first."""
+        if self._label_column is None:
+            raise ValueError("classes requires labels; omit classes, or set label to the name of their column")
+        if self._class_indices or not self.labels:
+            self.labels = check_classes(classes, self.labels)
+            self._class_indices = (
+                {name: number for number, name in enumerate(self.labels)} if self._class_indices else {}
+            )
+        else:  # the labels are indices into names of a Hugging Face ClassLabel
+            names, self.labels = self.labels, check_classes(classes, self.labels)
+            self._renumbered = {number: self.labels.index(name) for number, name in enumerate(names)}
+        if self._n_classes is not None:
+            self._n_classes = len(self.labels)
+
+    def _select_split(self, name: str, own: str) -> None:
+        """Keep the recordings of the split."""
+        splits: list[str | None] = [None] * len(self._table)
+        if "split" in self._recording_column_names():
+            values = _column_values(self._annotation_table, "split")
+            if all(isinstance(value, str) for value in values):
+                splits = [str(value) for value in values]
+        selected = are_in_split(splits, self.split, f"the table of {name}", own=own)
+        if not all(selected):
+            rows = [index for index, is_in_split in enumerate(selected) if is_in_split]
+            self._table = _select_rows(self._table, rows)
+            self._annotation_table = _select_rows(self._annotation_table, rows)
 
     def _recording_classes(self) -> Sequence[int | tuple[int, ...] | None]:
         name = self._label_column
@@ -229,7 +265,11 @@ class TableAudioDataset(RecordingDataset):
         label = _as_label(value)
         names = label if isinstance(label, tuple) else (label,)
         found = [self._class_indices.get(str(each)) if self._class_indices else each for each in names]
-        indices = tuple(each for each in found if isinstance(each, int))
+        indices = tuple(self._renumbered.get(each, each) for each in found if isinstance(each, int))
+        if self.labels and not self._class_indices and not all(each < len(self.labels) for each in indices):
+            raise ValueError(
+                f"{name}: {self._label_column} must be below the {len(self.labels)} classes, got {value!r}"
+            )
         if self._n_classes is not None:
             if len(indices) == len(names) and all(0 <= each < self._n_classes for each in indices):
                 return indices
@@ -255,6 +295,15 @@ def _check_table(table: object) -> None:
         raise ValueError("table must not be empty, got 0 recordings")
 
 
+def _select_rows(table: Any, rows: list[int]) -> Any:
+    """Return some rows of a table that is prepared."""
+    if hasattr(table, "cast_column"):
+        return table.select(rows)
+    if isinstance(table, _Rows):
+        return table.select(rows)
+    return [table[index] for index in rows]
+
+
 class _Rows:
     """Rows of some columns."""
 
@@ -268,6 +317,10 @@ class _Rows:
 
     def __len__(self) -> int:
         return self._length
+
+    def select(self, rows: list[int]) -> _Rows:
+        columns = {name: partial(_value_at, get, rows) for name, get in self._columns.items()}
+        return _Rows(len(rows), columns)
 
     def values_of(self, name: str) -> list[object]:
         return [self._columns[name](index) for index in range(self._length)]
@@ -309,6 +362,10 @@ def _columns_of(table: Any) -> Mapping[str, Callable[[int], object]] | None:
     if hasattr(table, "column_names"):  # Arrow
         return {name: partial(_arrow_value, table.column(name)) for name in table.column_names}
     return None
+
+
+def _value_at(get: Callable[[int], object], rows: list[int], index: int) -> object:
+    return get(rows[index])
 
 
 def _arrow_value(column: Any, index: int) -> object:

@@ -19,6 +19,7 @@ from artifex.generative_models.modalities.audio.datasets.random_draws import map
 from artifex.generative_models.modalities.base import (
     BaseDataset,
     checksum,
+    content_checksum,
     current_epoch,
     position,
     read_examples,
@@ -119,8 +120,14 @@ class View(BaseDataset):
         return examples
 
     def lengths(self) -> np.ndarray | None:
-        """Return the length of every example; see ``BaseDataset.lengths``."""
+        """Return the length of every example, in the current epoch; see ``BaseDataset.lengths``."""
         return cast("np.ndarray | None", self._gather(lambda part: part.lengths()))
+
+    def max_length(self) -> int | None:
+        """Return the maximum length of all examples of the parts, which no epoch exceeds, if lengths are available."""
+        maxima = [part.max_length() if isinstance(part, View) else _max_length(part) for part in self.parts]
+        known = [each for each in maxima if each is not None]
+        return max(known) if len(known) == len(maxima) else None
 
     def targets(self) -> np.ndarray | None:
         """Return the class of every example of the current epoch; see ``BaseDataset.targets``."""
@@ -236,6 +243,11 @@ class Concatenation(View):
         return parts, np.arange(len(self)) - (self._ends - sizes)[parts]
 
 
+def _max_length(dataset: BaseDataset) -> int | None:
+    lengths = dataset.lengths()
+    return None if lengths is None else int(lengths.max())
+
+
 class Repetition(View):
     """The examples of a dataset several times; each repetition is an epoch of the dataset."""
 
@@ -301,23 +313,6 @@ class Mixture(View):
     def origins(self) -> tuple[np.ndarray, np.ndarray]:
         """Return the part and the index in it of every example."""
         return self._epoch(current_epoch())[:2]
-
-    def lengths(self) -> np.ndarray | None:
-        """Return the length of every example, if it is the same for all; see ``BaseDataset.lengths``.
-
-        Raises:
-            ValueError: When examples have different lengths, since an index is another example in every epoch.
-        """
-        lengths = [part.lengths() for part in self.parts]
-        known = [each for each in lengths if each is not None]
-        if len(known) < len(lengths):
-            return None
-        if len({int(value) for each in known for value in (each.min(), each.max())}) > 1:
-            raise ValueError(
-                f"{self.name} has variable-length examples, and other ones in every epoch, so that they have no fixed "
-                f"lengths; crop them to one length, or use concat and repeat"
-            )
-        return np.full(len(self), known[0][0], np.int64)
 
     def __getstate__(self) -> dict[str, Any]:
         return {**self.__dict__, "_epochs": {}}
@@ -469,9 +464,13 @@ class SequenceDataset(BaseDataset):
         return cast("Column", values if any(isinstance(value, str | tuple) for value in values) else np.array(values))
 
     def fingerprint(self) -> str:
-        """Return that of the object if it has one, else a checksum of its type and length."""
+        """Return that of the object if it has one, the checksum of the content of a list, or of the type and length."""
         own = getattr(self.items, "fingerprint", None)
-        return str(own()) if callable(own) else checksum(type(self.items).__qualname__, len(self))
+        if callable(own):
+            return str(own())
+        if isinstance(self.items, list | tuple):
+            return content_checksum(self.items)
+        return checksum(type(self.items).__qualname__, len(self))
 
     def _rows(self) -> list[Mapping[str, Any]]:
         return list(cast(Any, self.items))

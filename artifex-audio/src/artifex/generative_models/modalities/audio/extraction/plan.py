@@ -9,9 +9,10 @@ from typing import Any
 
 import attrs
 
+from artifex.generative_models.core import registry
 from artifex.generative_models.core.components.metadata import installed_version
 from artifex.generative_models.core.files import format_table
-from artifex.generative_models.modalities.audio.base import AudioModalityConfig
+from artifex.generative_models.modalities.audio.base import AudioModality, AudioModalityConfig
 from artifex.generative_models.modalities.audio.datasets.manifests.labels import label_names
 from artifex.generative_models.modalities.audio.extraction import padding
 from artifex.generative_models.modalities.audio.extraction.features import (
@@ -56,6 +57,7 @@ class Plan:
         features: Names of the features.
         preset: ``name`` and ``options`` of the preset, or None.
         spectral: Fields of the ``SpectralConfig`` of the preset, or of ``config.spectral``, or None.
+        pad_values: The value that pads each feature in a batch: the ``pad_value`` of its representation, else 0.
         components: The components that compute the features, with their distributions and versions.
         batch_size: Maximum number of recordings in a batch.
         shard_size: Maximum number of recordings in a shard.
@@ -70,6 +72,7 @@ class Plan:
     features: list[str]
     preset: dict[str, Any] | None
     spectral: dict[str, Any] | None
+    pad_values: dict[str, float]
     components: list[ComponentRecord]
     batch_size: int
     shard_size: int
@@ -275,6 +278,7 @@ def create_plan(
         features=features,
         preset=None if preset is None else {"name": preset.name, "options": preset.options},
         spectral=spectral_table(config),
+        pad_values={name: _pad_value(config, name) for name in features},
         components=component_records(features, preset),
         batch_size=batch_size,
         shard_size=shard_size,
@@ -283,6 +287,13 @@ def create_plan(
         recordings=recordings,
         labels=labels,
     )
+
+
+def _pad_value(config: AudioModalityConfig, feature: str) -> float:
+    if feature not in registry("representation"):
+        return 0.0
+    representation = AudioModality(config.evolve(representation=feature)).representation
+    return float(getattr(representation, "pad_value", 0.0))
 
 
 def class_names(recordings: list[PlannedRecording]) -> list[str]:

@@ -7,6 +7,7 @@ from .read import decode as decode
 from .read import probe as probe
 from .read import read_audio as read_audio
 from .read import read_blocks as read_blocks
+from .read import resampled_length as resampled_length
 from .readers import AudioRecording as AudioRecording
 from .readers import open_recording as open_recording
 from .readers import reader_extensions as reader_extensions

@@ -13,7 +13,7 @@ from artifex.generative_models.core.checks import check_flag, check_integer, che
 from artifex.generative_models.core.extras import require
 from artifex.generative_models.modalities.audio.io.faults import system_errors
 from artifex.generative_models.modalities.audio.io.integrity import check_samples
-from artifex.generative_models.modalities.audio.io.readers import open_recording
+from artifex.generative_models.modalities.audio.io.readers import AudioRecording, open_recording
 from artifex.generative_models.modalities.audio.io.sources import (
     MAX_SAMPLE_RATE,
     AudioInfo,
@@ -116,6 +116,7 @@ def read_audio(
 def decode(
     source: AudioSource,
     span: Callable[[AudioInfo], tuple[int, int]],
+    crop: Callable[[int], tuple[int, int]] | None = None,
     *,
     sample_rate: int | None = None,
     mono: bool = True,
@@ -126,6 +127,9 @@ def decode(
     Args:
         source: The path of a file, the bytes of a file, or ``Samples``.
         span: A function from the header to the first sample and the number of samples, at the file's rate.
+        crop: A function from the length of the resampled span to the first sample and the number of samples to return,
+            at the target rate; by default the whole span. A crop equals a slice of the whole resampled span, but only the
+            crop is decoded.
         sample_rate: Target sample rate in Hz; by default the file's.
         mono: Whether to average the channels.
         name: Name of a recording in memory in error messages.
@@ -142,39 +146,12 @@ def decode(
         >>> audio.shape, info.n_samples
         ((100,), 8000)
     """
-    with system_errors(source_name(source, name)):
-        return _decode(source, span, sample_rate=sample_rate, mono=mono, name=name)
-
-
-def _decode(
-    source: AudioSource,
-    span: Callable[[AudioInfo], tuple[int, int]],
-    *,
-    sample_rate: int | None,
-    mono: bool,
-    name: str | None,
-) -> tuple[np.ndarray, AudioInfo]:
-    with open_recording(source, name) as recording:
-        info = recording.info
-        if sample_rate is not None and sample_rate > _MAX_RATIO * info.sample_rate:
-            raise AudioReadError(
-                info.path,
-                f"implausible sample rate in the header: {info.sample_rate} Hz. Resampling to more than {_MAX_RATIO} "
-                f"times the rate, here {sample_rate} Hz, is not supported; correct the header",
-            )
-        start, count = span(info)
-        context = _with_context(info, start, count, sample_rate)
-        # Use a reused buffer if mixing, resampling or transposing copies the samples below.
-        is_copied = info.n_channels > 1 or sample_rate not in (None, info.sample_rate)
-        scratch = _scratch("read", len(context), info.n_channels) if is_copied else None
-        samples = recording.read(context.start, len(context), out=scratch)
-    check_samples(info, samples)
-    if sample_rate is not None and sample_rate != info.sample_rate:
-        first = start - context.start
-        samples = _resample(samples, info.sample_rate, sample_rate, mono=mono, first=first, count=count)
-    elif mono and info.n_channels > 1:
-        samples = _mix(samples, np.empty(len(samples), np.float32))[:, None]
-    return (np.ascontiguousarray(samples[:, 0]) if mono else samples.T.copy()), info
+    with system_errors(source_name(source, name)), open_recording(source, name) as recording:
+        start, count = span(recording.info)
+        n_resampled = resampled_length(recording.info, count, sample_rate)
+        first, length = (0, n_resampled) if crop is None else crop(n_resampled)
+        samples = _read_resampled(recording, start, first, length, sample_rate=sample_rate, mono=mono)
+        return (np.ascontiguousarray(samples[:, 0]) if mono else samples.T.copy()), recording.info
 
 
 def read_blocks(
@@ -182,18 +159,23 @@ def read_blocks(
     span: Callable[[AudioInfo], tuple[int, int]] | None = None,
     *,
     size: int = 1 << 16,
+    sample_rate: int | None = None,
+    mono: bool = False,
     name: str | None = None,
 ) -> Iterator[tuple[AudioInfo, np.ndarray]]:
     """Decode a recording block by block, so that memory does not grow with its length.
 
     Args:
         source: The path of a file, the bytes of a file, or ``Samples``.
-        span: A function from the header to the first sample and the number of samples; by default the whole recording.
+        span: A function from the header to the first sample and the number of samples, at the file's rate; by default
+            the whole recording.
         size: Samples per block; the last block may be shorter.
+        sample_rate: Target sample rate in Hz; by default the file's. The blocks are slices of the resampled span.
+        mono: Whether to average the channels.
         name: Name of a recording in memory in error messages.
 
     Yields:
-        The header and a block, float32 (time, channels), at the file's rate.
+        The header and a block, float32 (time, channels).
 
     Raises:
         AudioReadError: As for ``read_audio``.
@@ -206,29 +188,66 @@ def read_blocks(
     with open_recording(source, name) as recording:
         info = recording.info
         start, count = (0, info.n_samples) if span is None else span(info)
-        for first in range(start, start + count, size):
-            block = recording.read(first, min(size, start + count - first))
-            check_samples(info, block)
-            yield info, block
+        length = resampled_length(info, count, sample_rate)
+        for first in range(0, length, size):
+            n_samples = min(size, length - first)
+            yield info, _read_resampled(recording, start, first, n_samples, sample_rate=sample_rate, mono=mono)
 
 
-def _with_context(info: AudioInfo, start: int, count: int, sample_rate: int | None) -> range:
-    """Return the range of samples to read for a span, extended by the reach of the resampling filter."""
-    margin = 0
-    if sample_rate is not None and sample_rate != info.sample_rate:
-        margin = _FILTER_REACH * -(-info.sample_rate // sample_rate)
-    return range(max(0, start - margin), min(info.n_samples, start + count + margin))
+def resampled_length(info: AudioInfo, count: int, sample_rate: int | None) -> int:
+    """Return the length of a span after resampling.
+
+    Args:
+        info: The header of the recording.
+        count: Number of samples at the recording's rate.
+        sample_rate: Target sample rate in Hz; None means the recording's.
+
+    Returns:
+        ``ceil(count * sample_rate / info.sample_rate)``.
+
+    Raises:
+        AudioReadError: When the target is more than 256 times the recording's rate.
+    """
+    if sample_rate is None:
+        return count
+    if sample_rate > _MAX_RATIO * info.sample_rate:
+        raise AudioReadError(
+            info.path,
+            f"implausible sample rate in the header: {info.sample_rate} Hz. Resampling to more than {_MAX_RATIO} "
+            f"times the rate, here {sample_rate} Hz, is not supported; correct the header",
+        )
+    return -(-count * sample_rate // info.sample_rate)
 
 
-def _resample(samples: np.ndarray, rate: int, target: int, *, mono: bool, first: int, count: int) -> np.ndarray:
-    """Resample ``count`` samples from ``first`` on; the samples around them are context for the filter."""
+def _read_resampled(
+    recording: AudioRecording, start: int, first: int, count: int, *, sample_rate: int | None, mono: bool
+) -> np.ndarray:
+    """Return ``count`` samples (time, channels) from ``first`` on, both at the target rate, of the span from ``start`` on."""
+    info = recording.info
+    rate, target = info.sample_rate, sample_rate or info.sample_rate
+    # Samples around the span are context for the filter.
+    margin = 0 if rate == target else _FILTER_REACH * -(-rate // target)
+    begin = max(0, start + first * rate // target - margin)
+    end = min(info.n_samples, start - (-(first + count) * rate // target) + margin)
+    # Use a reused buffer if mixing, resampling or transposing copies the samples below.
+    scratch = _scratch("read", end - begin, info.n_channels) if info.n_channels > 1 or rate != target else None
+    samples = recording.read(begin, end - begin, out=scratch)
+    check_samples(info, samples)
+    if rate != target:
+        return _resample(samples, rate, target, mono=mono, before=start - begin, first=first, count=count)
+    return _mix(samples, np.empty(len(samples), np.float32))[:, None] if mono and info.n_channels > 1 else samples
+
+
+def _resample(
+    samples: np.ndarray, rate: int, target: int, *, mono: bool, before: int, first: int, count: int
+) -> np.ndarray:
+    """Resample the span that begins ``before`` samples after the first one; return ``count`` samples from ``first`` on."""
     soxr = require("soxr", install="artifex-audio[files]", purpose="Resampling audio files")
     n_samples, n_channels = samples.shape
-    n_resampled = -(-count * target // rate)
-    # The span must start on a sample of the target rate: a whole number of periods of both rates has to precede it.
+    # A whole number of periods of both rates is required between the first sample and the start of the span.
     period = rate // math.gcd(rate, target)
-    n_periods = -(-first // period)
-    n_before = n_periods * period - first
+    n_before = -before % period
+    n_periods = (before + n_before) // period
     n_after = -(-rate // target)  # soxr rounds the length of the result down
     shape = (n_before + n_samples + n_after, 1 if mono else n_channels)
     scratch = _scratch("resample", *shape)
@@ -241,8 +260,8 @@ def _resample(samples: np.ndarray, rate: int, target: int, *, mono: bool, first:
     else:
         middle[:] = samples
     resampled: np.ndarray = soxr.resample(padded, rate, target, quality="HQ")
-    begin = n_periods * target // math.gcd(rate, target)
-    return resampled[begin : begin + n_resampled]
+    begin = n_periods * target // math.gcd(rate, target) + first
+    return resampled[begin : begin + count]
 
 
 def _mix(samples: np.ndarray, out: np.ndarray) -> np.ndarray:

@@ -16,7 +16,9 @@ from artifex.generative_models.core.errors import printable
 MAX_SAMPLE_RATE = 10_000_000
 """Maximum sample rate in Hz."""
 
-_MAX_CHANNELS = 64
+MAX_CHANNELS = 64
+"""Maximum number of channels of an array with fewer samples than channels: it is probably (time, channels)."""
+
 _NAME = "recording in memory"
 
 
@@ -160,7 +162,7 @@ class ArrayRecording:
             raise AudioReadError(
                 name, f"full scale is ambiguous for {dtype} samples; pass int16 or int32, or floats in [-1, 1]"
             )
-        if len(shape) == 2 and shape[0] > max(_MAX_CHANNELS, shape[1]):
+        if len(shape) == 2 and shape[0] > max(MAX_CHANNELS, shape[1]):
             raise AudioReadError(name, f"samples must be (channels, time), got shape {shape}; transpose the array")
         given = cast("object", rate)  # of any type in a table
         is_integer = isinstance(given, int | np.integer) and not isinstance(given, bool)

@@ -15,7 +15,7 @@ from artifex.generative_models.core.checks import check_flag, check_integer
 from artifex.generative_models.core.errors import printable
 from artifex.generative_models.core.extras import require
 from artifex.generative_models.core.files import atomic_path
-from artifex.generative_models.modalities.audio.io.sources import MAX_SAMPLE_RATE
+from artifex.generative_models.modalities.audio.io.sources import MAX_CHANNELS, MAX_SAMPLE_RATE
 
 _BLOCK = 1 << 16
 _OGG_BLOCK = 1024  # libvorbis copies each block to the stack of the thread, which may be small
@@ -271,6 +271,8 @@ def _as_channels(audio: npt.ArrayLike) -> np.ndarray:
         )
     if samples.ndim not in (1, 2) or 0 in samples.shape:
         raise ValueError(f"audio must be (time,) or (channels, time) and not empty, got shape {samples.shape}")
+    if samples.ndim == 2 and samples.shape[0] > max(MAX_CHANNELS, samples.shape[1]):
+        raise ValueError(f"audio must be (time,) or (channels, time), got shape {samples.shape}; transpose the array")
     return np.atleast_2d(samples if samples.dtype == np.float64 else samples.astype(np.float32))
 
 

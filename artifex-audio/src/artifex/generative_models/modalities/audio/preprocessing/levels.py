@@ -10,7 +10,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax.typing import ArrayLike
 
-from artifex.generative_models.core.checks import check_integer, check_number
+from artifex.generative_models.core.checks import check_integer, check_number, warn_if_time_is_not_last
 from artifex.generative_models.core.numerics import jit, rms, working_dtype
 
 # Samples per block of the recursion of de_emphasis; all blocks are computed at once.
@@ -190,7 +190,7 @@ def de_emphasis(audio: ArrayLike, coefficient: ArrayLike = 0.97) -> jax.Array:
 
 
 def as_waveforms(name: str, audio: ArrayLike) -> jax.Array:
-    """Convert audio to an array of waveforms, and validate its shape and dtype.
+    """Convert audio to an array of waveforms, and validate its shape and dtype. Warn if it is probably (time, channels).
 
     Args:
         name: Name of the function, for the message.
@@ -212,6 +212,7 @@ def as_waveforms(name: str, audio: ArrayLike) -> jax.Array:
     if not array.ndim or not array.shape[-1]:
         given = f"shape {array.shape}" if array.ndim else "a scalar"
         raise ValueError(f"{name} takes waveforms (..., time) of at least one sample, got {given}")
+    warn_if_time_is_not_last(name, array.shape, stacklevel=4)
     return array
 
 

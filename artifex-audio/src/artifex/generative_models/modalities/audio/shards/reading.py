@@ -17,7 +17,7 @@ from artifex.generative_models.modalities.audio.shards import layout
 from artifex.generative_models.modalities.audio.shards.checksums import parse_with_checksum, trailing_checksum
 from artifex.generative_models.modalities.audio.shards.records import ManifestRecord, ShardReaders, read_example
 
-PLAN_FORMAT = 2
+PLAN_FORMAT = 3
 
 
 def read_plan_table(folder: Path) -> tuple[dict[str, Any], str] | None:

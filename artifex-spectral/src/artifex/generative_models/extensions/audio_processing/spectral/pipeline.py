@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import warnings
 from collections.abc import Callable, Hashable, Mapping
 from typing import Any, TypeVar, overload
 
@@ -14,6 +13,7 @@ from jax import lax
 from jax.typing import ArrayLike
 
 from artifex.generative_models.core import numerics
+from artifex.generative_models.core.checks import warn_if_time_is_not_last
 from artifex.generative_models.core.numerics.batching import batch_local, map_chunks, on_one_device, sharded_axes
 from artifex.generative_models.extensions.audio_processing.spectral.config import SpectralConfig
 from artifex.generative_models.extensions.audio_processing.spectral.framing import Frames, aligned, pad_audio
@@ -23,9 +23,6 @@ _CHUNK_FRAMES = 1024
 
 # Results that are as large as the spectra do not fit into the cache: for them chunks are faster above this many frames only.
 _CHUNK_FRAMES_OF_SPECTRA = 4096
-
-# An array of more clips than this, of at most this many samples, is probably (time, channels).
-_MAX_CHANNELS = 8
 
 _Measured = TypeVar("_Measured")
 _Result = TypeVar("_Result")
@@ -153,13 +150,7 @@ def check_audio(audio: ArrayLike | str | None, config: SpectralConfig) -> jax.Ar
             f"audio must have at least {config.min_length} samples for one frame (frames of {config.frame_length} "
             f"samples), got {audio.shape[-1]}; pad it" + ("" if config.padding else " or set center=True")
         )
-    if audio.ndim > 1 and audio.shape[-1] <= _MAX_CHANNELS < audio.shape[-2]:
-        warnings.warn(
-            f"audio of shape {audio.shape} is {audio.shape[-2]} clips of {audio.shape[-1]} samples, since time is the "
-            f"last axis; transpose audio of shape (time, channels)",
-            UserWarning,
-            stacklevel=4,
-        )
+    warn_if_time_is_not_last("spectral features", audio.shape, stacklevel=5)
     return audio
 
 

@@ -33,6 +33,7 @@ from artifex.generative_models.modalities.audio.datasets.loader.plan import (
     dataset_name,
 )
 from artifex.generative_models.modalities.audio.datasets.loader.workers import Prefetcher, check_main_module
+from artifex.generative_models.modalities.base import content_checksum
 
 _RATE_WINDOW = 32
 _MAX_SHUFFLED = 2**32
@@ -170,10 +171,9 @@ def make_loader(
     import_grain()
     if workers:
         check_main_module()
-    fingerprint = getattr(dataset, "fingerprint", None)
     plan = BatchPlan(
         dataset=kind,
-        data=str(fingerprint()) if callable(fingerprint) else "",
+        data=_fingerprint_of(dataset),
         n_examples=n_examples,
         batch_sizes=batch_sizes,
         shuffle=shuffle,
@@ -182,6 +182,7 @@ def make_loader(
         drop_remainder=drops,
         bucket_lengths=buckets,
         lengths=lengths,
+        lengths_of_epoch=None if lengths is None or _is_fixed(dataset) else getattr(dataset, "lengths", None),
     )
     make_batch = BatchMaker(plan, dataset, transforms, shard, _check_pad_values(dataset, pad_value))
     return Loader(make_batch, workers=int(workers), shard=shard)
@@ -288,11 +289,11 @@ class Loader:
             Values by name; None where they do not apply.
         """
         plan = self._plan
-        sizes = " to ".join(map(str, sorted({self.batch_sizes[0], self.batch_sizes[-1]})))
+        first, last = self.batch_sizes[0], self.batch_sizes[-1]
         return {
-            "dataset": plan.dataset,
+            "dataset": dataset_name(self.dataset),
             "n_examples": plan.n_examples,
-            "batch_size": sizes,
+            "batch_size": first if first == last else f"{first} to {last}",
             "bucket_lengths": list(plan.bucket_lengths) or None,
             "steps_per_epoch": self.steps_per_epoch,
             "epochs": "infinitely many" if plan.epochs is None else plan.epochs,
@@ -513,7 +514,15 @@ def _check_buckets(
         raise ValueError(f"{name}.lengths() must have shape ({len(dataset)},), got {lengths.shape}")
     if lengths.min() < 1:
         raise ValueError(f"{name}.lengths() must be at least 1, got {lengths.min()} for example {lengths.argmin()}")
+    if not _is_fixed(dataset):
+        if budget is not None:
+            raise ValueError(
+                f"a budget requires the same examples in every epoch, but {name} draws others; use batch_size with "
+                f"bucket_lengths"
+            )
+        lengths = np.append(lengths, getattr(dataset, "max_length", lengths.max)())  # the longest one of all epochs
     longest = int(lengths.argmax())
+    place = f"example {longest}" if longest < len(dataset) else "an example of another epoch"
     if not buckets:
         if budget is not None and budget // batch_multiple < lengths[longest]:
             raise ValueError(
@@ -523,10 +532,23 @@ def _check_buckets(
         buckets = choose_bucket_lengths(lengths, int(cast(int, bucket_lengths)), budget, batch_multiple)
     if lengths[longest] > buckets[-1]:
         raise ValueError(
-            f"the maximum of bucket_lengths must be at least the length of every example, got {buckets[-1]}, but example "
-            f"{longest} of {name} has {lengths[longest]} samples; add a longer bucket"
+            f"the maximum of bucket_lengths must be at least the length of every example, got {buckets[-1]}, but {place} "
+            f"of {name} has {lengths[longest]} samples; add a longer bucket"
         )
-    return buckets, lengths
+    return buckets, lengths[: len(dataset)]
+
+
+def _fingerprint_of(dataset: IndexedDataset) -> str:
+    """Return the fingerprint of a dataset, or a checksum of the content of a list; empty for other objects."""
+    fingerprint = getattr(dataset, "fingerprint", None)
+    if callable(fingerprint):
+        return str(fingerprint())
+    return content_checksum(dataset) if isinstance(dataset, list | tuple) else ""
+
+
+def _is_fixed(dataset: IndexedDataset) -> bool:
+    """Return whether an index is the same example in every epoch, which it is not in a mixture."""
+    return bool(getattr(dataset, "is_fixed", True))
 
 
 def _check_shard(shard: tuple[int, int] | None, batch_size: int | None, batch_multiple: int) -> tuple[int, int]:

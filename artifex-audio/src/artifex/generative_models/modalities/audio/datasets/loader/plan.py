@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 import zlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any, NamedTuple, Protocol, TypedDict
@@ -13,6 +13,7 @@ import numpy as np
 
 from artifex.generative_models.modalities.audio.datasets.loader.compatibility import import_grain
 from artifex.generative_models.modalities.audio.datasets.random_draws import bucket_rng
+from artifex.generative_models.modalities.base import reading_epoch
 
 _MAX_CANDIDATES = 512
 
@@ -80,6 +81,8 @@ class BatchPlan:
         drop_remainder: Whether the examples that do not fill a batch at the end of an epoch are dropped.
         bucket_lengths: Lengths that examples are padded to, ascending; empty without buckets.
         lengths: Length of every example, with buckets.
+        lengths_of_epoch: Function that returns the lengths in the epoch that is being read, where epochs have different
+            examples.
     """
 
     dataset: str
@@ -92,6 +95,7 @@ class BatchPlan:
     drop_remainder: bool
     bucket_lengths: tuple[int, ...] = ()
     lengths: np.ndarray | None = None
+    lengths_of_epoch: Callable[[], np.ndarray | None] | None = None
     _bucketed_epochs: dict[int, BucketedEpoch] = field(init=False, default_factory=dict[int, BucketedEpoch], repr=False)
 
     @cached_property
@@ -197,20 +201,24 @@ class BatchPlan:
     def _bucketed_epoch(self, epoch: int) -> BucketedEpoch:
         batches = self._bucketed_epochs.get(epoch)
         if batches is None:
-            batches = self._fill_buckets(bucket_rng(self.seed, epoch))
+            batches = self._fill_buckets(epoch)
             for earlier in list(self._bucketed_epochs):
                 if earlier < epoch - 1:
                     self._bucketed_epochs.pop(earlier, None)
             self._bucketed_epochs[epoch] = batches
         return batches
 
-    def _fill_buckets(self, rng: np.random.Generator) -> BucketedEpoch:
-        assert self.lengths is not None
+    def _fill_buckets(self, epoch: int) -> BucketedEpoch:
+        rng, lengths = bucket_rng(self.seed, epoch), self.lengths
+        if self.lengths_of_epoch is not None:
+            with reading_epoch(epoch):
+                lengths = self.lengths_of_epoch()
+        assert lengths is not None
         bounds = np.array(self.bucket_lengths)
         order = rng.permutation(self.n_examples) if self.shuffle else np.arange(self.n_examples)
         if self.drop_remainder:  # before bucketing: the remainder of the buckets always contains examples of one bucket
             order = order[: self.n_examples - self.n_dropped]
-        bucket_of = np.searchsorted(bounds, self.lengths[order])
+        bucket_of = np.searchsorted(bounds, lengths[order])
         members = [order[bucket_of == bucket] for bucket in range(len(bounds))]
         batches: list[np.ndarray] = []
         buckets: list[int] = []

@@ -1,9 +1,9 @@
+from .folders import label_recordings as label_recordings
 from .formats import ManifestFormat as ManifestFormat
 from .formats import ManifestRow as ManifestRow
 from .inputs import find_recordings as find_recordings
 from .labels import Label as Label
 from .labels import class_label as class_label
-from .labels import folder_label as folder_label
 from .labels import label_names as label_names
 from .labels import multi_hot as multi_hot
 from .reading import read_manifest as read_manifest

@@ -10,8 +10,8 @@ from pathlib import Path
 import attrs
 
 from artifex.generative_models.core.errors import Problem
+from artifex.generative_models.modalities.audio.datasets.manifests.folders import label_recordings
 from artifex.generative_models.modalities.audio.datasets.manifests.formats import is_manifest
-from artifex.generative_models.modalities.audio.datasets.manifests.labels import folder_label
 from artifex.generative_models.modalities.audio.datasets.manifests.reading import read_manifest
 from artifex.generative_models.modalities.audio.datasets.manifests.recording import Recording
 from artifex.generative_models.modalities.audio.io import exists, search_audio
@@ -38,8 +38,8 @@ def find_recordings(paths: str | os.PathLike[str] | Iterable[str | os.PathLike[s
 
     Returns:
         The recordings in the order given, sorted within each folder. All rows of a manifest are returned, including those
-        whose files do not exist. Files from other paths are returned once, and labeled by their folders; see
-        ``folder_label``.
+        whose files do not exist. Files from other paths are returned once; their labels and splits follow from their
+        folders, see ``label_recordings``.
 
     Raises:
         FileNotFoundError: When a path does not exist, a pattern matches no audio files, or no file of a manifest exists.
@@ -91,12 +91,11 @@ def search_recordings(paths: str | os.PathLike[str] | Iterable[str | os.PathLike
             continue
         audio = search_audio(list(group))
         skipped += audio.skipped
-        for file, root in audio.files:
-            resolved = os.path.realpath(file)
+        for recording in label_recordings(audio.files):
+            resolved = os.path.realpath(recording.path)
             if resolved not in found:
                 found.add(resolved)
-                name, label = file.relative_to(root).as_posix(), folder_label(file, root)
-                recordings.append(Recording(path=str(file), name=name, label=label))
+                recordings.append(recording)
     return FoundRecordings(recordings=recordings, skipped=skipped)
 
 

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import os
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from decimal import Decimal
-from pathlib import Path
 
 import numpy as np
 
@@ -14,27 +12,6 @@ Label = str | tuple[str, ...]
 """The class of a recording, or its classes."""
 
 _NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)", re.ASCII)
-
-
-def folder_label(file: Path, root: Path) -> str:
-    """Return the name of a folder as the label of a recording.
-
-    The folder is the one directly below ``root``, because datasets often have one folder per class, with subfolders such as
-    one per speaker or session. For a file directly in ``root``, the label is the name of ``root``.
-
-    Args:
-        file: The recording.
-        root: The folder that was searched.
-
-    Returns:
-        The folder's name.
-
-    Example:
-        >>> folder_label(Path("pets/dog/monday/a.wav"), Path("pets")), folder_label(Path("pets/b.wav"), Path("pets"))
-        ('dog', 'pets')
-    """
-    parts = file.relative_to(root).parts
-    return parts[0] if len(parts) > 1 else os.path.basename(os.path.abspath(file.parent)) or "/"
 
 
 def label_names(labels: Iterable[Label | None]) -> tuple[str, ...]:
@@ -55,6 +32,36 @@ def label_names(labels: Iterable[Label | None]) -> tuple[str, ...]:
         return (0, Decimal(name), name) if _NUMBER.fullmatch(name) else (1, Decimal(0), name)
 
     return tuple(sorted({name for label in labels for name in names_of(label)}, key=order))
+
+
+def check_classes(classes: Sequence[str], labels: Iterable[Label | None]) -> tuple[str, ...]:
+    """Check the classes that a user gives for a dataset.
+
+    Args:
+        classes: Names of classes in the order of their indices.
+        labels: The labels of the recordings, each of which must be among the classes.
+
+    Returns:
+        The classes.
+
+    Raises:
+        TypeError: When the classes are not a list of names.
+        ValueError: When a name occurs twice, or a label is not among them.
+
+    Example:
+        >>> check_classes(["no", "yes"], ["yes", "maybe"])
+        Traceback (most recent call last):
+        ValueError: classes must contain every label, got no 'maybe' in ['no', 'yes']
+    """
+    if isinstance(classes, str) or not all(isinstance(name, str) and name for name in classes):  # pyright: ignore[reportUnnecessaryIsInstance]  user input
+        raise TypeError(f"classes must be a list of names, such as ['no', 'yes'], got {classes!r}")
+    names = tuple(classes)
+    if len(set(names)) < len(names) or not names:
+        raise ValueError(f"classes must be different names, at least one, got {list(classes)}")
+    missing = [name for name in label_names(labels) if name not in names]
+    if missing:
+        raise ValueError(f"classes must contain every label, got no {', '.join(map(repr, missing))} in {list(classes)}")
+    return names
 
 
 def names_of(label: Label | None) -> tuple[str, ...]:

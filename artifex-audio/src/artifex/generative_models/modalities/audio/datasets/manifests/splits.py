@@ -6,6 +6,7 @@ import hashlib
 import math
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from difflib import get_close_matches
 
 from artifex.generative_models.core.checks import check_integer
 
@@ -38,6 +39,46 @@ def parse_fractions(text: str) -> dict[str, float]:
         fractions[name] = fraction
     _check_fractions(fractions)
     return fractions
+
+
+def are_in_split(splits: Sequence[str | None], split: str, source: str, *, own: str | None = None) -> list[bool]:
+    """Return which recordings of a source are in a split.
+
+    Args:
+        splits: The split of each recording; None in a source without splits, all of which is the split ``"train"``.
+        split: Name of the split.
+        source: The source, for the error message.
+        own: Another name that a source without splits has, such as that of its folder.
+
+    Returns:
+        Whether each recording is in the split.
+
+    Raises:
+        ValueError: When the source does not have the split; the message names the splits that it has.
+
+    Example:
+        >>> are_in_split(["train", "test"], "test", "takes.csv")
+        [False, True]
+        >>> are_in_split(["train", "validation"], "val", "takes.csv")
+        Traceback (most recent call last):
+        ValueError: split must be one of those of takes.csv, 'train' or 'validation', got 'val'; did you mean 'validation'?
+    """
+    known = sorted({each for each in splits if each is not None})
+    if not known:
+        if split in ("train", own):
+            return [True] * len(splits)
+        raise ValueError(
+            f"{source} is not divided into splits, so that split must be 'train', got {split!r}; divide it with "
+            f"split(dataset, …), with `artifex scan --split`, by a column 'split', or into folders such as train and test"
+        )
+    if split not in known:
+        close = get_close_matches(split.lower(), [each.lower() for each in known], n=1)
+        similar = [each for each in known if each.lower() in close or each.lower().startswith(split.lower())]
+        hint = f"; did you mean {similar[0]!r}?" if similar else ""
+        raise ValueError(
+            f"split must be one of those of {source}, {' or '.join(map(repr, known))}, got {split!r}{hint}"
+        )
+    return [each == split for each in splits]
 
 
 def assign_splits(
