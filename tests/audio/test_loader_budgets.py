@@ -210,3 +210,48 @@ def test_totals_are_known_to_progress_bars_and_descriptions_name_the_data() -> N
     with pytest.raises(TypeError, match="epochs=None has no length"):
         len(device_batches(endless))
     assert "epochs='infinitely many'" in repr(endless)
+
+
+@pytest.mark.parametrize("options", [{}, {"bucket_lengths": (20,)}], ids=["plain", "buckets"])
+@pytest.mark.parametrize(
+    ("length", "error", "message"),
+    [
+        (-3, ValueError, "'length' must be at least 0 samples, got -3"),
+        (2.5, TypeError, "'length' must be an integer, a number of samples, got 2.5"),
+        ("3", TypeError, "'length' must be an integer, a number of samples, got '3'"),
+        (21, ValueError, "'length' must be at most the 20 samples, got 21"),
+    ],
+)
+def test_invalid_lengths_raise(
+    options: Mapping[str, Any], length: object, error: type[Exception], message: str
+) -> None:
+    loader = make_loader(Waves([20, 20]), 2, transforms=[lambda example: {**example, "length": length}], **options)
+    with pytest.raises(error, match=message):
+        next(loader)
+
+
+def test_lengths_of_any_integer_type_are_int64() -> None:
+    loader = make_loader(Waves([20, 20]), 2, transforms=[lambda example: {**example, "length": np.int16(7)}])
+    batch = next(loader)
+    assert batch["length"].dtype == np.int64
+    assert batch["mask"].sum(axis=1).tolist() == [7, 7]
+
+
+def test_waveforms_with_time_first_warn() -> None:
+    samples = [{"audio": np.zeros((200, 2), np.float32)}] * 4
+    with pytest.warns(UserWarning, match=r"example 0 of list: audio of shape \(200, 2\) is 200 clips .*transpose"):
+        next(make_loader(samples, 2))
+
+
+def test_other_shapes_name_the_nested_entry_and_what_pads_it() -> None:
+    samples = [{"audio": np.zeros(9), "annotations": {"onsets": np.arange(n)}} for n in (2, 3)]
+    with pytest.raises(
+        ValueError, match=r"'onsets' in 'annotations' must .*time_axis_keys, or a transform that .*drops"
+    ):
+        next(make_loader(samples, 2))
+
+
+def test_buckets_without_a_time_axis_name_the_attribute() -> None:
+    loader = make_loader(Waves([20, 20]), 2, bucket_lengths=(20,), transforms=[lambda example: {"x": example["audio"]}])
+    with pytest.raises(ValueError, match="buckets require 'audio' in every example.*time_axis_keys of a dataset"):
+        next(loader)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 import multiprocessing
+import operator
 import pickle
 import traceback
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -12,6 +13,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from artifex.generative_models.core.checks import warn_if_time_is_not_last
 from artifex.generative_models.modalities.audio.datasets.loader.compatibility import interpreter_is_exiting
 from artifex.generative_models.modalities.audio.datasets.loader.errors import LoaderError
 from artifex.generative_models.modalities.audio.datasets.loader.plan import BatchPlan, IndexedDataset, dataset_name
@@ -21,7 +23,10 @@ from artifex.generative_models.modalities.base import read_examples, reading_epo
 Batch = dict[str, np.ndarray | dict[str, Any]]
 """Stacked arrays by key, in nested dicts where the examples contain dicts."""
 
-SHAPE_ADVICE = "Pass bucket_lengths=… to make_loader, or a transform that trims or pads examples to one shape"
+SHAPE_ADVICE = (
+    "Pass bucket_lengths=… to make_loader, which pads the arrays in the dataset's time_axis_keys, or a transform that trims, "
+    "pads or drops other entries"
+)
 
 
 class BatchResult(NamedTuple):
@@ -88,10 +93,12 @@ class BatchMaker:
         with reading_epoch(epoch):
             examples = self._read(step, read, epoch)
         keys = [key for key in time_axis_keys(self.dataset) if key in examples[0]]
+        if step == 0 and "audio" in keys:
+            warn_if_time_is_not_last(f"example {read[0]} of {self._name}", np.shape(examples[0]["audio"]))
         if bucket is not None:
             examples = [self._pad(example, bucket, index) for example, index in zip(examples, read, strict=True)]
         elif keys:
-            examples = [{"length": _length_of(example, keys), **example} for example in examples]
+            examples = [{**example, "length": _length_of(example, keys)} for example in examples]
         batch = _stack(examples, read, len(indices))
         if not is_example.any():
             batch = map_arrays(np.zeros_like, batch)
@@ -111,7 +118,8 @@ class BatchMaker:
         keys = time_axis_keys(self.dataset)
         if not any(key in example for key in keys):
             raise ValueError(
-                f"buckets require {' or '.join(map(repr, keys))} in every example, got example {index} with {list(example)}"
+                f"buckets require {' or '.join(map(repr, keys))} in every example, got example {index} with {list(example)}; "
+                f"the attribute time_axis_keys of a dataset names the arrays whose last axis is time"
             )
         length = _length_of(example, keys)
         if length > bucket:
@@ -270,7 +278,14 @@ def _check_example(example: Mapping[str, Any], origin: str) -> Mapping[str, Any]
 
 def _length_of(example: Mapping[str, Any], keys: Sequence[str]) -> int:
     size = int(next(np.shape(example[key])[-1] for key in keys if key in example))
-    length = int(example.get("length", size))
+    try:
+        length = operator.index(np.asarray(example.get("length", size))[()])
+    except TypeError:
+        raise TypeError(
+            f"'length' must be an integer, a number of samples{_path_of(example)}, got {example['length']!r}"
+        ) from None
+    if length < 0:
+        raise ValueError(f"'length' must be at least 0 samples{_path_of(example)}, got {length}")
     if length > size:
         raise ValueError(
             f"'length' must be at most the {size} samples{_path_of(example)}, got {length}; a transform that changes the "
@@ -304,7 +319,7 @@ def _stack(examples: Sequence[Mapping[str, Any]], indices: Sequence[int], n_exam
         for value, index, example in zip(values, indices, examples, strict=False):
             if value.shape != values[0].shape:
                 raise ValueError(
-                    f"{key!r} must have the same shape in all examples of a batch, got {values[0].shape} in example "
+                    f"{key!r}{parent} must have the same shape in all examples of a batch, got {values[0].shape} in example "
                     f"{indices[0]}{_path_of(examples[0])} and {value.shape} in example {index}{_path_of(example)}. "
                     f"{SHAPE_ADVICE}"
                 )
