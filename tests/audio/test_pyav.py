@@ -415,7 +415,7 @@ def test_pyav_is_imported_for_its_files_only(make, tmp_path):
 def test_many_spans_of_a_file_measure_it_once(make, tmp_path, monkeypatch):
     path = tmp_path / "a.m4a"
     path.write_bytes(make(FILES["aac m4a"]).read_bytes())
-    monkeypatch.setattr("artifex.generative_models.modalities.audio.io.measured._SETTLED", -1.0)
+    monkeypatch.setattr("artifex.generative_models.modalities.audio.io.measured._TIME_RESOLUTION", -1.0)
     first = probe(path)
     monkeypatch.setattr(
         "artifex.generative_models.modalities.audio.io.pyav.check_container", lambda *_: pytest.fail("measured again")

@@ -109,7 +109,7 @@ def test_every_hook_is_documented_and_tested(hook):
         ),
         (
             hooks("from artifex.generative_models.core import registry\nregistry('widget')"),
-            "RuntimeError: a module of hooks",
+            "RuntimeError: a hook module",
         ),
     ],
 )

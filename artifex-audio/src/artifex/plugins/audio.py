@@ -64,7 +64,7 @@ def artifex_kinds() -> list[Kind]:
 
 @hookimpl
 def artifex_contracts() -> dict[str, str]:
-    """Return the function of each kind that creates its subjects for the conformance kit."""
+    """Return the contracts of these kinds for the conformance kit."""
     module = "artifex.generative_models.modalities.audio.contracts"
     return {kind: f"{module}:{kind}" for kind in _CONTRACTS}
 

@@ -9,7 +9,7 @@ from artifex.generative_models.core import Kind, hookimpl
 
 @hookimpl
 def artifex_kinds() -> list[Kind]:
-    """Return the kinds that artifex-spectral owns."""
+    """Return the kinds that artifex-spectral defines."""
     return [
         Kind(
             name="window",

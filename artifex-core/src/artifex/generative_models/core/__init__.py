@@ -1,4 +1,4 @@
-"""The core of artifex: registries of components, the factory, and hooks for plugins. Imports no jax."""
+"""The core of artifex: registries of components, the factory, and hooks for plugins. It does not import jax."""
 
 from artifex.generative_models.core.components.factory import create, resolve
 from artifex.generative_models.core.components.hooks import hookimpl

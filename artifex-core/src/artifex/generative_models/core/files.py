@@ -47,7 +47,7 @@ def atomic_path(target: str | os.PathLike[str]) -> Generator[Path, None, None]:
         The temporary file.
 
     Raises:
-        DiskFullError: When the disk is full, also for an error of a library that is raised in the block.
+        DiskFullError: When the disk is full, including errors that a library raises in the block.
         IsADirectoryError: When the target is a folder.
         OSError: When the folder does not exist or cannot be written to.
 

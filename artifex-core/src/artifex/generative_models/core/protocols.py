@@ -1,4 +1,4 @@
-"""Protocols of components: the types that ``create`` and ``registry`` return for each kind of artifex."""
+"""Protocols of components: the types that ``create`` and ``registry`` return, by kind of component."""
 
 from __future__ import annotations
 
@@ -130,7 +130,7 @@ class Dataset(Protocol):
 
 
 class Extension(Protocol):
-    """A module that computes features by name and a weighted loss; see ``extensions.base.ModelExtension``."""
+    """A module that computes a dict of features and a weighted loss; see ``extensions.base.ModelExtension``."""
 
     weight: float
     enabled: bool
@@ -138,7 +138,7 @@ class Extension(Protocol):
     def __init__(self, config: Any, *, rngs: Any = None) -> None: ...
 
     def __call__(self, inputs: Any, model_outputs: Any = None) -> dict[str, Any]:
-        """Compute features by name."""
+        """Compute a dict of features; its keys are their names."""
         ...
 
     def loss_fn(self, batch: Any, model_outputs: Any) -> jax.Array:

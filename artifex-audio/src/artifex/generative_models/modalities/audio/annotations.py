@@ -28,13 +28,13 @@ Drawn: TypeAlias = dict[str, jax.Array]
 def audio_type(*, annotated: Callable[..., AnnotatedAudio] | None = None, draws: bool = True) -> Callable[[F], F]:
     """Return a decorator that attaches the annotations of an audio type to it and returns it unchanged.
 
-    Shapes of annotations depend on the options only, not on the drawn values. Common names are ``f0`` (n_time_steps,)
+    Shapes of annotations depend on the length, sample rate and options only, not on the drawn values. Common names are ``f0`` (n_time_steps,)
     in Hz, 0 where the sound is unpitched; ``onset_samples`` (k,) int32, -1 where there are fewer than k; ``stems``
     (n, n_time_steps), which sum to the waveform; and every drawn parameter under its own name. Under ``jit``, annotations
     that are not used are not computed.
 
     Positions and long durations are integers in samples, under names that end in ``_samples``: float32 seconds are off by
-    up to 2 samples after 10 minutes at 48 kHz. Datasets add them in seconds, as float64, under names in ``_seconds``.
+    up to 2 samples after 10 minutes at 48 kHz. Datasets add them in seconds, as float64, under names that end in ``_seconds``.
 
     Args:
         annotated: A function with the same parameters, with or without defaults, that returns the waveform and its
@@ -73,8 +73,8 @@ def augmentation(
 
     Args:
         draw: ``draw(key, shape, *, …)`` returns the drawn parameters by name for an example of that shape. Its
-            keyword arguments are the options of the augmentation that it needs; an option that is not given has the
-            default of the augmentation. None for a deterministic augmentation.
+            keyword arguments are some or all of the options of the augmentation, with the same values as in the call
+            of the augmentation, defaults included. None for a deterministic augmentation.
         domain: Whether the augmentation takes waveforms (..., time) or spectrograms (..., freq, time).
 
     Returns:

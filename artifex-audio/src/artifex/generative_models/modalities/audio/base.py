@@ -99,8 +99,8 @@ class AudioModalityConfig(Configuration):
         representation: An ``AudioRepresentation``, or the name of a registered representation.
         spectral: Spectral analysis of the representation: the name of a preset of artifex-spectral such as
             ``"whisper"``, a ``SpectralConfig``, or a mapping of its fields. ``sample_rate``, ``n_mel_channels``,
-            ``hop_length`` and ``n_fft`` follow it; the number of frames is its ``n_frames``. Waveforms only have its
-            sample rate. None for librosa's analysis with those four settings and without the last centered frame.
+            ``hop_length`` and ``n_fft`` default to its values; the number of frames is its ``n_frames``. A waveform
+            representation uses only its sample rate. None for librosa's analysis with those four settings and without the last centered frame.
         sample_rate: Sample rate in Hz; by default that of ``spectral``, or 16000.
         n_mel_channels: Number of mel bands, at most ``n_fft // 2 + 1``; by default that of ``spectral``, or 80.
         hop_length: Hop length in samples, at most ``n_fft``; by default that of ``spectral``, or 256.
@@ -358,11 +358,13 @@ class AudioModality(Modality):
                 default all samples are valid.
 
         Returns:
-            Features (..., *output_shape), or with ``n_frames(audio.shape[-1])`` frames for waveforms of another length, of the waveforms with their level: datasets normalize the clips that they read
-            when ``config.normalize`` is set, and ``normalize_audio`` normalizes others.
+            Features (..., *output_shape), or with ``n_frames(audio.shape[-1])`` frames for waveforms of another length.
+            The waveforms are not normalized: datasets normalize the clips that they read when ``config.normalize`` is
+            set; use ``normalize_audio`` for others.
 
         Raises:
-            ValueError: When the last axis is not ``n_time_steps`` long and there are no ``lengths``, or ``lengths`` are out of range.
+            ValueError: When the last axis is not ``n_time_steps`` long and there are no ``lengths``, or ``lengths`` are out
+                of range.
             TypeError: When ``lengths`` are not integers.
 
         Example:

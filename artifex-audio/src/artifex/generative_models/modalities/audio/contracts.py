@@ -108,7 +108,7 @@ def metric(component: Callable[..., Any]) -> list[Subject | Rule]:
 
 
 def reader(component: Callable[[], Any]) -> list[Subject | Rule]:
-    """Return the rules of a reader: how it declares its formats, reads intact files and refuses others.
+    """Return the rules of a reader: how it declares its formats, reads intact files and raises for others.
 
     Args:
         component: The class. Its method ``example``, which returns a small intact file as bytes, provides the file for the
@@ -140,7 +140,7 @@ def reader(component: Callable[[], Any]) -> list[Subject | Rule]:
     return [
         Rule(name="extensions", verify=check_extensions),
         Rule(name="magic bytes", verify=check_magic),
-        Rule(name="refuses what is not audio", verify=check_refusal),
+        Rule(name="raises for files that are not audio", verify=check_refusal),
         Rule(name="recognizes its example", verify=lambda: _check_recognition(component())),
         Rule(name="reads as many samples as it declares", verify=lambda: _check_length(component())),
         Rule(name="spans equal slices of the whole", verify=lambda: _check_spans(component())),

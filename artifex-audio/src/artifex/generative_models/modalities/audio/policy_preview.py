@@ -59,7 +59,7 @@ def preview(
 
     Args:
         source: The recording; the drawn parameters are the same for all its channels.
-        policy: A waveform policy, as ``compose`` takes its steps. Steps get the sample rate of the recording.
+        policy: A waveform policy, in any form that ``compose`` accepts as a step. Steps get the sample rate of the recording.
         out: The output folder; created if missing.
         n_draws: Number of times that the policy is applied, at least 1.
         seed: Seed of the draws. Draw ``i`` has the key ``jax.random.fold_in(jax.random.key(seed), i)``, ``i`` from 1.
@@ -98,7 +98,9 @@ def preview(
     stems = [f"{name}.draw-{i}" for i in range(1, n_draws + 1)]
     for target in [folder / f"{stem}.{suffix}" for stem in stems for suffix in ("wav", "png")] + [draws_file]:
         if target.exists() and not overwrite:
-            raise FileExistsError(f"{target} exists; give another folder with --out, or replace it with --overwrite")
+            raise FileExistsError(
+                f"{target} exists; choose another folder (out, --out), or replace it (overwrite=True, --overwrite)"
+            )
     keys = [jax.random.fold_in(jax.random.key(seed), i) for i in range(1, n_draws + 1)]
     augmented = [np.asarray(function(audio, key)) for key in keys]
     for stem, each in zip(stems, augmented, strict=True):
@@ -111,7 +113,9 @@ def preview(
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise type(error)(f"{folder} cannot be created: {error.strerror}; give another folder with --out") from error
+        raise type(error)(
+            f"{folder} cannot be created: {error.strerror}; choose another folder (out, --out)"
+        ) from error
     levels = _levels(audio, rate)
     for draw, after in zip(draws, augmented, strict=True):
         write_audio(folder / draw.audio, after, rate, subtype="FLOAT")

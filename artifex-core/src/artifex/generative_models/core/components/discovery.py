@@ -1,7 +1,7 @@
 """Discover the components of installed distributions from their metadata.
 
-No plugin is imported to list its components. Only the modules of hooks in entry-point group ``artifex`` are imported,
-each one guarded, so that a broken module does not affect the others.
+No plugin is imported to list its components. Only the hook modules, in the entry-point group ``artifex``, are imported.
+An exception in one of them is recorded as a problem and does not affect the others.
 """
 
 from __future__ import annotations
@@ -29,10 +29,10 @@ class Scan:
     """The result of one scan of the installed distributions.
 
     Args:
-        groups: Claims by entry-point group and component name.
+        groups: Claims, which are entry points with their distribution, by entry-point group and component name.
         kinds: For each kind's name, the distributions that declare it and their declarations; more than one is a
             conflict.
-        manager: The pluggy manager with the modules of hooks.
+        manager: The pluggy manager with the hook modules.
         problems: The plugins that were skipped.
         disabled: Names of distributions that ``ARTIFEX_DISABLE_PLUGINS`` disables.
     """
@@ -53,17 +53,17 @@ def scan() -> Scan:
     """Scan the installed distributions, or return the cached scan.
 
     Returns:
-        The claims, kinds, hooks and problems. Each problem is also a ``PluginWarning`` the first time.
+        The claims, kinds, hooks and problems. The first call also issues each problem as a ``PluginWarning``.
 
     Raises:
-        RuntimeError: If a module of hooks calls this while it is imported.
+        RuntimeError: If a hook module calls this while it is imported.
     """
     global _scan, _scanning
     with _lock:
         if _scan is None:
             if _scanning:
                 raise RuntimeError(
-                    "a module of hooks requested components while it was imported; request them inside a function"
+                    "a hook module requested components while it was imported; request them inside a function"
                 )
             _scanning = True
             try:

@@ -58,7 +58,7 @@ def implementations(manager: pluggy.PluginManager, hook: str) -> list[tuple[str,
 
 
 def register_module(manager: pluggy.PluginManager, module: Any, name: str) -> list[Kind]:
-    """Register a module of hooks and return the kinds that it declares.
+    """Register a hook module and return the kinds that it declares.
 
     Args:
         manager: The plugin manager.

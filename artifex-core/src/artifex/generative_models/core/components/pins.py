@@ -1,4 +1,4 @@
-"""Pins: the distribution that provides a component in a project, as its file ``artifex.toml`` selects it."""
+"""Pins: entries of a project's ``artifex.toml`` that select the distribution that provides a component."""
 
 from __future__ import annotations
 
@@ -136,7 +136,7 @@ def _nearest_file() -> str | None:
 
 
 def _parse(path: str, text: str) -> dict[tuple[str, str], str]:
-    import tomllib  # most projects have no such file
+    import tomllib  # imported here because most projects have no such file
 
     try:
         content = tomllib.loads(text)
@@ -172,7 +172,8 @@ def _checked_table(path: str, text: str, value: object, *keys: str) -> Mapping[s
 def _location(path: str | None, text: str, *keys: str) -> str:
     """Return the file and line of a key.
 
-    tomllib does not report lines. The line is the last one of the shortest valid prefix of the file that has the key.
+    tomllib does not report the lines of keys. The line is the smallest n for which the first n lines are valid TOML and
+    contain the key.
     """
     lines = text.split("\n")
     n_lines = next((n for n in range(1, len(lines) + 1) if _has_key("\n".join(lines[:n]), keys)), len(lines))

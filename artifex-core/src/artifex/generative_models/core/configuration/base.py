@@ -86,7 +86,7 @@ class Configuration:
 
         Args:
             path: A file that ends in .toml, .yaml or .yml.
-            section: Name of the table to read; nested tables are separated by dots. By default the whole file is read.
+            section: Name of the table to read; names of nested tables are separated by dots. By default the whole file is read.
 
         Returns:
             The configuration.

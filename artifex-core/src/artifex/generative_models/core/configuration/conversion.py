@@ -169,7 +169,7 @@ def _converter() -> cattrs.Converter:
 
 
 def _structure_choice(value: Any, hint: Any) -> Any:
-    """Check a Literal, or convert a value to the enum member that has it."""
+    """Check the value of a Literal, or convert the value of an enum member to the member."""
     if get_origin(hint) is Literal:
         check_choice("the value", value, choices=get_args(hint))
         return value

@@ -1,4 +1,4 @@
-"""``jax.jit``, ``jax.tree.map`` and ``lax.platform_dependent`` for type checkers."""
+"""Typed versions of ``jax.jit``, ``jax.tree.map`` and ``lax.platform_dependent``."""
 
 from collections.abc import Callable, Sequence
 from typing import Any, ParamSpec, TypeVar

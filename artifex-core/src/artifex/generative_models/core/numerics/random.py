@@ -20,8 +20,8 @@ Shape = int | Sequence[int]
 def compute_padded(make: Callable[[tuple[int, ...]], Array], shape: tuple[int, ...]) -> Array:
     """Compute a one-dimensional array with its length rounded up to a multiple of 64, and slice it to its length.
 
-    If the threads of XLA:CPU do not divide the length of a loop, the loop checks a bound for every element and is not
-    vectorized, which is ten times slower. The barrier keeps the slice out of the loop on JAX 0.12; JAX 0.10 ignores it.
+    If the length of a loop is not a multiple of the number of XLA:CPU threads, the loop checks a bound for every element
+    and is not vectorized, which is ten times slower. The barrier keeps the slice out of the loop on JAX 0.12; JAX 0.10 ignores it.
 
     Args:
         make: Returns an array, given its shape. The last axis of the result is sliced.
@@ -77,7 +77,7 @@ def _key_words(key: Array) -> tuple[Array, Array]:
 
 
 def _threefry2x32(key: tuple[Array, Array], low: Array) -> tuple[Array, Array]:
-    """Hash the counts (0, low)."""
+    """Apply the block cipher threefry2x32 to the counters (0, low)."""
     schedule = (*key, key[0] ^ key[1] ^ np.uint32(0x1BD11BDA))
     x0, x1 = schedule[0], low + schedule[1]
     for block in range(5):
@@ -90,7 +90,7 @@ def _threefry2x32(key: tuple[Array, Array], low: Array) -> tuple[Array, Array]:
 
 
 def _draw(key: tuple[Array, Array], shape: tuple[int, ...]) -> Array:
-    # One iota per axis, so that every device can compute its shard of the draw; a reshaped one would be gathered.
+    # One iota per axis, so that every device can compute its shard of the draw; a reshaped iota would be gathered.
     count = jnp.zeros(shape, np.uint32)
     for axis in range(len(shape)):
         count = count + lax.broadcasted_iota(np.uint32, shape, axis) * np.uint32(math.prod(shape[axis + 1 :]))
@@ -169,7 +169,7 @@ def check_key(function: str, key: ArrayLike) -> None:
         key: The key, typed or raw.
 
     Raises:
-        TypeError: When it is not a key, or an array of keys.
+        TypeError: When ``key`` is not a key, or is an array of keys.
 
     Example:
         >>> check_key("time_shift", 0)
@@ -192,7 +192,8 @@ def bits(key: ArrayLike, shape: Shape = ()) -> Array:
     """Draw random 32-bit words, bit-identical to ``jax.random.bits`` and ten times as fast on CPU.
 
     Like all draws of this module it takes a single key, typed or raw; batch it with ``jax.vmap`` over keys.
-    ``jax.random`` is called for keys of other implementations than threefry2x32 and in its non-partitionable mode.
+    ``jax.random`` is called for keys of other implementations than threefry2x32, and if
+    ``jax_threefry_partitionable`` is False.
 
     Args:
         key: A PRNG key.

@@ -14,7 +14,7 @@ from artifex.generative_models.core.plot.figures import axes_or_new, check_time,
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-# A screen does not show more; drawing them costs time and memory.
+# More segments than a screen has columns of pixels cost time and memory but are not visible.
 MAX_SEGMENTS = 2048
 
 

@@ -23,7 +23,7 @@ Scale = str | tuple[Callable[[Any], Any], Callable[[Any], Any]]
 OCTAVES_HZ = 125.0 * 2.0 ** np.arange(9)
 TINY = float(np.finfo(np.float32).tiny)
 TICK_LABEL_POINTS = 13.0  # height of a tick label and its margin
-MAX_COLUMNS = 4096  # a screen does not show more; drawing them costs time and memory
+MAX_COLUMNS = 4096  # more columns than a screen has pixels cost time and memory
 
 
 def decibels_below_maximum(powers: ArrayLike, *, db_range: float = 80.0) -> NDArray[np.float64]:
@@ -112,7 +112,7 @@ def spectrogram(
     else:
         edges = np.clip(np.linspace(-half, top + half, len(array) + 1), 0.0, None)
         if scale == "log":
-            # The bin at 0 Hz is not on a logarithmic scale.
+            # A logarithmic scale does not contain 0 Hz.
             bottom = edges[0] = min(half, top / 2)
             ax.set_yscale("log")
         else:
@@ -295,7 +295,10 @@ def _draw(
     colors: str = "magma",
     mean: bool = False,
 ) -> None:
-    """Draw rows of equal height, given the outer two edges, or of any heights, given all edges, with a color bar."""
+    """Draw values (rows, time) as an image with a color bar.
+
+    ``edges`` contains the two outer edges of rows of equal height, or the edges of all rows.
+    """
     check_time(step, start)
     span = time_limits(values.shape[1], step, start)
     low, high = _color_limits(values, limits)
@@ -328,7 +331,10 @@ def _tick_frequencies(low: float, high: float) -> list[float]:
 
 
 def _set_ticks(ax: Axes, places: Mapping[float, float], *, height: float | None = None) -> None:
-    """Set ticks at frequencies by their positions from 0 to 1, from the top down; skip those whose labels would overlap."""
+    """Set ticks at frequencies, given their positions from 0 (bottom) to 1 (top).
+
+    Frequencies whose labels would overlap that of a higher frequency are skipped.
+    """
     min_distance = TICK_LABEL_POINTS / max(1.0, ax.get_window_extent().height / ax.figure.dpi * 72)
     shown: list[float] = []
     for hz in sorted(places, reverse=True):

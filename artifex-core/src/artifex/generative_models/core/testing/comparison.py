@@ -27,7 +27,7 @@ def are_identical(a: Any, b: Any) -> bool:
 
 
 def are_close(actual: Any, expected: Any, tolerance: float = 0.0) -> bool:
-    """Return whether two pytrees agree to float32 rounding, plus an absolute tolerance."""
+    """Return whether two pytrees agree within 1e-4 of each value plus 1e-5 of the largest one plus a tolerance."""
 
     def close(x: np.ndarray, y: np.ndarray) -> bool:
         scale = np.abs(y[np.isfinite(y)]).max(initial=0)

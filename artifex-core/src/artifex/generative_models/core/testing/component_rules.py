@@ -51,7 +51,7 @@ def check_options(kind: Kind, component: Any, contract: Callable[[Any], list[Sub
 
 
 def check_import(component: Any) -> None:
-    """Check that the component's module contains no array, which would be allocated at import."""
+    """Check that the component's module contains no JAX array, because it would be allocated at import."""
     module = sys.modules.get(getattr(inspect.unwrap(getattr(component, "func", component)), "__module__", ""))
     for name, value in vars(module).items() if module is not None else ():
         if any(isinstance(leaf, jax.Array) for leaf in jax.tree.leaves(value)):

@@ -62,7 +62,7 @@ class Trial:
 
     @functools.cached_property
     def tolerance(self) -> float:
-        """The difference that two correct programs may have: four times the effect of a last-digit change of the input.
+        """The difference that two correct programs may have: four times the effect of changing the input by 1e-6.
 
         It is close to zero for most functions, and large for iterations without a unique solution such as Griffin-Lim.
         """

@@ -32,7 +32,7 @@ def sound_bank(
     """Read sounds into one array: noise for ``add_background_noise``, impulse responses for ``impulse_response``.
 
     Args:
-        sounds: A file, a folder, a pattern, or a list of them, read as mono and resampled; or a dataset, or another
+        sounds: A file, a folder, a glob pattern, or a list of them, read as mono and resampled; or a dataset, or another
             iterable of examples: arrays (time,), or dicts with an array under ``audio`` and optionally its length in
             samples under ``length``.
         length: Maximum number of samples of each sound, from its start; by default all.
@@ -44,7 +44,7 @@ def sound_bank(
         The sounds, float32 (n, length), zero-padded at the end; and the length of each in samples, int32 (n,).
 
     Raises:
-        ValueError: Without sounds, for both lengths, for a sound that is empty or not (time,), or of a different rate.
+        ValueError: If there are no sounds, both lengths are given, or a sound is empty, not (time,) or of another rate.
         FileNotFoundError: For a path that does not exist.
         AudioReadError: For an unreadable file.
 

@@ -87,7 +87,7 @@ def checked_spectrogram(
         name: The augmentation's name, for the message.
         spectrogram: A spectrogram (..., freq, time).
         key: A single PRNG key.
-        if_complex: Advice for complex values, which are then rejected; None accepts them.
+        if_complex: Remedy in the error for complex values; None accepts complex values.
 
     Returns:
         The array, its dtype unchanged.

@@ -30,8 +30,8 @@ from artifex.generative_models.modalities.audio.preprocessing.filters import fft
 _RATES = (4000.0, 14000.0)
 _NOTCHES = (0.0, 8000.0)
 
-# A Kaiser window with side lobes below -70 dB, and the product of its transition width, divided by the sample rate, and
-# its length.
+# A Kaiser window with side lobes below -70 dB. _TRANSITION is its length in samples times the transition width as a
+# fraction of the sample rate.
 _KAISER_BETA = 6.755
 _TRANSITION = (70 - 7.95) / 14.36
 _BAND_LIMIT_TRANSITION = 140.0  # Hz
@@ -46,8 +46,8 @@ def _draw_band_limit(key: Array, shape: tuple[int, ...], *, rate_range: Bounds, 
 def band_limit(audio: ArrayLike, key: Array, rate_range: Bounds = _RATES, *, sample_rate: int) -> Array:
     """Remove the frequencies that a recording at a random lower sample rate would not contain.
 
-    The filter is a sinc with a Kaiser window, so that nothing aliases: flat up to 140 Hz below half the drawn rate, and
-    below -60 dB above half the drawn rate. Its phase is zero.
+    The zero-phase filter is a sinc with a Kaiser window. It is flat up to 140 Hz below half the drawn rate and attenuates
+    frequencies above half the drawn rate by at least 60 dB. The audio is not resampled, so there is no aliasing.
 
     Args:
         audio: One waveform (..., time), floating point; leading axes, such as channels, share the filter.
@@ -122,13 +122,13 @@ def drop_frequencies(
         frequency_range: Range (min, max) of the center frequencies in Hz, at most half the sample rate; drawn
             uniformly. The default range is limited to half the sample rate. May be traced.
         n_notches_range: Range (min, max) of the number of notches, integers of at least 0; drawn uniformly. Static.
-        width: Width of each notch between its edges (-6 dB) in Hz, at least 1/200 of the sample rate. The middle two
-            thirds are below -60 dB. Static.
+        width: Width of each notch between its edges (-6 dB) in Hz, at least 1/200 of the sample rate. The gain in the
+            middle two thirds of a notch is below -60 dB. Static.
         sample_rate: Sample rate in Hz; static.
 
     Returns:
-        The same shape and dtype. Annotations: ``n_notches``, and ``frequency`` (max number,), of which the first
-        ``n_notches`` are removed.
+        The same shape and dtype. Annotations: ``n_notches``, and ``frequency`` (``n_notches_range[1]``,) in Hz, of
+        which the first ``n_notches`` are removed.
 
     Raises:
         ValueError: For a scalar, an empty clip, or an option out of range.
@@ -167,7 +167,8 @@ def _drop_frequencies(
     working = working_dtype(waveform.dtype)
     frequency = drawn["frequency"].astype(working)
     window = _kaiser_window(_odd_length(_TRANSITION * sample_rate / (width / 3))).astype(working)
-    # The grid is twice as dense as the kernel is long; the gain of the bin at an edge sets the edge within the bin.
+    # n_fft is at least twice the length of the kernel. A bin that contains an edge has a gain between 0 and 1, which
+    # places the edge between bin centers.
     n_fft = 1 << math.ceil(math.log2(2 * len(window)))
     bin_width = sample_rate / n_fft
     bins = (np.arange(n_fft // 2 + 1) * bin_width).astype(working)
@@ -199,7 +200,7 @@ def air_absorption(
     *,
     sample_rate: int | Array,
 ) -> Array:
-    """Apply the frequency-dependent absorption of air over a random distance, without the distance attenuation.
+    """Apply the frequency-dependent absorption of air over a random distance, without the attenuation by spreading.
 
     The attenuation is that of ISO 9613-1 at a pressure of 101.325 kPa. The filter has 255 taps and zero phase, and
     attenuates by at most 70 dB.

@@ -53,7 +53,8 @@ def cutmix(batch: ArrayLike, key: Array, *targets: ArrayLike, alpha: ArrayLike =
     next one and to its target.
 
     Args:
-        batch: Examples (batch, ..., time), floating point: waveforms, or spectrograms, of which all bins are cut.
+        batch: Examples (batch, ..., time), floating point: waveforms, or spectrograms, in which the span
+            covers all frequencies.
         key: PRNG key; one fraction and position is drawn per example.
         *targets: Arrays (batch, ...), floating point: one-hot or soft labels, which are mixed by the fractions.
         alpha: Both parameters of the beta distribution of the fractions, above 0; 1 is uniform. May be traced.
@@ -103,7 +104,7 @@ def symmetric_beta(key: Array, alpha: ArrayLike, shape: tuple[int, ...], dtype: 
     """
     first, second, third = jax.random.split(key, 3)
     uniform = 1 - numerics.uniform(first, shape, dtype)
-    # The limit avoids infinity times a cosine of 0; it is far beyond the odds that round to a value of 0.
+    # The limit avoids NaN from infinity times a cosine of 0. It excludes only values within 1e-35 of 0 or 1.
     odds = jnp.expm1(jnp.minimum(-jnp.log(uniform) / jnp.asarray(alpha, dtype), 80))
     odds = odds * jnp.square(numerics.cos2pi(numerics.uniform(second, shape, dtype)))
     # (1 - sqrt(odds / (1 + odds))) / 2 without cancellation.
@@ -183,7 +184,7 @@ def _previous(array: Array) -> Array:
     sharding = jax.typeof(array).sharding
     if not _is_explicitly_sharded(sharding):
         return roll(array)
-    # JAX does not roll along an explicitly sharded axis; its compiler does.
+    # jnp.roll raises along an explicitly sharded axis; with auto_axes the compiler partitions it.
     rolled: Array = jax.sharding.auto_axes(roll, out_sharding=sharding)(array)  # pyright: ignore[reportAssignmentType, reportUnknownVariableType]
     return rolled
 

@@ -17,7 +17,7 @@ from artifex.generative_models.modalities.audio.annotations import Drawn, augmen
 from artifex.generative_models.modalities.audio.augmentations.domain import checked_spectrogram, valid_frames
 from artifex.generative_models.modalities.audio.augmentations.draws import Bounds, draw_integer, draw_snr, draw_uniform
 
-# By scale, the effect of one decibel: the exponent of a factor, or a summand.
+# The effect of a gain of 1 dB, by scale: the natural logarithm of the factor, or the summand.
 _FACTORS = {"power": math.log(10) / 10, "magnitude": math.log(10) / 20}
 _SUMMANDS = {"dB": 1.0, "ln": math.log(10) / 10, "log10": 0.1}
 

@@ -49,9 +49,9 @@ def time_stretch(
         rate_range: Rate (min, max), above 0; drawn uniformly; above 1 is faster. Static: the maximum determines how many
             samples of the beginning are appended.
         tail: How a faster clip is extended to the original length. ``"wrap"`` continues with its beginning, so that the
-            rate cannot be detected from a silent tail: for steady sounds, music and tagging. ``"zeros"`` pads with
-            silence as librosa and audiomentations do: for transcripts and onsets, where the clip must occur once. The
-            end of a slower clip is cut in either case.
+            rate cannot be detected from a silent tail; use it for steady sounds, music and tagging. ``"zeros"`` pads
+            with silence as librosa and audiomentations do; use it if the clip has a transcript or onsets, because no
+            part of it is repeated. The end of a slower clip is cut in either case.
         n_fft: FFT size of the phase vocoder in samples. None means 1024, or for a shorter clip the largest power of two
             that fits, at least 16. 2048 suits music at 44 100 Hz.
         hop_length: Samples from frame to frame, at most ``n_fft``. None means ``n_fft // 4``.
@@ -114,10 +114,10 @@ def pitch_shift(
         key: PRNG key.
         semitones_range: Interval (min, max) in semitones, -24 to 24; drawn uniformly; 12 is an octave up. Static: the
             maximum determines the length of the stretched clip.
-        tail: Signal after the end of the clip, which the last frames overlap. ``"wrap"`` is the beginning of the clip:
-            steady sounds keep their level, and a clip that ends in silence may end in a trace of its beginning.
-            ``"zeros"`` is silence, into which the end fades, as in librosa and audiomentations: for speech and padded
-            clips.
+        tail: Signal that is appended to the clip for the last frames, which extend past its end. ``"wrap"`` appends
+            the beginning of the clip: steady sounds keep their level, but if the clip ends in silence, a part of the
+            beginning may be audible there. ``"zeros"`` appends silence, as librosa and audiomentations do, so that the
+            end fades out; use it for speech and padded clips.
         n_fft: FFT size of the phase vocoder in samples. None means 1024, or for a shorter clip the largest power of two
             that fits, at least 16. 2048 suits music at 44 100 Hz.
         hop_length: Samples from frame to frame, at most ``n_fft``. None means ``n_fft // 4``.
@@ -156,7 +156,7 @@ def _draw_speed(key: jax.Array, shape: tuple[int, ...], *, speed_range: tuple[fl
 def speed(
     audio: ArrayLike, key: jax.Array, speed_range: tuple[float, float] = (0.9, 1.1), *, tail: str = "zeros"
 ) -> jax.Array:
-    """Change the speed of a waveform at random by resampling: tempo and pitch change together; the length stays.
+    """Change the speed of a waveform at random by resampling: both tempo and pitch change, but not the length.
 
     Args:
         audio: One waveform (..., time), floating point; leading axes, such as channels, share the speed.

@@ -15,7 +15,7 @@ SampleRate = int | Array | None
 def to_samples(
     name: str, n_samples: Any, seconds: Any, sample_rate: SampleRate, *, default: Any, hop_length: int | None = None
 ) -> Any:
-    """Return an option in samples, or in frames, that was given in samples or frames, or in seconds.
+    """Convert an option that was given in seconds to samples or frames.
 
     Args:
         name: Name of the option in samples or frames, such as ``"max_shift"``; the other one is ``NAME_seconds``.
@@ -29,7 +29,7 @@ def to_samples(
         ``n_samples`` if ``seconds`` is None, else ``seconds`` rounded to samples or frames.
 
     Raises:
-        ValueError: If both are given, or ``seconds`` is negative.
+        ValueError: If ``seconds`` is given and ``n_samples`` is not the default, or ``seconds`` is negative.
         TypeError: If ``sample_rate`` is missing.
 
     Example:
@@ -53,7 +53,7 @@ def to_samples(
 def frames_from_seconds(
     name: str, n_frames: Any, seconds: Any, sample_rate: SampleRate, hop_length: int | None, *, default: Any
 ) -> Any:
-    """Return an option in frames that was given in frames or in seconds.
+    """Convert an option that was given in seconds to frames.
 
     Args:
         name: Name of the option in frames, such as ``"mask_param"``; the other one is ``NAME_seconds``.
@@ -67,7 +67,7 @@ def frames_from_seconds(
         ``n_frames`` if ``seconds`` is None, else ``seconds`` rounded to frames.
 
     Raises:
-        ValueError: If both are given, or ``seconds`` is negative.
+        ValueError: If ``seconds`` is given and ``n_frames`` is not the default, or ``seconds`` is negative.
         TypeError: If ``sample_rate`` or ``hop_length`` is missing.
 
     Example:

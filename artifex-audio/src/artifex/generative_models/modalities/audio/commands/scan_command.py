@@ -16,7 +16,7 @@ def scan(
     audio: Annotated[
         list[str],
         typer.Argument(
-            help="Folders, files or patterns of recordings, or manifests (also of Kaldi, NeMo, lhotse, Common Voice, "
+            help="Folders, files or glob patterns of recordings, or manifests (also of Kaldi, NeMo, lhotse, Common Voice, "
             "LJSpeech, Hugging Face).",
             metavar="DIR...",
         ),
@@ -61,7 +61,7 @@ def scan(
     """Decode recordings completely, print statistics, and write a manifest.
 
     Prints durations, sample rates, channels, formats, peaks, labels and splits, and writes one line per readable
-    recording. Of the segments in a manifest, only the segments are decoded.
+    recording. If a manifest contains segments of recordings, only those segments are decoded.
     Unreadable files are listed with the reason; the exit code is then 1. Audio files that no reader decodes are listed as
     skipped.
     """

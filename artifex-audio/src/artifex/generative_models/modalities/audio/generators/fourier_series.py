@@ -19,7 +19,7 @@ import numpy as np
 from artifex.generative_models.core import numerics
 
 _FEW_TERMS = 8  # up to this many terms are summed one by one
-# Float32 represents odd numbers up to about this limit, and half the sample rate divided by it is inaudible.
+# Only inaudible fundamental frequencies have more harmonics, and float32 represents odd numbers up to about this limit.
 _MAX_HARMONICS = 2.0**20
 _SINE_INTEGRAL_SPLIT = 4.0  # power series below, auxiliary functions above
 

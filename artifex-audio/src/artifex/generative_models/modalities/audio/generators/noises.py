@@ -59,7 +59,8 @@ def colored_noise(
 
     Args:
         key: Random key; determines the samples.
-        n_time_steps: Length in samples. The lowest frequency is 1 / length; there is no energy at 0 Hz.
+        n_time_steps: Length in samples. The lowest frequency is at most ``sample_rate / n_time_steps`` Hz; there is no
+            energy at 0 Hz.
         sample_rate: Sample rate in Hz; the spectrum reaches up to half of it.
         slope_db: Slope of the power spectrum in dB per octave, from -60 to 60; 0 is white, negative is darker.
         amplitude: RMS of the clip, full scale 1, at least 0.
@@ -88,7 +89,8 @@ def pink_noise(key: jax.Array, *, n_time_steps: int, sample_rate: int, amplitude
 
     Args:
         key: Random key; determines the samples.
-        n_time_steps: Length in samples. The lowest frequency is 1 / length; there is no energy at 0 Hz.
+        n_time_steps: Length in samples. The lowest frequency is at most ``sample_rate / n_time_steps`` Hz; there is no
+            energy at 0 Hz.
         sample_rate: Sample rate in Hz; the spectrum reaches up to half of it.
         amplitude: RMS of the clip, full scale 1, at least 0.
 
@@ -114,7 +116,8 @@ def brown_noise(key: jax.Array, *, n_time_steps: int, sample_rate: int, amplitud
 
     Args:
         key: Random key; determines the samples.
-        n_time_steps: Length in samples. The lowest frequency is 1 / length; there is no energy at 0 Hz.
+        n_time_steps: Length in samples. The lowest frequency is at most ``sample_rate / n_time_steps`` Hz; there is no
+            energy at 0 Hz.
         sample_rate: Sample rate in Hz; the spectrum reaches up to half of it.
         amplitude: RMS of the clip, full scale 1, at least 0.
 
@@ -140,7 +143,8 @@ def blue_noise(key: jax.Array, *, n_time_steps: int, sample_rate: int, amplitude
 
     Args:
         key: Random key; determines the samples.
-        n_time_steps: Length in samples. The lowest frequency is 1 / length; there is no energy at 0 Hz.
+        n_time_steps: Length in samples. The lowest frequency is at most ``sample_rate / n_time_steps`` Hz; there is no
+            energy at 0 Hz.
         sample_rate: Sample rate in Hz; the spectrum reaches up to half of it.
         amplitude: RMS of the clip, full scale 1, at least 0.
 
@@ -166,7 +170,8 @@ def violet_noise(key: jax.Array, *, n_time_steps: int, sample_rate: int, amplitu
 
     Args:
         key: Random key; determines the samples.
-        n_time_steps: Length in samples. The lowest frequency is 1 / length; there is no energy at 0 Hz.
+        n_time_steps: Length in samples. The lowest frequency is at most ``sample_rate / n_time_steps`` Hz; there is no
+            energy at 0 Hz.
         sample_rate: Sample rate in Hz; the spectrum reaches up to half of it.
         amplitude: RMS of the clip, full scale 1, at least 0.
 
@@ -203,8 +208,8 @@ def band_limited_noise(
         n_time_steps: Length in samples.
         sample_rate: Sample rate in Hz.
         f_min: Lower band edge in Hz, at least 0.
-        f_max: Upper band edge in Hz, at most half the sample rate. A band narrower than 1 / length is widened to
-            1 / length.
+        f_max: Upper band edge in Hz, at most half the sample rate. A narrower band than one bin of the Fourier
+            transform (at most ``sample_rate / n_time_steps`` Hz) is widened to the width of a bin.
         amplitude: RMS of the clip, full scale 1, at least 0.
 
     Returns:

@@ -62,7 +62,7 @@ def dc(
         n_time_steps: Length in samples.
         sample_rate: Sample rate in Hz; unused.
         amplitude_min: Minimum amplitude, full scale 1.
-        amplitude_max: Maximum amplitude, full scale 1. Equal to ``amplitude_min``, the amplitude is fixed.
+        amplitude_max: Maximum amplitude, full scale 1. The amplitude is fixed if this equals ``amplitude_min``.
 
     Returns:
         The waveform, (n_time_steps,) float32. Annotations: ``amplitude``.
@@ -89,7 +89,7 @@ def _annotated_impulse(key: jax.Array, n_time_steps: int, sample_rate: int, ampl
 
 @audio_type(annotated=_annotated_impulse)
 def impulse(key: jax.Array, *, n_time_steps: int, sample_rate: int, amplitude: float = 0.5) -> jax.Array:
-    """Generate a unit impulse at a random position.
+    """Generate an impulse of one sample at a random position.
 
     Args:
         key: Random key; determines the position.
@@ -109,7 +109,7 @@ def impulse(key: jax.Array, *, n_time_steps: int, sample_rate: int, amplitude: f
         (1, 0.5)
 
     Reference:
-        The unit sample of digital signal processing; its spectrum is flat up to half the sample rate.
+        The scaled unit sample of digital signal processing; its spectrum is flat up to half the sample rate.
     """
     return _annotated_impulse(key, n_time_steps, sample_rate, amplitude)[0]
 
@@ -144,7 +144,7 @@ def click_train(
 ) -> jax.Array:
     """Generate a periodic train of single-sample clicks with random rate and phase.
 
-    Each click is the first sample at or after its exact time, so the rate does not drift at any length.
+    Each click is at the first sample at or after its exact time; rounding errors do not accumulate.
 
     Args:
         key: Random key; determines the rate and the time of the first click.

@@ -89,7 +89,7 @@ def system_error(path: str | os.PathLike[str], operation: str, error: OSError) -
 
 
 def is_transient(error: OSError) -> bool:
-    """Return whether an error of the operating system may be temporary: unless it is known to be permanent.
+    """Return whether an error of the operating system may be temporary, that is, not known to be permanent.
 
     Args:
         error: The error of the operating system.

@@ -13,14 +13,16 @@ from artifex.generative_models.modalities.audio.io.streams import PartOfStream
 
 T = TypeVar("T")
 
-_SETTLED = 2.0  # minimum seconds between modifications that give a file different times
+_TIME_RESOLUTION = 2.0  # seconds; modifications that are further apart change the modification time of a file
 
 
 class MeasuredFiles(Generic[T]):
-    """Cache of the measurements of the most recently read files, except files in memory and changed files.
+    """Cache of the measurements of the most recently read files.
+
+    Files in memory and files that were modified in the last 2 seconds are not cached.
 
     Args:
-        max_bytes: Maximum size of the measurements.
+        max_bytes: Maximum size of all measurements together in bytes.
 
     Example:
         >>> MeasuredFiles(1 << 20).get(io.BytesIO()) is None
@@ -55,7 +57,7 @@ class MeasuredFiles(Generic[T]):
         Args:
             stream: The file.
             measurement: Its measurement.
-            n_bytes: Approximate size of the measurement.
+            n_bytes: Approximate size of the measurement in bytes.
         """
         version = _version(stream)
         with self._lock:
@@ -73,7 +75,7 @@ def _version(stream: IO[bytes]) -> tuple[int, ...] | None:
     if isinstance(stream, io.BytesIO | PartOfStream):
         return None
     status = os.fstat(stream.fileno())
-    # As in git: a file that changes again within the resolution of its time would keep its version.
-    if time.time() - max(status.st_mtime, status.st_ctime) < _SETTLED:
+    # As in git: two modifications within the resolution of the modification time have the same version.
+    if time.time() - max(status.st_mtime, status.st_ctime) < _TIME_RESOLUTION:
         return None
     return status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns, status.st_ctime_ns

@@ -32,7 +32,7 @@ class Page(NamedTuple):
 
     Attributes:
         start: Its position.
-        size: Its bytes, with the header.
+        size: Its size in bytes, including the header.
         serial: The stream it belongs to.
         number: Its number in the stream.
         granule: Its granule position: samples up to its end, or -1.
@@ -104,7 +104,7 @@ def read_ogg(name: str, content: bytes, start: int, end: int) -> list[Link]:
         pages = streams.get(page.serial)
         if pages and not page.flags & _FIRST:
             last = pages[-1]
-            if page.number != last.number + 1 & 0xFFFFFFFF or last.flags & _LAST:
+            if page.number != (last.number + 1) & 0xFFFFFFFF or last.flags & _LAST:
                 raise _disordered(name, last, page)
             if 0 <= page.granule < latest[page.serial]:
                 raise AudioReadError(
@@ -117,7 +117,8 @@ def read_ogg(name: str, content: bytes, start: int, end: int) -> list[Link]:
             if not page.flags & _FIRST or page.serial in streams:
                 raise AudioReadError(
                     name,
-                    f"is damaged: the Ogg page at byte {page.start} is before its stream, after its end, or begins it again; "
+                    f"is damaged: the Ogg page at byte {page.start} precedes the first page of its stream, follows the last "
+                    f"one, or repeats the first; "
                     f"download it again",
                 )
             pages = streams[page.serial] = []

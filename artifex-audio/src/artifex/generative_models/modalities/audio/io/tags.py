@@ -16,7 +16,7 @@ def skip_leading_tags(content: bytes | BytesOfStream, start: int, end: int, *, a
         content: The bytes of a file.
         start: The position.
         end: The end of the stream.
-        anywhere: Whether to skip also the tags that end a stream, as in concatenated files.
+        anywhere: Whether to also skip the tags that end a stream, as in concatenated files.
 
     Returns:
         The position.
@@ -32,7 +32,7 @@ def skip_leading_tags(content: bytes | BytesOfStream, start: int, end: int, *, a
             size = 10 + sum((byte & 0x7F) << shift for byte, shift in zip(head[6:10], (21, 14, 7, 0), strict=True))
             place += size + (10 if head[5] & 0x10 else 0)
         elif head[:8] == b"APETAGEX":
-            is_header = int.from_bytes(head[20:24], "little") & 1 << 29
+            is_header = int.from_bytes(head[20:24], "little") & (1 << 29)
             place += _APE_FOOTER_BYTES + (int.from_bytes(head[12:16], "little") if is_header else 0)
         elif anywhere and head[:3] == b"TAG" and place + _ID3V1_BYTES <= end:
             place += _ID3V1_BYTES

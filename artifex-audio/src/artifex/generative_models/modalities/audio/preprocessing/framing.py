@@ -52,8 +52,8 @@ def frame(audio: ArrayLike, frame_length: int, hop_length: int) -> jax.Array:
 def overlap_add(frames: ArrayLike, hop_length: int) -> jax.Array:
     """Sum overlapping frames: the adjoint of ``frame``.
 
-    Where the windows applied to the frames sum to 1, the result is the original waveform. Hann windows with a hop of a
-    half or a quarter of their length sum to a constant.
+    Where the windows applied to the frames sum to 1, the result is the original waveform. Periodic Hann windows with a
+    hop of a half or a quarter of their length sum to a constant.
 
     Args:
         frames: Frames (..., n_frames, frame_length). Integers are converted with ``to_float`` first.

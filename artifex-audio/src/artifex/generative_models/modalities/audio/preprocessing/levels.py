@@ -50,7 +50,7 @@ def normalize_audio(audio: ArrayLike, *, threshold: ArrayLike = 0.0, channel_axi
         threshold: Maximum peak of a clip that is treated as silent, full scale 1, at least 0. One number, or one per
             clip, broadcast against the leading axes; may be traced.
         channel_axis: Axis of the channels of one clip, usually -2; they have a common gain, which keeps their balance.
-            None for single-channel clips: every row is normalized by itself. Static.
+            None for single-channel clips: every waveform is normalized by itself. Static.
 
     Returns:
         (..., time) with a maximum magnitude of 1 along time; float32 for integers, else the dtype of ``audio``. A silent
@@ -85,7 +85,7 @@ def rms_normalize(audio: ArrayLike, target_rms: ArrayLike = 0.1, *, channel_axis
         target_rms: Target RMS, full scale 1, above 0; 0.1 is -20 dBFS. One number, or one per clip, broadcast against
             the leading axes; may be traced.
         channel_axis: Axis of the channels of one clip, usually -2; their common RMS is normalized, which keeps their
-            balance. None for single-channel clips: every row is normalized by itself. Static.
+            balance. None for single-channel clips: every waveform is normalized by itself. Static.
 
     Returns:
         (..., time); float32 for integers, else the dtype of ``audio``. Peaks are not limited and may exceed full scale.

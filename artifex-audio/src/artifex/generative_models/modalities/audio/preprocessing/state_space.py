@@ -239,7 +239,7 @@ def _block_matrices(
 
     (first, second), (outputs, *final) = lax.scan(next_sample, begin, jnp.asarray(impulse))
     outputs = jnp.moveaxis(outputs, 0, -2)
-    # Row k of the matrix is the impulse response delayed by k: reshaping to rows that are one too short delays each.
+    # Row k of the matrix is the impulse response delayed by k: reshaping to rows one element too short does so.
     impulse_response = jnp.pad(outputs[..., 2], [(0, 0)] * len(leading) + [(0, size)])
     rows = jnp.broadcast_to(impulse_response[..., None, :], (*leading, size, 2 * size)).reshape(*leading, -1)
     response = rows[..., : size * (2 * size - 1)].reshape(*leading, size, 2 * size - 1)[..., :size]

@@ -19,10 +19,10 @@ def with_checksum(table: Mapping[str, Any]) -> bytes:
     """Format a table as JSON whose last entry is the SHA-256 of the text before it.
 
     Args:
-        table: Plain values; the items of a list are written one per line.
+        table: JSON values by key; the items of a list are written one per line.
 
     Returns:
-        The text, the same for equal tables.
+        The UTF-8 text. Equal tables with their keys in the same order give the same text.
 
     Example:
         >>> table, digest = parse_with_checksum(with_checksum({"ids": ["a", "b"]}))
@@ -46,14 +46,14 @@ def parse_with_checksum(content: bytes) -> tuple[dict[str, Any], str]:
         The table and its SHA-256.
 
     Raises:
-        ValueError: When the text has changed since it was written.
+        ValueError: When the text is not what ``with_checksum`` returned.
     """
     try:
         table = json.loads(content)
         digest = table.pop("sha256")
     except (ValueError, KeyError, AttributeError, TypeError) as error:
         raise ValueError("it is truncated or not valid JSON") from error
-    # Compared as text: a changed byte, such as one of white space, may parse to the same table.
+    # The text is compared, because a change of white space parses to the same table.
     if with_checksum(table) != content:
         raise ValueError("its content does not match its checksum")
     return table, digest

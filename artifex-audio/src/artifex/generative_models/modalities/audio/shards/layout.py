@@ -36,7 +36,7 @@ def shard_file(number: int, digest: str) -> str:
 
 
 def sidecar_file(number: int, digest: str) -> str:
-    """Return the path of a shard's sidecar relative to the folder.
+    """Return the path, relative to the folder, of the JSON file that belongs to a shard (its sidecar).
 
     Args:
         number: Number of the shard, from 0.

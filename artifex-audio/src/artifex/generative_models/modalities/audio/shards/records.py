@@ -29,7 +29,7 @@ class ExampleRecord(TypedDict):
         source: Path of the recording, or a description of a synthetic one.
         label: Name of its class, a list of several, or None.
         start: Start of the segment in seconds. Absent for whole recordings.
-        end: End of the segment in seconds. Absent where it is that of the recording.
+        end: End of the segment in seconds. Absent if the segment ends with the recording.
         split: Split of the recording in its manifest. Absent where there are none.
         annotations: Other columns of its manifest. Absent where there are none.
         source_sample_rate: Sample rate of the recording, Hz.

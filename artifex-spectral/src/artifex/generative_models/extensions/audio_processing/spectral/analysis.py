@@ -125,7 +125,7 @@ class SpectralAnalysis(ModelExtension):
         return self.weight * jnp.mean(jnp.abs(difference))
 
     def stft(self, audio: ArrayLike, *, lengths: ArrayLike | None = None) -> jax.Array:
-        """Compute the short-time Fourier transform; see ``stft``.
+        """Compute the short-time Fourier transform; see the function ``stft``.
 
         Args:
             audio: Waveforms, (..., time), floating point, full scale 1.
@@ -137,7 +137,7 @@ class SpectralAnalysis(ModelExtension):
         return fourier.stft(audio, self.config, lengths=lengths)
 
     def istft(self, spectrum: ArrayLike, *, length: int, min_coverage: float = 0.0) -> jax.Array:
-        """Compute the inverse short-time Fourier transform; see ``istft``.
+        """Compute the inverse short-time Fourier transform; see the function ``istft``.
 
         Args:
             spectrum: Complex spectra, (..., n_freq, n_frames).
@@ -150,7 +150,7 @@ class SpectralAnalysis(ModelExtension):
         return fourier.istft(spectrum, self.config, length=length, min_coverage=min_coverage)
 
     def compute_stft(self, audio: ArrayLike, *, lengths: ArrayLike | None = None) -> jax.Array:
-        """Compute the magnitude of the short-time Fourier transform; see ``magnitude_spectrogram``.
+        """Compute the magnitude of the short-time Fourier transform; see the function ``magnitude_spectrogram``.
 
         Args:
             audio: Waveforms, (..., time), floating point, full scale 1.
@@ -162,7 +162,7 @@ class SpectralAnalysis(ModelExtension):
         return fourier.magnitude_spectrogram(audio, self.config, lengths=lengths)
 
     def compute_spectrogram(self, audio: ArrayLike, *, lengths: ArrayLike | None = None) -> jax.Array:
-        """Compute the power spectrogram; see ``power_spectrogram``.
+        """Compute the power spectrogram; see the function ``power_spectrogram``.
 
         Args:
             audio: Waveforms, (..., time), floating point, full scale 1.
@@ -174,7 +174,7 @@ class SpectralAnalysis(ModelExtension):
         return fourier.power_spectrogram(audio, self.config, lengths=lengths)
 
     def compute_mel_spectrogram(self, audio: ArrayLike, *, lengths: ArrayLike | None = None) -> jax.Array:
-        """Compute a mel spectrogram; see ``mel_spectrogram``.
+        """Compute a mel spectrogram; see the function ``mel_spectrogram``.
 
         Args:
             audio: Waveforms, (..., time), floating point, full scale 1.
@@ -186,7 +186,7 @@ class SpectralAnalysis(ModelExtension):
         return mel.mel_spectrogram(audio, self.config, lengths=lengths)
 
     def compute_log_mel_spectrogram(self, audio: ArrayLike, *, lengths: ArrayLike | None = None) -> jax.Array:
-        """Compute a log-mel spectrogram; see ``log_mel_spectrogram``.
+        """Compute a log-mel spectrogram; see the function ``log_mel_spectrogram``.
 
         Args:
             audio: Waveforms, (..., time), floating point, full scale 1.
@@ -200,7 +200,7 @@ class SpectralAnalysis(ModelExtension):
     def compute_mfcc(
         self, audio: ArrayLike, n_mfcc: int | None = None, *, lengths: ArrayLike | None = None
     ) -> jax.Array:
-        """Compute mel-frequency cepstral coefficients; see ``mfcc``.
+        """Compute mel-frequency cepstral coefficients; see the function ``mfcc``.
 
         Args:
             audio: Waveforms, (..., time), floating point, full scale 1.
@@ -215,7 +215,7 @@ class SpectralAnalysis(ModelExtension):
     def compute_lfcc(
         self, audio: ArrayLike, *, n_lfcc: int | None = None, lengths: ArrayLike | None = None
     ) -> jax.Array:
-        """Compute linear-frequency cepstral coefficients; see ``lfcc``.
+        """Compute linear-frequency cepstral coefficients; see the function ``lfcc``.
 
         Args:
             audio: Waveforms, (..., time), floating point, full scale 1.
@@ -230,7 +230,7 @@ class SpectralAnalysis(ModelExtension):
     def compute_chroma(
         self, audio: ArrayLike, *, n_chroma: int = 12, tuning: float = 0.0, lengths: ArrayLike | None = None
     ) -> jax.Array:
-        """Compute a chromagram; see ``chroma``.
+        """Compute a chromagram; see the function ``chroma``.
 
         Args:
             audio: Waveforms, (..., time), floating point, full scale 1.
@@ -244,7 +244,7 @@ class SpectralAnalysis(ModelExtension):
         return chromagram.chroma(audio, self.config, n_chroma=n_chroma, tuning=tuning, lengths=lengths)
 
     def compute_instantaneous_frequency(self, audio: ArrayLike, *, lengths: ArrayLike | None = None) -> jax.Array:
-        """Compute the instantaneous frequency of each bin; see ``instantaneous_frequency``.
+        """Compute the instantaneous frequency of each bin; see the function ``instantaneous_frequency``.
 
         Args:
             audio: Waveforms, (..., time), floating point, full scale 1.
@@ -256,7 +256,7 @@ class SpectralAnalysis(ModelExtension):
         return fourier.instantaneous_frequency(audio, self.config, lengths=lengths)
 
     def compute_spectral_centroid(self, audio: ArrayLike, *, lengths: ArrayLike | None = None) -> jax.Array:
-        """Compute the spectral centroid; see ``spectral_centroid``.
+        """Compute the spectral centroid; see the function ``spectral_centroid``.
 
         Args:
             audio: Waveforms, (..., time), floating point, full scale 1.
@@ -268,7 +268,7 @@ class SpectralAnalysis(ModelExtension):
         return features.spectral_centroid(audio, self.config, lengths=lengths)
 
     def compute_spectral_bandwidth(self, audio: ArrayLike, *, lengths: ArrayLike | None = None) -> jax.Array:
-        """Compute the spectral bandwidth; see ``spectral_bandwidth``.
+        """Compute the spectral bandwidth; see the function ``spectral_bandwidth``.
 
         Args:
             audio: Waveforms, (..., time), floating point, full scale 1.
@@ -280,7 +280,7 @@ class SpectralAnalysis(ModelExtension):
         return features.spectral_bandwidth(audio, self.config, lengths=lengths)
 
     def compute_spectral_rolloff(self, audio: ArrayLike, *, lengths: ArrayLike | None = None) -> jax.Array:
-        """Compute the spectral rolloff; see ``spectral_rolloff``.
+        """Compute the spectral rolloff; see the function ``spectral_rolloff``.
 
         Args:
             audio: Waveforms, (..., time), floating point, full scale 1.
@@ -294,7 +294,7 @@ class SpectralAnalysis(ModelExtension):
     def compute_spectral_flatness(
         self, audio: ArrayLike, *, amin: float = 1e-10, lengths: ArrayLike | None = None
     ) -> jax.Array:
-        """Compute the spectral flatness; see ``spectral_flatness``.
+        """Compute the spectral flatness; see the function ``spectral_flatness``.
 
         Args:
             audio: Waveforms, (..., time), floating point, full scale 1.
@@ -315,7 +315,7 @@ class SpectralAnalysis(ModelExtension):
         quantile: float = 0.02,
         lengths: ArrayLike | None = None,
     ) -> jax.Array:
-        """Compute the spectral contrast; see ``spectral_contrast``.
+        """Compute the spectral contrast; see the function ``spectral_contrast``.
 
         Args:
             audio: Waveforms, (..., time), floating point, full scale 1.
@@ -332,7 +332,7 @@ class SpectralAnalysis(ModelExtension):
         )
 
     def compute_spectral_flux(self, audio: ArrayLike, *, lengths: ArrayLike | None = None) -> jax.Array:
-        """Compute the spectral flux; see ``spectral_flux``.
+        """Compute the spectral flux; see the function ``spectral_flux``.
 
         Args:
             audio: Waveforms, (..., time), floating point, full scale 1.
@@ -344,7 +344,7 @@ class SpectralAnalysis(ModelExtension):
         return features.spectral_flux(audio, self.config, lengths=lengths)
 
     def compute_spectral_crest(self, audio: ArrayLike, *, lengths: ArrayLike | None = None) -> jax.Array:
-        """Compute the spectral crest factor; see ``spectral_crest``.
+        """Compute the spectral crest factor; see the function ``spectral_crest``.
 
         Args:
             audio: Waveforms, (..., time), floating point, full scale 1.
@@ -356,7 +356,7 @@ class SpectralAnalysis(ModelExtension):
         return features.spectral_crest(audio, self.config, lengths=lengths)
 
     def compute_spectral_entropy(self, audio: ArrayLike, *, lengths: ArrayLike | None = None) -> jax.Array:
-        """Compute the normalized spectral entropy; see ``spectral_entropy``.
+        """Compute the normalized spectral entropy; see the function ``spectral_entropy``.
 
         Args:
             audio: Waveforms, (..., time), floating point, full scale 1.
@@ -368,7 +368,7 @@ class SpectralAnalysis(ModelExtension):
         return features.spectral_entropy(audio, self.config, lengths=lengths)
 
     def compute_spectral_slope(self, audio: ArrayLike, *, lengths: ArrayLike | None = None) -> jax.Array:
-        """Compute the spectral slope; see ``spectral_slope``.
+        """Compute the spectral slope; see the function ``spectral_slope``.
 
         Args:
             audio: Waveforms, (..., time), floating point, full scale 1.
@@ -380,7 +380,7 @@ class SpectralAnalysis(ModelExtension):
         return features.spectral_slope(audio, self.config, lengths=lengths)
 
     def compute_onset_strength(self, audio: ArrayLike, *, lengths: ArrayLike | None = None) -> jax.Array:
-        """Compute the onset strength; see ``onset_strength``.
+        """Compute the onset strength; see the function ``onset_strength``.
 
         Args:
             audio: Waveforms, (..., time), floating point, full scale 1.
@@ -392,7 +392,7 @@ class SpectralAnalysis(ModelExtension):
         return features.onset_strength(audio, self.config, lengths=lengths)
 
     def compute_rms(self, audio: ArrayLike, *, lengths: ArrayLike | None = None) -> jax.Array:
-        """Compute the root mean square of each frame; see ``rms``.
+        """Compute the root mean square of each frame; see the function ``rms``.
 
         Args:
             audio: Waveforms, (..., time), floating point, full scale 1.
@@ -404,7 +404,7 @@ class SpectralAnalysis(ModelExtension):
         return features.rms(audio, self.config, lengths=lengths)
 
     def compute_zero_crossing_rate(self, audio: ArrayLike, *, lengths: ArrayLike | None = None) -> jax.Array:
-        """Compute the zero-crossing rate; see ``zero_crossing_rate``.
+        """Compute the zero-crossing rate; see the function ``zero_crossing_rate``.
 
         Args:
             audio: Waveforms, (..., time), floating point, full scale 1.
@@ -433,11 +433,11 @@ class SpectralAnalysis(ModelExtension):
         return analyze(audio, self.config, lengths, measure=_measure_features, finish=_finish_features)
 
     def band_frequencies(self) -> NDArray[np.float64]:
-        """Compute the center frequencies of the mel bands in Hz, (n_mels,); see ``band_frequencies``."""
+        """Compute the center frequencies of the mel bands in Hz, (n_mels,); see the function ``band_frequencies``."""
         return band_frequencies(self.config)
 
     def mel_to_audio(self, mel: ArrayLike, *, length: int, n_iter: int = 32, key: jax.Array | None = None) -> jax.Array:
-        """Reconstruct waveforms from mel spectrograms; see ``mel_to_audio``.
+        """Reconstruct waveforms from mel spectrograms; see the function ``mel_to_audio``.
 
         Args:
             mel: Mel power (magnitude if ``config.power`` is 1), (..., n_mels, n_frames).
@@ -453,7 +453,7 @@ class SpectralAnalysis(ModelExtension):
     def log_mel_to_audio(
         self, levels: ArrayLike, *, length: int, n_iter: int = 32, key: jax.Array | None = None
     ) -> jax.Array:
-        """Reconstruct waveforms from log-mel spectrograms; see ``log_mel_to_audio``.
+        """Reconstruct waveforms from log-mel spectrograms; see the function ``log_mel_to_audio``.
 
         Args:
             levels: Levels, (..., n_mels, n_frames).
@@ -469,7 +469,7 @@ class SpectralAnalysis(ModelExtension):
     def mfcc_to_audio(
         self, cepstra: ArrayLike, *, length: int, n_iter: int = 32, key: jax.Array | None = None
     ) -> jax.Array:
-        """Reconstruct waveforms from cepstral coefficients; see ``mfcc_to_audio``.
+        """Reconstruct waveforms from cepstral coefficients; see the function ``mfcc_to_audio``.
 
         Args:
             cepstra: Coefficients, (..., n_mfcc, n_frames).
@@ -485,7 +485,7 @@ class SpectralAnalysis(ModelExtension):
     def magnitude_to_audio(
         self, magnitude: ArrayLike, *, length: int, n_iter: int = 32, key: jax.Array | None = None
     ) -> jax.Array:
-        """Reconstruct waveforms from magnitudes; see ``griffin_lim``.
+        """Reconstruct waveforms from magnitudes; see the function ``griffin_lim``.
 
         Args:
             magnitude: Magnitudes, (..., n_freq, n_frames).
@@ -499,7 +499,7 @@ class SpectralAnalysis(ModelExtension):
         return inversion.griffin_lim(magnitude, self.config, length=length, n_iter=n_iter, key=key)
 
     def time_stretch(self, audio: ArrayLike, rate: ArrayLike, *, length: int) -> jax.Array:
-        """Stretch audio in time without changing the pitch; see ``time_stretch``.
+        """Stretch audio in time without changing the pitch; see the function ``time_stretch``.
 
         Args:
             audio: Waveforms, (..., time), floating point, full scale 1.

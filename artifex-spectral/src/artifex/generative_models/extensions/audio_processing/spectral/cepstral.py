@@ -126,7 +126,7 @@ def lifter_weights(n: int, lifter: float) -> NDArray[np.float64]:
 
 @lru_cache(maxsize=64)
 def dct_table(n_out: int, n_in: int, norm: str | None = "ortho", lifter: float = 0.0) -> NDArray[np.float64]:
-    """Create the matrix of the first coefficients of a DCT-II, liftered.
+    """Create the matrix of the first coefficients of a DCT-II, multiplied by the weights of a lifter.
 
     Args:
         n_out: Number of coefficients.

@@ -1,4 +1,4 @@
-"""Contracts of the conformance kit for the kinds that artifex-spectral owns."""
+"""Contracts of the conformance kit for the kinds that artifex-spectral defines."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def window(component: Any) -> list[Subject | Rule]:
 
 
 def preset(component: Any) -> list[Subject | Rule]:
-    """Return the checks of a preset: it is hashable and survives conversion to plain values.
+    """Return the checks of a preset: it is hashable, and equal to itself after conversion to plain values and back.
 
     Args:
         component: The configuration.

@@ -80,7 +80,7 @@ def spectral_bandwidth(audio: ArrayLike, config: SpectralConfig, *, lengths: Arr
 
 
 def spectral_rolloff(audio: ArrayLike, config: SpectralConfig, *, lengths: ArrayLike | None = None) -> jax.Array:
-    """Compute the spectral rolloff: the frequency below which ``config.rolloff_fraction`` of the magnitude is.
+    """Compute the spectral rolloff: the frequency up to which bins sum to ``config.rolloff_fraction`` of the magnitude.
 
     Args:
         audio: Waveforms, (..., time), floating point, full scale 1.

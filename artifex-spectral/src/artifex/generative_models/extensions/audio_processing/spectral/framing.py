@@ -250,7 +250,7 @@ def _steady_envelope(config: SpectralConfig) -> NDArray[np.float64]:
 
 
 def _inverse_envelope(config: SpectralConfig, n_frames: int, dtype: np.dtype[Any], min_coverage: float) -> jax.Array:
-    """Invert the sum of squared windows of all frames: its two ends, and the block that repeats between them."""
+    """Compute the reciprocal of the sum of squared windows from its two ends and the block that repeats between them."""
     n_blocks = -(-config.frame_length // config.hop)
     few = _envelope(config, min(n_frames, 2 * n_blocks))
     full = _steady_envelope(config).max()

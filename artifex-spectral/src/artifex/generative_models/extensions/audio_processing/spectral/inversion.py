@@ -25,7 +25,7 @@ from artifex.generative_models.extensions.audio_processing.spectral.fourier impo
 _SILENCE = 1e-18
 
 # Fraction of the full sum of squared windows below which the result of Griffin-Lim fades out. At poorly covered ends
-# (a missing frame, or no padding) inconsistent phases would be amplified: noise to 8 times its peak.
+# (a missing frame, or no padding) inconsistent phases would be amplified; noise would reach 8 times its original peak.
 _MIN_COVERAGE = 0.3
 
 # On a CPU this many frames are processed at a time: their spectra fit into the cache for all iterations.
@@ -413,16 +413,17 @@ def _mel_to_magnitude(mel: jax.Array, *, config: SpectralConfig, n_iter: int, si
 @numerics.jit(static_argnames=["config"])
 def _log_mel_to_mel(levels: jax.Array, *, config: SpectralConfig) -> jax.Array:
     unscaled = levels.astype(numerics.working_dtype(levels.dtype)) / config.level_scale - config.level_offset
-    # Nepers of power or magnitude per unit of the levels.
-    nepers = {"db": math.log(10) * config.power / 20, "log10": math.log(10), "ln": 1.0}[config.log]
-    return (max(config.ref, config.amin) * jnp.exp(nepers * unscaled)).astype(levels.dtype)
+    # Natural logarithm of the power or magnitude per unit of the levels.
+    ln_per_unit = {"db": math.log(10) * config.power / 20, "log10": math.log(10), "ln": 1.0}[config.log]
+    return (max(config.ref, config.amin) * jnp.exp(ln_per_unit * unscaled)).astype(levels.dtype)
 
 
 @numerics.jit(static_argnames=["config"])
 def _mfcc_to_log_mel(cepstra: jax.Array, *, config: SpectralConfig) -> jax.Array:
     working = numerics.working_dtype(cepstra.dtype)
     table = dct_table(cepstra.shape[-2], config.n_mels, config.dct_norm, config.lifter)
-    # The rows are orthogonal, so that the pseudo-inverse divides each by its squared norm, which is 0 where a lifter is.
+    # The rows are orthogonal, so that the pseudo-inverse divides each by its squared norm. The norm is 0 where the
+    # weight of the lifter is 0.
     inverse = (table * _reciprocal(np.sum(table**2, axis=1, keepdims=True), 1e-12)).astype(working)
     ordered = jnp.roll(cepstra, 1, axis=-2) if config.c0_last else cepstra
     levels = jnp.einsum("cm,...ct->...mt", inverse, ordered.astype(working), precision=lax.Precision.HIGHEST)

@@ -51,7 +51,7 @@ def waveform(audio: Any, config: SpectralConfig | HasAnalysis, *, ax: Axes | Non
         title: Title.
 
     Returns:
-        The axes, in seconds.
+        The axes; the x-axis is in seconds.
 
     Raises:
         ValueError: If the audio has another shape.
@@ -153,8 +153,8 @@ def mel(
         values: Result of ``mel_spectrogram`` or ``log_mel_spectrogram`` for one clip, (n_mels, n_frames).
         config: Configuration of the mel spectrogram, or of the modality that computed it.
         kind: ``"power"`` or ``"magnitude"``, which are plotted in dB, or ``"level"`` for the result of
-            ``log_mel_spectrogram``, which is plotted unchanged; None for that of the modality's representation, or for the
-            result of ``mel_spectrogram`` with a ``SpectralConfig``.
+            ``log_mel_spectrogram``, which is plotted unchanged. By default that of the representation if ``config`` is
+            that of a modality, and that of ``mel_spectrogram`` if it is a ``SpectralConfig``.
         db_range: Range of the colors in dB, below the maximum.
         ax: Axes to draw on; None creates a figure, available as ``figure`` of the returned axes.
         title: Title.

@@ -47,9 +47,10 @@ def deltas(features: ArrayLike, *, width: int = 9, order: int = 1, n_frames: Arr
 
     Reference:
         ``librosa.feature.delta(…, mode="nearest")`` and ``scipy.signal.savgol_filter``; librosa's default mode,
-        ``"interp"``, fits one polynomial to the first and last ``width // 2`` frames. ``order=1`` is the regression of
-        HTK, Kaldi and ``torchaudio.functional.compute_deltas`` (with ``width=5``); their second derivative is
-        ``deltas(deltas(x))``, in Kaldi except at the edges.
+        ``"interp"``, computes the first and last ``width // 2`` frames from polynomials that are fitted to the first
+        and last ``width`` frames. ``order=1`` is the regression of HTK, Kaldi and
+        ``torchaudio.functional.compute_deltas`` (with ``width=5``). Their second derivative is ``deltas(deltas(x))``;
+        Kaldi's differs at the edges.
     """
     features = check_spectrogram("features", features)
     check_integer("width", width, minimum=3, unit="frames")
@@ -63,15 +64,15 @@ def lifter(cepstra: ArrayLike, *, lifter: float = 22.0) -> jax.Array:
     """Apply a cepstral lifter: multiply coefficient n by ``1 + lifter / 2 * sin(pi n / lifter)``.
 
     Args:
-        cepstra: Coefficients, (..., n_mfcc, time), floating point, from coefficient 0.
-        lifter: Lifter, above 0. ``SpectralConfig.lifter`` does the same in ``mfcc``.
+        cepstra: Coefficients, (..., n_mfcc, time), floating point, starting at coefficient 0.
+        lifter: Liftering coefficient, above 0. ``SpectralConfig.lifter`` applies the same weights in ``mfcc``.
 
     Returns:
         Coefficients, in the shape and dtype of ``cepstra``.
 
     Raises:
         TypeError: If ``cepstra`` is not real floating point.
-        ValueError: If it is not (..., n_mfcc, time), or ``lifter`` is not above 0.
+        ValueError: If ``cepstra`` is not (..., n_mfcc, time), or ``lifter`` is not above 0.
 
     Example:
         >>> lifter(jnp.ones((3, 1)), lifter=2.0)[:, 0].round(3).tolist()
@@ -244,7 +245,7 @@ def _mask(
 
     Returns:
         Features (..., rows, time), the mask of valid frames (..., 1, time), and their number (..., 1, 1). The mask and
-        the number have leading axes of length 1 if all frames are valid.
+        the number have leading axes of length 1 if ``n_valid`` is None.
     """
     features = features.astype(numerics.working_dtype(features.dtype))
     n_frames = features.shape[-1]
@@ -306,15 +307,16 @@ def _scale_rows(values: jax.Array) -> tuple[jax.Array, jax.Array]:
     Returns:
         The rows, and the standard deviation up to which they count as constant.
     """
-    kind = np.finfo(values.dtype)
+    info = np.finfo(values.dtype)
     # XLA's maximum ignores NaN on CPUs.
     maximum = lax.stop_gradient(jnp.max(jnp.abs(values), axis=-1, keepdims=True))
-    usable = jnp.where((maximum >= kind.tiny) & jnp.isfinite(maximum), maximum, 1)
-    # Division by a power of two, the number without its mantissa, is exact.
-    word = np.dtype(f"u{values.dtype.itemsize}")
-    exponent = np.array((2**kind.nexp - 1) << kind.nmant, word)
-    scaled = values / lax.bitcast_convert_type(lax.bitcast_convert_type(usable, word) & exponent, values.dtype)
-    return scaled, jnp.where(maximum < kind.tiny, kind.tiny, _ROUNDING_UNITS * kind.eps).astype(values.dtype)
+    usable = jnp.where((maximum >= info.tiny) & jnp.isfinite(maximum), maximum, 1)
+    # Clearing the mantissa bits rounds down to a power of two, by which division is exact.
+    unsigned = np.dtype(f"u{values.dtype.itemsize}")
+    exponent_bits = np.array((2**info.nexp - 1) << info.nmant, unsigned)
+    power_of_two = lax.bitcast_convert_type(lax.bitcast_convert_type(usable, unsigned) & exponent_bits, values.dtype)
+    rounding = jnp.where(maximum < info.tiny, info.tiny, _ROUNDING_UNITS * info.eps).astype(values.dtype)
+    return values / power_of_two, rounding
 
 
 def _divide_by_deviation(centered: jax.Array, deviation: jax.Array, rounding: jax.Array) -> jax.Array:
@@ -349,8 +351,8 @@ def _window_moments(
     """Compute the mean and the sum of squared deviations of ``values[..., start : start + length]`` for each frame.
 
     Time is divided into blocks of ``max_length`` frames. A window starts with a block, or it is ``max_length`` long and
-    consists of the end of one block and the start of the next; moments that run from both ends of the blocks are
-    combined. Differences of cumulative sums would lose precision where values are far from 0.
+    consists of the end of one block and the start of the next; in that case
+    the moments of the two pieces, computed by running sums from both ends of each block, are combined. Differences of cumulative sums would lose precision where values are far from 0.
 
     Args:
         values: Features, (..., rows, time).

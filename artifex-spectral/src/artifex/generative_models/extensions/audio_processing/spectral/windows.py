@@ -290,7 +290,7 @@ def bartlett(length: int, *, periodic: bool = True) -> NDArray[np.float64]:
     Reference:
         ``scipy.signal.windows.bartlett``.
     """
-    return _cut(length, periodic, lambda n: 1 - abs(_positions(n)))
+    return _from_symmetric(length, periodic, lambda n: 1 - abs(_positions(n)))
 
 
 def triang(length: int, *, periodic: bool = True) -> NDArray[np.float64]:
@@ -314,7 +314,7 @@ def triang(length: int, *, periodic: bool = True) -> NDArray[np.float64]:
     Reference:
         ``scipy.signal.windows.triang``.
     """
-    return _cut(length, periodic, lambda n: 1 - abs(_positions(n)) * (n - 1) / (n + n % 2))
+    return _from_symmetric(length, periodic, lambda n: 1 - abs(_positions(n)) * (n - 1) / (n + n % 2))
 
 
 def parzen(length: int, *, periodic: bool = True) -> NDArray[np.float64]:
@@ -345,7 +345,7 @@ def parzen(length: int, *, periodic: bool = True) -> NDArray[np.float64]:
         x = position * (n - 1) / n
         return np.where(position <= 0.5, 1 - 6 * x**2 + 6 * x**3, 2 * (1 - x) ** 3)
 
-    return _cut(length, periodic, symmetric)
+    return _from_symmetric(length, periodic, symmetric)
 
 
 def bohman(length: int, *, periodic: bool = True) -> NDArray[np.float64]:
@@ -374,7 +374,7 @@ def bohman(length: int, *, periodic: bool = True) -> NDArray[np.float64]:
         position = abs(_positions(n))
         return (1 - position) * np.cos(np.pi * position) + np.sin(np.pi * position) / np.pi
 
-    return _cut(length, periodic, symmetric)
+    return _from_symmetric(length, periodic, symmetric)
 
 
 def cosine(length: int, *, periodic: bool = True) -> NDArray[np.float64]:
@@ -398,7 +398,7 @@ def cosine(length: int, *, periodic: bool = True) -> NDArray[np.float64]:
     Reference:
         ``scipy.signal.windows.cosine``.
     """
-    return _cut(length, periodic, lambda n: np.cos(np.pi / 2 * _positions(n) * (n - 1) / n))
+    return _from_symmetric(length, periodic, lambda n: np.cos(np.pi / 2 * _positions(n) * (n - 1) / n))
 
 
 def tukey(length: int, *, periodic: bool = True, alpha: float = 0.5) -> NDArray[np.float64]:
@@ -431,7 +431,7 @@ def tukey(length: int, *, periodic: bool = True, alpha: float = 0.5) -> NDArray[
         taper = np.minimum(1 - abs(_positions(n)), float(alpha)) / float(alpha)
         return 0.5 - 0.5 * np.cos(np.pi * taper)
 
-    return _cut(length, periodic, symmetric)
+    return _from_symmetric(length, periodic, symmetric)
 
 
 def kaiser(length: int, *, periodic: bool = True, beta: float = 12.0) -> NDArray[np.float64]:
@@ -463,7 +463,7 @@ def kaiser(length: int, *, periodic: bool = True, beta: float = 12.0) -> NDArray
     def symmetric(n: int) -> NDArray[np.float64]:
         return np.i0(float(beta) * np.sqrt(1 - _positions(n) ** 2)) / np.i0(float(beta))
 
-    return _cut(length, periodic, symmetric)
+    return _from_symmetric(length, periodic, symmetric)
 
 
 def gaussian(length: int, *, periodic: bool = True, std: float | None = None) -> NDArray[np.float64]:
@@ -497,7 +497,7 @@ def gaussian(length: int, *, periodic: bool = True, std: float | None = None) ->
         with np.errstate(over="ignore"):  # the exponential of minus infinity is 0
             return np.exp(-0.5 * (_positions(n) * ((n - 1) / 2) / deviation) ** 2)
 
-    return _cut(length, periodic, symmetric)
+    return _from_symmetric(length, periodic, symmetric)
 
 
 def dpss(length: int, *, periodic: bool = True, half_bandwidth: float = 2.5) -> NDArray[np.float64]:
@@ -507,7 +507,8 @@ def dpss(length: int, *, periodic: bool = True, half_bandwidth: float = 2.5) -> 
         length: Length in samples, at least 1.
         periodic: True for the periodic window, for spectral analysis; False for the symmetric one, for filter design.
         half_bandwidth: Half the bandwidth in which the energy is concentrated, in bins, above 0 and below half the
-            length; scipy's ``NW``. The default needs at least 6 samples, or a single one.
+            length of the symmetric window, which is ``length + 1`` for the periodic one; scipy's ``NW``. Any value is
+            valid for ``length`` 1.
 
     Returns:
         Window, (length,) float64.
@@ -537,7 +538,7 @@ def dpss(length: int, *, periodic: bool = True, half_bandwidth: float = 2.5) -> 
         table: NDArray[np.float64] = windows.dpss(n, float(half_bandwidth))
         return table
 
-    return _cut(length, periodic, symmetric)
+    return _from_symmetric(length, periodic, symmetric)
 
 
 def hashable_window(window_type: WindowSpec) -> WindowSpec:
@@ -590,7 +591,7 @@ def window_table(window_type: WindowSpec, length: int, periodic: bool = True) ->
     check_integer("length", length, minimum=1, unit="samples")
     check_flag("periodic", periodic)
     named = _name_and_options(window_type)
-    if named is None and isinstance(window_type, list | tuple):  # scipy's form
+    if named is None and isinstance(window_type, list | tuple):  # the form of scipy.signal.get_window
         raise TypeError(
             f"a window with options must be a pair of its name and a mapping, such as ('kaiser', {{'beta': 14}}), got "
             f"{window_type!r}"
@@ -730,7 +731,7 @@ def _name_and_options(spec: object) -> tuple[str, dict[str, Any]] | None:
 
 
 def _is_pair(value: object) -> TypeGuard[Sequence[Any]]:
-    """Return whether a value is a name and something else."""
+    """Return whether a value is a list or tuple of two items, the first one a string."""
     return is_list(value) and len(value) == 2 and isinstance(value[0], str)
 
 
@@ -738,10 +739,12 @@ def _hashable(value: object) -> object:
     return tuple(map(_hashable, value)) if is_list(value) else value
 
 
-def _cut(length: int, periodic: bool, symmetric: Callable[[int], NDArray[np.float64]]) -> NDArray[np.float64]:
+def _from_symmetric(
+    length: int, periodic: bool, symmetric: Callable[[int], NDArray[np.float64]]
+) -> NDArray[np.float64]:
     """Compute a window from a function of the length of its symmetric form.
 
-    The periodic window is the symmetric one of one sample more, without its last sample.
+    The periodic window is the symmetric window of ``length + 1`` samples without its last sample.
     """
     check_integer("length", length, minimum=1, unit="samples")
     check_flag("periodic", periodic)
@@ -758,4 +761,4 @@ def _cosine_sum(length: int, periodic: bool, weights: tuple[float, ...]) -> NDAr
         angle = np.pi * _positions(n)
         return np.asarray(sum(weight * np.cos(k * angle) for k, weight in enumerate(weights)), dtype=np.float64)
 
-    return _cut(length, periodic, symmetric)
+    return _from_symmetric(length, periodic, symmetric)
