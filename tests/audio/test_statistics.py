@@ -128,6 +128,13 @@ def test_frames_past_the_length_become_0() -> None:
     ]
 
 
+@pytest.mark.parametrize("shape", [(2, 3), (2, 1, 3), (2, 5, 1, 3)])
+def test_lengths_of_a_batch_fit_any_axes_of_one_band(shape: tuple[int, ...]) -> None:
+    found = compute_statistics(np.array([1.0, 3.0])).normalize(np.full(shape, 4, np.float32), lengths=np.array([1, 3]))
+    np.testing.assert_array_equal(found[0], np.broadcast_to([2, 0, 0], shape[1:]))
+    np.testing.assert_array_equal(found[1], 2)
+
+
 def test_wrong_shapes_raise() -> None:
     statistics = compute_statistics(np.ones((3, 5)))
     with pytest.raises(ValueError, match=r"features must have shape \(..., 3, time\), as the statistics, got \(5, 4\)"):

@@ -81,7 +81,7 @@ class Statistics:
             return normalized
         counts = jnp.asarray(lengths)
         valid = jnp.arange(values.shape[-1]).reshape(*[1] * counts.ndim, -1) < jnp.expand_dims(counts, -1)
-        if len(self.mean) > 1:
+        while 1 < valid.ndim < values.ndim:
             valid = jnp.expand_dims(valid, -2)
         return jnp.where(jnp.broadcast_to(valid, values.shape), normalized, jnp.zeros_like(normalized))
 
