@@ -92,6 +92,30 @@ def test_normalized_features_have_mean_0_and_deviation_1_and_the_inverse_restore
     assert statistics.normalize(features.astype(jnp.bfloat16)).dtype == jnp.bfloat16
 
 
+@pytest.mark.parametrize("value", [np.log(1e-10), 13.610137939453125, -0.1])
+def test_a_constant_band_is_not_divided_after_any_merges(value: float) -> None:
+    rng = np.random.default_rng(6)
+    parts = [np.stack([np.full(n, value), rng.standard_normal(n)]).astype(np.float32) for n in rng.integers(1, 500, 40)]
+    for statistics in (
+        compute_statistics(np.concatenate(parts, axis=1)),
+        merge_statistics(map(compute_statistics, parts)),
+        dataset_statistics([{"mel": part} for part in parts], key="mel"),
+    ):
+        assert (statistics.mean[0], statistics.standard_deviation[0]) == (np.float32(value), 0)
+        above = np.float32(value) + np.float32(1)
+        assert np.asarray(statistics.normalize(np.array([[above], [0]], np.float32)))[0, 0] == pytest.approx(
+            1, abs=1e-5
+        )
+
+
+def test_statistics_of_nan_or_infinity_cannot_normalize() -> None:
+    for values in ([1.0, np.nan], [1.0, np.inf], [np.inf, np.inf]):
+        statistics = merge_statistics([compute_statistics(np.array([[0.0, 1.0], values]))] * 2)
+        for function in (statistics.normalize, statistics.denormalize):
+            with pytest.raises(ValueError, match=r"NaN or infinite in the bands \[1\]"):
+                function(np.ones((2, 3), np.float32))
+
+
 def test_frames_past_the_length_become_0() -> None:
     statistics = compute_statistics(np.array([[1.0, 3.0], [0.0, 4.0]]))
     features = np.full((2, 2, 4), 7, np.float32)
@@ -102,6 +126,13 @@ def test_frames_past_the_length_become_0() -> None:
         [2, 0, 0],
         [2, 2, 0],
     ]
+
+
+@pytest.mark.parametrize("shape", [(2, 3), (2, 1, 3), (2, 5, 1, 3)])
+def test_lengths_of_a_batch_fit_any_axes_of_one_band(shape: tuple[int, ...]) -> None:
+    found = compute_statistics(np.array([1.0, 3.0])).normalize(np.full(shape, 4, np.float32), lengths=np.array([1, 3]))
+    np.testing.assert_array_equal(found[0], np.broadcast_to([2, 0, 0], shape[1:]))
+    np.testing.assert_array_equal(found[1], 2)
 
 
 def test_wrong_shapes_raise() -> None:
@@ -179,6 +210,8 @@ def test_what_would_miss_examples_or_never_end_raises() -> None:
     examples = [{"audio": np.ones(4), "level": np.ones((2, 4))}] * 5
     with pytest.raises(ValueError, match="the loader drops 1 of 5 examples"):
         dataset_statistics(make_loader(examples, 2))
+    with pytest.raises(ValueError, match=r"shard=\(1, 5\) .* pass the dataset"):
+        dataset_statistics(make_loader(examples, 5, shard=(1, 5)))
     with pytest.raises(TypeError, match="epochs=None"):
         dataset_statistics(make_loader(examples, 5, epochs=None))
     with pytest.raises(KeyError, match="key must be one of 'audio', 'level', got 'mel'"):

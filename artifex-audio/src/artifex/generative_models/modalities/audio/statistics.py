@@ -67,7 +67,7 @@ class Statistics:
 
         Raises:
             TypeError: When the features are not real floating-point numbers.
-            ValueError: When they have another number of bands, or the statistics are of no frames.
+            ValueError: When they have another number of bands, or the statistics are of no frames, NaN or infinite.
 
         Reference:
             The rule for constant bands is that of scikit-learn's ``StandardScaler``.
@@ -81,7 +81,7 @@ class Statistics:
             return normalized
         counts = jnp.asarray(lengths)
         valid = jnp.arange(values.shape[-1]).reshape(*[1] * counts.ndim, -1) < jnp.expand_dims(counts, -1)
-        if len(self.mean) > 1:
+        while 1 < valid.ndim < values.ndim:
             valid = jnp.expand_dims(valid, -2)
         return jnp.where(jnp.broadcast_to(valid, values.shape), normalized, jnp.zeros_like(normalized))
 
@@ -139,6 +139,10 @@ class Statistics:
         dtype = real_working_dtype("Statistics", features.dtype)
         if not self.count:
             raise ValueError("statistics of no frames cannot normalize features")
+        if bands := _not_finite(self):
+            raise ValueError(
+                f"statistics are NaN or infinite in the bands {bands}; compute them without these examples"
+            )
         n_bands, shape = len(self.mean), features.shape
         if n_bands > 1 and (len(shape) < 2 or shape[-2] != n_bands):
             raise ValueError(f"features must have shape (..., {n_bands}, time), as the statistics, got {shape}")
@@ -187,7 +191,7 @@ def compute_statistics(features: np.ndarray, *, lengths: np.ndarray | None = Non
         nothing = np.zeros(n_bands)
         return Statistics(0, nothing, nothing, nothing + math.inf, nothing - math.inf)
     with np.errstate(invalid="ignore"):
-        return Statistics(count, rows.mean(axis=1), rows.std(axis=1), rows.min(axis=1), rows.max(axis=1))
+        return _create(count, rows.mean(axis=1), rows.std(axis=1), rows.min(axis=1), rows.max(axis=1))
 
 
 def merge_statistics(parts: Iterable[Statistics]) -> Statistics:
@@ -228,7 +232,17 @@ def merge_statistics(parts: Iterable[Statistics]) -> Statistics:
     with np.errstate(invalid="ignore"):
         mean = (weights * means).sum(axis=0)
         variance = (weights * (deviations**2 + (means - mean) ** 2)).sum(axis=0)
-    return Statistics(int(total), mean, np.sqrt(variance), minima.min(axis=0), maxima.max(axis=0))
+    return _create(int(total), mean, np.sqrt(variance), minima.min(axis=0), maxima.max(axis=0))
+
+
+def _create(
+    count: int, mean: np.ndarray, deviation: np.ndarray, minimum: np.ndarray, maximum: np.ndarray
+) -> Statistics:
+    """Return statistics in which constant bands have deviation 0: rounding leaves about 1e-15, which must not divide."""
+    is_constant = (minimum == maximum) & np.isfinite(minimum)
+    return Statistics(
+        count, np.where(is_constant, minimum, mean), np.where(is_constant, 0.0, deviation), minimum, maximum
+    )
 
 
 def dataset_statistics(data: Loader | IndexedDataset, *, key: str | None = None) -> Statistics:
@@ -247,7 +261,8 @@ def dataset_statistics(data: Loader | IndexedDataset, *, key: str | None = None)
 
     Raises:
         KeyError: When there is no such key; the message lists those that exist.
-        ValueError: When the loader has infinitely many epochs or drops examples, or when values are NaN or infinite.
+        TypeError: When the loader has infinitely many epochs, or the array is not of real numbers with a time axis.
+        ValueError: When the loader drops examples or reads those of one shard, or when values are NaN or infinite.
 
     Example:
         >>> dataset_statistics([{"audio": np.array([1.0, 3.0])}, {"audio": np.array([5.0])}]).mean
@@ -255,6 +270,8 @@ def dataset_statistics(data: Loader | IndexedDataset, *, key: str | None = None)
     """
     if isinstance(data, Loader):
         loader: Loader = data
+        if loader.shard[1] > 1:
+            raise ValueError(f"the loader with shard={loader.shard} reads a part of every batch; pass the dataset")
         if loader.n_dropped:
             raise ValueError(
                 f"the loader drops {loader.n_dropped} of {loader.n_examples} examples in every epoch; pass the dataset, or "
@@ -274,12 +291,15 @@ def dataset_statistics(data: Loader | IndexedDataset, *, key: str | None = None)
         data.rewind()
     if merged is None:
         raise ValueError(f"{dataset_name(dataset)} has no examples to compute statistics of")
-    if not np.isfinite(merged.standard_deviation).all():
-        bands = np.flatnonzero(~np.isfinite(merged.standard_deviation)).tolist()
+    if bands := _not_finite(merged):
         raise ValueError(
             f"{dataset_name(dataset)} has NaN or infinite values in the bands {bands}; remove these examples"
         )
     return merged
+
+
+def _not_finite(statistics: Statistics) -> list[int]:
+    return np.flatnonzero(~np.isfinite(statistics.standard_deviation)).tolist()
 
 
 def _statistics_of(
