@@ -142,7 +142,7 @@ def datasets() -> None:
     recordings = AudioFileDataset(config=config, paths=["recordings"])
     AudioFileDataset(config=config, paths=3)  # wrong
     loader = make_loader(recordings, batch_size=8, seed=0)
-    make_loader(recordings)  # wrong
+    make_loader(recordings, max_batch_seconds="20")  # wrong
     make_loader(recordings, batch_size="8")  # wrong
     make_loader(config, batch_size=8)  # wrong
     for batch in device_batches(loader):
