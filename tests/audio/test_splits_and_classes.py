@@ -252,3 +252,41 @@ print(TableAudioDataset(config, [{{"audio": audio, "label": "a"}}, {{"audio": au
     found = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True).stdout.split()
     table = rows("a", "b")
     assert found == [AudioFileDataset(CONFIG, divided).fingerprint(), TableAudioDataset(CONFIG, table).fingerprint()]
+
+
+def test_states_of_features_are_refused_by_other_classes(plain: Path, tmp_path: Path) -> None:
+    extract(plain, tmp_path, config=CONFIG, report=False)
+    loader = make_loader(FeatureDataset(tmp_path), batch_size=1, seed=0)
+    next(iter(loader))
+    state = loader.state()
+    with pytest.raises(ValueError, match="belongs to other batches"):
+        make_loader(FeatureDataset(tmp_path, classes=["dog", "cat"]), batch_size=1, seed=0).restore(state)
+
+
+@pytest.mark.parametrize("classes", [{"cat", "dog"}, {"cat": 1, "dog": 0}, (name for name in ("cat", "dog"))])
+def test_classes_without_a_defined_order_raise(plain: Path, classes: Any) -> None:
+    with pytest.raises(TypeError, match="classes must be a list of names"):
+        AudioFileDataset(CONFIG, plain, classes=classes)
+
+
+def test_sources_with_splits_for_some_recordings_raise(plain: Path, divided: Path) -> None:
+    with pytest.raises(ValueError, match="for all recordings or none, got 3 of 7 without one"):
+        AudioFileDataset(CONFIG, [divided, plain])
+    with pytest.raises(ValueError, match="for all recordings or none, got 1 of 3 without one"):
+        TableAudioDataset(CONFIG, rows("a", "b", "c", split=["train", "test", None]))
+
+
+def test_a_class_label_column_of_splits_selects_rows() -> None:
+    hugging = pytest.importorskip("datasets")
+    features = hugging.Features(
+        {
+            "audio": hugging.Value("binary"),
+            "label": hugging.Value("string"),
+            "split": hugging.ClassLabel(names=["train", "test"]),
+        }
+    )
+    table = hugging.Dataset.from_dict(
+        {"audio": [b"x", b"y", b"z"], "label": ["a", "b", "a"], "split": [0, 1, 0]}, features=features
+    )
+    assert len(TableAudioDataset(CONFIG, table)) == 2
+    assert len(TableAudioDataset(CONFIG, table, split="test")) == 1

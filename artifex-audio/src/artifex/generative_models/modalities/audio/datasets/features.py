@@ -237,11 +237,11 @@ class FeatureDataset(BaseDataset):
         return shapes[:, -1].copy() if shapes.shape[1] else np.ones(len(self), np.int64)
 
     def fingerprint(self) -> str:
-        """Return a checksum of the plan of the extraction and the split.
+        """Return a checksum of the plan of the extraction, the split and the class names.
 
         The plan contains the recordings, the configuration, and the distributions and versions of the components.
         """
-        return checksum(type(self).__qualname__, self.split, self._digest)
+        return checksum(type(self).__qualname__, self.split, self.labels, self._digest)
 
     def targets(self) -> np.ndarray | None:
         """Return the class of every example; see ``BaseDataset.targets``."""

@@ -153,8 +153,10 @@ class TableAudioDataset(RecordingDataset):
         splits: list[str | None] = [None] * len(self._table)
         if "split" in self._recording_column_names():
             values = _column_values(self._annotation_table, "split")
-            if all(isinstance(value, str) for value in values):
-                splits = [str(value) for value in values]
+            names = getattr(getattr(self._annotation_table, "features", {}).get("split"), "names", None)
+            if names is not None:  # indices in a Hugging Face ClassLabel column
+                values = [names[value] if isinstance(value, int) else value for value in values]
+            splits = [value if isinstance(value, str) else None for value in values]
         selected = are_in_split(splits, self.split, f"the table of {name}", own=own)
         if not all(selected):
             rows = [index for index, is_in_split in enumerate(selected) if is_in_split]

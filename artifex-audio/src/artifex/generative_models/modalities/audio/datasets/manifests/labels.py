@@ -53,7 +53,9 @@ def check_classes(classes: Sequence[str], labels: Iterable[Label | None]) -> tup
         Traceback (most recent call last):
         ValueError: classes must contain every label, got no 'maybe' in ['no', 'yes']
     """
-    if isinstance(classes, str) or not all(isinstance(name, str) and name for name in classes):  # pyright: ignore[reportUnnecessaryIsInstance]  user input
+    # A set has no order, and the values of a mapping would be ignored.
+    is_list = isinstance(classes, Sequence) and not isinstance(classes, str)  # pyright: ignore[reportUnnecessaryIsInstance]  user input
+    if not is_list or not all(isinstance(name, str) and name for name in classes):  # pyright: ignore[reportUnnecessaryIsInstance]  user input
         raise TypeError(f"classes must be a list of names, such as ['no', 'yes'], got {classes!r}")
     names = tuple(classes)
     if len(set(names)) < len(names) or not names:

@@ -54,7 +54,8 @@ def are_in_split(splits: Sequence[str | None], split: str, source: str, *, own: 
         Whether each recording is in the split.
 
     Raises:
-        ValueError: When the source does not have the split; the message names the splits that it has.
+        ValueError: When the source does not have the split; the message names the splits that it has. When some recordings
+            have no split, but others do.
 
     Example:
         >>> are_in_split(["train", "test"], "test", "takes.csv")
@@ -70,6 +71,10 @@ def are_in_split(splits: Sequence[str | None], split: str, source: str, *, own: 
         raise ValueError(
             f"{source} is not divided into splits, so that split must be 'train', got {split!r}; divide it with "
             f"split(dataset, …), with `artifex scan --split`, by a column 'split', or into folders such as train and test"
+        )
+    if None in splits:
+        raise ValueError(
+            f"{source} must have a split for all recordings or none, got {list(splits).count(None)} of {len(splits)} without one"
         )
     if split not in known:
         close = get_close_matches(split.lower(), [each.lower() for each in known], n=1)
