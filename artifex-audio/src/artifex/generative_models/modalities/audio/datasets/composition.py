@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from artifex.generative_models.core.checks import check_flag, check_integer, check_number, is_list, is_mapping
-from artifex.generative_models.modalities.audio.datasets.loader.plan import IndexedDataset, dataset_name
+from artifex.generative_models.modalities.audio.datasets.loader.plan import IndexedDataset, dataset_name, is_fixed
 from artifex.generative_models.modalities.audio.datasets.manifests.splits import assign_splits
 from artifex.generative_models.modalities.audio.datasets.views import (
     Column,
@@ -22,7 +22,6 @@ from artifex.generative_models.modalities.audio.datasets.views import (
     Repetition,
     Selection,
     SequenceDataset,
-    is_fixed,
 )
 from artifex.generative_models.modalities.base import BaseDataset, position, read_examples
 

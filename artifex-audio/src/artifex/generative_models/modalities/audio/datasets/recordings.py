@@ -363,7 +363,7 @@ class RecordingDataset(BaseDataset):
 
     def _recording_column(self, name: str) -> list[str] | np.ndarray:
         """Return an annotation of every recording."""
-        raise NotImplementedError(name)
+        raise NotImplementedError(f"{type(self).__name__} names the column {name!r}, but does not return it")
 
     def get_batch(self, batch_size: int) -> dict[str, Any]:
         """Return a batch of examples drawn with replacement, whose features are computed together.

@@ -14,12 +14,16 @@ import numpy as np
 
 from artifex.generative_models.core.checks import is_mapping
 from artifex.generative_models.modalities.audio.datasets.loader.batches import takes_rng
-from artifex.generative_models.modalities.audio.datasets.loader.plan import IndexedDataset, dataset_name
+from artifex.generative_models.modalities.audio.datasets.loader.plan import (
+    IndexedDataset,
+    dataset_name,
+    fingerprint_of,
+    is_fixed,
+)
 from artifex.generative_models.modalities.audio.datasets.random_draws import map_rng, mix_rng, pass_rng
 from artifex.generative_models.modalities.base import (
     BaseDataset,
     checksum,
-    content_checksum,
     current_epoch,
     position,
     read_examples,
@@ -464,25 +468,11 @@ class SequenceDataset(BaseDataset):
         return cast("Column", values if any(isinstance(value, str | tuple) for value in values) else np.array(values))
 
     def fingerprint(self) -> str:
-        """Return that of the object if it has one, the checksum of the content of a list, or of the type and length."""
-        own = getattr(self.items, "fingerprint", None)
-        if callable(own):
-            return str(own())
-        if isinstance(self.items, list | tuple):
-            return content_checksum(self.items)
-        return checksum(type(self.items).__qualname__, len(self))
+        """Return that of ``fingerprint_of``, or a checksum of the type and length of an object without one."""
+        return fingerprint_of(self.items) or checksum(type(self.items).__qualname__, len(self))
 
     def _rows(self) -> list[Mapping[str, Any]]:
         return list(cast(Any, self.items))
-
-
-def is_fixed(dataset: BaseDataset) -> bool:
-    """Return whether an index of a dataset is the same example in every epoch.
-
-    Args:
-        dataset: The dataset.
-    """
-    return not isinstance(dataset, View) or dataset.is_fixed
 
 
 def _count_maps(dataset: BaseDataset) -> int:

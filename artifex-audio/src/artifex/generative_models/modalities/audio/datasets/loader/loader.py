@@ -31,9 +31,10 @@ from artifex.generative_models.modalities.audio.datasets.loader.plan import (
     PlanFingerprint,
     choose_bucket_lengths,
     dataset_name,
+    fingerprint_of,
+    is_fixed,
 )
 from artifex.generative_models.modalities.audio.datasets.loader.workers import Prefetcher, check_main_module
-from artifex.generative_models.modalities.base import content_checksum
 
 _RATE_WINDOW = 32
 _MAX_SHUFFLED = 2**32
@@ -173,7 +174,7 @@ def make_loader(
         check_main_module()
     plan = BatchPlan(
         dataset=kind,
-        data=_fingerprint_of(dataset),
+        data=fingerprint_of(dataset),
         n_examples=n_examples,
         batch_sizes=batch_sizes,
         shuffle=shuffle,
@@ -182,7 +183,7 @@ def make_loader(
         drop_remainder=drops,
         bucket_lengths=buckets,
         lengths=lengths,
-        lengths_of_epoch=None if lengths is None or _is_fixed(dataset) else getattr(dataset, "lengths", None),
+        lengths_of_epoch=None if lengths is None or is_fixed(dataset) else getattr(dataset, "lengths", None),
     )
     make_batch = BatchMaker(plan, dataset, transforms, shard, _check_pad_values(dataset, pad_value))
     return Loader(make_batch, workers=int(workers), shard=shard)
@@ -514,7 +515,7 @@ def _check_buckets(
         raise ValueError(f"{name}.lengths() must have shape ({len(dataset)},), got {lengths.shape}")
     if lengths.min() < 1:
         raise ValueError(f"{name}.lengths() must be at least 1, got {lengths.min()} for example {lengths.argmin()}")
-    if not _is_fixed(dataset):
+    if not is_fixed(dataset):
         if budget is not None:
             raise ValueError(
                 f"a budget requires the same examples in every epoch, but {name} draws others; use batch_size with "
@@ -536,19 +537,6 @@ def _check_buckets(
             f"of {name} has {lengths[longest]} samples; add a longer bucket"
         )
     return buckets, lengths[: len(dataset)]
-
-
-def _fingerprint_of(dataset: IndexedDataset) -> str:
-    """Return the fingerprint of a dataset, or a checksum of the content of a list; empty for other objects."""
-    fingerprint = getattr(dataset, "fingerprint", None)
-    if callable(fingerprint):
-        return str(fingerprint())
-    return content_checksum(dataset) if isinstance(dataset, list | tuple) else ""
-
-
-def _is_fixed(dataset: IndexedDataset) -> bool:
-    """Return whether an index is the same example in every epoch, which it is not in a mixture."""
-    return bool(getattr(dataset, "is_fixed", True))
 
 
 def _check_shard(shard: tuple[int, int] | None, batch_size: int | None, batch_multiple: int) -> tuple[int, int]:

@@ -13,7 +13,7 @@ import numpy as np
 
 from artifex.generative_models.modalities.audio.datasets.loader.compatibility import import_grain
 from artifex.generative_models.modalities.audio.datasets.random_draws import bucket_rng
-from artifex.generative_models.modalities.base import reading_epoch
+from artifex.generative_models.modalities.base import content_checksum, reading_epoch
 
 _MAX_CANDIDATES = 512
 
@@ -36,6 +36,33 @@ def dataset_name(dataset: IndexedDataset) -> str:
         Its attribute ``name``, or the name of its class.
     """
     return str(getattr(dataset, "name", type(dataset).__name__))
+
+
+def is_fixed(dataset: IndexedDataset) -> bool:
+    """Return whether an index of a dataset is the same example in every epoch, which it is not in a mixture.
+
+    Args:
+        dataset: The dataset.
+
+    Returns:
+        Its attribute ``is_fixed``; True for a dataset without one.
+    """
+    return bool(getattr(dataset, "is_fixed", True))
+
+
+def fingerprint_of(dataset: IndexedDataset) -> str:
+    """Return the fingerprint of a dataset.
+
+    Args:
+        dataset: The dataset.
+
+    Returns:
+        Its ``fingerprint()``, or a checksum of the content of a list; empty for other objects.
+    """
+    fingerprint = getattr(dataset, "fingerprint", None)
+    if callable(fingerprint):
+        return str(fingerprint())
+    return content_checksum(dataset) if isinstance(dataset, list | tuple) else ""
 
 
 class PlanFingerprint(TypedDict):
