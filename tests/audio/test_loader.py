@@ -1,4 +1,5 @@
 import concurrent.futures.thread
+import gc
 import importlib
 import json
 import multiprocessing
@@ -57,6 +58,13 @@ IMPORTABLE = """
             if index == 8:
                 raise Sealed("take8.wav", "is truncated")
             return {"x": index, "valid": index != 5, "platforms": str(jax.config.jax_platforms)}
+
+    class Many:
+        def __len__(self):
+            return 200
+
+        def __getitem__(self, index):
+            return {"x": index}
 
     def gain(sample, rng):
         return {**sample, "audio": sample["audio"] * rng.uniform(0.5, 1.0)}
@@ -534,6 +542,27 @@ def test_a_fork_of_the_process_raises(monkeypatch: pytest.MonkeyPatch) -> None:
         with pytest.raises(LoaderError, match=r"belongs to process \d+, and this is process -1, a fork of it"):
             next(loader)
     assert next(loader)["number"].tolist() == [2, 3]
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="this system has no fork")
+@pytest.mark.filterwarnings("ignore:.*fork:RuntimeWarning", "ignore:.*fork:DeprecationWarning")
+@pytest.mark.parametrize("action", ["close", "rewind", "delete"])
+def test_a_fork_leaves_the_workers_of_its_parent(importable: types.ModuleType, action: str) -> None:
+    loaders = [make_loader(importable.Many(), 2, workers=1)]
+    returned = [next(loaders[0])["x"].tolist() for _ in range(2)]
+    child = os.fork()
+    if not child:
+        try:
+            if action == "delete":
+                loaders.clear()
+                gc.collect()
+            else:
+                getattr(loaders[0], action)()
+        finally:
+            os._exit(0)
+    os.waitpid(child, 0)
+    returned += [batch["x"].tolist() for batch in loaders[0]]
+    assert returned == [[i, i + 1] for i in range(0, 200, 2)]
 
 
 @pytest.mark.skipif(not Path("/dev/shm").exists(), reason="this system does not list shared memory")

@@ -94,6 +94,13 @@ def test_the_budget_is_filled_to_95_percent_with_the_lengths_of_speech(seconds: 
     assert lengths.sum() / (len(loader) * seconds * 16_000) > 0.95
 
 
+@pytest.mark.parametrize("seconds", [2.3, 4.35, 8.2])
+def test_a_budget_in_seconds_contains_an_example_of_that_duration(seconds: float) -> None:
+    n_samples = round(seconds * 100) * 441  # float64: 2.3 * 44_100 is 101429.99999999999
+    loader = make_loader(Waves([n_samples], rate=44_100), max_batch_seconds=seconds)
+    assert next(loader)["audio"].shape == (1, n_samples)
+
+
 def test_resumed_on_other_shards_the_union_of_examples_is_the_same() -> None:
     lengths = np.random.default_rng(3).integers(1, 50, size=120).tolist()
     options: dict[str, Any] = {
@@ -161,6 +168,14 @@ def test_features_are_padded_with_their_floor(
         np.testing.assert_array_equal(batch["level"], np.stack([values, values], axis=1))
     assert [batch["mask"].sum(axis=1).tolist() for batch in batches] == [batch["length"].tolist() for batch in batches]
     assert batches[-1]["index"].tolist() == [2, -1]
+
+
+def test_a_dataset_may_pad_with_a_floor_that_float32_rounds() -> None:
+    floor = float(np.log(1e-10))
+    level = np.pad(np.ones((2, 3), np.float32), ((0, 0), (0, 6)), constant_values=floor)
+    transforms = [lambda example: {"level": level, "length": 3}]
+    batch = next(make_loader(Levels([3]), 1, bucket_lengths=(5,), pad_value=floor, transforms=transforms))
+    np.testing.assert_array_equal(batch["level"], level[None, :, :5])
 
 
 def test_a_shard_of_padding_only_is_padded_with_the_floor() -> None:

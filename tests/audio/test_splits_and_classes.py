@@ -95,7 +95,20 @@ def test_folders_named_like_splits_are_splits(divided: Path, tmp_path: Path) -> 
         AudioFileDataset(CONFIG, divided, split="Train")
     for name in ("train/a.wav", "bus/b.wav", "test/c.wav"):  # vehicles: not all are named like splits
         write(tmp_path / name)
-    assert AudioFileDataset(CONFIG, tmp_path).labels == ("bus", "test", "train")
+    with pytest.warns(UserWarning, match="folders named 'test' and 'train' beside others, so they are not splits"):
+        assert AudioFileDataset(CONFIG, tmp_path).labels == ("bus", "test", "train")
+
+
+def test_splits_beside_files_or_below_classes_give_a_warning(tmp_path: Path) -> None:
+    for name in ("one/train/a.wav", "one/test/b.wav", "one/c.wav", "two/cat/train/a.wav", "two/dog/test/b.wav"):
+        write(tmp_path / name)
+    write(tmp_path / "three/train/a.wav")
+    write(tmp_path / "three/bus/b.wav")
+    with pytest.warns(UserWarning, match="'test' and 'train' beside others"):
+        assert len(AudioFileDataset(CONFIG, tmp_path / "one")) == 3
+    with pytest.warns(UserWarning, match="'test' and 'train' below other folders"):
+        assert AudioFileDataset(CONFIG, tmp_path / "two").labels == ("cat", "dog")
+    assert AudioFileDataset(CONFIG, tmp_path / "three").labels == ("bus", "train")  # one such name may be a class
 
 
 def test_a_column_of_splits_selects_rows_of_a_table() -> None:
@@ -177,8 +190,11 @@ def test_label_functions_return_names_or_indices(plain: Path) -> None:
 def test_indices_of_a_table_are_below_the_number_of_classes() -> None:
     table = [{**row, "label": number} for number, row in enumerate(rows("", "", ""))]
     assert TableAudioDataset(CONFIG, table, classes=["x", "y", "z"]).column("label") == ["x", "y", "z"]
-    with pytest.raises(ValueError, match="recording 2: label must be below the 2 classes, got 2"):
+    with pytest.raises(ValueError, match="recording 2: label must be an index below the 2 classes, got 2"):
         TableAudioDataset(CONFIG, table, classes=["x", "y"]).targets()
+    table[0]["label"] = -1
+    with pytest.raises(ValueError, match="recording 0: label must be an index below the 3 classes, got -1"):
+        TableAudioDataset(CONFIG, table, classes=["x", "y", "z"]).targets()
 
 
 def test_indices_of_a_hugging_face_column_follow_the_classes() -> None:

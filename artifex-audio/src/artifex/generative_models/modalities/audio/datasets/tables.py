@@ -268,9 +268,11 @@ class TableAudioDataset(RecordingDataset):
         names = label if isinstance(label, tuple) else (label,)
         found = [self._class_indices.get(str(each)) if self._class_indices else each for each in names]
         indices = tuple(self._renumbered.get(each, each) for each in found if isinstance(each, int))
-        if self.labels and not self._class_indices and not all(each < len(self.labels) for each in indices):
+        # -1 means unlabeled in Hugging Face datasets, where it is allowed.
+        first = -1 if hasattr(self._table, "cast_column") else 0
+        if self.labels and not self._class_indices and not all(first <= each < len(self.labels) for each in indices):
             raise ValueError(
-                f"{name}: {self._label_column} must be below the {len(self.labels)} classes, got {value!r}"
+                f"{name}: {self._label_column} must be an index below the {len(self.labels)} classes, got {value!r}"
             )
         if self._n_classes is not None:
             if len(indices) == len(names) and all(0 <= each < self._n_classes for each in indices):

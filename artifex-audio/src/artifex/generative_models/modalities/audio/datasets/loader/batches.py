@@ -131,7 +131,7 @@ class BatchMaker:
         for key in keys:
             if key in example:
                 value, pad_value = np.asarray(example[key]), self._pad_values.get(key, 0)
-                if (~np.isin(value[..., bucket:], (0, pad_value))).any():
+                if (~np.isin(value[..., bucket:], np.array((0, pad_value)).astype(value.dtype))).any():
                     raise ValueError(
                         f"example {index}{_path_of(example)} has samples other than padding after the {bucket} samples of its "
                         f"bucket; a transform that changes the length must set 'length', and lengths() must include its effect"

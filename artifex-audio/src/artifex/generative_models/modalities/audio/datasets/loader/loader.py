@@ -455,7 +455,8 @@ def _check_budget(
             f"max_batch_seconds requires a dataset of waveforms with a configuration, got {dataset_name(dataset)}; pass "
             f"max_batch_samples, in the unit of lengths()"
         )
-    return int(float(max_batch_seconds or 0) * rate)
+    # Rounded, since 2.3 s at 44.1 kHz are 101429.99999999999 samples in float64.
+    return int(round(float(max_batch_seconds or 0) * rate, 6))
 
 
 def _batch_sizes(

@@ -30,6 +30,9 @@ PREFETCH_BATCHES = 16  # enough to hide the variation of a disk's latency; more 
 # Smaller arrays are sent through a pipe: writes of up to 4 KiB to a pipe are atomic, even if the worker is killed.
 _MIN_SHARED_BYTES = 512
 
+# Of a fork: the iterators of its parent. Grain's would stop the parent's workers when they are deleted.
+_inherited: list[Any] = []
+
 
 class Prefetcher:
     """Reads batches ahead. Nothing is read before ``start``.
@@ -44,7 +47,9 @@ class Prefetcher:
         self._workers = workers
         self._results: list[Any] = []  # Grain's iterator, while reading
         self._memory = f"afx{secrets.token_hex(2)}" if workers else ""
-        weakref.finalize(self, _stop, self._results, self._memory, os.getpid())
+        self._pid = os.getpid()
+        weakref.finalize(self, _stop, self._results, self._memory, self._pid)
+        _prefetchers.add(self)
 
     @property
     def is_started(self) -> bool:
@@ -98,7 +103,7 @@ class Prefetcher:
 
     def stop(self) -> None:
         """Stop reading, and the workers."""
-        _stop(self._results, self._memory, os.getpid())
+        _stop(self._results, self._memory, self._pid)
 
     def _start_workers(self, batches: Any, n_ahead: int) -> Iterator[BatchResult]:
         grain = import_grain()
@@ -115,6 +120,22 @@ class Prefetcher:
             dataset.mp_prefetch(options, worker_init_fn=partial(_initialize_worker, self._memory))
         )
         return results
+
+    def keep_results(self) -> None:
+        """Keep the parent's iterator, in a fork, until the fork exits."""
+        _inherited.extend(self._results)
+
+
+_prefetchers: weakref.WeakSet[Prefetcher] = weakref.WeakSet()
+
+
+def _keep_inherited_results() -> None:
+    for prefetcher in list(_prefetchers):
+        prefetcher.keep_results()
+
+
+if hasattr(os, "register_at_fork"):  # not on Windows, which has no fork
+    os.register_at_fork(after_in_child=_keep_inherited_results)
 
 
 def check_main_module() -> None:
